@@ -1,0 +1,5 @@
+"""KD Lab's library."""
+
+from kdlib.spec import RunSpec
+
+__all__ = ["RunSpec"]

@@ -1,0 +1,76 @@
+"""Arrays on disk under a content key.
+
+A key covers everything that can change the result, a version included, so an entry is never stale and never needs to be invalidated.
+Entries are written under a temporary name and then renamed: a reader sees a whole file or none.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+Arrays = dict[str, np.ndarray]
+
+
+def home() -> Path:
+    """Return the data folder: `KDLIB_HOME`, by default `~/.kdlib`. It is created if it is not there."""
+    folder = Path(os.environ.get("KDLIB_HOME") or Path.home() / ".kdlib")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def content_key(**parts: Any) -> str:
+    """Return a 24-digit hexadecimal key of the named parts (anything JSON can hold; bytes and arrays go in by their SHA-256)."""
+    text = json.dumps(parts, sort_keys=True, default=_fingerprint)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _fingerprint(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        head = f"{value.dtype.str}{value.shape}".encode()
+        return hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    raise TypeError(f"a key cannot be made of {type(value).__name__}")
+
+
+@contextmanager
+def atomic_path(path: Path):
+    """Yield a temporary path beside `path`; on leaving without an error it becomes `path` in one step, otherwise it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cached_arrays(folder: str, key: str, build: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays stored under `key`, built and stored first if they are not there.
+
+    Args:
+        folder: sub-folder of the cache, one per kind of content ("datasets", "embeddings").
+        key: from `content_key`; it names the content for good.
+        build: makes the arrays. Called only when there is no readable entry.
+    """
+    path = home() / "cache" / folder / f"{key}.safetensors"
+    if path.exists():
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError):
+            path.unlink(missing_ok=True)  # damaged by something outside: an entry can always be made again
+    arrays = {name: np.ascontiguousarray(value) for name, value in build().items()}
+    with atomic_path(path) as temporary:
+        save_file(arrays, temporary)
+    return arrays

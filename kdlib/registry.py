@@ -1,0 +1,27 @@
+"""Looking names up in the tables that say what exists.
+
+Every stage module ends in one dict literal (`DATASETS`, `TEACHERS`, `COMPRESSORS`, ...). That dict is the select box, the command-line
+choice and the parametrisation of the contract tests. Looking up, and the wording of "unknown", live here and nowhere else.
+"""
+
+from collections.abc import Mapping
+from inspect import getdoc
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
+
+
+def choose(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
+    """Return the entry called `name`.
+
+    Raises:
+        ValueError: there is no such entry; the message lists the choices.
+    """
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}, choose one of: {', '.join(table)}")
+    return table[name]
+
+
+def summary(thing: object) -> str:
+    """Return the first line of a docstring: the one-line help of a registry entry in the app and on the command line."""
+    return (getdoc(thing) or "").partition("\n")[0].rstrip(".")
