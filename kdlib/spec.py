@@ -1,4 +1,4 @@
-"""What to run (`RunSpec`) and what came of it (`RunResult`).
+"""What to run (`RunSpec`), how it is going (`Progress`) and what came of it (`RunResult`).
 
 A spec says everything that decides the outcome and nothing else: not the device, not the name a person gave it. The hash of its canonical
 JSON is its identity, so the same question is asked only once. Both travel as JSON, between processes and over years.
@@ -6,8 +6,11 @@ JSON is its identity, so the same question is asked only once. Both travel as JS
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+
+import numpy as np
 
 FORMAT = 1  # part of every identity: raise it when the same spec would mean another computation
 
@@ -79,3 +82,60 @@ class RunSpec:
     def but(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""
         return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training run stands.
+
+    Attributes:
+        step: optimiser steps done so far.
+        steps: optimiser steps there will be.
+        point: set after an epoch that was validated, None otherwise: `{"epoch": int, "prediction": [...], "distance": [...],
+            "teacher": [...], "val": [...]}` with one number per member: mean losses of the epoch and the validation score.
+    """
+
+    step: int
+    steps: int
+    point: dict[str, Any] | None = None
+
+
+OnProgress = Callable[[Progress], bool | None]  # called after every step; returning True stops the training
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run. Everything but `arrays` is JSON.
+
+    Attributes:
+        spec: what was run.
+        status: "done", "cancelled" or "failed".
+        reason: why it failed ("diverged: ..."), otherwise "".
+        metrics: split -> metric -> `{"mean", "ci95", "values"}`; splits "val", "test", "ood:..."; `ci95` is the half-width of the 95 %
+            t-interval over seeds, None when fewer than two values are there; fractions, not percent.
+        teacher: source task, width, probe accuracy of the raw and of the compressed embedding.
+        attributes: attribute -> `{"chance", "raw", "compressed", "student"}`: probe accuracies as in `metrics`.
+        cost: parameters, multiply-adds, bytes per embedding, seconds.
+        history: the points of `Progress`, in order.
+        arrays: "student/<parameter>" (m, ...) weights of all members; "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
+            "compressed/<split>" (m, n, d_c).
+    """
+
+    spec: RunSpec
+    status: str = "done"
+    reason: str = ""
+    metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    teacher: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the arrays as what JSON can hold."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("spec", "arrays")} | {"spec": asdict(self.spec)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], arrays: dict[str, np.ndarray] | None = None) -> "RunResult":
+        """Return the result that `to_dict` wrote."""
+        return cls(**(data | {"spec": RunSpec(**data["spec"])}), arrays=arrays or {})
