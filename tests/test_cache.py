@@ -1,0 +1,97 @@
+"""The content-keyed cache: a reader sees a whole entry or none."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kdlib.cache import atomic_path, cached_arrays, content_key, home
+
+
+@pytest.fixture(autouse=True)
+def empty_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
+
+
+class Builder:
+    """Counts how often it is asked."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return {"x": np.arange(6, dtype=np.float32).reshape(2, 3).T}  # not contiguous, as real arrays often are
+
+
+def test_the_data_folder_is_made_when_it_is_first_asked_for(tmp_path):
+    assert home() == tmp_path / "home"
+    assert home().is_dir()
+
+
+def test_arrays_are_built_once_and_then_read():
+    build = Builder()
+    first, second = (cached_arrays("things", "key", build) for _ in range(2))
+    assert build.calls == 1
+    np.testing.assert_array_equal(first["x"], [[0, 3], [1, 4], [2, 5]])
+    np.testing.assert_array_equal(second["x"], first["x"])
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 64, None], ids=["empty", "garbage", "cut short"])
+def test_a_damaged_entry_is_built_again(damage):
+    build = Builder()
+    cached_arrays("things", "key", build)
+    path = home() / "cache" / "things" / "key.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] if damage is None else damage)
+    np.testing.assert_array_equal(cached_arrays("things", "key", build)["x"], [[0, 3], [1, 4], [2, 5]])
+    assert build.calls == 2
+
+
+def test_an_error_while_building_leaves_nothing():
+    def fail():
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        cached_arrays("things", "key", fail)
+    assert not list((home() / "cache").rglob("*.*"))
+
+
+def test_an_error_while_writing_keeps_the_old_content(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write_half_and_fail():
+        with atomic_path(path) as temporary:
+            temporary.write_text("ne")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_half_and_fail()
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_a_process_killed_while_writing_leaves_nothing_under_the_final_name(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from kdlib.cache import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], env=os.environ, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_key_covers_content_type_and_shape():
+    row = np.zeros(4, np.float32)
+    others = [{"b": row}, {"a": row.reshape(2, 2)}, {"a": row.astype(np.int32)}, {"a": row + 1}]
+    assert len({content_key(**parts) for parts in [{"a": row}, *others]}) == 5
+    assert content_key(a=1, b=b"x") == content_key(b=b"x", a=1)
+
+
+def test_a_key_of_something_without_content_is_refused():
+    with pytest.raises(TypeError, match="a key cannot be made of object"):
+        content_key(a=object())
