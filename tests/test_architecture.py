@@ -10,12 +10,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # A module imports kdlib modules that stand before it, nothing else of kdlib. The parts of a package count as the package.
-ORDER = tuple(
-    """
-    spec registry cache datasets files intake teachers compressors students losses population training evaluation geometry projection
-    pipeline store engine runs sweeps export figures cli_runs cli __main__
-    """.split()
+# fmt: off
+ORDER = (
+    "spec", "registry", "cache",
+    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "population", "training",
+    "evaluation", "geometry", "projection", "pipeline",
+    "store", "engine", "runs", "sweeps",
+    "export", "figures", "cli_runs", "cli", "__main__",
 )
+# fmt: on
 
 # Outside library -> the only place that imports it: a kdlib module, or the app's own files.
 DOORS = {
