@@ -1,0 +1,197 @@
+"""Evaluation: how good predictions are, what a space still tells, and how sure we are of it.
+
+`scores` judges logits, `probe` judges a space by what a linear classifier reads from it (against `chance`), `summary` and
+`paired_difference` turn one number per seed into a mean with its 95 % interval. A number that does not exist is a `ValueError` that says
+"undefined: reason", never NaN. Everything here is a fraction, not percent.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+STRENGTHS = (0.03, 0.3, 3.0)  # inverse regularisation a probe chooses from, strongest regularisation first
+
+
+def scores(logits: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -> dict[str, float]:
+    """Return what the predictions are worth, every number in [0, 1], higher is better.
+
+    Single-label: "accuracy" and "f1" (macro: mean over the classes that occur in labels or predictions).
+    Multi-label: "map" (mean average precision), "roc_auc" and "f1" (macro), each a mean over the classes for which it is defined.
+
+    Args:
+        logits: shape (n, k).
+        labels: integers, shape (n,), negative = missing; or floats, shape (n, k), 0 or 1 per class, NaN = missing. The missing are skipped.
+        threshold: probability from which a class counts as predicted; multi-label only.
+
+    Raises:
+        ValueError: shapes do not match; or "undefined: ..." if logits are not finite, nothing is labelled or no class is left.
+    """
+    logits, labels = np.asarray(logits), np.asarray(labels)
+    _check_rows("logits", logits, "labels", labels)
+    if not np.isfinite(logits).all():
+        raise ValueError("undefined: some logits are not finite")
+    if labels.ndim == 2:
+        return _multi_label_scores(expit(logits), labels, threshold)
+    known = _known(labels)
+    truth, predicted = labels[known], logits[known].argmax(axis=1)
+    return {"accuracy": float(accuracy_score(truth, predicted)), "f1": float(f1_score(truth, predicted, average="macro"))}
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """Return `{"mean", "ci95", "values"}`: the mean of some repetitions and how far the true mean may be from it.
+
+    `ci95` is the half-width of the two-sided 95 % t-interval, None for fewer than two values.
+
+    Raises:
+        ValueError: "undefined: ..." if there are no values or one is not finite.
+    """
+    values = [float(value) for value in values]
+    if not values or not np.isfinite(values).all():
+        raise ValueError(f"undefined: a mean needs finite values, got {values}")
+    n = len(values)
+    half_width = float(stats.t.ppf(0.975, n - 1) * stats.sem(values)) if n > 1 else None
+    return {"mean": float(np.mean(values)), "ci95": half_width, "values": values}
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
+    """Return the `summary` of a - b, paired by position (the same seed in both): the interval of the paired t-test.
+
+    Raises:
+        ValueError: a and b differ in length, or "undefined: ..." as in `summary`.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"a paired difference needs as many values on both sides, got {len(a)} and {len(b)}")
+    return summary([x - y for x, y in zip(a, b, strict=True)])
+
+
+def probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
+    """Return how well a linear classifier reads the labels from frozen features: accuracy, multi-label mean average precision, in [0, 1].
+
+    Multinomial logistic regression on standardised columns, its regularisation chosen on a fifth of the training rows. 1,000 rows of width
+    128 in 10 classes take about 15 ms, and the result is on average half a point from a converged, cross-validated one.
+
+    Args:
+        train_x: features, shape (n, d).
+        train_y: integers (n,), negative = missing, or multi-label floats (n, k), NaN = missing. What is missing is skipped.
+        test_x: features, shape (n', d).
+        test_y: as `train_y`, for the test rows. A class that training never saw counts as wrong.
+
+    Raises:
+        ValueError: shapes do not match; or "undefined: ..." if nothing is labelled or the training labels do not differ.
+    """
+    train_x, train_y, test_x, test_y = (np.asarray(part) for part in (train_x, train_y, test_x, test_y))
+    _check_rows("training features", train_x, "training labels", train_y)
+    _check_rows("test features", test_x, "test labels", test_y)
+    scaler = StandardScaler().fit(train_x.astype(np.float64))  # float64: squares of 1e30 must not overflow
+    train_x, test_x = (scaler.transform(part.astype(np.float64)).astype(np.float32) for part in (train_x, test_x))
+    if train_y.ndim == 2:
+        return _multi_label_probe(train_x, train_y, test_x, test_y)
+    train, test = _known(train_y), _known(test_y)
+    if len(np.unique(train_y[train])) < 2:
+        raise ValueError("undefined: a probe needs two classes among the training labels, got 1")
+    return float(_fit_linear(train_x[train], train_y[train]).score(test_x[test], test_y[test]))
+
+
+def chance(train_y: np.ndarray, test_y: np.ndarray) -> float:
+    """Return what `probe` would reach without looking at the features, in [0, 1].
+
+    Single-label: the accuracy of always answering the most frequent training class (the lower one of two). Multi-label: the mean share of
+    positives over the classes that `probe` scores, which is the average precision of a random order.
+
+    Args:
+        train_y: labels as in `probe`.
+        test_y: labels as in `probe`.
+
+    Raises:
+        ValueError: "undefined: ..." if nothing is labelled.
+    """
+    train_y, test_y = np.asarray(train_y), np.asarray(test_y)
+    if train_y.ndim == 2:
+        return float(np.mean([np.nanmean(test_y[:, c]) for c in _probed_classes(train_y, test_y)]))
+    classes, counts = np.unique(train_y[_known(train_y)], return_counts=True)
+    return float(np.mean(test_y[_known(test_y)] == classes[counts.argmax()]))
+
+
+def _check_rows(name: str, x: np.ndarray, other: str, y: np.ndarray) -> None:
+    if len(x) != len(y):
+        raise ValueError(f"{name} and {other} need the same number of rows, got {len(x)} and {len(y)}")
+
+
+def _known(labels: np.ndarray) -> np.ndarray:
+    """Return which of the integer labels are there, bool (n,)."""
+    known = labels >= 0
+    if not known.any():
+        raise ValueError("undefined: no row has a label")
+    return known
+
+
+def _multi_label_scores(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, float]:
+    if probabilities.shape != labels.shape:
+        raise ValueError(f"logits and multi-label labels need the same shape, got {probabilities.shape} and {labels.shape}")
+    values: dict[str, list[float]] = {"map": [], "roc_auc": [], "f1": []}
+    for column, truth in zip(probabilities.T, labels.T, strict=True):
+        known = ~np.isnan(truth)
+        truth, column = truth[known].astype(int), column[known]
+        predicted = (column >= threshold).astype(int)
+        if truth.any():
+            values["map"].append(average_precision_score(truth, column))
+        if truth.any() and not truth.all():
+            values["roc_auc"].append(roc_auc_score(truth, column))
+        if truth.any() or predicted.any():
+            values["f1"].append(f1_score(truth, predicted))
+    for name, found in values.items():
+        if not found:
+            raise ValueError(f"undefined: no class has the labels that {name} needs")
+    return {name: float(np.mean(found)) for name, found in values.items()}
+
+
+def _multi_label_probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
+    precisions = []
+    for c in _probed_classes(train_y, test_y):
+        train, test = ~np.isnan(train_y[:, c]), ~np.isnan(test_y[:, c])
+        model = _fit_linear(train_x[train], train_y[train, c].astype(int))
+        precisions.append(average_precision_score(test_y[test, c].astype(int), model.decision_function(test_x[test])))
+    return float(np.mean(precisions))
+
+
+def _probed_classes(train_y: np.ndarray, test_y: np.ndarray) -> list[int]:
+    """Return the columns with both answers among the known training labels and a positive among the known test labels."""
+    told = (train_y == 0).any(axis=0) & (train_y == 1).any(axis=0) & (test_y == 1).any(axis=0)
+    classes = np.flatnonzero(told).tolist()
+    if not classes:
+        raise ValueError("undefined: no class has positive and negative training rows and a positive test row")
+    return classes
+
+
+def _fit_linear(x: np.ndarray, y: np.ndarray) -> LogisticRegression:
+    """Return a logistic regression fitted to all rows, at the strength that does best on a fifth of them when fitted to the rest.
+
+    The loose tolerance costs nothing in accuracy, as measured against converged fits, and saves most of the time.
+    """
+    held_out = _every_fifth(y)
+    model = LogisticRegression(tol=1e-2, max_iter=200, warm_start=True)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a probe that stops early is a fair, slightly more regularised probe
+        if held_out.any() and len(np.unique(y[~held_out])) > 1:
+            for strength in STRENGTHS:
+                model.set_params(C=strength).fit(x[~held_out], y[~held_out])
+                found.append(model.score(x[held_out], y[held_out]))
+        best = STRENGTHS[int(np.argmax(found))] if found else STRENGTHS[0]
+        return model.set_params(C=best, warm_start=False).fit(x, y)
+
+
+def _every_fifth(y: np.ndarray) -> np.ndarray:
+    """Return which rows to hold out, bool (n,): a fifth of every class, chosen by a fixed seed."""
+    order = np.lexsort((np.random.default_rng(0).random(len(y)), y))
+    held_out = np.zeros(len(y), dtype=bool)
+    held_out[order[2::5]] = True
+    return held_out
