@@ -227,6 +227,7 @@ def continuity(space: np.ndarray, projected: np.ndarray, k: int = 10, sample: in
 
     `trustworthiness` with the roles swapped; arguments, errors and source as there.
     """
+    _check_rows(space, projected)
     return trustworthiness(projected, space, k, sample)
 
 
@@ -252,9 +253,7 @@ def silhouette(x: np.ndarray, labels: np.ndarray, sample: int = SAMPLE) -> float
     x, labels = _centred(np.asarray(x)[rows]), np.asarray(labels)[rows]
     classes = len(np.unique(labels))
     if not 2 <= classes < len(rows):
-        raise ValueError(
-            f"undefined: a silhouette needs two classes and two rows in one of them, got {classes} classes in {len(rows)} rows"
-        )
+        raise ValueError(f"undefined: a silhouette needs two classes and two rows of one class, got {len(rows)} rows, {classes} class(es)")
     return float(silhouette_score(x, labels))
 
 
