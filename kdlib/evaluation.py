@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit
+from scipy.special import logit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
@@ -32,17 +32,32 @@ def scores(logits: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -> di
         threshold: probability from which a class counts as predicted; multi-label only.
 
     Raises:
-        ValueError: shapes do not match; or "undefined: ..." if logits are not finite, nothing is labelled or no class is left.
+        ValueError: shapes do not match, threshold outside [0, 1]; or "undefined: ..." if logits are not finite, nothing is labelled or no
+            class is left.
     """
     logits, labels = np.asarray(logits), np.asarray(labels)
     _check_rows("logits", logits, "labels", labels)
     if not np.isfinite(logits).all():
         raise ValueError("undefined: some logits are not finite")
     if labels.ndim == 2:
-        return _multi_label_scores(expit(logits), labels, threshold)
+        return _multi_label_scores(logits, labels, threshold)
     known = _known(labels)
     truth, predicted = labels[known], logits[known].argmax(axis=1)
     return {"accuracy": float(accuracy_score(truth, predicted)), "f1": float(f1_score(truth, predicted, average="macro"))}
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the one number that decides which weights are best: accuracy, multi-label mean average precision, in [0, 1].
+
+    Args and errors as in `scores`.
+    """
+    found = scores(logits, labels)
+    return found[primary(labels)]
+
+
+def primary(labels: np.ndarray) -> str:
+    """Return the name of the metric that counts first for such labels: "accuracy", multi-label "map"."""
+    return "map" if labels.ndim == 2 else "accuracy"
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
@@ -85,11 +100,14 @@ def probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: 
         test_y: as `train_y`, for the test rows. A class that training never saw counts as wrong.
 
     Raises:
-        ValueError: shapes do not match; or "undefined: ..." if nothing is labelled or the training labels do not differ.
+        ValueError: shapes do not match; or "undefined: ..." if nothing is labelled, the training labels do not differ, or features
+            are not finite.
     """
     train_x, train_y, test_x, test_y = (np.asarray(part) for part in (train_x, train_y, test_x, test_y))
     _check_rows("training features", train_x, "training labels", train_y)
     _check_rows("test features", test_x, "test labels", test_y)
+    if not (np.isfinite(train_x).all() and np.isfinite(test_x).all()):
+        raise ValueError("undefined: some features are not finite")
     scaler = StandardScaler().fit(train_x.astype(np.float64))  # float64: squares of 1e30 must not overflow
     train_x, test_x = (scaler.transform(part.astype(np.float64)).astype(np.float32) for part in (train_x, test_x))
     if train_y.ndim == 2:
@@ -133,14 +151,16 @@ def _known(labels: np.ndarray) -> np.ndarray:
     return known
 
 
-def _multi_label_scores(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, float]:
-    if probabilities.shape != labels.shape:
-        raise ValueError(f"logits and multi-label labels need the same shape, got {probabilities.shape} and {labels.shape}")
+def _multi_label_scores(logits: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, float]:
+    if logits.shape != labels.shape:
+        raise ValueError(f"logits and multi-label labels need the same shape, got {logits.shape} and {labels.shape}")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"a threshold is a probability from 0 to 1, got {threshold}")
     values: dict[str, list[float]] = {"map": [], "roc_auc": [], "f1": []}
-    for column, truth in zip(probabilities.T, labels.T, strict=True):
+    for column, truth in zip(logits.T, labels.T, strict=True):  # logits, for probabilities near 0 and 1 round to ties
         known = ~np.isnan(truth)
         truth, column = truth[known].astype(int), column[known]
-        predicted = (column >= threshold).astype(int)
+        predicted = (column >= logit(threshold)).astype(int)
         if truth.any():
             values["map"].append(average_precision_score(truth, column))
         if truth.any() and not truth.all():

@@ -169,7 +169,7 @@ def distance_correlation(a: np.ndarray, b: np.ndarray, sample: int = SAMPLE) -> 
     Raises:
         ValueError: as in `linear_cka`.
 
-    Source: Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances, definition 4.
+    Source: Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances.
     """
     _check_rows(a, b)
     rows = _sampled(len(a), sample)

@@ -2,7 +2,8 @@
 
 A distance is a pure function `(student (b, d_s), target (b, d_c)) -> 0-dim`, a mean over the batch, without parameters and without
 data-dependent control flow, so that it runs under `torch.vmap`. It is finite, value and gradient, for zero rows, identical rows, one row
-and one column. To add one: write the function and give it a line in `LOSSES`; `tests/test_losses.py` then holds it to all of this.
+and one column; different numbers of rows are a `ValueError`. The first docstring line is its help in the app and names its range. To add
+one: write the function and give it a line in `LOSSES`; `tests/test_losses.py` then holds it to all of this.
 """
 
 from collections.abc import Callable
@@ -26,12 +27,6 @@ def cosine_distance(student: Tensor, target: Tensor) -> Tensor:
         student: features, shape (b, d_s).
         target: what they should be like, shape (b, d_c); the widths may differ.
 
-    Returns:
-        0-dim, in [0, 2].
-
-    Raises:
-        ValueError: different numbers of rows.
-
     Source: Ding & Lerch 2023, Audio Embeddings as Teachers for Music Classification, "cosine distance difference".
     """
     _check_rows(student, target)
@@ -49,14 +44,10 @@ def distance_correlation(student: Tensor, target: Tensor) -> Tensor:
         target: shape (b, d_c); the widths may differ.
 
     Returns:
-        0-dim, in [0, 1] up to rounding; 1 where either side does not vary.
+        0-dim; 1 where either side does not vary.
 
-    Raises:
-        ValueError: different numbers of rows.
-
-    Source: Ding & Lerch 2023; Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances, definition 4
-    (its square). Differs: distances are taken in units of their mean, so that the small constant under the root means the same at any
-    scale.
+    Source: Ding & Lerch 2023; Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances (its
+    square, of a sample). Differs: distances are in units of their mean, so that the constant under the root means the same at any scale.
     """
     _check_rows(student, target)
     a, b = _double_centred(_distances(student)), _double_centred(_distances(target))
@@ -72,12 +63,6 @@ def rkd_distance(student: Tensor, target: Tensor) -> Tensor:
     Args:
         student: features, shape (b, d_s).
         target: shape (b, d_c); the widths may differ.
-
-    Returns:
-        0-dim, >= 0.
-
-    Raises:
-        ValueError: different numbers of rows.
 
     Source: Park et al. 2019, Relational Knowledge Distillation, equations 5-8.
     """
@@ -95,12 +80,6 @@ def rkd_angle(student: Tensor, target: Tensor) -> Tensor:
         student: features, shape (b, d_s).
         target: shape (b, d_c); the widths may differ.
 
-    Returns:
-        0-dim, in [0, 1.5].
-
-    Raises:
-        ValueError: different numbers of rows.
-
     Source: Park et al. 2019, Relational Knowledge Distillation, equations 9-10.
     """
     _check_rows(student, target)
@@ -116,13 +95,7 @@ def similarity_preserving(student: Tensor, target: Tensor) -> Tensor:
         student: features, shape (b, d_s).
         target: shape (b, d_c); the widths may differ.
 
-    Returns:
-        0-dim, in [0, 4 / b].
-
-    Raises:
-        ValueError: different numbers of rows.
-
-    Source: Tung & Mori 2019, Similarity-Preserving Knowledge Distillation, equations 1-4.
+    Source: Tung & Mori 2019, Similarity-Preserving Knowledge Distillation.
     """
     _check_rows(student, target)
     return functional.mse_loss(_unit(_gram(_scaled(student))), _unit(_gram(_scaled(target))))
@@ -138,14 +111,8 @@ def pkt(student: Tensor, target: Tensor) -> Tensor:
         student: features, shape (b, d_s).
         target: shape (b, d_c); the widths may differ.
 
-    Returns:
-        0-dim, >= 0 up to rounding.
-
-    Raises:
-        ValueError: different numbers of rows.
-
-    Source: Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, equations 3-6, the pair of a row
-    with itself included as in the authors' code. Differs: a mean over rows, not the mean over all b² terms, which shrinks with the batch.
+    Source: Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, the pair of a row with itself
+    included as in the authors' code. Differs: a mean over rows, not over all b² terms, which would shrink with the batch.
     """
     _check_rows(student, target)
     p, q = _neighbour_probabilities(target), _neighbour_probabilities(student)
@@ -162,10 +129,7 @@ def cka(student: Tensor, target: Tensor) -> Tensor:
         target: shape (b, d_c); the widths may differ.
 
     Returns:
-        0-dim, in [0, 1] up to rounding; 1 where either side does not vary.
-
-    Raises:
-        ValueError: different numbers of rows.
+        0-dim; 1 where either side does not vary.
 
     Source: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 4 (biased estimator).
     """
@@ -183,9 +147,6 @@ def mse(student: Tensor, target: Tensor) -> Tensor:
     Args:
         student: features, shape (b, d).
         target: shape (b, d).
-
-    Returns:
-        0-dim, >= 0.
 
     Raises:
         ValueError: different shapes.
