@@ -15,6 +15,7 @@ import numpy as np
 FORMAT = 1  # part of every identity: raise it when the same spec would mean another computation
 
 BASELINE, RAW = "baseline", "raw"  # the two methods that are no compressor: no teacher at all, the teacher's embedding as it is
+UNUSED = {BASELINE: ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature"), RAW: ("dim",)}
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class RunSpec:
     soft_label_weight: float = 0.0
     temperature: float = 4.0
     student: str = "cnn"
-    width: int = 16
-    epochs: int = 80
-    batch_size: int = 64
-    lr: float = 0.01
+    width: int = 8
+    epochs: int = 32
+    batch_size: int = 32
+    lr: float = 0.02
     seeds: int = 5
 
     def to_json(self) -> str:
@@ -76,8 +77,9 @@ class RunSpec:
 
     @property
     def identity(self) -> str:
-        """Return 16 hexadecimal digits that name this computation."""
-        return hashlib.sha256(f"{FORMAT}:{self.to_json()}".encode()).hexdigest()[:16]
+        """Return 16 hexadecimal digits that name this computation: fields that the method does not look at do not count."""
+        kept = self.but(**{name: getattr(RunSpec, name) for name in UNUSED.get(self.method, ())})
+        return hashlib.sha256(f"{FORMAT}:{kept.to_json()}".encode()).hexdigest()[:16]
 
     def but(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""
@@ -111,13 +113,15 @@ class RunResult:
         spec: what was run.
         status: "done", "cancelled" or "failed".
         reason: why it failed ("diverged: ..."), otherwise "".
-        metrics: split -> metric -> `{"mean", "ci95", "values"}`; splits "val", "test", "ood:..."; `ci95` is the half-width of the 95 %
-            t-interval over seeds, None when fewer than two values are there; fractions, not percent.
-        teacher: source task, width, probe accuracy of the raw and of the compressed embedding.
+        metrics: split -> metric -> `{"mean", "ci95", "values"}`; splits "val", "test", "ood:..." and "ood", the mean of these; `ci95` is
+            the half-width of the 95 % t-interval over seeds, None when fewer than two values are there; fractions, not percent.
+        teacher: name, source task, whether supervised, probe accuracy of the raw and of the compressed embedding, accuracy of its head.
+        spaces: "raw", "compressed", "student" -> `{"width", "effective_rank"}`, for the student also its "probe" on the target.
         attributes: attribute -> `{"chance", "raw", "compressed", "student"}`: probe accuracies as in `metrics`.
         cost: parameters, multiply-adds, bytes per embedding, seconds.
         history: the points of `Progress`, in order.
-        arrays: "student/<parameter>" (m, ...) weights of all members; "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
+        arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors with their heads;
+            "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
             "compressed/<split>" (m, n, d_c).
     """
 
@@ -126,6 +130,7 @@ class RunResult:
     reason: str = ""
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     teacher: dict[str, Any] = field(default_factory=dict)
+    spaces: dict[str, dict[str, Any]] = field(default_factory=dict)
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)

@@ -1,0 +1,57 @@
+"""What a spec must satisfy before anything is computed; every refusal says what was given, what would do, and which choices there are."""
+
+import math
+
+from kdlib import datasets, teachers
+from kdlib.compressors import COMPRESSORS
+from kdlib.losses import LOSSES
+from kdlib.registry import choose, summary
+from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.students import STUDENTS
+from kdlib.teachers import TEACHERS
+
+METHODS = (BASELINE, RAW, *COMPRESSORS)
+
+
+def method_helps() -> dict[str, str]:
+    """Return each method with what it is, in one line."""
+    helps = {BASELINE: "No teacher: the student learns from the labels alone", RAW: "The teacher's embedding as it is"}
+    return helps | {name: summary(entry.build) for name, entry in COMPRESSORS.items()}
+
+
+def check(spec: RunSpec) -> None:
+    """Return if the spec can be run.
+
+    Raises:
+        ValueError: it cannot; one line says why.
+    """
+    choose(dict.fromkeys(METHODS), spec.method, "method")
+    choose(datasets.DATASETS, spec.dataset, "dataset")
+    choose(STUDENTS, spec.student, "student")
+    for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
+        value = getattr(spec, name)
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
+    if not (math.isfinite(spec.lr) and spec.lr > 0):
+        raise ValueError(f"lr must be a positive number, got {spec.lr!r}")
+    if not 0 <= spec.distance_weight <= 1:
+        raise ValueError(f"distance weight λ must be between 0 and 1, got {spec.distance_weight!r}")
+    if not (math.isfinite(spec.soft_label_weight) and spec.soft_label_weight >= 0):
+        raise ValueError(f"soft label weight must be 0 or more, got {spec.soft_label_weight!r}")
+    if not (math.isfinite(spec.temperature) and spec.temperature > 0):
+        raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
+    data = datasets.load(spec.dataset)
+    data.labelled(spec.labels)
+    if spec.method == BASELINE:
+        return
+    choose(LOSSES, spec.loss, "loss")
+    teacher = choose(TEACHERS, spec.teacher, "teacher")
+    if teacher.modality != data.modality:
+        raise ValueError(f"teacher {spec.teacher} takes {teacher.modality}s, but {spec.dataset} holds {data.modality}s")
+    d_t = teachers.width(spec.teacher, spec.dataset)
+    if spec.method not in (RAW, "none") and spec.dim > d_t:
+        raise ValueError(f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}")
+    if spec.method == "pca" and spec.dim > spec.labels:
+        raise ValueError(f"pca finds at most as many dimensions as there are labels, got dim {spec.dim} and {spec.labels} labels")
+    if spec.method == "lda" and data.multi_label:
+        raise ValueError("lda needs one label per item; for several labels per item choose another compressor")

@@ -1,0 +1,105 @@
+"""Comparisons: what several results say side by side, as JSON and as rows for a table, and in one honest sentence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kdlib.evaluation import paired_difference
+from kdlib.spec import BASELINE, RAW, RunResult
+
+Summary = dict[str, Any]  # {"mean", "ci95", "values"}
+
+
+def primary_metric(result: RunResult) -> str:
+    """Return the metric that counts first: "accuracy", or "map" for several labels an item."""
+    return "accuracy" if "accuracy" in result.metrics["test"] else "map"
+
+
+def reference(results: Sequence[RunResult], result: RunResult, method: str) -> RunResult | None:
+    """Return the finished result of `method` that differs from `result` in nothing else that matters, if it is there."""
+    wanted = result.spec.but(method=method).identity
+    return next((each for each in results if each.spec.identity == wanted and each.metrics), None)
+
+
+def differences(results: Sequence[RunResult], result: RunResult) -> dict[str, dict[str, Summary]]:
+    """Return "baseline" and "raw" -> split -> paired difference of the primary metric, `result` minus it, seed by seed.
+
+    A reference that is not among the results, or is the result itself, is left out.
+    """
+    found: dict[str, dict[str, Summary]] = {}
+    for method in (BASELINE, RAW):
+        other = reference(results, result, method)
+        if other is None or method == result.spec.method or not result.metrics:
+            continue
+        metric = primary_metric(result)
+        found[method] = {
+            split: paired_difference(values[metric]["values"], other.metrics[split][metric]["values"])
+            for split, values in result.metrics.items()
+        }
+    return found
+
+
+def to_json(results: Sequence[RunResult], seconds: float | None = None) -> dict[str, Any]:
+    """Return everything that was measured, as JSON can hold it: one entry of "runs" per result, with its "differences".
+
+    "teacher" and "attributes" hold what belongs to the teacher alone: its probe on the target and on each attribute, and chance.
+    """
+    with_teacher = next((each for each in results if each.teacher), None)
+    attributes = {} if with_teacher is None else with_teacher.attributes
+    teacher = {} if with_teacher is None else {key: value for key, value in with_teacher.teacher.items() if key != "head"}
+    if teacher:
+        teacher["probe"] = {key: teacher["probe"][key] for key in ("chance", "raw")}
+        teacher |= with_teacher.spaces["raw"]
+    return {
+        "format": 1,
+        "runs": [each.to_dict() | {"differences": differences(results, each)} for each in results],
+        "teacher": teacher,
+        "attributes": {name: {key: value[key] for key in ("chance", "raw")} for name, value in attributes.items()},
+        "cost": {"seconds": seconds},
+    }
+
+
+def percent(value: Summary | None, signed: bool = False) -> str:
+    """Return a summary of fractions as "72.9 ± 1.2" in percent; a dash where there is none, no interval for a single value."""
+    if value is None:
+        return "–"
+    mean = f"{100 * value['mean']:{'+' if signed else ''}.1f}"
+    return mean if value["ci95"] is None else f"{mean} ± {100 * value['ci95']:.1f}"
+
+
+def clear(value: Summary) -> bool:
+    """Return whether the interval excludes 0."""
+    return value["ci95"] is not None and abs(value["mean"]) > value["ci95"]
+
+
+def verdict(results: Sequence[RunResult]) -> str:
+    """Return in one sentence what compression did on the test set, whatever it is: the compressor best on validation against raw.
+
+    Without a raw result the baseline takes its place; without any reference, or a compressor, the sentence says what is missing.
+    """
+    done = [each for each in results if each.metrics]
+    compressed = [each for each in done if each.spec.method not in (BASELINE, RAW)]
+    if not compressed:
+        return "Nothing was compressed here: add a compressor to see what it does."
+    best = max(compressed, key=lambda each: each.metrics["val"][primary_metric(each)]["mean"])
+    found = differences(done, best)
+    if not found:
+        return "There is neither baseline nor raw to compare with."
+    other = RAW if RAW in found else BASELINE
+    gain, n = found[other]["test"], best.spec.seeds
+    if gain["ci95"] is None:
+        return f"{best.spec.method} is {100 * gain['mean']:+.1f} points from {other} with a single seed: more seeds are needed to tell."
+    told = f"({percent(gain, signed=True)} points, n = {n})"
+    if not clear(gain):
+        sentence = f"No clear difference between {best.spec.method} and {other} on the test set {told}."
+    elif gain["mean"] > 0:
+        sentence = f"Compression ({best.spec.method}) added {percent(gain)} points over {other} on the test set (n = {n})."
+    else:
+        sentence = (
+            f"Compression ({best.spec.method}) did not help: it lost {percent(gain | {'mean': -gain['mean']})} points to {other} (n = {n})."
+        )
+    plain = found.get(BASELINE)
+    if plain and clear(plain["test"]) and plain["test"]["mean"] < 0:
+        sentence += f" The student is better off without this teacher ({percent(plain['test'], signed=True)} points against the baseline)."
+    elif plain and other == RAW and not clear(plain["test"]):
+        sentence += f" Against the baseline there is no clear difference ({percent(plain['test'], signed=True)} points)."
+    return sentence

@@ -1,0 +1,197 @@
+"""Datasets: inputs with labels, attributes and splits, the built-in ones made from real scans without any download.
+
+To add one, write a function that returns a `Dataset` (its first docstring line becomes the help text) and put it into `DATASETS`;
+`tests/test_datasets.py` runs the contract over every entry.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+from sklearn.datasets import load_digits
+
+from kdlib.cache import Arrays, cached_arrays, content_key
+from kdlib.registry import choose
+
+IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A known factor of each item other than its label, in categories.
+
+    Attributes:
+        values: (n,) int64, the category of each row; -1 where it is not known.
+        names: what each category is called.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items of one target task.
+
+    Attributes:
+        name: its name in `DATASETS`.
+        inputs: (n, ...) float32.
+        labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN = missing.
+        classes: the k class names.
+        splits: "train", "val", "test" and any number of "ood:<name>" -> row indices. No row is in two splits.
+        attributes: name -> `Attribute`.
+        ids: (n,) names of the items, unique.
+        modality: what an input is: "image".
+    """
+
+    name: str
+    inputs: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    splits: dict[str, np.ndarray]
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    ids: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
+    modality: str = IMAGE
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an item can carry several labels."""
+        return self.labels.ndim == 2
+
+    @property
+    def out_of_domain(self) -> tuple[str, ...]:
+        """Names of the out-of-domain test sets."""
+        return tuple(name for name in self.splits if name.startswith("ood:"))
+
+    def labelled(self, count: int) -> np.ndarray:
+        """Return `count` rows of the training split whose labels the student may see, (count,) int64.
+
+        Classes take turns, so every class is there and the subsets of a smaller count are contained in those of a larger one.
+
+        Raises:
+            ValueError: fewer than one row per class or more than there are.
+        """
+        train = self.splits["train"]
+        if self.multi_label:
+            known = train[~np.isnan(self.labels[train]).all(axis=1)]
+            order = known
+        else:
+            known = train[self.labels[train] >= 0]
+            turn = np.empty(len(known), dtype=np.int64)  # how many rows of the same class come before
+            for label in range(len(self.classes)):
+                same = self.labels[known] == label
+                turn[same] = np.arange(same.sum())
+            order = known[np.lexsort((self.labels[known], turn))]
+        if count < len(self.classes):
+            raise ValueError(
+                f"{count} labels cannot cover the {len(self.classes)} classes of {self.name}; use at least {len(self.classes)}"
+            )
+        if count > len(order):
+            raise ValueError(f"{self.name} has {len(order)} labelled training rows, got {count}")
+        return order[:count]
+
+
+# --- handwritten digits -----------------------------------------------------------------------------------------------------------------
+
+SCANS_VAL, SCANS_TEST = 300, 600  # of the 1,797 scans; the rest is for training, so no scan is ever on both sides
+
+
+def _scans() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return the scans (1797, 8, 8) in [0, 1], their digits, and which scans belong to train, val and test."""
+    bunch = load_digits()
+    order = np.random.default_rng(0).permutation(len(bunch.target))
+    test, val, train = np.split(order, [SCANS_TEST, SCANS_TEST + SCANS_VAL])
+    return bunch.images.astype(np.float32) / 16, bunch.target.astype(np.int64), {"train": train, "val": val, "test": test}
+
+
+CANVAS = 16  # pixels
+ORIENTATIONS = 6  # of the stripes: multiples of 30 degrees
+NOISE = 0.08  # standard deviation of the pixel noise
+
+
+def _clutter(scans: np.ndarray, rng: np.random.Generator, rotation: tuple[float, float], contrast: tuple[float, float]) -> Arrays:
+    """Place each scan on a striped canvas.
+
+    Args:
+        scans: (n, 8, 8) in [0, 1].
+        rng: source of positions, stripes and noise.
+        rotation: range of the absolute angle in degrees; the sign is drawn.
+        contrast: range of the stripes' amplitude, in units of full ink.
+
+    Returns:
+        inputs (n, 1, 16, 16), background (n,) orientation index, row and column (n,) of the digit's corner, angle (n,) in degrees.
+    """
+    n, size = len(scans), scans.shape[1]
+    angle = rng.uniform(*rotation, n) * rng.choice([-1, 1], n)
+    row, column = rng.integers(0, CANVAS - size + 1, (2, n))
+    background = rng.integers(0, ORIENTATIONS, n)
+    direction = np.pi * background / ORIENTATIONS
+    period, phase = rng.uniform(3, 6, n), rng.uniform(0, 2 * np.pi, n)
+    y, x = np.mgrid[:CANVAS, :CANVAS]
+    along = x * np.cos(direction)[:, None, None] + y * np.sin(direction)[:, None, None]
+    stripes = 0.5 + 0.5 * np.sin(2 * np.pi * along / period[:, None, None] + phase[:, None, None])
+    canvas = rng.uniform(*contrast, n)[:, None, None] * stripes
+    for i in range(n):
+        ink = ndimage.rotate(scans[i], angle[i], reshape=False, order=1)
+        window = canvas[i, row[i] : row[i] + size, column[i] : column[i] + size]
+        np.maximum(window, ink, out=window)
+    canvas += rng.normal(0, NOISE, canvas.shape)
+    return {"inputs": canvas[:, None].astype(np.float32), "background": background, "row": row, "column": column, "angle": angle}
+
+
+def cluttered_digits() -> Dataset:
+    """Real handwritten digits at random places on striped backgrounds, with noise."""
+    sizes = {"train": 10_000, "val": 500, "test": 2_000, "ood:rotated": 2_000, "ood:contrast": 2_000}
+    setup = {"version": 1, "sizes": sizes, "rotation": (0, 10), "contrast": (0.05, 0.35), "rotated": (15, 30), "stronger": (0.25, 0.5)}
+
+    def build() -> Arrays:
+        scans, digits, members = _scans()
+        parts = []
+        for number, (split, size) in enumerate(sizes.items()):
+            rng = np.random.default_rng([1, number])
+            chosen = rng.choice(members.get(split, members["test"]), size)
+            rotation = setup["rotated"] if split == "ood:rotated" else setup["rotation"]
+            contrast = setup["stronger"] if split == "ood:contrast" else setup["contrast"]
+            parts.append(_clutter(scans[chosen], rng, rotation, contrast) | {"labels": digits[chosen], "scan": chosen})
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    arrays = cached_arrays("datasets", content_key(dataset="cluttered-digits", scans=_scans()[0], noise=NOISE, **setup), build)
+    third = (arrays["row"] // 3) * 3 + arrays["column"] // 3
+    places = tuple(f"{vertical} {horizontal}" for vertical in ("top", "middle", "bottom") for horizontal in ("left", "centre", "right"))
+    turn = np.digitize(arrays["angle"], [-5, 5])
+    return Dataset(
+        name="cluttered-digits",
+        inputs=arrays["inputs"],
+        labels=arrays["labels"],
+        classes=tuple("0123456789"),
+        splits=_consecutive(sizes),
+        attributes={
+            "background": Attribute(arrays["background"], tuple(f"{30 * i}°" for i in range(ORIENTATIONS))),
+            "position": Attribute(third, places),
+            "rotation": Attribute(turn, ("left of -5°", "upright", "right of 5°")),
+        },
+        ids=_item_ids(sizes, arrays["scan"]),
+    )
+
+
+def _consecutive(sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """Return row indices of splits that follow one another."""
+    ends = np.cumsum(list(sizes.values()))
+    return {name: np.arange(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+
+def _item_ids(sizes: dict[str, int], scan: np.ndarray) -> np.ndarray:
+    """Return "<split>-<number>-scan<scan>" for every row."""
+    numbered = [f"{split.removeprefix('ood:')}-{i:05d}" for split, size in sizes.items() for i in range(size)]
+    return np.array([f"{name}-scan{number:04d}" for name, number in zip(numbered, scan, strict=True)])
+
+
+DATASETS: dict[str, Callable[[], Dataset]] = {"cluttered-digits": cluttered_digits}
+
+
+@lru_cache(maxsize=4)
+def load(name: str) -> Dataset:
+    """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays."""
+    return choose(DATASETS, name, "dataset")()

@@ -1,0 +1,172 @@
+"""Measuring: what trained members are worth, what each space still tells, and what it costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdlib.compressors import Fixed
+from kdlib.datasets import Dataset
+from kdlib.evaluation import chance, probe, scores, summary
+from kdlib.geometry import effective_rank
+from kdlib.spec import BASELINE, RunResult, RunSpec
+from kdlib.teachers import TEACHERS
+from kdlib.training import Trained, compress, predict
+
+PROBE_ROWS = 2000  # test rows a probe is judged on, at most
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to measure: the data and everything that was fitted or trained on it.
+
+    Attributes:
+        data: the dataset.
+        labelled: (n,) training rows whose labels were seen.
+        embeddings: (N, d_t) of all rows, as the compressors got them.
+        fitted: per spec, its fixed compressors.
+        trained: all members of all specs.
+        seconds: training time per member.
+    """
+
+    data: Dataset
+    labelled: np.ndarray
+    embeddings: np.ndarray
+    fitted: list[list[Fixed]]
+    trained: Trained
+    seconds: float
+
+
+def measure(specs: Sequence[RunSpec], material: Material) -> list[RunResult]:
+    """Return the result of each spec, whose members follow one another in `material.trained`."""
+    data, trained = material.data, material.trained
+    splits = {name: rows for name, rows in data.splits.items() if name != "train"} | {"train": material.labelled}
+    outputs = {name: predict(trained.students, _tensor(data.inputs, rows, trained)) for name, rows in splits.items()}
+    probes = _Probes(data, material.labelled, data.splits["test"][:PROBE_ROWS])
+    results, start = [], 0
+    for number, spec in enumerate(specs):
+        members = slice(start, start := start + spec.seeds)
+        own = {name: {kind: values[members].numpy() for kind, values in found.items()} for name, found in outputs.items()}
+        results.append(_measure_one(spec, number, members, own, splits, probes, material))
+    return results
+
+
+class _Probes:
+    """Probe accuracies for the target and every attribute, raw ones computed once."""
+
+    def __init__(self, data: Dataset, train: np.ndarray, test: np.ndarray) -> None:
+        self.train, self.test = train, test
+        self.targets = {"target": data.labels} | {name: attribute.values for name, attribute in data.attributes.items()}
+        self.raw: dict[str, dict[str, Any]] = {}
+
+    def chance(self, name: str) -> float:
+        return chance(self.targets[name][self.train], self.targets[name][self.test])
+
+    def read(self, spaces: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, Any]]:
+        """Return name -> summary over spaces, each given as its rows for training and for testing."""
+        return {
+            name: summary([probe(train, y[self.train], test, y[self.test]) for train, test in spaces]) for name, y in self.targets.items()
+        }
+
+    def read_raw(self, embeddings: np.ndarray) -> dict[str, dict[str, Any]]:
+        self.raw = self.raw or self.read([(embeddings[self.train], embeddings[self.test])])
+        return self.raw
+
+
+def _measure_one(
+    spec: RunSpec,
+    number: int,
+    members: slice,
+    outputs: dict[str, dict[str, np.ndarray]],
+    splits: dict[str, np.ndarray],
+    probes: _Probes,
+    material: Material,
+) -> RunResult:
+    data, trained = material.data, material.trained
+    arrays = {f"{kind}/{name}": values for name, found in outputs.items() for kind, values in found.items()}
+    arrays |= {f"student/{name}": value[members].detach().cpu().numpy() for name, value in trained.students.parameters.items()}
+    history = [{k: v[members] if isinstance(v, list) else v for k, v in point.items()} for point in trained.history]
+    lost = {member - members.start: epoch for member, epoch in trained.diverged.items() if members.start <= member < members.stop}
+    if lost:
+        told = ", ".join(f"seed {seed} in epoch {epoch}" for seed, epoch in lost.items())
+        return RunResult(spec, "failed", f"diverged: {told}; try a lower learning rate", history=history, arrays=arrays)
+
+    def student_space(split: str) -> np.ndarray:
+        return outputs[split]["features"]
+
+    student_probes = probes.read(list(zip(student_space("train"), student_space("test")[:, : len(probes.test)], strict=True)))
+    spaces = {"student": _space(student_space("test")) | {"probe": student_probes["target"]}}
+    teacher: dict[str, Any] = {}
+    attributes = {name: {"chance": probes.chance(name), "student": student_probes[name]} for name in data.attributes}
+    bytes_per_embedding = None
+    if spec.method != BASELINE:
+        raw = probes.read_raw(material.embeddings)
+        compressed = _compressed(number, splits, material)
+        arrays |= {f"compressed/{name}": found for name, found in compressed["compressed"].items()}
+        pairs = list(zip(compressed["compressed"]["train"], compressed["compressed"]["test"][:, : len(probes.test)], strict=True))
+        read = raw if spec.method in ("raw", "none") else probes.read(pairs)
+        spaces |= {"raw": _space(material.embeddings[splits["test"]][None]), "compressed": _space(compressed["compressed"]["test"])}
+        for name in data.attributes:
+            attributes[name] |= {"raw": raw[name], "compressed": read[name]}
+        entry = TEACHERS[spec.teacher]
+        teacher = {"name": spec.teacher, "source_task": entry.source_task, "supervised": entry.supervised}
+        teacher |= {"probe": {"chance": probes.chance("target"), "raw": raw["target"], "compressed": read["target"]}}
+        if compressed["logits"]:
+            teacher["head"] = _metrics(compressed["logits"], splits, data)
+            arrays |= {f"teacher/{name}": value.detach().cpu().numpy() for name, value in trained.teachers[number].parameters.items()}
+        bytes_per_embedding = 4 * spaces["compressed"]["width"]
+    cost = student_cost(trained, data) | {"bytes_per_embedding": bytes_per_embedding, "seconds": material.seconds * spec.seeds}
+    return RunResult(
+        spec,
+        "cancelled" if trained.cancelled else "done",
+        metrics=_metrics({name: found["logits"] for name, found in outputs.items() if name != "train"}, splits, data),
+        teacher=teacher,
+        spaces=spaces,
+        attributes=attributes,
+        cost=cost,
+        history=history,
+        arrays=arrays,
+    )
+
+
+def _tensor(values: np.ndarray, rows: np.ndarray, trained: Trained) -> torch.Tensor:
+    return torch.from_numpy(values[rows]).to(trained.students.device)
+
+
+def _compressed(number: int, splits: dict[str, np.ndarray], material: Material) -> dict[str, dict[str, np.ndarray]]:
+    """Return "compressed" and, where there is a teacher head, "logits": split -> (m, n, ...); m is 1 where all members share one."""
+    teachers, fitted = material.trained.teachers[number], material.fitted[number]
+    spaces = {name: material.embeddings[rows] for name, rows in splits.items()}
+    if fitted:
+        spaces = {name: np.stack([each.transform(rows) for each in fitted]).astype(np.float32) for name, rows in spaces.items()}
+    if teachers is None:
+        return {"compressed": spaces, "logits": {}}
+    found = {name: compress(teachers, torch.from_numpy(rows).to(teachers.device)) for name, rows in spaces.items()}
+    logits = {name: each["logits"].numpy() for name, each in found.items()}
+    return {"compressed": spaces if fitted else {name: each["compressed"].numpy() for name, each in found.items()}, "logits": logits}
+
+
+def _metrics(logits: dict[str, np.ndarray], splits: dict[str, np.ndarray], data: Dataset) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return split -> metric -> summary over members, and under "ood" the mean of the out-of-domain sets."""
+    values = {name: [scores(member, data.labels[splits[name]]) for member in found] for name, found in logits.items() if name != "train"}
+    metrics = {name: {metric: summary([m[metric] for m in members]) for metric in members[0]} for name, members in values.items()}
+    outside = [metrics[name] for name in data.out_of_domain]
+    if outside:
+        metrics["ood"] = {metric: summary(np.mean([each[metric]["values"] for each in outside], axis=0).tolist()) for metric in outside[0]}
+    return metrics
+
+
+def _space(members: np.ndarray) -> dict[str, Any]:
+    return {"width": members.shape[-1], "effective_rank": summary([effective_rank(each) for each in members])}
+
+
+def student_cost(trained: Trained, data: Dataset) -> dict[str, int]:
+    """Return the "parameters" of a student at inference (no adapter) and its "multiply_adds" for one item."""
+    student = trained.students.member(0)
+    used = sum(p.numel() for part in (student.body, student.head) for p in part.parameters())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        student.head(student.body(torch.zeros(1, *data.inputs.shape[1:])))
+    return {"parameters": used, "multiply_adds": counter.get_total_flops() // 2}

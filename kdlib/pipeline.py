@@ -1,0 +1,152 @@
+"""The whole flow, top to bottom: load, embed, compress, train, evaluate. Read this first.
+
+`run` answers one spec, `compare` several; specs whose students are alike train side by side in one population.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from kdlib import compressors, datasets, students, teachers
+from kdlib.checks import check
+from kdlib.compressors import COMPRESSORS, TeacherBranch
+from kdlib.datasets import Dataset
+from kdlib.evaluation import score
+from kdlib.losses import LOSSES
+from kdlib.measuring import Material, measure
+from kdlib.spec import BASELINE, RAW, OnProgress, RunResult, RunSpec
+from kdlib.training import Branch, Rows, pick_device, train
+
+Built = TypeVar("Built")
+
+
+def run(spec: RunSpec, *, device: str = "auto", on_progress: OnProgress | None = None, checkpoint: Path | None = None) -> RunResult:
+    """Train and evaluate one method, once per seed.
+
+    Args:
+        spec: what to run.
+        device: "auto", "cpu", "cuda" or "mps".
+        on_progress: called after every optimiser step; returning True stops.
+        checkpoint: file to write every few seconds and to resume from.
+
+    Raises:
+        ValueError: the spec asks for something that is not there or cannot be; the message names it.
+    """
+    return compare([spec], device=device, on_progress=on_progress, checkpoint=checkpoint)[0]
+
+
+def compare(
+    specs: Sequence[RunSpec], *, device: str = "auto", on_progress: OnProgress | None = None, checkpoint: Path | None = None
+) -> list[RunResult]:
+    """Train and evaluate several methods; those whose students are alike train side by side. Results come in the order of `specs`.
+
+    Arguments and errors as in `run`; everything is checked before any training.
+    """
+    for spec in specs:
+        check(spec)
+    on = pick_device(device)
+    groups = list(cohorts(specs).values())
+    results: dict[RunSpec, RunResult] = {}
+    for number, group in enumerate(groups):
+        path = checkpoint if checkpoint is None or len(groups) == 1 else checkpoint.with_suffix(f".{number}{checkpoint.suffix}")
+        results |= zip(group, _train_together(group, on, on_progress, path), strict=True)
+    return [results[spec] for spec in specs]
+
+
+def cohorts(specs: Sequence[RunSpec]) -> dict[tuple, list[RunSpec]]:
+    """Return the specs, each once, grouped by what their members must share to train as one population."""
+    own = {"method", "dim", "distance_weight", "soft_label_weight", "temperature", "seeds"}  # members may differ in these
+    groups: dict[tuple, list[RunSpec]] = {}
+    for spec in dict.fromkeys(specs):
+        alike = tuple(getattr(spec, f.name) for f in fields(spec) if f.name not in own)
+        groups.setdefault((*alike, adapter_width(spec)), []).append(spec)
+    return groups
+
+
+def adapter_width(spec: RunSpec) -> int:
+    """Return d_c where the loss compares entry by entry and the student needs an adapter to that width, otherwise 0."""
+    if spec.method == BASELINE or not LOSSES[spec.loss].pointwise:
+        return 0
+    d_t = teachers.width(spec.teacher, spec.dataset)
+    return COMPRESSORS[compressor_name(spec)].width(d_t, spec.dim, len(datasets.load(spec.dataset).classes))
+
+
+def compressor_name(spec: RunSpec) -> str:
+    """Return the name in `COMPRESSORS` of what the method does to the embedding."""
+    return "none" if spec.method == RAW else spec.method
+
+
+def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnProgress | None, checkpoint: Path | None) -> list[RunResult]:
+    first, data = specs[0], datasets.load(specs[0].dataset)
+    labelled = data.labelled(first.labels)
+    with_teacher = any(spec.method != BASELINE for spec in specs)
+    embeddings = (
+        _standardised(teachers.embed(first.teacher, first.dataset), labelled)
+        if with_teacher
+        else np.empty((len(data.inputs), 0), np.float32)
+    )
+    branches, fitted = zip(*(_branch(spec, data, labelled, embeddings) for spec in specs), strict=True)
+
+    def rows(values: np.ndarray, which: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(values[which])
+
+    val = data.splits["val"]
+    started = time.perf_counter()
+    trained = train(
+        branches,
+        Rows(*(rows(a, labelled) for a in (data.inputs, data.labels, embeddings)), rows(data.inputs, val), rows(data.labels, val)),
+        loss=first.loss,
+        epochs=first.epochs,
+        batch_size=first.batch_size,
+        lr=first.lr,
+        score=lambda logits: [score(member, data.labels[val]) for member in logits.numpy()],
+        device=device,
+        on_progress=on_progress,
+        checkpoint=checkpoint,
+        signature="+".join(spec.identity for spec in specs),
+    )
+    seconds = (time.perf_counter() - started) / trained.students.size
+    return measure(specs, Material(data, labelled, embeddings, list(fitted), trained, seconds))
+
+
+def _branch(spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: np.ndarray) -> tuple[Branch, list[compressors.Fixed]]:
+    """Return the untrained members of a spec and its fitted compressors: one per seed, or one for all if the seed does not matter."""
+    classes, seeds = len(data.classes), range(spec.seeds)
+    shape, adapter = data.inputs.shape[1:], adapter_width(spec)
+    members = [_seeded(seed, lambda: students.build(spec.student, shape, spec.width, classes, adapter)) for seed in seeds]
+    if spec.method == BASELINE:
+        return Branch(members, seeds), []
+    weights = {"distance_weight": spec.distance_weight, "soft_label_weight": spec.soft_label_weight, "temperature": spec.temperature}
+    entry, d_t = COMPRESSORS[compressor_name(spec)], embeddings.shape[1]
+    d_c = entry.width(d_t, spec.dim, classes)
+
+    def teacher_branch(compressor: nn.Module) -> TeacherBranch:
+        return TeacherBranch(compressor, entry.prefixes(d_c), classes)
+
+    if entry.trainable:
+        return Branch(members, seeds, [_seeded(seed, lambda: teacher_branch(entry.build(d_t, d_c))) for seed in seeds], **weights), []
+    fitted = [entry.build(d_c, seed).fit(embeddings[labelled], data.labels[labelled]) for seed in (seeds if entry.seeded else (0,))]
+    targets = np.stack([each.transform(embeddings[labelled]) for each in fitted]).astype(np.float32)
+    shared = torch.from_numpy(targets).expand(spec.seeds, -1, -1)
+    heads = [_seeded(seed, lambda: teacher_branch(nn.Identity())) for seed in seeds] if spec.soft_label_weight else ()
+    return Branch(members, seeds, heads, shared, **weights), fitted
+
+
+def _seeded(seed: int, build: Callable[[], Built]) -> Built:
+    """Return what `build` makes with torch's generator seeded, leaving the generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def _standardised(embeddings: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Return the embeddings centred and divided by their root mean square over the labelled rows: the space keeps its shape."""
+    centred = embeddings - embeddings[labelled].mean(0)
+    scale = np.sqrt(np.square(centred[labelled]).mean())
+    return centred / scale if scale > 0 else centred

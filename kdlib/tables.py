@@ -1,0 +1,142 @@
+"""What the command line prints: the comparison and the registries, as tables that fit the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kdlib.comparison import clear, differences, percent, primary_metric, verdict
+from kdlib.registry import choose, summary
+from kdlib.spec import BASELINE, RAW, RunResult
+
+REGISTRIES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
+
+
+def entries(what: str) -> list[dict[str, str]]:
+    """Return name and one-line help of each entry of a registry, for teachers also source task and supervision."""
+    from kdlib import checks, compressors, datasets, losses, students, teachers
+
+    def helps(table: dict[str, Any], described: Any = lambda entry: entry) -> list[dict[str, str]]:
+        return [{"name": name, "help": summary(described(entry))} for name, entry in table.items()]
+
+    supervised = {True: "supervised", False: "unsupervised", None: "untrained"}
+    makers = {
+        "datasets": lambda: helps(datasets.DATASETS),
+        "teachers": lambda: [
+            {"name": name, "help": each.help, "source task": each.source_task, "supervision": supervised[each.supervised]}
+            for name, each in teachers.TEACHERS.items()
+        ],
+        "methods": lambda: [{"name": name, "help": told} for name, told in checks.method_helps().items()],
+        "compressors": lambda: helps(compressors.COMPRESSORS, lambda entry: entry.build),
+        "losses": lambda: helps(losses.LOSSES, lambda entry: entry.function),
+        "students": lambda: helps(students.STUDENTS),
+    }
+    return choose(makers, what, "registry")()
+
+
+def print_entries(what: str) -> None:
+    """Print the entries of a registry."""
+    rows = entries(what)
+    table = Table(box=None, pad_edge=False, show_header=len(rows[0]) > 2)
+    for name in rows[0]:
+        table.add_column(name, no_wrap=name == "name")
+    for row in rows:
+        table.add_row(*row.values())
+    Console(highlight=False).print(table)
+
+
+def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
+    """Print accuracies with intervals, differences, what the spaces still tell, and costs.
+
+    Args:
+        results: what `pipeline.compare` returned.
+        seconds: how long all of it took.
+    """
+    console = Console(highlight=False)
+    first = results[0]
+    for each in results:
+        if each.status == "failed":
+            console.print(f"[red]{each.spec.method} failed[/]: ", end="")
+            console.print(each.reason, markup=False)
+    done = [each for each in results if each.metrics]
+    if not done:
+        return
+    metric = primary_metric(done[0])
+    console.print(f"\n{metric}, % (mean ± 95 % interval, n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset})")
+    console.print(_accuracies(done, metric))
+    if any(differences(done, each) for each in done):
+        console.print("\nPaired difference, points (* the interval excludes 0)")
+        console.print(_differences(done))
+    console.print("\nWhat a linear probe still reads on test rows, accuracy %")
+    console.print(_probes(done))
+    console.print("\nCost")
+    console.print(_costs(done))
+    console.print(f"\n{verdict(done)}", markup=False)
+    console.print(f"Total {seconds:.1f} s.", style="dim")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _accuracies(done: Sequence[RunResult], metric: str) -> Table:
+    splits = [name for name in done[0].metrics if name not in ("val", "ood")]
+    table = _table("method", *splits, "mean ood")
+    for each in done:
+        table.add_row(each.spec.method, *(percent(each.metrics.get(split, {}).get(metric)) for split in (*splits, "ood")))
+    return table
+
+
+def _differences(done: Sequence[RunResult]) -> Table:
+    table = _table("method", "test - baseline", "ood - baseline", "test - raw", "ood - raw")
+    for each in done:
+        found = differences(done, each)
+        cells = [found.get(other, {}).get(split) for other in (BASELINE, RAW) for split in ("test", "ood")]
+        if any(cells):
+            table.add_row(each.spec.method, *(percent(cell, signed=True) + ("*" if cell and clear(cell) else "") for cell in cells))
+    return table
+
+
+def _probes(done: Sequence[RunResult]) -> Table:
+    """Return a row per space: the raw embedding once, then compressed and student of every method."""
+    names = list(done[0].attributes)
+    table = _table("space", "width", "effective rank", "target", *names)
+    taught = [each for each in done if each.teacher]
+    chances = [done[0].attributes[name]["chance"] for name in names]
+    target_chance = [f"{100 * taught[0].teacher['probe']['chance']:.1f}"] if taught else ["–"]
+    table.add_row("chance", "", "", *target_chance, *(f"{100 * value:.1f}" for value in chances))
+
+    def row(told: str, each: RunResult, space: str, target: Any) -> None:
+        found = each.spaces[space]
+        rank = found["effective_rank"]["mean"]
+        table.add_row(
+            told, str(found["width"]), f"{rank:.1f}", percent(target), *(percent(each.attributes[name].get(space)) for name in names)
+        )
+
+    if taught:
+        row(f"{taught[0].spec.teacher}, raw", taught[0], "raw", taught[0].teacher["probe"]["raw"])
+    for each in taught:
+        if each.spec.method not in (RAW, "none"):
+            row(f"{each.spec.method}, compressed", each, "compressed", each.teacher["probe"]["compressed"])
+    for each in done:
+        row(f"{each.spec.method}, student", each, "student", each.spaces["student"]["probe"])
+    return table
+
+
+def _costs(done: Sequence[RunResult]) -> Table:
+    table = _table("method", "parameters", "multiply-adds", "bytes per embedding", "seconds")
+    for each in done:
+        cost = each.cost
+        table.add_row(
+            each.spec.method,
+            f"{cost['parameters']:,}",
+            f"{cost['multiply_adds']:,}",
+            f"{cost['bytes_per_embedding']:,}" if cost["bytes_per_embedding"] else "–",
+            f"{cost['seconds']:.1f}",
+        )
+    return table

@@ -1,0 +1,137 @@
+"""Teachers: frozen providers of embeddings, each with a source task of its own.
+
+The built-in ones are small networks trained on the pool of `cluttered-digits` by `kdlib.pretraining`; their weights and cards ship in
+`assets/teachers/`. To add a teacher, write a function `(Dataset) -> float32 (n, d_t)` that is deterministic and keeps the row order, and
+give it a line in `TEACHERS` with its source task; `tests/test_teachers.py` runs the contract over every entry.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kdlib import datasets
+from kdlib.cache import cached_arrays, content_key
+from kdlib.datasets import CANVAS, IMAGE, Dataset
+from kdlib.registry import choose
+
+ASSETS = Path(__file__).parent.parent / "assets" / "teachers"
+VERSION = 1  # of `Encoder` and `on_canvas`: raise it when the same weights would give other embeddings
+WIDTH = 128  # channels of the last layer
+
+
+class Encoder(nn.Module):
+    """The built-in teachers' network: (b, 1, 16, 16) -> (b, 128), about 240,000 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def block(wide: int, out: int, stride: int) -> list[nn.Module]:
+            return [nn.Conv2d(wide, out, 3, stride=stride, padding=1), nn.GroupNorm(4, out), nn.ReLU()]
+
+        self.trunk = nn.Sequential(
+            *block(1, 32, 1),  # (b, 32, 16, 16)
+            *block(32, 64, 2),  # (b, 64, 8, 8)
+            *block(64, 128, 2),
+            *block(128, WIDTH, 1),  # (b, 128, 4, 4)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.trunk(images).mean((2, 3))
+
+
+def on_canvas(inputs: np.ndarray) -> Tensor:
+    """Return images (n, c, h, w) of any size as grey (n, 1, 16, 16): small ones centred on an empty canvas, large ones shrunk to it."""
+    images = torch.from_numpy(inputs).mean(1, keepdim=True)
+    height, width = images.shape[-2:]
+    if max(height, width) > CANVAS:
+        images = nn.functional.interpolate(images, (CANVAS, CANVAS), mode="bilinear", antialias=True)
+        height = width = CANVAS
+    top, left = (CANVAS - height) // 2, (CANVAS - width) // 2
+    return nn.functional.pad(images, (left, CANVAS - width - left, top, CANVAS - height - top))
+
+
+@torch.no_grad()
+def encode(encoder: Encoder, inputs: np.ndarray) -> np.ndarray:
+    """Return the encoder's embeddings (n, d_t) of images (n, c, h, w)."""
+    return torch.cat([encoder(on_canvas(inputs[i : i + 500])) for i in range(0, len(inputs), 500)]).numpy()
+
+
+def _built_in(name: str, dataset: Dataset) -> np.ndarray:
+    encoder = Encoder()
+    encoder.load_state_dict(load_file(ASSETS / f"{name}.safetensors"))
+    return encode(encoder, dataset.inputs)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A provider of embeddings and what is known of it.
+
+    Attributes:
+        help: what it is, one line in plain words.
+        source_task: what it was trained for.
+        supervised: whether its source task used labels; None for an untrained one.
+        embed: `(Dataset) -> (n, d_t)` float32.
+        modality: of the inputs it takes.
+        weights: file whose content decides the embeddings, if there is one.
+    """
+
+    help: str
+    source_task: str
+    supervised: bool | None
+    embed: Callable[[Dataset], np.ndarray]
+    modality: str = IMAGE
+    weights: Path | None = None
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Return what was recorded when it was trained: data, seed, version, probe accuracies. Empty if nothing was."""
+        path = self.weights and self.weights.with_suffix(".json")
+        return json.loads(path.read_text()) if path and path.exists() else {}
+
+
+def _ours(name: str, help: str, source_task: str, supervised: bool | None) -> Teacher:
+    return Teacher(help, source_task, supervised, partial(_built_in, name), weights=ASSETS / f"{name}.safetensors")
+
+
+TEACHERS: dict[str, Teacher] = {
+    "autoencoder": _ours("autoencoder", "Restores images from noisy ones", "restore the image (unlabelled pool)", False),
+    "simclr": _ours("simclr", "Recognises two altered views of the same image", "match views of an image (unlabelled pool)", False),
+    "parity": _ours("parity", "Tells odd digits from even ones: a related task", "odd or even", True),
+    "background": _ours("background", "Tells the direction of the stripes: an irrelevant task", "direction of the stripes", True),
+    "random": _ours("random", "An untrained network: the control for the others", "none", None),
+}
+
+
+@lru_cache(maxsize=8)
+def _embeddings(name: str, dataset: str) -> np.ndarray:
+    teacher, data = choose(TEACHERS, name, "teacher"), datasets.load(dataset)
+    weights = hashlib.sha256(teacher.weights.read_bytes()).hexdigest() if teacher.weights else ""
+    key = content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
+    return cached_arrays("embeddings", key, lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+
+
+def embed(name: str, dataset: str) -> np.ndarray:
+    """Return the teacher's embeddings of all rows of a dataset, (n, d_t) float32, from the cache if it has seen them before.
+
+    Raises:
+        ValueError: unknown name, or embeddings that are not finite.
+    """
+    found = _embeddings(name, dataset)
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
+        raise ValueError(f"teacher {name} gives a number that is not finite in row {row} of {dataset}")
+    return found
+
+
+def width(name: str, dataset: str) -> int:
+    """Return d_t of a teacher on a dataset."""
+    return _embeddings(name, dataset).shape[1]
