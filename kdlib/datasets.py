@@ -176,6 +176,35 @@ def cluttered_digits() -> Dataset:
     )
 
 
+def digits() -> Dataset:
+    """The plain 8 x 8 scans of handwritten digits, as they ship with scikit-learn."""
+    sizes = {"train": 897, "val": SCANS_VAL, "test": SCANS_TEST, "ood:rotated": SCANS_TEST, "ood:noise": SCANS_TEST}
+
+    def build() -> Arrays:
+        scans, labels, members = _scans()
+        rng = np.random.default_rng(2)
+        test = scans[members["test"]]
+        angles = rng.uniform(15, 30, len(test)) * rng.choice([-1, 1], len(test))
+        turned = np.stack([ndimage.rotate(scan, angle, reshape=False, order=1) for scan, angle in zip(test, angles, strict=True)])
+        noisy = test + rng.normal(0, 0.3, test.shape)
+        order = np.concatenate([members["train"], members["val"], *[members["test"]] * 3])
+        inputs = np.concatenate([scans[members["train"]], scans[members["val"]], test, turned, noisy])
+        return {"inputs": inputs[:, None].astype(np.float32), "labels": labels[order], "scan": order}
+
+    arrays = cached_arrays("datasets", content_key(dataset="digits", version=1, scans=_scans()[0], sizes=sizes), build)
+    ink = _scans()[0].mean((1, 2))
+    thirds = np.digitize(ink, np.quantile(ink, [1 / 3, 2 / 3]))
+    return Dataset(
+        name="digits",
+        inputs=arrays["inputs"],
+        labels=arrays["labels"],
+        classes=tuple("0123456789"),
+        splits=_consecutive(sizes),
+        attributes={"ink": Attribute(thirds[arrays["scan"]], ("little", "medium", "much"))},
+        ids=_item_ids(sizes, arrays["scan"]),
+    )
+
+
 def _consecutive(sizes: dict[str, int]) -> dict[str, np.ndarray]:
     """Return row indices of splits that follow one another."""
     ends = np.cumsum(list(sizes.values()))
@@ -188,7 +217,7 @@ def _item_ids(sizes: dict[str, int], scan: np.ndarray) -> np.ndarray:
     return np.array([f"{name}-scan{number:04d}" for name, number in zip(numbered, scan, strict=True)])
 
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"cluttered-digits": cluttered_digits}
+DATASETS: dict[str, Callable[[], Dataset]] = {"cluttered-digits": cluttered_digits, "digits": digits}
 
 
 @lru_cache(maxsize=4)

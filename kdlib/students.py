@@ -6,7 +6,7 @@ A builder maps an input shape and a width to a module `(b, ...) -> (b, d_s)` tha
 """
 
 from collections.abc import Callable
-from math import gcd, prod
+from math import prod
 
 from torch import Tensor, nn
 
@@ -55,7 +55,7 @@ def cnn(input_shape: InputShape, width: int) -> Body:
     layers: list[nn.Module] = []
 
     def block(wide: int, out: int, kernel: int, stride: int) -> None:
-        layers.extend([nn.Conv2d(wide, out, kernel, stride=stride, padding=1), nn.GroupNorm(gcd(out, 4), out, affine=False), nn.ReLU()])
+        layers.extend([nn.Conv2d(wide, out, kernel, stride=stride, padding=1), nn.GroupNorm(1, out, affine=False), nn.ReLU()])
 
     block(channels, width, 4, 2)
     block(width, width, 3, 1)

@@ -24,7 +24,7 @@ def entries(what: str) -> list[dict[str, str]]:
     makers = {
         "datasets": lambda: helps(datasets.DATASETS),
         "teachers": lambda: [
-            {"name": name, "help": each.help, "source task": each.source_task, "supervision": supervised[each.supervised]}
+            {"name": name, "supervision": supervised[each.supervised], "source task": each.source_task, "help": each.help}
             for name, each in teachers.TEACHERS.items()
         ],
         "methods": lambda: [{"name": name, "help": told} for name, told in checks.method_helps().items()],
@@ -36,14 +36,13 @@ def entries(what: str) -> list[dict[str, str]]:
 
 
 def print_entries(what: str) -> None:
-    """Print the entries of a registry."""
+    """Print the entries of a registry, a line each; lines are as long as they are, so that other programs can read them."""
     rows = entries(what)
-    table = Table(box=None, pad_edge=False, show_header=len(rows[0]) > 2)
-    for name in rows[0]:
-        table.add_column(name, no_wrap=name == "name")
+    short = [key for key in rows[0] if key != "help"]
+    widths = {key: max(len(row[key]) for row in rows) for key in short}
+    console = Console(highlight=False, soft_wrap=True)
     for row in rows:
-        table.add_row(*row.values())
-    Console(highlight=False).print(table)
+        console.print("  ".join([*(row[key].ljust(widths[key]) for key in short), row["help"]]), markup=False)
 
 
 def print_comparison(results: Sequence[RunResult], seconds: float) -> None:

@@ -1,0 +1,79 @@
+"""Every compressor: widths, new rows, and that what is called trained or fixed is."""
+
+import numpy as np
+import pytest
+import torch
+
+from kdlib.compressors import COMPRESSORS, TeacherBranch
+
+FIXED = [name for name, entry in COMPRESSORS.items() if not entry.trainable]
+TRAINABLE = [name for name, entry in COMPRESSORS.items() if entry.trainable]
+
+
+def _rows(n: int = 60, d_t: int = 12, k: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % k
+    return (rng.normal(size=(n, d_t)) + 3 * np.eye(k, d_t)[labels]).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("dim", [1, 3, 8])
+def test_fixed_ones_give_the_width_they_tell_for_new_rows(name, dim):
+    rows, labels = _rows()
+    fitted = COMPRESSORS[name].build(dim, 0).fit(rows, labels)
+    found = fitted.transform(rows[:5] + 1)
+    assert found.shape == (5, COMPRESSORS[name].width(12, dim, 4))
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_fixed_ones_depend_on_the_seed_as_they_tell(name):
+    rows, labels = _rows()
+    first, same, other = (COMPRESSORS[name].build(3, seed).fit(rows, labels).transform(rows) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert np.allclose(first, other, atol=1e-4) != COMPRESSORS[name].seeded
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("dim", [1, 2, 6, 8])
+def test_trainable_ones_give_the_width_and_one_head_per_prefix(name, dim):
+    entry = COMPRESSORS[name]
+    branch = TeacherBranch(entry.build(12, dim), entry.prefixes(dim), 4)
+    compressed, logits = branch(torch.randn(5, 12))
+    assert compressed.shape == (5, dim)
+    assert entry.prefixes(dim)[-1] == dim
+    assert [each.shape for each in logits] == [(5, 4)] * len(entry.prefixes(dim))
+
+
+def test_matryoshka_trains_every_doubling_prefix():
+    assert [COMPRESSORS["matryoshka"].prefixes(dim) for dim in (1, 2, 3, 8, 12)] == [(1,), (2,), (2, 3), (2, 4, 8), (2, 4, 8, 12)]
+
+
+def test_pca_keeps_the_widest_directions():
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(500, 3)) * [10, 1, 0.1]).astype(np.float32)
+    found = COMPRESSORS["pca"].build(1, 0).fit(rows, np.zeros(500)).transform(rows)
+    assert abs(np.corrcoef(found[:, 0], rows[:, 0])[0, 1]) > 0.999
+
+
+def test_lda_separates_what_pca_does_not():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    rows = np.stack([rng.normal(size=400) * 20, labels * 4 + rng.normal(size=400)], axis=1).astype(np.float32)
+    pca, lda = (COMPRESSORS[name].build(1, 0).fit(rows, labels).transform(rows)[:, 0] for name in ("pca", "lda"))
+    assert abs(np.corrcoef(lda, labels)[0, 1]) > 0.85
+    assert abs(np.corrcoef(pca, labels)[0, 1]) < 0.3
+
+
+def test_lda_refuses_several_labels_per_item():
+    with pytest.raises(ValueError, match="one label per item"):
+        COMPRESSORS["lda"].build(2, 0).fit(np.zeros((4, 3)), np.zeros((4, 2)))
+
+
+def test_autoencoder_keeps_what_restores_the_rows():
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(300, 2))
+    rows = (hidden @ rng.normal(size=(2, 10))).astype(np.float32)
+    found = COMPRESSORS["autoencoder"].build(2, 0).fit(rows, np.zeros(300)).transform(rows)
+    fit = np.linalg.lstsq(np.c_[found, np.ones(300)], hidden, rcond=None)[0]
+    assert np.corrcoef((np.c_[found, np.ones(300)] @ fit).ravel(), hidden.ravel())[0, 1] > 0.9

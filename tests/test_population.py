@@ -1,0 +1,61 @@
+"""A population of m is m networks: same outputs, same gradients, same weights after training."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from kdlib import students
+from kdlib.population import Population
+
+CPU = torch.device("cpu")
+
+
+def _students(name: str, count: int) -> list[nn.Module]:
+    torch.manual_seed(0)
+    return [students.build(name, (1, 16, 16), 4, classes=5) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", list(students.STUDENTS))
+def test_population_equals_each_member_alone_after_20_steps(name):
+    members = _students(name, 3)
+    rng = torch.Generator().manual_seed(1)
+    inputs = torch.randn(20, 3, 12, 1, 16, 16, generator=rng)  # (steps, m, b, ...)
+    labels = torch.randint(0, 5, (20, 3, 12), generator=rng)
+
+    population = Population(members, CPU)
+    optimiser = torch.optim.AdamW(population.parameters.values(), lr=0.01)
+    for x, y in zip(inputs, labels, strict=True):
+        optimiser.zero_grad()
+        _, logits, _ = population(x)
+        sum(functional.cross_entropy(logits[i], y[i]) for i in range(3)).backward()
+        optimiser.step()
+
+    for i, member in enumerate(members):
+        alone = copy.deepcopy(member)
+        optimiser = torch.optim.AdamW(alone.parameters(), lr=0.01)
+        for x, y in zip(inputs[:, i], labels[:, i], strict=True):
+            optimiser.zero_grad()
+            functional.cross_entropy(alone(x)[1], y).backward()
+            optimiser.step()
+        together = population.member(i).state_dict()
+        for key, value in alone.state_dict().items():
+            torch.testing.assert_close(together[key], value, atol=1e-5, rtol=0)
+
+
+def test_state_and_load_round_trip_without_sharing_memory():
+    population = Population(_students("mlp", 2), CPU)
+    state = population.state()
+    with torch.no_grad():
+        for value in population.parameters.values():
+            value.add_(1)
+    assert all(not torch.equal(state[name], value) for name, value in population.parameters.items())
+    population.load(state)
+    assert all(torch.equal(state[name], value) for name, value in population.parameters.items())
+
+
+def test_members_with_buffers_are_refused():
+    with pytest.raises(ValueError, match="buffers"):
+        Population([nn.BatchNorm1d(3), nn.BatchNorm1d(3)], CPU)

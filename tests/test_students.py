@@ -1,0 +1,41 @@
+"""Every student: shapes, a tenfold range of sizes, no running statistics."""
+
+import pytest
+import torch
+
+from kdlib import students
+from kdlib.students import STUDENTS
+
+
+@pytest.mark.parametrize("name", list(STUDENTS))
+@pytest.mark.parametrize("shape", [(1, 16, 16), (1, 8, 8), (3, 32, 24)])
+def test_maps_inputs_to_features_of_the_width_it_tells(name, shape):
+    body = STUDENTS[name](shape, 4)
+    assert body(torch.zeros(2, *shape)).shape == (2, body.features)
+    assert not list(body.buffers())
+
+
+@pytest.mark.parametrize("name", list(STUDENTS))
+def test_width_dial_spans_a_tenfold_range_of_parameters(name):
+    small, large = (sum(p.numel() for p in STUDENTS[name]((1, 16, 16), width).parameters()) for width in (4, 32))
+    assert large >= 10 * small
+
+
+@pytest.mark.parametrize("name", list(STUDENTS))
+def test_rows_do_not_see_each_other(name):
+    body = STUDENTS[name]((1, 16, 16), 4)
+    x = torch.randn(6, 1, 16, 16)
+    torch.testing.assert_close(body(x)[2:3], body(x[2:3]), atol=1e-5, rtol=1e-5)
+
+
+def test_adapter_is_there_only_when_asked_for():
+    without, with_adapter = (students.build("mlp", (4,), 2, 3, width) for width in (0, 5))
+    features, logits, matched = without(torch.randn(7, 4))
+    assert torch.equal(features, matched)
+    assert logits.shape == (7, 3)
+    assert with_adapter(torch.randn(7, 4))[2].shape == (7, 5)
+
+
+def test_unknown_student_lists_the_choices():
+    with pytest.raises(ValueError, match="choose one of: cnn, mlp"):
+        students.build("vit", (1, 16, 16), 4, 10)
