@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # fmt: off
 ORDER = (
     "spec", "registry", "cache",
-    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "population", "training",
-    "evaluation", "geometry", "projection", "pipeline",
+    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "population", "training",
+    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
     "store", "engine", "runs", "sweeps",
-    "export", "figures", "cli_runs", "cli", "__main__",
+    "export", "figures", "tables", "cli_runs", "cli", "__main__",
 )
 # fmt: on
 

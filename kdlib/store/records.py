@@ -1,0 +1,319 @@
+"""One run in the store: create, update, read, rename, delete, and its files.
+
+What MLflow has a place for is kept there (status, name, user, parameters, metrics); the rest are tags that begin with `kdlib.`.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdlib.cache import atomic_path, home
+from kdlib.spec import Progress, RunSpec
+from kdlib.store.connection import RunNotFoundError, asking, connected
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+ACTIVE = (QUEUED, RUNNING)
+STATUS = {QUEUED: "SCHEDULED", RUNNING: "RUNNING", DONE: "FINISHED", FAILED: "FAILED", CANCELLED: "KILLED"}
+STATES = {status: state for state, status in STATUS.items()}
+
+CURVES = ("prediction", "distance", "teacher", "val")  # what a point holds, one number per member
+BATCH = 1000  # numbers sent at once, the most MLflow takes
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What the store knows of a run without opening its files.
+
+    Attributes:
+        id: 32 hexadecimal digits.
+        name, user: as given at launch.
+        spec: what is computed.
+        state: "queued", "running", "done", "failed" or "cancelled".
+        reason: why it failed, otherwise "".
+        progress: share of the training steps done, 0 to 1.
+        metrics: the latest value of every metric: `{"test/accuracy": 0.74, "test/accuracy_ci95": 0.02, ...}`; fractions.
+        created, ended: seconds since 1970; `ended` is None while it is not over.
+        submitted: when it was last handed to the engine (at launch or by a resume).
+        resumes: how often a person resumed it.
+        engine: names the engine it was handed to; only who talks to that engine can say whether its worker is alive.
+        unsynced: points that are on the worker's disk and not yet in the store.
+        cancelling: a cancel was asked for and the worker has not stopped yet.
+    """
+
+    id: str
+    name: str
+    user: str
+    spec: RunSpec
+    state: str
+    created: float
+    reason: str = ""
+    progress: float = 0.0
+    metrics: Mapping[str, float] | None = None
+    ended: float | None = None
+    submitted: float = 0.0
+    resumes: int = 0
+    engine: str = ""
+    unsynced: int = 0
+    cancelling: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it is queued or running."""
+        return self.state in ACTIVE
+
+    def accuracy(self, split: str = "test") -> tuple[float, float | None] | None:
+        """Return mean and half-width of the 95 % interval over seeds, None when there is no result; the half-width is None for one seed."""
+        metrics = self.metrics or {}
+        if f"{split}/accuracy" not in metrics:
+            return None
+        return metrics[f"{split}/accuracy"], metrics.get(f"{split}/accuracy_ci95")
+
+
+def info(run: "Run") -> RunInfo | None:
+    """Return our view of a run of MLflow, None when it is none of ours."""
+    tags, metrics = run.data.tags, run.data.metrics
+    if "kdlib.spec" not in tags:
+        return None
+    state = STATES.get(run.info.status, FAILED)
+    created = run.info.start_time / 1000
+    return RunInfo(
+        id=run.info.run_id,
+        name=run.info.run_name or "",
+        user=tags.get("mlflow.user", ""),
+        spec=RunSpec.from_json(tags["kdlib.spec"]),
+        state=state,
+        created=created,
+        reason=tags.get("kdlib.reason", "") if state == FAILED else "",
+        progress=1.0 if state == DONE else metrics.get("progress", 0.0),
+        metrics=metrics,
+        ended=run.info.end_time / 1000 if run.info.end_time and state not in ACTIVE else None,
+        submitted=float(tags.get("kdlib.submitted", created)),
+        resumes=int(tags.get("kdlib.resumes", 0)),
+        engine=tags.get("kdlib.engine", ""),
+    )
+
+
+def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str = "", request: str = "") -> str:
+    """Return the id of a new queued run.
+
+    Args:
+        engine: as in `RunInfo`.
+        group: what it belongs to; `members(group)` finds it again.
+        request: names the wish behind it; `find(request=...)` finds it again, so a wish repeated is not a second run.
+    """
+    from mlflow.entities import Param
+
+    client, experiment = connected().client, connected().experiment
+    now = time.time()
+    tags = {
+        "kdlib.spec": spec.to_json(),
+        "kdlib.identity": spec.identity,
+        "kdlib.submitted": repr(now),
+        "kdlib.engine": engine,
+        "mlflow.user": user,
+        "mlflow.source.name": "kdlib",
+    }
+    if request:
+        tags["kdlib.request"] = request
+    if group:
+        tags[f"kdlib.in.{group}"] = "1"
+    with asking():
+        run_id = client.create_run(experiment, start_time=int(now * 1000), tags=tags, run_name=name).info.run_id
+        client.update_run(run_id, status=STATUS[QUEUED])
+        client.log_batch(run_id, params=[Param(key, str(value)) for key, value in asdict(spec).items()])
+    return run_id
+
+
+def fetch(run_id: str) -> RunInfo:
+    """Return one run.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+    """
+    with asking(f"run {run_id}"):
+        run = connected().client.get_run(run_id)
+    found = info(run) if run.info.lifecycle_stage == "active" else None
+    if found is None:
+        raise RunNotFoundError(f"the store does not have run {run_id}")
+    return found
+
+
+def find(*, request: str = "", identity: str = "") -> list[RunInfo]:
+    """Return the runs of a request, or of a spec's identity, newest first."""
+    return _tagged("kdlib.request", request) if request else _tagged("kdlib.identity", identity)
+
+
+def members(group: str) -> list[RunInfo]:
+    """Return the runs tagged as part of a group, newest first."""
+    return _tagged(f"kdlib.in.{group}", "1")
+
+
+def _tagged(key: str, value: str) -> list[RunInfo]:
+    if "'" in value or "`" in key:
+        raise ValueError(f"{value or key!r} holds a quote, which cannot be looked up")
+    connection, found, token = connected(), [], None
+    while True:
+        with asking():
+            page = connection.client.search_runs([connection.experiment], f"tags.`{key}` = '{value}'", max_results=500, page_token=token)
+        found += filter(None, map(info, page))
+        token = page.token
+        if not token:
+            return found
+
+
+def set_state(run_id: str, state: str, reason: str = "") -> None:
+    """Write a run's state; a terminal one with the time."""
+    client = connected().client
+    with asking(f"run {run_id}"):
+        if reason:
+            client.set_tag(run_id, "kdlib.reason", reason)
+        if state in ACTIVE:
+            client.update_run(run_id, status=STATUS[state])
+        else:
+            client.set_terminated(run_id, status=STATUS[state])
+
+
+def tag(run_id: str, **tags: str | int | float) -> None:
+    """Write tags of ours; the prefix `kdlib.` is added to their names."""
+    from mlflow.entities import RunTag
+
+    with asking(f"run {run_id}"):
+        connected().client.log_batch(run_id, tags=[RunTag(f"kdlib.{key}", str(value)) for key, value in tags.items()])
+
+
+def join(run_id: str, group: str) -> None:
+    """Make a run part of one more group."""
+    tag(run_id, **{f"in.{group}": 1})
+
+
+def log_points(run_id: str, points: Iterable[Mapping[str, Any]], progress: Progress | None = None) -> None:
+    """Write the curves, one value per epoch: the mean over the members that are finite. Writing a point twice leaves one.
+
+    Args:
+        points: as in `Progress.point`, each with its time "t" in seconds since 1970.
+        progress: how far the run is.
+    """
+    from mlflow.entities import Metric
+
+    values = [] if progress is None else [Metric("progress", progress.step / max(progress.steps, 1), _now(), progress.step)]
+    for point in points:
+        for curve in CURVES:
+            finite = [value for value in point.get(curve) or [] if value is not None and isfinite(value)]
+            if finite:
+                values.append(Metric(curve, sum(finite) / len(finite), int(point["t"] * 1000), int(point["epoch"])))
+    for start in range(0, len(values), BATCH):
+        with asking(f"run {run_id}"):
+            connected().client.log_batch(run_id, metrics=values[start : start + BATCH])
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def finish(run_id: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], cost: Mapping[str, Any]) -> None:
+    """Write the numbers of a result: mean and interval of each metric of each split, and what it cost."""
+    from mlflow.entities import Metric, RunTag
+
+    numbers = {f"cost/{key}": value for key, value in cost.items()}
+    for split, of_split in metrics.items():
+        for name, value in of_split.items():
+            numbers |= {f"{split}/{name}": value.get("mean"), f"{split}/{name}_ci95": value.get("ci95")}
+    values = [Metric(key, float(v), _now(), 0) for key, v in numbers.items() if isinstance(v, int | float) and isfinite(v)]
+    lines = [f"{split}: accuracy {100 * m['accuracy']['mean']:.1f} %" for split, m in metrics.items() if "accuracy" in m]
+    with asking(f"run {run_id}"):
+        connected().client.log_batch(run_id, metrics=values, tags=[RunTag("mlflow.note.content", "\n\n".join(lines))])
+
+
+def metric_history(run_id: str) -> list[dict[str, Any]]:
+    """Return the points as the store has them: means over the members, as lists of one."""
+    points: dict[int, dict[str, Any]] = {}
+    for curve in CURVES:
+        with asking(f"run {run_id}"):
+            values = connected().client.get_metric_history(run_id, curve)
+        for value in values:
+            points.setdefault(value.step, {"epoch": value.step, "t": value.timestamp / 1000})[curve] = [value.value]
+    return [points[epoch] for epoch in sorted(points)]
+
+
+def put_files(run_id: str, paths: Iterable[Path]) -> None:
+    """Move files into a run's artifacts. In a local store each appears whole, under its name, or not at all."""
+    client = connected().client
+    with asking(f"run {run_id}"):
+        folder = _local_folder(run_id)
+        for path in paths:
+            if folder is None:
+                client.log_artifact(run_id, str(path))
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                os.replace(path, folder / path.name)
+            except OSError:  # another disk
+                with atomic_path(folder / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
+
+
+def file(run_id: str, name: str) -> Path:
+    """Return a file of a run's artifacts on this disk; from a server it is downloaded once.
+
+    Raises:
+        RunNotFoundError: the run has no such file, or not any more.
+    """
+    client = connected().client
+    with asking(f"{name} of run {run_id}"):
+        folder = _local_folder(run_id)
+        if folder is not None:
+            if not (folder / name).exists():
+                raise RunNotFoundError(f"run {run_id} has no {name}; it was not written or has been deleted")
+            return folder / name
+        kept = home() / "cache" / "artifacts" / run_id / name
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(kept) as temporary:
+                shutil.copyfile(client.download_artifacts(run_id, name), temporary)
+        return kept
+
+
+def _local_folder(run_id: str) -> Path | None:
+    uri = connected().client.get_run(run_id).info.artifact_uri
+    if uri.startswith("file:"):
+        from mlflow.utils.file_utils import local_file_uri_to_path
+
+        return Path(local_file_uri_to_path(uri))
+    return Path(uri) if "://" not in uri and not uri.startswith("mlflow-artifacts:") else None
+
+
+def rename(run_id: str, name: str) -> None:
+    """Give a run another name."""
+    with asking(f"run {run_id}"):
+        connected().client.update_run(run_id, name=name)
+    _mark_change()
+
+
+def delete(run_id: str) -> None:
+    """Take a run out of every listing. `restore` brings it back; `mlflow gc` frees its disk space for good."""
+    with asking(f"run {run_id}"):
+        connected().client.delete_run(run_id)
+    _mark_change()
+
+
+def restore(run_id: str) -> None:
+    """Bring a deleted run back."""
+    with asking(f"run {run_id}"):
+        connected().client.restore_run(run_id)
+    _mark_change()
+
+
+def _mark_change() -> None:
+    """Tell every process that keeps terminal runs in memory to read them again."""
+    connection = connected()
+    with asking():
+        connection.client.set_experiment_tag(connection.experiment, "kdlib.changed", json.dumps(time.time()))

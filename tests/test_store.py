@@ -1,0 +1,261 @@
+"""The store: what is written is found again, by any process, also when others write, lock it, or go away."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from kdlib import store
+from kdlib.spec import Progress, RunSpec
+from kdlib.store import RunNotFoundError, StoreError, StoreUnavailableError
+
+ROOT = Path(__file__).resolve().parent.parent
+POINT = {"prediction": [1.0, 2.0], "distance": [0.5, float("nan")], "teacher": [], "val": [0.5, 0.7]}
+RESULT = {
+    "test": {"accuracy": {"mean": 0.74, "ci95": 0.02, "values": [0.73, 0.75]}},
+    "ood:rotated": {"accuracy": {"mean": 0.5, "ci95": None}},
+}
+
+
+def create(name="a run", **changes):
+    return store.create(RunSpec(**changes), name=name, user="mia")
+
+
+def points(count, first=0):
+    return [POINT | {"epoch": epoch, "t": 1000.0 + epoch} for epoch in range(first, first + count)]
+
+
+@pytest.mark.usefixtures("fresh_home")
+class TestOneRun:
+    def test_a_new_run_is_queued_and_holds_its_spec(self):
+        run = store.fetch(create(dim=8, method="linear"))
+        assert (run.state, run.name, run.user, run.spec) == ("queued", "a run", "mia", RunSpec(dim=8, method="linear"))
+        assert run.active
+        assert run.accuracy() is None
+
+    @pytest.mark.parametrize("state", ["running", "done", "failed", "cancelled"])
+    def test_every_state_is_found_again(self, state):
+        run_id = create()
+        store.set_state(run_id, state, reason="diverged: 1 of 5" if state == "failed" else "")
+        run = store.fetch(run_id)
+        assert run.state == state
+        assert run.reason == ("diverged: 1 of 5" if state == "failed" else "")
+        assert (run.ended is None) == run.active
+
+    def test_a_curve_is_the_mean_over_the_members_that_are_finite(self):
+        run_id = create()
+        store.log_points(run_id, points(3), Progress(30, 100))
+        found = store.metric_history(run_id)
+        assert [point["epoch"] for point in found] == [0, 1, 2]
+        assert found[0] == {"epoch": 0, "t": 1000.0, "prediction": [1.5], "distance": [0.5], "val": [0.6]}
+        assert store.fetch(run_id).progress == pytest.approx(0.3)
+
+    def test_a_point_sent_twice_is_stored_once(self):
+        run_id = create()
+        store.log_points(run_id, points(3))
+        store.log_points(run_id, points(5))
+        assert [point["epoch"] for point in store.metric_history(run_id)] == [0, 1, 2, 3, 4]
+
+    def test_a_long_curve_fits_into_several_batches(self):
+        run_id = create()
+        store.log_points(run_id, points(700))
+        assert len(store.metric_history(run_id)) == 700
+
+    def test_a_result_gives_the_numbers_of_a_row(self):
+        run_id = create()
+        store.finish(run_id, RESULT, {"seconds": 3, "device": "cpu"})
+        run = store.fetch(run_id)
+        assert run.accuracy() == (0.74, 0.02)
+        assert run.accuracy("ood:rotated") == (0.5, None)
+        assert run.metrics["cost/seconds"] == 3
+
+    def test_files_are_moved_in_whole_and_a_missing_one_is_named(self, tmp_path):
+        run_id = create()
+        (tmp_path / "result.json").write_text("{}")
+        store.put_files(run_id, [tmp_path / "result.json"])
+        assert store.file(run_id, "result.json").read_text() == "{}"
+        assert not (tmp_path / "result.json").exists()
+        with pytest.raises(RunNotFoundError, match=r"has no student\.safetensors; it was not written or has been deleted"):
+            store.file(run_id, "student.safetensors")
+
+    def test_a_run_that_is_not_there_is_named(self):
+        with pytest.raises(RunNotFoundError, match="does not have run 0000"):
+            store.fetch("0" * 32)
+
+    def test_a_request_a_spec_and_a_group_find_their_runs(self):
+        first = store.create(RunSpec(), name="", user="", request="wish/0", group="sweep")
+        other = create(dim=2)
+        assert [run.id for run in store.find(request="wish/0")] == [first]
+        assert [run.id for run in store.find(identity=RunSpec(dim=2).identity)] == [other]
+        store.join(other, "sweep")
+        assert {run.id for run in store.members("sweep")} == {first, other}
+
+    def test_a_look_up_that_would_change_the_question_is_refused(self):
+        with pytest.raises(ValueError, match="holds a quote"):
+            store.find(request="x' or tags.y = '")
+
+    def test_a_deleted_run_is_gone_until_it_is_restored(self):
+        run_id = create()
+        store.delete(run_id)
+        with pytest.raises(RunNotFoundError):
+            store.fetch(run_id)
+        with pytest.raises(StoreError, match="refuses"):
+            store.log_points(run_id, points(1))
+        store.restore(run_id)
+        assert store.fetch(run_id).id == run_id
+
+
+@pytest.mark.usefixtures("fresh_home")
+class TestListing:
+    def test_it_shows_what_another_process_changes(self):
+        listing, here = store.Listing(), store.Listing()
+        ids = [create(name=str(number)) for number in range(3)]
+        assert [run.name for run in listing.newest(10)] == ["2", "1", "0"]
+        store.set_state(ids[0], "running")
+        store.set_state(ids[1], "done")
+        assert [run.state for run in listing.newest(10)] == ["queued", "done", "running"]
+        store.set_state(ids[1], "queued")  # as a resume does
+        assert [run.state for run in listing.newest(10)] == ["queued", "queued", "running"]
+        store.rename(ids[2], "new")
+        store.delete(ids[0])
+        assert [run.name for run in listing.newest(10)] == ["new", "1"] == [run.name for run in here.newest(10)]
+
+    def test_pages_follow_each_other_without_gaps(self, monkeypatch):
+        monkeypatch.setattr("kdlib.store.listing.PAGE", 3)
+        names = [str(number) for number in range(10)]
+        ids = [create(name=name) for name in names]
+        for run_id in ids:
+            store.set_state(run_id, "done")
+        listing = store.Listing()
+        listing._refresh()
+        listing._asked += 10_000  # so far in the future that only paging finds them
+        listing._rows.clear()
+        assert [run.name for run in listing.newest(4)] == names[:-5:-1]
+        assert [run.name for run in listing.newest(100)] == names[::-1]
+        assert [run.name for run in listing.newest(2, lambda run: run.name in "13")] == ["3", "1"]
+
+    def test_active_runs_are_found_without_reading_the_rest(self):
+        ids = [create(name=str(number)) for number in range(3)]
+        store.set_state(ids[1], "done")
+        assert [run.name for run in store.Listing().active()] == ["2", "0"]
+
+    def test_a_run_of_someone_else_in_the_same_experiment_is_left_alone(self):
+        connection = store.connection.connected()
+        connection.client.create_run(connection.experiment, run_name="by hand")
+        create(name="ours")
+        assert [run.name for run in store.Listing().newest(10)] == ["ours"]
+
+
+def write_batches(worker, batches, run_id):
+    for batch in range(batches):
+        store.Patience(60)(lambda batch=batch: store.log_points(run_id, points(1, first=worker * batches + batch)))
+
+
+@pytest.mark.parametrize(("writers", "batches"), [(2, 50), pytest.param(8, 500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.usefixtures("fresh_home")
+def test_nothing_is_lost_when_several_processes_write(writers, batches):
+    ids = [create(), create()]
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=write_batches, args=(number, batches, ids[number % 2])) for number in range(writers)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * writers
+    epochs = [point["epoch"] for run_id in ids for point in store.metric_history(run_id)]
+    assert sorted(epochs) == list(range(writers * batches))
+
+
+@pytest.mark.usefixtures("fresh_home")
+def test_a_locked_store_is_said_to_be_busy_and_answers_afterwards(fresh_home):
+    run_id = create()
+    holder = sqlite3.connect(fresh_home / "mlflow.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailableError, match="busy"):
+        store.within(0.3, lambda: store.fetch(run_id))
+    assert time.monotonic() - started < 2
+    threading.Timer(0.5, holder.rollback).start()
+    assert store.Patience(20)(lambda: store.fetch(run_id)).id == run_id
+    holder.close()
+
+
+def test_a_process_killed_while_the_database_is_made_leaves_none(tmp_path):
+    code = (
+        "import os, signal; from kdlib.store import connection; import mlflow.store.db.utils as utils\n"
+        "utils._initialize_tables = lambda engine: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "connection.connected()\n"
+    )
+    environment = os.environ | {"KDLIB_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_password_in_the_address_is_not_shown(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mia:secret@127.0.0.1:9/x")
+    assert store.connection.place() == "http://127.0.0.1:9/x"
+
+
+def test_a_server_that_is_away_is_said_to_be_away(monkeypatch, tmp_path):
+    monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(StoreUnavailableError, match=r"the run store at http://127\.0\.0\.1:9 does not answer"):
+        store.Listing().newest(1)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch, empty_database):
+    """A real tracking server on loopback, with a database and artifacts of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    database = tmp_path / "server.db"
+    database.write_bytes(empty_database.read_bytes())
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(tmp_path / "artifacts")]
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(600):
+            try:
+                urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.usefixtures("server")
+def test_a_real_server_holds_the_same(tmp_path):
+    run_id = create(name="<b>bold</b> €")
+    store.log_points(run_id, points(3), Progress(1, 2))
+    store.finish(run_id, RESULT, {})
+    (tmp_path / "result.json").write_text(json.dumps({"a": 1}))
+    store.put_files(run_id, [tmp_path / "result.json"])
+    store.set_state(run_id, "done")
+    [run] = store.Listing().newest(5)
+    assert (run.id, run.name, run.state, run.accuracy()) == (run_id, "<b>bold</b> €", "done", (0.74, 0.02))
+    assert json.loads(store.file(run_id, "result.json").read_text()) == {"a": 1}
+    assert len(store.metric_history(run_id)) == 3
+    with pytest.raises(RunNotFoundError):
+        store.fetch("0" * 32)
+    with pytest.raises(StoreError):
+        store.file(run_id, "other.json")
