@@ -1,8 +1,15 @@
 """What every test shares: a data folder of its own (never the user's), and the `--slow` switch."""
 
+import contextlib
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+import urllib.request
 
 import pytest
 
@@ -49,6 +56,47 @@ def fresh_home(tmp_path, monkeypatch, empty_database):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("KDLIB_SCHEDULER", raising=False)
     return home
+
+
+class TrackingServer:
+    """A real tracking server of MLflow on loopback, with a database and artifacts of its own."""
+
+    def __init__(self, folder, database):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{port}"
+        shutil.copyfile(database, folder / "server.db")
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder / "artifacts")]
+        with (folder / "server.log").open("wb") as log:
+            quiet = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+            self.process = subprocess.Popen(command, env=quiet, stdout=log, stderr=log, start_new_session=True)
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+                return
+            time.sleep(0.1)
+        raise AssertionError((folder / "server.log").read_text())
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    @contextlib.contextmanager
+    def away(self):
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+
+@pytest.fixture(scope="session")
+def tracking_server(tmp_path_factory, empty_database):
+    server = TrackingServer(tmp_path_factory.mktemp("server"), empty_database)
+    yield server
+    server.signal(signal.SIGKILL)
+    server.process.wait()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -15,7 +15,7 @@ ORDER = (
     "spec", "registry", "cache",
     "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "population", "training",
     "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
-    "store", "engine", "runs", "sweeps",
+    "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
     "export", "figures", "tables", "cli_runs", "cli", "__main__",
 )
 # fmt: on

@@ -4,14 +4,12 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -73,11 +71,11 @@ class TestOneRun:
 
     def test_a_result_gives_the_numbers_of_a_row(self):
         run_id = create()
-        store.finish(run_id, RESULT, {"seconds": 3, "device": "cpu"})
+        store.finish(run_id, store.numbers(RESULT, {"seconds": 3, "device": "cpu", "latency": float("nan")}))
         run = store.fetch(run_id)
         assert run.accuracy() == (0.74, 0.02)
         assert run.accuracy("ood:rotated") == (0.5, None)
-        assert run.metrics["cost/seconds"] == 3
+        assert run.metrics == {"cost/seconds": 3, "test/accuracy": 0.74, "test/accuracy_ci95": 0.02, "ood:rotated/accuracy": 0.5}
 
     def test_files_are_moved_in_whole_and_a_missing_one_is_named(self, tmp_path):
         run_id = create()
@@ -215,43 +213,16 @@ def test_a_server_that_is_away_is_said_to_be_away(monkeypatch, tmp_path):
         store.Listing().newest(1)
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch, empty_database):
-    """A real tracking server on loopback, with a database and artifacts of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    database = tmp_path / "server.db"
-    database.write_bytes(empty_database.read_bytes())
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(tmp_path / "artifacts")]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(600):
-            try:
-                urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-@pytest.mark.usefixtures("server")
-def test_a_real_server_holds_the_same(tmp_path):
+def test_a_real_server_holds_the_same(tmp_path, monkeypatch, tracking_server, capfd):
+    monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_server.uri)
     run_id = create(name="<b>bold</b> €")
     store.log_points(run_id, points(3), Progress(1, 2))
-    store.finish(run_id, RESULT, {})
+    store.finish(run_id, store.numbers(RESULT, {}))
     (tmp_path / "result.json").write_text(json.dumps({"a": 1}))
     store.put_files(run_id, [tmp_path / "result.json"])
     store.set_state(run_id, "done")
-    [run] = store.Listing().newest(5)
+    run = store.Listing().newest(1)[0]
     assert (run.id, run.name, run.state, run.accuracy()) == (run_id, "<b>bold</b> €", "done", (0.74, 0.02))
     assert json.loads(store.file(run_id, "result.json").read_text()) == {"a": 1}
     assert len(store.metric_history(run_id)) == 3
@@ -259,3 +230,4 @@ def test_a_real_server_holds_the_same(tmp_path):
         store.fetch("0" * 32)
     with pytest.raises(StoreError):
         store.file(run_id, "other.json")
+    assert capfd.readouterr().out == ""

@@ -219,18 +219,26 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def finish(run_id: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], cost: Mapping[str, Any]) -> None:
-    """Write the numbers of a result: mean and interval of each metric of each split, and what it cost."""
-    from mlflow.entities import Metric, RunTag
-
-    numbers = {f"cost/{key}": value for key, value in cost.items()}
+def numbers(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], cost: Mapping[str, Any]) -> dict[str, float]:
+    """Return a result's numbers as `RunInfo.metrics` names them; what is undefined is left out."""
+    found = {f"cost/{key}": value for key, value in cost.items()}
     for split, of_split in metrics.items():
         for name, value in of_split.items():
-            numbers |= {f"{split}/{name}": value.get("mean"), f"{split}/{name}_ci95": value.get("ci95")}
-    values = [Metric(key, float(v), _now(), 0) for key, v in numbers.items() if isinstance(v, int | float) and isfinite(v)]
-    lines = [f"{split}: accuracy {100 * m['accuracy']['mean']:.1f} %" for split, m in metrics.items() if "accuracy" in m]
+            found |= {f"{split}/{name}": value.get("mean"), f"{split}/{name}_ci95": value.get("ci95")}
+    return {key: float(value) for key, value in found.items() if isinstance(value, int | float) and isfinite(value)}
+
+
+def finish(run_id: str, values: Mapping[str, float]) -> None:
+    """Write the numbers of a result, and in a sentence how accurate it is."""
+    from mlflow.entities import Metric, RunTag
+
+    told = [f"{key.removesuffix('/accuracy')}: accuracy {value:.1%}" for key, value in values.items() if key.endswith("/accuracy")]
     with asking(f"run {run_id}"):
-        connected().client.log_batch(run_id, metrics=values, tags=[RunTag("mlflow.note.content", "\n\n".join(lines))])
+        connected().client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, _now(), 0) for key, value in values.items()],
+            tags=[RunTag("mlflow.note.content", "\n\n".join(told))],
+        )
 
 
 def metric_history(run_id: str) -> list[dict[str, Any]]:

@@ -1,0 +1,128 @@
+"""The local engine: one detached process with a scheduler and the keepers of its workers, everything on loopback, encrypted.
+
+`python -m kdlib.engine` runs it; `kdlib.engine.start` does that for you. It holds `engine/lock` in the data folder as long as it
+lives, so there is one for each data folder, and leaves when it has had nothing to do for a while. Its death ends its workers too.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kdlib.cache import atomic_path, home
+
+IDLE = 900  # seconds without work after which the engine leaves
+MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
+MOST_WORKERS = 8
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+SETTINGS = {
+    "distributed.scheduler.worker-saturation": 1.0,  # a worker gets a run when it begins it; the rest wait in one queue, by priority
+    "distributed.scheduler.allowed-failures": 1000,  # runs count their own deaths: dask would also blame those that only waited
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.worker-ttl": "60 s",
+    "distributed.worker.profile.enabled": False,  # it samples every 10 ms, which training would pay for
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.diagnostics.nvml": False,
+}
+
+
+def folder() -> Path:
+    """Return where the engine keeps its address, keys and log."""
+    path = home().resolve() / "engine"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def slots() -> tuple[int, int, int]:
+    """Return how many workers there are, how many threads each computes with, and how many bytes each may use.
+
+    `KDLIB_WORKERS` and `KDLIB_WORKER_THREADS` override what is made of the cores and the memory.
+    """
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    fitting = max(1, min(CPU_COUNT, MOST_WORKERS, int(0.8 * MEMORY_LIMIT / MEMORY_PER_WORKER)))
+    workers = int(os.environ.get("KDLIB_WORKERS") or fitting)
+    threads = int(os.environ.get("KDLIB_WORKER_THREADS") or max(1, CPU_COUNT // workers))
+    return workers, threads, int(0.8 * MEMORY_LIMIT / workers)
+
+
+async def serve() -> None:
+    """Run scheduler and workers until there is nothing to do, or a signal says stop."""
+    from distributed import Nanny, Scheduler, Security
+
+    os.umask(0o077)
+    security = security_of(_write_keys(Security.temporary()))
+    count, threads, memory = slots()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    loopback = {"host": "127.0.0.1", "security": security}
+    worker = {
+        "nthreads": 1,
+        "memory_limit": memory,
+        "dashboard_address": "127.0.0.1:0",
+        "local_directory": str(folder() / "scratch"),
+    }
+    worker |= {"env": {"KDLIB_MEMORY_LIMIT": str(memory)}, "preload": ["kdlib.engine.worker"]}
+    async with Scheduler(protocol="tls", port=0, dashboard_address="127.0.0.1:0", idle_timeout=idle_seconds(), **loopback) as scheduler:
+        nannies = [Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker) for number in range(count)]
+        starting = asyncio.gather(*nannies)
+        with atomic_path(folder() / "engine.json") as temporary:
+            about = {"address": scheduler.address, "pid": os.getpid(), "started": time.time(), "workers": count, "threads": threads}
+            temporary.write_text(json.dumps(about), encoding="utf-8")
+        # A worker that cannot start ends the engine: work that waits for ever is worse than work that is refused.
+        starting.add_done_callback(lambda done: done.cancelled() or (done.exception() and stop.set()))
+        ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        (folder() / "engine.json").unlink(missing_ok=True)
+        await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2)) for nanny in nannies], timeout=3)
+        os._exit(0)  # a worker that has not yet begun cannot be closed in good order; they all leave with this process
+
+
+def idle_seconds() -> float:
+    """Return after how many idle seconds the engine leaves: `KDLIB_ENGINE_IDLE`, by default 900."""
+    return float(os.environ.get("KDLIB_ENGINE_IDLE") or IDLE)
+
+
+def _write_keys(security: Any) -> Path:
+    """Write the key and certificate that everyone of this engine shows, readable by its owner only."""
+    path = folder() / "tls.pem"
+    with atomic_path(path) as temporary:  # made with mode 0600
+        temporary.write_text(security.tls_scheduler_key + security.tls_scheduler_cert, encoding="ascii")
+    return path
+
+
+def security_of(keys: Path) -> Any:
+    """Return what proves that someone may read the data folder of this engine."""
+    from distributed import Security
+
+    roles = {f"tls_{role}_{part}": str(keys) for role in ("client", "scheduler", "worker") for part in ("key", "cert")}
+    return Security(require_encryption=True, tls_ca_file=str(keys), **roles)
+
+
+def main() -> int:
+    """Run the engine of this data folder, unless there is one."""
+    import dask
+
+    lock = FileLock(folder() / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return 0
+    (folder() / "engine.json").unlink(missing_ok=True)
+    threads = slots()[1]  # libraries read these when a worker begins, before any code of ours
+    pinned = {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in THREADS}
+    with dask.config.set(SETTINGS | pinned):
+        asyncio.run(serve())
+    return 0

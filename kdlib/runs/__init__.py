@@ -1,0 +1,30 @@
+"""Background runs, as the app and the command line ask for them: launch, list, watch, cancel, resume, rename, delete, read.
+
+The store says what was, the engine says what is alive, the run's folder knows what has not reached the store yet. Every listing brings the
+three together: a run whose worker is gone does not stay "running".
+
+changing.py   launch, cancel, resume, rename, delete
+reading.py    list, get, watch, history, result
+truth.py      store, engine and folder brought together
+"""
+
+from kdlib.runs.changing import cancel, clean, delete, describe, launch, rename, resume, undelete
+from kdlib.runs.reading import arrays, find, get, history, list_runs, result, watch
+
+__all__ = [
+    "arrays",
+    "cancel",
+    "clean",
+    "delete",
+    "describe",
+    "find",
+    "get",
+    "history",
+    "launch",
+    "list_runs",
+    "rename",
+    "result",
+    "resume",
+    "undelete",
+    "watch",
+]
