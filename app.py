@@ -1,0 +1,35 @@
+"""The app: `streamlit run app.py` (or `make app`). The page list, what the server says to a browser, and nothing else."""
+
+from pathlib import Path
+
+import streamlit as st
+
+ASSETS = Path(__file__).parent / "assets"
+PAGES = {  # script -> title, icon; the first one opens
+    "start": ("Start", ":material/flag:"),
+    "data_teachers": ("Data & teachers", ":material/school:"),
+    "distill": ("Distill", ":material/science:"),
+    "compare": ("Compare", ":material/bar_chart:"),
+    "runs": ("Runs", ":material/list_alt:"),
+}
+
+if __name__ == "__main__":  # a person's visit: this file runs anew on every click
+    from pages import ui
+
+    st.set_page_config(page_title="KD Lab", page_icon=str(ASSETS / "logo.svg"), layout="wide")
+    st.html(ASSETS / "app.css")
+    st.logo(ASSETS / "logo.svg", size="large")
+    pages = [
+        st.Page(f"pages/{script}.py", title=title, icon=icon, default=number == 0)
+        for number, (script, (title, icon)) in enumerate(PAGES.items())
+    ]
+    page = st.navigation(pages, position="top")
+    with ui.guarded():
+        ui.open_store()
+        page.run()
+else:  # the server imports it once
+    from streamlit.starlette import App
+
+    from pages import server
+
+    app = App(__file__, lifespan=server.lifespan, middleware=server.MIDDLEWARE)

@@ -1,0 +1,144 @@
+"""Before a launch: what it will cost, what speaks against it, and the same thing as a command, as Python and as YAML.
+
+Nothing here trains or embeds; all of it answers within milliseconds, so that a page can ask on every turn of a dial.
+"""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from statistics import median
+
+from kdlib import datasets, students, teachers
+from kdlib.checks import check
+from kdlib.compressors import COMPRESSORS
+from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.store import RunInfo
+
+SECONDS_PER_ITEM = 5e-5  # training time per member and item of the default student on one core, until runs of this machine are known
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison will cost.
+
+    Attributes:
+        seconds: about how long it takes until all of it is done.
+        measured: whether that comes from runs on this machine.
+        parameters: of one student.
+        teacher_width: numbers per item in the teacher's embedding.
+        compressed_width: numbers per item after compression; None without a compressor.
+    """
+
+    seconds: float
+    measured: bool
+    parameters: int
+    teacher_width: int
+    compressed_width: int | None
+
+
+@lru_cache(maxsize=256)
+def student_parameters(student: str, width: int, dataset: str) -> int:
+    """Return the parameters of a student at inference."""
+    data = datasets.load(dataset)
+    built = students.build(student, data.inputs.shape[1:], width, len(data.classes))
+    return sum(p.numel() for part in (built.body, built.head) for p in part.parameters())
+
+
+def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 1) -> Plan:
+    """Return what the specs, launched together, will cost.
+
+    Args:
+        specs: they differ in their method only.
+        past: earlier runs; those of the same student say how fast this machine is.
+        workers: how many runs train at the same time.
+    """
+    first = specs[0]
+    alike = [run for run in past if (run.spec.student, run.spec.dataset) == (first.student, first.dataset)]
+    rates = [
+        (run.metrics or {})["cost/seconds"] / _items(run.spec) / student_parameters(first.student, run.spec.width, first.dataset)
+        for run in alike[:20]
+        if (run.metrics or {}).get("cost/seconds")
+    ]
+    parameters = student_parameters(first.student, first.width, first.dataset)
+    usual = SECONDS_PER_ITEM / student_parameters("cnn", RunSpec.width, first.dataset)
+    each = (median(rates) if rates else usual) * parameters * _items(first)
+    rounds = -(-len(specs) // max(workers, 1))
+    compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
+    width = teachers.width(first.teacher, first.dataset)
+    classes = len(datasets.load(first.dataset).classes)
+    narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
+    return Plan(each * rounds + 1.5, bool(rates), parameters, width, narrow)
+
+
+def _items(spec: RunSpec) -> int:
+    return spec.labels * spec.epochs * spec.seeds
+
+
+def refusals(specs: Sequence[RunSpec]) -> list[str]:
+    """Return why specs cannot be run, each reason once; empty if all of them can."""
+    reasons = []
+    for spec in specs:
+        try:
+            check(spec)
+        except ValueError as error:
+            reasons.append(str(error))
+    return list(dict.fromkeys(reasons))
+
+
+def concerns(specs: Sequence[RunSpec], probe: float | None = None, chance: float | None = None, past: Sequence[RunInfo] = ()) -> list[str]:
+    """Return what a person should know before launching; nothing here forbids it.
+
+    Args:
+        probe: accuracy of a linear probe on the teacher's embedding for the target, if it is known.
+        chance: what guessing would reach.
+        past: earlier runs, in which a baseline of this very student may be found.
+    """
+    first, methods = specs[0], [spec.method for spec in specs]
+    told = []
+    taught = [spec for spec in specs if spec.method != BASELINE]
+    plain = first.but(method=BASELINE).identity
+    baseline = next((run.accuracy() for run in past if run.spec.identity == plain and run.accuracy()), None)
+    if taught and probe is not None and baseline and probe < baseline[0]:
+        told.append(
+            f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
+            f"the student alone reaches {100 * baseline[0]:.1f} %."
+        )
+    elif taught and probe is not None and chance is not None and probe < 2 * chance:
+        told.append(
+            f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
+            f"guessing reaches {100 * chance:.1f} %."
+        )
+    if taught and first.distance_weight == 0 and first.soft_label_weight == 0:
+        told.append("With λ = 0 and no soft labels the teacher has no say: every method trains like the baseline.")
+    if first.seeds < 3:
+        told.append("With fewer than 3 seeds the interval says little or nothing.")
+    if taught and BASELINE not in methods:
+        told.append("Without the baseline nothing tells whether the teacher helps at all.")
+    if any(method not in (BASELINE, RAW) for method in methods) and RAW not in methods:
+        told.append("Without raw nothing tells what compression adds.")
+    return told
+
+
+def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
+    """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
+    changed = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method" and getattr(spec, f.name) != f.default}
+    options = "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
+    arguments = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+    everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
+    lines = [f"methods: [{', '.join(json.dumps(method) for method in methods)}]"]
+    lines += [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in everything.items()]
+    python = (
+        "from kdlib import RunSpec\n"
+        "from kdlib.comparison import verdict\n"
+        "from kdlib.pipeline import compare\n\n"
+        f"spec = RunSpec({arguments})\n"
+        f"results = compare([spec.but(method=method) for method in {list(methods)!r}])\n"
+        "print(verdict(results))\n"
+    )
+    return {
+        "Command line": f"python -m kdlib compare --methods {shlex.quote(','.join(methods))}{options}",
+        "Python": python,
+        "YAML": "\n".join(lines) + "\n",
+    }

@@ -1,0 +1,73 @@
+"""Data & teachers: look at the items of a dataset, and at what each teacher knows about them."""
+
+import pandas as pd
+import streamlit as st
+
+from kdlib import datasets, figures, knowledge, views
+from kdlib.spec import RunSpec
+from pages import show, ui
+
+st.title("Data & teachers")
+name = ui.pick("Dataset", "datasets", "dataset", RunSpec.dataset)
+data = datasets.load(name)
+
+left, right = st.columns([2, 3], gap="large")
+with left:
+    st.subheader("What is in it")
+    with st.container(horizontal=True):
+        st.metric("Classes", len(data.classes), border=True)
+        st.metric("Item", " × ".join(map(str, data.inputs.shape[1:])), help="Numbers an item consists of.", border=True)
+    st.dataframe(views.facts(data), hide_index=True, alt="The splits of the dataset and their sizes")
+    st.subheader("Items")
+    attributes = list(data.attributes)
+    told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
+    attribute = st.segmented_control(
+        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.plain
+    ) if attributes else ""  # fmt: skip
+    turn = st.number_input("Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params")
+    tiles, names = views.gallery(data, attribute, turn - 1)
+    show.figure(figures.gallery(tiles, list(data.classes), names, attribute), "gallery", "One test item per class and category")
+
+
+def teachers() -> bool:
+    """Show what is known of the teachers; return whether something is still being found out."""
+    reports = {entry["name"]: knowledge.read(entry["name"], name) for entry in ui.teachers()}
+    failed = [teacher for teacher, report in reports.items() if "error" in report]
+    there = {teacher: report for teacher, report in reports.items() if "questions" in report}
+    waiting = len(reports) - len(there) - len(failed)
+    if waiting:
+        st.progress(len(there) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
+    rows = [
+        (teacher, question, found["accuracy"], found["chance"])
+        for teacher, report in there.items()
+        for question, found in report["questions"].items()
+    ]
+    if rows:
+        frame = pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
+        show.figure(figures.knowledge(frame), "knowledge", "Probe accuracy of each teacher on the target and each attribute")
+        st.caption(
+            "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding of test items. "
+            "The darker, the further above chance. What is dark beside the target is what compression may throw away."
+        )
+    table = [
+        entry | {"width": there.get(entry["name"], {}).get("width"), "effective rank": there.get(entry["name"], {}).get("effective_rank")}
+        for entry in ui.teachers()
+    ]
+    told = "How many directions of its embedding the teacher really uses."
+    columns = {"effective rank": st.column_config.NumberColumn(format="%.1f", help=told), "name": "teacher", "help": "what it does"}
+    order = ["name", "source task", "supervision", "width", "effective rank", "help"]
+    st.dataframe(
+        pd.DataFrame(table), hide_index=True, column_config=columns, column_order=order, alt="The teachers and what they were trained for"
+    )
+    for teacher in failed:
+        st.error(f"{ui.plain(teacher)}: {ui.plain(reports[teacher]['error'])}", icon=":material/error:")
+        if st.button(f"Ask {ui.plain(teacher)} again", key=f"again-{teacher}"):
+            knowledge.retry(teacher, name)
+            st.rerun(scope="fragment")
+    return bool(waiting)
+
+
+with right:
+    st.subheader("What each teacher knows")
+    ui.live_while(teachers, not all(knowledge.known(entry["name"], name) for entry in ui.teachers()))
+    st.page_link("pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name})

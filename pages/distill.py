@@ -1,0 +1,117 @@
+"""Distill: set the whole chain, see what it will cost, launch several methods as one comparison and watch them."""
+
+import time
+
+import streamlit as st
+
+from kdlib import engine, figures, knowledge, planning, views
+from kdlib.comparison import verdict
+from kdlib.spec import RunSpec
+from pages import show, ui
+
+PRESETS = {  # what a click sets; everything else goes back to its default
+    "Default": {},
+    "Few labels": {"labels": 200},
+    "Only 4 numbers": {"dim": 4},
+    "Irrelevant teacher": {"teacher": "background"},
+    "Untrained teacher": {"teacher": "random"},
+}
+TABS = {"val": "Validation accuracy", "prediction": "Prediction loss", "distance": "Distance loss", "teacher": "Teacher loss"}
+DEFAULT = RunSpec()
+FIELDS = ("dataset", "labels", "teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature", "student", "width")
+FIELDS += ("epochs", "batch_size", "lr", "seeds")
+METHODS = ["baseline", "raw", DEFAULT.method]
+
+
+def preset(values: dict) -> None:
+    for name in FIELDS:
+        st.session_state[name] = values.get(name, getattr(DEFAULT, name))
+    st.session_state["methods"] = METHODS
+
+
+def controls() -> tuple[RunSpec, list[str]]:
+    bound = {"bind": "query-params"}
+    with st.container(horizontal=True, gap="small"):
+        for name, values in PRESETS.items():
+            st.button(name, key=f"preset-{name}", type="tertiary", on_click=preset, args=(values,))
+    methods = st.multiselect("Methods to compare", list(ui.helps("methods")), METHODS, key="methods", help=ui.listed("methods"), **bound)
+    dataset = ui.pick("Dataset", "datasets", "dataset", DEFAULT.dataset)
+    teacher = ui.pick("Teacher", "teachers", "teacher", DEFAULT.teacher)
+    dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    told = "How many numbers the compressor keeps of each embedding."
+    dim = st.select_slider("Dimension of the compressed embedding", dims, DEFAULT.dim, key="dim", help=told, **bound)
+    loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
+    told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
+    weight = st.slider("Weight λ of the distance", 0.0, 1.0, DEFAULT.distance_weight, 0.05, key="distance_weight", help=told, **bound)
+    student = ui.pick("Student", "students", "student", DEFAULT.student)
+    told = "The student's size dial: parameters grow with its square."
+    width = st.select_slider("Student width", [2, 4, 6, 8, 12, 16, 24, 32], DEFAULT.width, key="width", help=told, **bound)
+    told = "How many training pictures keep their label."
+    labels = st.number_input("Labels", 10, 10_000, DEFAULT.labels, 50, key="labels", help=told, **bound)
+    told = "How often each method is trained, from different random beginnings: more seeds, narrower intervals."
+    seeds = st.slider("Seeds", 1, 20, DEFAULT.seeds, key="seeds", help=told, **bound)
+    with st.expander("Training and soft labels"):
+        epochs = st.number_input("Epochs", 1, 500, DEFAULT.epochs, key="epochs", help="Passes over the labelled pictures.", **bound)
+        batch = st.number_input("Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Pictures per step.", **bound)
+        lr = st.number_input("Learning rate", 1e-5, 1.0, DEFAULT.lr, format="%.5f", key="lr", help="The peak of its schedule.", **bound)
+        told = "How much the student also learns from the probabilities of the teacher's head; 0 = not at all."
+        soft = st.slider("Soft labels", 0.0, 2.0, DEFAULT.soft_label_weight, 0.1, key="soft_label_weight", help=told, **bound)
+        told = "Higher: the soft labels say more about which wrong classes are nearly right."
+        temperature = st.slider("Temperature", 1.0, 10.0, DEFAULT.temperature, 0.5, key="temperature", help=told, **bound)
+    chosen = (dataset, labels, teacher, dim, loss, weight, soft, temperature, student, width, epochs, batch, lr, seeds)
+    return RunSpec(**dict(zip(FIELDS, chosen, strict=True))), methods
+
+
+def before_launch(spec: RunSpec, methods: list[str]) -> None:
+    specs = [spec.but(method=method) for method in methods]
+    refusals = planning.refusals(specs) if specs else ["choose at least one method to compare"]
+    for reason in refusals:
+        st.error(ui.plain(reason), icon=":material/block:")
+    if not refusals:
+        past, status = ui.recent(states=["done"]), engine.status()
+        plan = planning.plan(specs, past, status.workers or 2)
+        show.facts(plan)
+        target = knowledge.known(spec.teacher, spec.dataset).get("questions", {}).get("target", {})
+        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past):
+            st.warning(ui.plain(concern), icon=":material/lightbulb:")
+    launch, naming = st.columns([1, 2], vertical_alignment="bottom")
+    name = naming.text_input("Name", key="name", max_chars=80, placeholder="a name to find it by (optional)", label_visibility="collapsed")
+    if launch.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"):
+        ui.launch(specs, name=name)
+        st.rerun()
+    with st.expander("Show as code"):
+        for language, text in planning.as_code(spec, methods).items():
+            st.caption(language)
+            st.code(text, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
+
+
+def watch() -> list:
+    found = ui.infos(ui.chosen())
+    if not found:
+        show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
+        return found
+    specs = [run.spec for run in found]
+    names = views.labels(specs)
+    active = [run for run in found if run.active]
+    if active:
+        st.progress(sum(run.progress for run in found) / len(found), text=f"Training: {show.remaining(found, time.time())}")
+        if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+            ui.cancel(active)
+    elif len(done := ui.results(found)) == len(found):
+        st.info(ui.plain(verdict(done)), icon=":material/flag:")
+        st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
+    show.state_line(found, names)
+    frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
+    for tab, curve in zip(st.tabs(list(TABS.values())), TABS, strict=True):
+        with tab:
+            show.figure(figures.curves(frame, curve, max(spec.epochs for spec in specs), roles), f"curve-{curve}", TABS[curve])
+    return found
+
+
+st.title("Distill")
+left, right = st.columns([1, 2], gap="large")
+with left:
+    spec, methods = controls()
+with right:
+    before_launch(spec, methods)
+    ui.live(watch, any(run.active for run in ui.infos(ui.chosen())))

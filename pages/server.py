@@ -1,0 +1,79 @@
+"""What the server does beside showing pages: headers that tell browsers what is allowed, and a warm start."""
+
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.starlette import App
+
+POLICY = {  # Streamlit writes inline styles and loads components from blobs; nothing is fetched from, or sent to, another host
+    "default-src": "'self'",
+    "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data: blob:",
+    "media-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "connect-src": "'self' data: blob:",
+    "worker-src": "'self' blob:",
+    "frame-src": "'self' data: blob:",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+HEADERS = {
+    "content-security-policy": "; ".join(f"{name} {allowed}" for name, allowed in POLICY.items()),
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), geolocation=(), payment=()",
+}
+log = logging.getLogger("kdlib.app")
+
+
+class Headers:
+    """Adds `HEADERS` to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and its answer back, with the headers."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = [(name, value) for name, value in message["headers"] if name.decode().lower() not in HEADERS]
+                message["headers"] = [*given, *((name.encode(), value.encode()) for name, value in HEADERS.items())]
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+PagesManager.uses_pages_directory = False  # app.py has the page list; a first visit to /distill would otherwise run that file alone
+MIDDLEWARE = [Middleware(Headers)]
+
+
+def warm_up() -> None:
+    """Start the engine and load what the first page and the first run need, so that nobody waits for it."""
+    from kdlib import datasets, engine, tables, teachers
+    from kdlib.spec import RunSpec
+
+    try:
+        engine.start()
+        tables.entries("teachers")
+        datasets.load(RunSpec.dataset)
+        teachers.embed(RunSpec.teacher, RunSpec.dataset)
+    except (ValueError, OSError) as error:  # the pages will say so to whoever comes
+        log.warning("warming up: %s", error)
+
+
+@asynccontextmanager
+async def lifespan(_app: App) -> AsyncIterator[dict[str, Any]]:
+    """Warm up beside the first visit, not before it."""
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    yield {}

@@ -1,0 +1,200 @@
+"""What pages show in the same way: figures, tables of runs, how far runs are, the picture of the chain."""
+
+import base64
+import hashlib
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from kdlib import figures, views
+from kdlib.comparison import percent
+from kdlib.planning import Plan
+from kdlib.spec import UNUSED, RunResult
+from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
+from pages import ui
+
+ASSETS = Path(__file__).parent.parent / "assets"
+BADGES = {"queued": "gray", "running": "blue", DONE: "green", FAILED: "red", CANCELLED: "orange"}
+
+
+def state_line(found: Sequence[RunInfo], names: Sequence[str]) -> None:
+    """Show name, state and progress of each run, and why it failed."""
+    columns = st.columns(max(len(found), 1)) if len(found) <= 4 else [st.container() for _ in found]
+    for column, run, name in zip(columns, found, names, strict=True):
+        with column, st.container(horizontal=True, vertical_alignment="center"):
+            st.badge(run.state if not run.cancelling else "stopping", color=BADGES[run.state])
+            share = f" {100 * run.progress:.0f} %" if run.active else ""
+            st.text(f"{name}{share}")
+    for run, name in zip(found, names, strict=True):
+        if run.state == FAILED:
+            st.error(f"{ui.plain(name)} failed: {ui.plain(run.reason)}", icon=":material/error:")
+        if run.unsynced and not run.active:
+            st.warning(f"{run.unsynced} points of {ui.plain(name)} wait for the store; resume it on the Runs page to bring them there.")
+
+
+def remaining(found: Sequence[RunInfo], now: float) -> str:
+    """Return how long it takes until all runs are over, in words."""
+    share = sum(run.progress if run.active else 1.0 for run in found) / len(found)
+    if share < 0.05:
+        return "starting"
+    elapsed = now - min(run.submitted for run in found)
+    return f"about {max(1, elapsed * (1 - share) / share):.0f} s to go"
+
+
+def figure(drawn: Any, key: str, alt: str, file_format: str = "png") -> None:
+    """Show a plotly figure; its camera button saves it."""
+    saved = {"format": file_format, "filename": key, "scale": 2}
+    unused = ["lasso2d", "select2d", "autoScale2d"]
+    config = {"displaylogo": False, "toImageButtonOptions": saved, "modeBarButtonsToRemove": unused}
+    st.plotly_chart(drawn, key=key, config=config, alt=alt)
+
+
+def facts(plan: Plan) -> None:
+    """Show what a launch will cost."""
+    told = "measured on runs of this machine" if plan.measured else "a guess until a run has been measured here"
+    narrow = plan.compressed_width
+    with st.container(horizontal=True):
+        st.metric("Time", f"≈ {plan.seconds:.0f} s", help=f"Until all methods are done; {told}.", border=True)
+        st.metric("Student", f"{plan.parameters:,}", help="Parameters of the student, all that is needed afterwards.", border=True)
+        ratio = f"{plan.teacher_width} → {narrow}" if narrow else f"{plan.teacher_width}"
+        share = f" That is {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
+        st.metric("Embedding", ratio, help=f"Numbers per item before and after compression.{share}", border=True)
+
+
+def empty(text: str, label: str = "", page: str = "", **address: str) -> None:
+    """Show that there is nothing yet, and where to get it."""
+    with st.container(border=True):
+        st.markdown(text)
+        if page:
+            st.page_link(page, label=label, icon=":material/arrow_forward:", query_params=address or None)
+
+
+def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
+    """Return runs as rows of a table: name, state, what differs between them, accuracy, age."""
+    names = [name for name in views.differing([run.spec for run in found]) if name != "method"]
+    rows = []
+    for run in found:
+        accuracy = run.accuracy()
+        told = percent({"mean": accuracy[0], "ci95": accuracy[1]}) if accuracy else ""
+        row = {"name": run.name, "state": run.state, "progress": run.progress, "method": run.spec.method}
+        row |= {name: getattr(run.spec, name) for name in names}
+        for name in UNUSED.get(run.spec.method, ()):
+            if name in row:
+                row[name] = None
+        rows.append(row | {"accuracy %": told, "seeds": run.spec.seeds, "age": age(now - run.created)})
+    return pd.DataFrame(rows)
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, in words."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
+    """Show runs as a table in which rows are chosen; the choice goes into the address."""
+    ids = [run.id for run in found]
+    marked = [ids.index(run_id) for run_id in ui.chosen() if run_id in ids]
+    version = hashlib.sha256(",".join(ids).encode()).hexdigest()[:12]  # other rows are another table: a choice is of rows, not of places
+
+    def changed() -> None:
+        picked = [ids[row] for row in st.session_state[f"{key}-{version}"]["selection"]["rows"] if row < len(ids)]
+        ui.choose([run_id for run_id in ui.chosen() if run_id not in ids] + picked)
+
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small")
+    st.dataframe(
+        rows_of(found, time.time()),
+        hide_index=True,
+        column_config={"progress": share},
+        key=f"{key}-{version}",
+        on_select=changed,
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": marked, "columns": [], "cells": []}},
+        alt="Runs, newest first",
+    )
+
+
+def choose_runs(states: Sequence[str]) -> None:
+    """Show a table of runs to choose from, closed once there is a choice."""
+    with st.expander(f"Runs ({len(ui.chosen())} chosen)", expanded=not ui.chosen(), icon=":material/checklist:"):
+        text = st.text_input("Search", key="text", bind="query-params", placeholder="name, teacher, method ...", max_chars=80)
+        found = ui.recent(100, text, states)
+        if found:
+            table_of_runs(found)
+        elif text:
+            st.info("No run fits this search.", icon=":material/search_off:")
+
+
+def progress(found: Sequence[RunInfo]) -> Sequence[RunInfo]:
+    """Show how far the active ones of some runs are, and return all of them."""
+    active = [run for run in found if run.active]
+    if active:
+        over = len(found) - len(active)
+        share = sum(run.progress if run.active else 1 for run in found) / len(found)
+        st.progress(share, text=f"{over} of {len(found)} runs are done, {remaining(found, time.time())}")
+    return found
+
+
+def seeds(done: Sequence[RunResult]) -> str:
+    """Return how many seeds there are, "5" or "3 to 10"."""
+    counts = sorted({each.spec.seeds for each in done})
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def grid(count: int, wide: int) -> list[Any]:
+    """Return as many cells, in rows of `wide`."""
+    return [cell for _ in range(0, count, wide) for cell in st.columns(wide)][:count]
+
+
+def spec_text(run: RunInfo) -> str:
+    """Return what a run computes, a field a line."""
+    return "\n".join(f"{name}: {value}" for name, value in asdict(run.spec).items())
+
+
+def exported(drawn: Any, key: str, alt: str) -> None:
+    """Show a figure with what it can be saved as: its own camera button for PNG or SVG, and a page of its own."""
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        told = "What the camera button in the figure saves."
+        kind = st.segmented_control(
+            "Camera saves", ["png", "svg"], default="png", required=True, key=f"format-{key}", help=told, format_func=str.upper, wrap=False
+        )
+        st.download_button(
+            "HTML", lambda: figures.to_html(drawn), f"{key}.html", "text/html", icon=":material/download:", on_click="ignore"
+        )
+    figure(drawn, key, alt, kind)
+
+
+@st.cache_resource(show_spinner=False)
+def _chain_component() -> Callable[..., Any]:
+    parts = {kind: (ASSETS / f"chain.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
+    return st.components.v2.component("kd_chain", **parts)
+
+
+def chain(words: dict[str, Any], accuracies: dict[str, float | None], picture: np.ndarray) -> None:
+    """Show the chain with its numbers.
+
+    Args:
+        words: what the picture's placeholders are called -> what is written there.
+        accuracies: "baseline", "raw", "compressed" -> fraction, None while it is not known.
+        picture: (h, w) in [0, 1].
+    """
+    told = {name: "?" if value is None else f"{100 * value:.1f} %" for name, value in accuracies.items()}
+    data = {"words": {name: str(word) for name, word in (words | told).items()}, "bars": accuracies, "picture": _png(picture)}
+    _chain_component()(key="chain", data=data)
+
+
+def _png(picture: np.ndarray) -> str:
+    """Return a grey picture (h, w) in [0, 1] as a data address."""
+    written = io.BytesIO()
+    Image.fromarray((255 * np.clip(picture, 0, 1)).astype(np.uint8)).save(written, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"

@@ -1,0 +1,70 @@
+"""Start: the idea as a picture, one button, a race, and its outcome in one sentence."""
+
+import time
+
+import streamlit as st
+
+from kdlib import datasets, figures, planning, views
+from kdlib.comparison import verdict
+from kdlib.spec import RunSpec
+from pages import show, ui
+
+SPEC = RunSpec()
+NAMES = {  # in the order in which they start: where two run at a time, the two that matter most
+    "raw": "raw: teacher as it is",
+    SPEC.method: f"compressed: {SPEC.method} {SPEC.dim}",
+    "baseline": "baseline: no teacher",
+}
+RACE = [SPEC.but(method=method) for method in NAMES]
+
+st.title("Does it help to teach less?")
+st.markdown(
+    "A big **teacher** network knows a lot, much of it of no use for the task at hand. Compressing what it knows before a small "
+    "**student** learns from it should make the student better. Try it: three students, the same data, the same effort."
+)
+
+
+def race() -> list:
+    racing = {run.spec.method: run for run in ui.infos(ui.chosen()) if run.spec.method in NAMES}
+    complete = len(racing) == len(NAMES)
+    found = list(racing.values()) if complete else []
+    specs = [run.spec for run in found] if complete else RACE
+    data, plan = datasets.load(SPEC.dataset), planning.plan(specs)
+    points = ui.histories(found) if complete else [[] for _ in RACE]
+    done = ui.results(found)
+    reached = [history[-1] if history else None for history in points]
+    tested = {views.role(each.spec): each.metrics["test"]["accuracy"]["mean"] for each in done if each.metrics}
+    live = {views.role(spec): sum(p["val"]) / len(p["val"]) if p else None for spec, p in zip(specs, reached, strict=True)}
+    told = "on pictures held back while training" if not tested else f"test set, mean of {specs[0].seeds} students each"
+    numbers = {"teacher": SPEC.teacher, "method": SPEC.method, "dim": SPEC.dim, "labels": f"{specs[0].labels:,}", "told": told}
+    numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}
+    show.chain(numbers, tested if len(tested) == len(RACE) else live, data.inputs[data.splits["test"][3]].mean(0))
+    if not complete:
+        return found
+    if len(tested) == len(RACE):
+        st.info(ui.plain(verdict(done)), icon=":material/flag:")
+    elif any(run.active for run in found):
+        st.progress(sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining(found, time.time())}")
+    names = [NAMES[run.spec.method] for run in found]
+    show.state_line(found, names)
+    frame = views.curves([run.spec for run in found], points, names)
+    drawn = figures.curves(frame, "val", specs[0].epochs, {name: views.role(run.spec) for name, run in zip(names, found, strict=True)})
+    show.figure(drawn, "race", "Validation accuracy of baseline, raw and compressed over the epochs")
+    st.caption(
+        f"Lines are the mean of {specs[0].seeds} students that differ in their seed, bands reach from the worst to the best of them."
+    )
+    return found
+
+
+active = any(run.active for run in ui.infos(ui.chosen()))
+if st.button("Start the race", type="primary", icon=":material/play_arrow:", disabled=active, key="go"):
+    ui.launch(RACE, name="Race")
+    st.rerun()
+ui.live(race, active)
+
+if ui.chosen() and not active:
+    st.subheader("What to try next")
+    first, second, third = st.columns(3)
+    first.page_link("pages/distill.py", label="A teacher that learned something else", query_params={"teacher": "background"})
+    second.page_link("pages/distill.py", label="Keep only 4 numbers", query_params={"dim": "4"})
+    third.page_link("pages/compare.py", label="These three in every detail", query_params={"runs": ",".join(ui.chosen())})

@@ -1,0 +1,215 @@
+"""What pages share: readers of the store, live views, messages, links. The only place that knows how a page speaks to a person."""
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from kdlib import runs, store, tables, views
+from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
+from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
+from kdlib.store.connection import connected
+
+TICK = 0.5  # seconds between two looks at a live run
+ASSETS = Path(__file__).parent.parent / "assets"
+BADGES = {"queued": "gray", "running": "blue", DONE: "green", FAILED: "red", CANCELLED: "orange"}
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+log = logging.getLogger("kdlib.app")
+
+
+def plain(text: object) -> str:
+    """Return text as markdown shows it literally."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])", r"\\\1", " ".join(str(text).split()))
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Show what goes wrong: our own messages as they are, anything else as an incident id whose trace is in the log."""
+    try:
+        yield
+    except ValueError as error:
+        log.warning("%s", error)
+        st.error(plain(_sentence(error)), icon=":material/error:")
+    except Exception:  # whatever it is, a person gets words and the log the trace
+        incident = secrets.token_hex(4)
+        log.exception("incident %s", incident)
+        st.error(f"Something went wrong here. The log has the details under incident {incident}.", icon=":material/error:")
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+@st.cache_resource(show_spinner="Opening the run store")
+def open_store() -> bool:
+    """Open the run store; the first visit waits for it, since loading it from two threads at once is not safe."""
+    connected()
+    return True
+
+
+def chosen() -> list[str]:
+    """Return the ids of the runs that the address names."""
+    return list(dict.fromkeys(RUN_ID.findall(st.query_params.get("runs", ""))))
+
+
+def choose(ids: Sequence[str]) -> None:
+    """Put runs into the address."""
+    if ids:
+        st.query_params["runs"] = ",".join(ids)
+    else:
+        st.query_params.pop("runs", None)
+
+
+def wish() -> str:
+    """Return the name of the next launch; two clicks before it is carried out are one wish."""
+    return st.session_state.setdefault("wish", secrets.token_hex(12))
+
+
+def launch(specs: Sequence[Any], name: str = "", group: str = "") -> list[str]:
+    """Start runs in the background, put them into the address and return their ids."""
+    ids = runs.launch(specs, name=name, group=group, request_id=wish(), user=visitor())
+    st.session_state["wish"] = secrets.token_hex(12)
+    choose(ids)
+    return ids
+
+
+def visitor() -> str:
+    """Return a name for this browser session, so that one who launches much does not keep others waiting."""
+    return f"visitor {st.session_state.setdefault('visitor', secrets.token_hex(3))}"
+
+
+def infos(ids: Sequence[str]) -> list[RunInfo]:
+    """Return the runs with these ids as they are now; those that are not there are left out, with a word about it."""
+    found = []
+    for run_id in ids:
+        try:
+            found.append(runs.get(run_id))
+        except RunNotFoundError:
+            st.info(f"Run {run_id[:8]} is not in this store; it may have been deleted.", icon=":material/search_off:")
+    return found
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _kept(kind: str, run_id: str, ended: float) -> Any:  # noqa: ARG001
+    return runs.result(run_id) if kind == "result" else runs.history(run_id)
+
+
+def results(found: Sequence[RunInfo]) -> list[RunResult]:
+    """Return what came of the runs that are done. One whose files are gone is left out, with a word about it."""
+    there = []
+    for run in found:
+        if run.state == DONE:
+            try:
+                there.append(_kept("result", run.id, run.ended or 0.0))
+            except RunNotFoundError:
+                st.warning(f"The files of run {run.id[:8]} have been deleted; it is left out.", icon=":material/folder_off:")
+    return there
+
+
+def histories(found: Sequence[RunInfo]) -> list[list[dict[str, Any]]]:
+    """Return the points of each run so far."""
+    return [runs.history(run.id) if run.active else _kept("history", run.id, run.ended or 0.0) for run in found]
+
+
+def recent(count: int = 200, text: str = "", states: Sequence[str] = (), offset: int = 0) -> list[RunInfo]:
+    """Return the newest runs."""
+    return runs.list_runs(limit=count, offset=offset, text=text, states=states)
+
+
+def live(draw: Callable[[], Sequence[RunInfo]], active: bool) -> None:
+    """Draw a part of the page again and again while runs are active; when they are over, the whole page once."""
+    live_while(lambda: any(run.active for run in draw()), active)
+
+
+def live_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> None:
+    """Draw a part of the page again and again while it says that there is more to come; then the whole page once.
+
+    Args:
+        draw: returns whether there is more to come.
+        active: whether there is, as far as the page knows before drawing.
+        every: seconds between two looks.
+    """
+
+    @st.fragment(run_every=every if active else None)
+    def part() -> None:
+        with guarded():
+            if not draw() and active:
+                st.rerun()
+
+    part()
+
+
+@st.cache_data(show_spinner=False)
+def helps(registry: str) -> dict[str, str]:
+    """Return name -> one-line help of a registry."""
+    return {entry["name"]: entry["help"] for entry in tables.entries(registry)}
+
+
+@st.cache_data(show_spinner=False)
+def teachers() -> list[dict[str, str]]:
+    """Return name, help, source task and supervision of each teacher."""
+    return tables.entries("teachers")
+
+
+def pick(label: str, registry: str, key: str, default: str, container: Any = st) -> str:
+    """Show a select box of a registry's names, bound to the address, with the chosen one's help below."""
+    names = list(helps(registry))
+    told = container.selectbox(label, names, index=names.index(default), key=key, bind="query-params")
+    container.caption(plain(helps(registry)[told]))
+    return told
+
+
+def listed(registry: str) -> str:
+    """Return a registry as a list, for the help behind a question mark."""
+    return "\n".join(f"- **{plain(name)}**: {plain(told)}" for name, told in helps(registry).items())
+
+
+def cancel(found: Sequence[RunInfo]) -> None:
+    """Stop runs."""
+    for run in found:
+        runs.cancel(run.id)
+
+
+def query(found: Sequence[RunInfo]) -> dict[str, str]:
+    """Return the part of an address that names runs."""
+    return {"runs": ",".join(run.id for run in found)}
+
+
+def sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
+    """Launch every method at every width with baseline and raw, as far as the store does not hold them, and choose all of them."""
+    specs = [base.but(method=BASELINE), base.but(method=RAW), *(base.but(method=m, dim=dim) for m in methods for dim in dims)]
+    there = {}
+    for spec in specs:
+        known = [run.id for run in store.find(identity=spec.identity) if run.active or run.state == DONE]
+        if known:
+            there[spec] = known[0]
+    missing = [spec for spec in specs if spec not in there]
+    ids = list(there.values()) + (launch(missing, name="Sweep") if missing else [])
+    choose(ids)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _logits(run_id: str) -> np.ndarray:
+    return runs.arrays(run_id, "predictions")["logits/test"]
+
+
+def predictions(done: Sequence[RunResult]) -> dict[str, tuple[RunSpec, np.ndarray]]:
+    """Return label -> spec and test logits (m, n, k) of the first nine chosen runs of one dataset whose files are there."""
+    ids = {run.spec: run.id for run in infos(chosen()) if run.state == DONE}
+    alike = [each for each in done if each.spec.dataset == done[0].spec.dataset][:9]
+    if len(alike) < len(done):
+        st.info("Shown are the first nine runs of one dataset.", icon=":material/info:")
+    found = {}
+    for result, label in zip(alike, views.labels([each.spec for each in alike]), strict=True):
+        try:
+            found[label] = (result.spec, _logits(ids[result.spec]))
+        except RunNotFoundError:
+            st.warning(f"The predictions of {plain(label)} have been deleted; it is left out.", icon=":material/folder_off:")
+    return found
