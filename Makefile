@@ -4,17 +4,27 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app test lint bench slow clean
+.PHONY: app test browser lint bench slow clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet
 
 app: $(VENV)/.runtime
-	$(PY) -m kdlib compare
+	$(PY) -m streamlit run app.py
 
-test: lint
+test: lint browser
 	$(PY) -m pytest
+
+# The browser tests drive a real browser; on Debian and Ubuntu it is installed when root asks.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing chromium, which the browser tests drive"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	else \
+	    echo "the browser tests need Chromium on the PATH; on Debian and Ubuntu: sudo apt install chromium" >&2; exit 1; \
+	fi
 
 lint: $(VENV)/.dev
 	$(PY) -m ruff check .
