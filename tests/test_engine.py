@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from kdlib import engine, runs, store
-from kdlib.engine import RunFolder
+from kdlib.engine import Outcome, RunFolder
 from tests import fake_runs
 from tests.fake_runs import spec
 
@@ -312,6 +312,19 @@ class TestKill:
                 runs.resume(run_id)
             assert over(run_id).state == "done"
         assert len([run for run in runs.list_runs(user="killed") if run.id in ids]) == 3
+
+    def test_a_run_is_worked_on_by_one_worker_also_when_the_scheduler_thinks_another_one_gone(self):
+        ready()
+        run_id = store.create(spec(), name="", user="mia", engine=engine.identity())
+        folder = RunFolder(run_id)
+        with folder.held():
+            engine.submit(engine.execute, {"run": run_id, "spec": spec().to_json(), "function": "tests.fake_runs:run"}, key=run_id)
+            until(lambda: engine.states([run_id]).get(run_id) == "running")
+            time.sleep(0.5)
+            assert folder.starts(0) == 0
+            folder.end(0, Outcome("cancelled"))
+        assert over(run_id).state == "cancelled"
+        assert folder.starts(0) == 0
 
     @pytest.mark.timeout(3600)
     @pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.slow)])

@@ -71,6 +71,11 @@ class RunFolder:
         self.result = self.path / "result"
         self.log = self.path / "error.txt"
 
+    def held(self) -> FileLock:
+        """Return the lock of whoever works on the run; the death of its process frees it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path / "work.lock")
+
     def append(self, kind: str, *, durable: bool = False, **fields: Any) -> None:
         """Add an event to the journal; `durable` waits until the disk has it.
 

@@ -76,17 +76,25 @@ async def serve() -> None:
     }
     worker |= {"env": {"KDLIB_MEMORY_LIMIT": str(memory)}, "preload": ["kdlib.engine.worker"]}
     async with Scheduler(protocol="tls", port=0, dashboard_address="127.0.0.1:0", idle_timeout=idle_seconds(), **loopback) as scheduler:
-        nannies = [Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker) for number in range(count)]
-        starting = asyncio.gather(*nannies)
+        nannies: dict[int, Nanny] = {}
+
+        async def keep(number: int) -> None:
+            """See to it that there is a worker: a nanny replaces one that is killed, but leaves with one that closes."""
+            while True:
+                nannies[number] = Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker)
+                await nannies[number]
+                await nannies[number].finished()
+
         with atomic_path(folder() / "engine.json") as temporary:
             about = {"address": scheduler.address, "pid": os.getpid(), "started": time.time(), "workers": count, "threads": threads}
             temporary.write_text(json.dumps(about), encoding="utf-8")
-        # A worker that cannot start ends the engine: work that waits for ever is worse than work that is refused.
-        starting.add_done_callback(lambda done: done.cancelled() or (done.exception() and stop.set()))
-        ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished())]
+        # The first to end ends the engine: a signal, idleness, or a worker that cannot start, for which work would wait for ever.
+        ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished(), *map(keep, range(count)))]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         (folder() / "engine.json").unlink(missing_ok=True)
-        await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2)) for nanny in nannies], timeout=3)
+        for end in ends:
+            end.cancel()
+        await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2)) for nanny in nannies.values()], timeout=3)
         os._exit(0)  # a worker that has not yet begun cannot be closed in good order; they all leave with this process
 
 

@@ -39,10 +39,11 @@ def execute(fields: dict[str, Any]) -> str:
     else:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     folder = RunFolder(job.run)
-    outcome = folder.outcome(job.resume)  # set when a worker before us was killed after the end, before the store had it
-    if outcome is None:
-        outcome = _first_word(folder, job) or _train(folder, job)
-    _keep_trying(lambda: push(job), store.StoreUnavailableError)
+    with folder.held():  # a worker that the scheduler has given up may still be at it, and may bring it to its end
+        outcome = folder.outcome(job.resume)  # also set when a worker was killed after the end, before the store had it
+        if outcome is None:
+            outcome = _first_word(folder, job) or _train(folder, job)
+        _keep_trying(lambda: push(job), store.StoreUnavailableError)
     return outcome.state
 
 

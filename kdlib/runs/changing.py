@@ -66,7 +66,7 @@ def launch(
         (check or _check)(spec)
     engine.start()
     wish = hashlib.sha256(request_id.encode()).hexdigest()[:24] if request_id else ""
-    with _locked(f"request-{wish}") if wish else nullcontext():
+    with locked(f"request-{wish}") if wish else nullcontext():
         before = sum(run.user == user for run in patiently(listing.active))
         ids = [
             _launch_one(
@@ -133,13 +133,16 @@ def cancel(run_id: str) -> RunInfo:
     return get(run_id)
 
 
-def resume(run_id: str) -> RunInfo:
+def resume(run_id: str, restarts: int = 1) -> RunInfo:
     """Let a failed or cancelled run go on from its last checkpoint, and bring the store up to date; return the run.
+
+    Args:
+        restarts: as in `launch`.
 
     Raises:
         ValueError: it is queued, running or done, or was launched to another engine.
     """
-    with _locked(f"resume-{run_id}"):
+    with locked(f"resume-{run_id}"):
         run = get(run_id)
         if run.active:
             raise ValueError(f"run {run.id} is {run.state}: there is nothing to resume")
@@ -154,7 +157,7 @@ def resume(run_id: str) -> RunInfo:
             again = replace(run, resumes=run.resumes + 1, state=store.QUEUED, submitted=time.time())
             patiently(lambda: store.tag(run.id, resumes=again.resumes, submitted=again.submitted))
             patiently(lambda: store.set_state(run.id, store.QUEUED))
-            _hand_over(again)
+            _hand_over(again, restarts=restarts)
     listing.hurry()
     return get(run_id)
 
@@ -204,7 +207,8 @@ def _ours(run: RunInfo) -> None:
         raise ValueError(f"run {run.id} was launched to another engine; go there, or point KDLIB_SCHEDULER to it")
 
 
-def _locked(name: str) -> FileLock:
+def locked(name: str) -> FileLock:
+    """Return a lock that one process of this data folder holds at a time."""
     folder = home() / "locks"
     folder.mkdir(exist_ok=True)
     return FileLock(folder / name, timeout=60)

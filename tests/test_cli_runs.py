@@ -1,0 +1,121 @@
+"""The commands for background runs: what they print, where, and with which exit code."""
+
+import argparse
+import json
+from dataclasses import fields
+
+import pytest
+
+from kdlib import cli_runs, engine, runs
+from kdlib.spec import RunSpec
+from tests.test_engine import data_folder, over, until
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, empty_database):
+    with data_folder(tmp_path_factory.mktemp("commands"), empty_database) as path:
+        yield path
+
+
+def spec_options(parser):
+    for field in fields(RunSpec):
+        if field.name != "method":
+            value = getattr(RunSpec(), field.name)
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(value), default=value)
+
+
+@pytest.fixture
+def kdlib(capsys):
+    """Run a command; return exit code and what it wrote to standard output."""
+    parser = argparse.ArgumentParser()
+    cli_runs.add_commands(parser.add_subparsers(required=True), spec_options)
+
+    def call(*words):
+        given = parser.parse_args([str(word) for word in words])
+        code = given.handler(given)
+        return code, capsys.readouterr().out
+
+    return call
+
+
+QUICK = ("--epochs", 5, "--width", 10, "--seeds", 2)
+
+
+@pytest.mark.usefixtures("home")
+class TestCommands:
+    def test_a_run_from_launch_to_deletion(self, kdlib):
+        code, out = kdlib("launch", "--methods", "raw,mlp", "--name", "[bold]mine[/]", *QUICK)
+        ids = out.split()
+        assert (code, [len(run_id) for run_id in ids]) == (0, [32, 32])
+        code, out = kdlib("watch", ids[1])
+        assert code == 0
+        assert [line.split(":")[0] for line in out.splitlines()[:5]] == [f"epoch {epoch}" for epoch in range(5)]
+        assert out.splitlines()[-1].startswith("done, test accuracy ")
+        over(ids[0])
+        _, out = kdlib("runs", "--state", "done")
+        assert out.splitlines()[0].split()[:3] == ["run", "state", "progress"]
+        assert f"{ids[1][:12]}  done" in out
+        assert "[bold]mine[/] · simclr → mlp 16" in out
+        _, out = kdlib("runs", "--json", "--limit", 1)
+        assert json.loads(out)["id"] == ids[1]
+        _, out = kdlib("show", ids[0][:12])
+        assert "state                    done, test accuracy" in out
+        assert "method                   raw" in out
+        _, out = kdlib("show", ids[0], "--json")
+        assert json.loads(out)["result"]["status"] == "done"
+        assert len(json.loads(out)["history"]) == 5
+        assert kdlib("rename", ids[0], "other")[0] == 0
+        assert kdlib("delete", "other") == (0, f"{ids[0]} deleted\n")
+        assert kdlib("undelete", ids[0]) == (0, f"{ids[0]}\n")
+        assert runs.get(ids[0]).name == "other"
+
+    def test_cancel_and_resume(self, kdlib):
+        _, out = kdlib("launch", "--methods", "mlp", "--epochs", 60, "--width", 30)
+        run_id = out.strip()
+        until(lambda: runs.history(run_id))
+        code, out = kdlib("cancel", run_id)
+        assert code == 0
+        assert out.split()[0] == run_id
+        assert out.split()[1] in ("cancelling", "cancelled")
+        assert over(run_id).state == "cancelled"
+        assert kdlib("watch", run_id)[0] == 1
+        assert kdlib("resume", run_id)[0] == 0
+        assert over(run_id).state == "done"
+
+    def test_a_sweep_is_waited_for_and_its_table_names_what_differs(self, kdlib, tmp_path):
+        words = ("sweep", "--methods", "raw,mlp", "--dim", "2,4", "--student", "cnn", *QUICK)
+        code, out = kdlib(*words, "--json", tmp_path / "sweep.json")
+        assert code == 0
+        assert out.split()[:2] == ["method", "dim"]
+        assert len(out.splitlines()) == 4
+        assert len(json.loads((tmp_path / "sweep.json").read_text())["runs"]) == 3
+        code, out = kdlib(*words, "--no-wait")
+        assert len(out.split()) == 3
+
+    def test_the_engine_is_started_asked_and_stopped(self, kdlib):
+        engine.stop()
+        assert kdlib("engine", "status") == (1, "not running\n")
+        code, out = kdlib("engine", "start")
+        assert code == 0
+        assert out.startswith("running at tls://127.0.0.1:")
+        assert kdlib("engine", "stop") == (0, "stopped\n")
+        assert kdlib("engine", "stop") == (0, "not running\n")
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("show", "nothing like that"), "no runs are called 'nothing like that'"),
+            (("cancel", "f" * 32), "does not have run"),
+            (("launch", "--methods", ","), "no method given"),
+            (("sweep", "--dim", ","), "the sweep has no values for dim"),
+        ],
+    )
+    def test_a_mistake_is_one_line(self, kdlib, words, message):
+        with pytest.raises(ValueError, match=message) as error:
+            kdlib(*words)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (7200, "2 h"), (1e6, "12 d")])
+def test_an_age_is_short(seconds, told):
+    assert cli_runs._age(seconds) == told
