@@ -46,7 +46,7 @@ def _styles(roles: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
     return styles
 
 
-def _figure(x: str, y: str, height: int = 380) -> go.Figure:
+def _figure(x: str, y: str, height: int = 340) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         height=height,
@@ -90,9 +90,9 @@ def curves(frame: pd.DataFrame, curve: str, epochs: int, roles: Mapping[str, str
         x = rows["epoch"].tolist()
         low, high, mean = ((scale * rows[name]).tolist() for name in ("low", "high", "mean"))
         band = {"x": x + x[::-1], "y": high + low[::-1], "fill": "toself", "fillcolor": _faded(colour, 0.18)}
-        figure.add_scatter(**band, line_width=0, hoverinfo="skip", showlegend=False, legendgroup=label, mode="lines")
+        figure.add_scatter(**band, line_width=0, hoverinfo="skip", showlegend=False, legendgroup=plain(label), mode="lines")
         figure.add_scatter(
-            x=x, y=mean, name=plain(label), legendgroup=label, mode="lines+markers", marker_size=4,
+            x=x, y=mean, name=plain(label), legendgroup=plain(label), mode="lines+markers", marker_size=4,
             line={"color": colour, "dash": dash, "width": 2.5},
             customdata=list(zip(low, high, rows["n"], strict=True)),
             hovertemplate="epoch %{x}: %{y:.2f}<br>seeds %{customdata[0]:.2f} to %{customdata[1]:.2f}, n = %{customdata[2]}",

@@ -30,11 +30,11 @@ def race() -> list:
     found = list(racing.values()) if complete else []
     specs = [run.spec for run in found] if complete else RACE
     data, plan = datasets.load(SPEC.dataset), planning.plan(specs)
-    points = ui.histories(found) if complete else [[] for _ in RACE]
+    names = [NAMES[spec.method] for spec in specs]
+    frame = views.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
     done = ui.results(found)
-    reached = [history[-1] if history else None for history in points]
     tested = {views.role(each.spec): each.metrics["test"]["accuracy"]["mean"] for each in done if each.metrics}
-    live = {views.role(spec): sum(p["val"]) / len(p["val"]) if p else None for spec, p in zip(specs, reached, strict=True)}
+    live = dict.fromkeys(map(views.role, specs)) | frame[frame["curve"] == "val"].groupby("role")["mean"].last().to_dict()
     told = "on pictures held back while training" if not tested else f"test set, mean of {specs[0].seeds} students each"
     numbers = {"teacher": SPEC.teacher, "method": SPEC.method, "dim": SPEC.dim, "labels": f"{specs[0].labels:,}", "told": told}
     numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}
@@ -45,11 +45,9 @@ def race() -> list:
         st.info(ui.plain(verdict(done)), icon=":material/flag:")
     elif any(run.active for run in found):
         st.progress(sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining(found, time.time())}")
-    names = [NAMES[run.spec.method] for run in found]
-    show.state_line(found, names)
-    frame = views.curves([run.spec for run in found], points, names)
-    drawn = figures.curves(frame, "val", specs[0].epochs, {name: views.role(run.spec) for name, run in zip(names, found, strict=True)})
+    drawn = figures.curves(frame, "val", specs[0].epochs, dict(zip(names, live, strict=True)))
     show.figure(drawn, "race", "Validation accuracy of baseline, raw and compressed over the epochs")
+    show.state_line(found, names)
     st.caption(
         f"Lines are the mean of {specs[0].seeds} students that differ in their seed, bands reach from the worst to the best of them."
     )

@@ -1,24 +1,21 @@
-"""What pages share: readers of the store, live views, messages, links. The only place that knows how a page speaks to a person."""
+"""What pages share: readers of the store, launching, live parts, messages, controls made of the registries."""
 
 import logging
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from kdlib import runs, store, tables, views
+from kdlib import runs, sweeps, tables, views
 from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
-from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
+from kdlib.store import DONE, RunInfo, RunNotFoundError
 from kdlib.store.connection import connected
 
 TICK = 0.5  # seconds between two looks at a live run
-ASSETS = Path(__file__).parent.parent / "assets"
-BADGES = {"queued": "gray", "running": "blue", DONE: "green", FAILED: "red", CANCELLED: "orange"}
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 log = logging.getLogger("kdlib.app")
 
@@ -34,7 +31,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        log.warning("%s", error)
+        log.warning("%s", error, exc_info=True)
         st.error(plain(_sentence(error)), icon=":material/error:")
     except Exception:  # whatever it is, a person gets words and the log the trace
         incident = secrets.token_hex(4)
@@ -183,16 +180,9 @@ def query(found: Sequence[RunInfo]) -> dict[str, str]:
 
 
 def sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
-    """Launch every method at every width with baseline and raw, as far as the store does not hold them, and choose all of them."""
-    specs = [base.but(method=BASELINE), base.but(method=RAW), *(base.but(method=m, dim=dim) for m in methods for dim in dims)]
-    there = {}
-    for spec in specs:
-        known = [run.id for run in store.find(identity=spec.identity) if run.active or run.state == DONE]
-        if known:
-            there[spec] = known[0]
-    missing = [spec for spec in specs if spec not in there]
-    ids = list(there.values()) + (launch(missing, name="Sweep") if missing else [])
-    choose(ids)
+    """Launch every method at every width, with baseline and raw, as far as the store does not hold them, and choose all of them."""
+    specs = sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims})
+    choose(sweeps.launch(specs, user=visitor()).runs)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

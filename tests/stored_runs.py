@@ -1,0 +1,34 @@
+"""Finished runs for tests of what reads them: trained for a moment on the plain digits, kept in the store as a worker would."""
+
+from functools import lru_cache
+
+from kdlib import engine, pipeline, store
+from kdlib.engine import Job, Outcome, RunFolder
+from kdlib.engine.worker import save
+from kdlib.spec import RunResult, RunSpec
+
+SPEC = RunSpec(dataset="digits", teacher="random", labels=60, epochs=2, width=2, seeds=2, dim=4)
+METHODS = ("baseline", "raw", "mlp")
+
+
+@lru_cache
+def results() -> list[RunResult]:
+    """Return one small result per method."""
+    return pipeline.compare([SPEC.but(method=method) for method in METHODS])
+
+
+def keep(result: RunResult, name: str) -> str:
+    """Return the id of a run that the store holds as done."""
+    run_id = store.create(result.spec, name=name, user="tester", engine=engine.identity())
+    folder = RunFolder(run_id)
+    for point in result.history:
+        folder.append("point", **point)
+    save(folder, result)
+    folder.end(0, Outcome(store.DONE))
+    engine.push(Job(run_id, result.spec.to_json()))
+    return run_id
+
+
+def keep_all(name: str = "kept") -> list[str]:
+    """Return the ids of one kept run per method."""
+    return [keep(result, f"{name} {result.spec.method}") for result in results()]

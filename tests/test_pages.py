@@ -1,0 +1,204 @@
+"""Every page of the app's own list, with an empty and a full store, and what a page does with a click; no browser, no engine."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from kdlib import engine, knowledge, runs, store
+from kdlib.store import StoreUnavailableError
+from tests import stored_runs
+
+APP = Path(__file__).parent.parent / "app.py"
+LIST = next(node for node in ast.parse(APP.read_text()).body if isinstance(node, ast.Assign) and node.targets[0].id == "PAGES")
+PAGES = list(ast.literal_eval(LIST.value))
+HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :material/home:"
+
+
+@pytest.fixture(autouse=True)
+def page_list(monkeypatch):
+    """Let app.py say what pages there are, as `pages/server.py` does: AppTest forgets it on each run and then runs a page's file alone."""
+    original = PagesManager.__init__
+
+    def init(self, *args, **kwargs):
+        PagesManager.uses_pages_directory = False
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(PagesManager, "__init__", init)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
+    monkeypatch.setattr(engine, "submit", lambda *_, **__: None)  # no page of these tests starts an engine
+    monkeypatch.setattr(knowledge.engine, "submit", lambda *_, **__: None)
+    return tmp_path
+
+
+@pytest.fixture
+def kept(home):
+    return stored_runs.keep_all()
+
+
+def opened(page: str, **query: str) -> AppTest:
+    """Return a page as a visitor sees it who opens its address."""
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    if page != PAGES[0]:
+        app.switch_page(f"pages/{page}.py")
+    app.query_params.update(query)
+    return app.run()
+
+
+def texts(app: AppTest) -> str:
+    """Return what the page says, all of it."""
+    parts = [*app.markdown, *app.text, *app.error, *app.info, *app.warning, *app.caption, *app.title, *app.subheader]
+    return "\n".join(str(part.value) for part in parts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_on_an_empty_store(page):
+    app = opened(page)
+    assert not app.exception
+    assert not app.error, texts(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_on_a_full_store(page, kept):
+    app = opened(page, runs=",".join(kept))
+    assert not app.exception
+    assert not app.error, texts(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_that_does_not_answer_is_a_message_on_every_page(page, kept, monkeypatch):
+    app = opened(page, runs=",".join(kept))
+
+    def away(*_, **__):
+        raise StoreUnavailableError("the run store is busy")
+
+    for name in ("get", "list_runs", "history", "result"):
+        monkeypatch.setattr(runs, name, away)
+    app.run()
+    assert not app.exception
+    if page != "data_teachers":  # it asks the store for nothing
+        assert "run store is busy" in texts(app)
+
+
+def test_an_unknown_error_becomes_an_incident_id_and_a_trace_in_the_log(kept, monkeypatch, caplog):
+    app = opened("runs")
+
+    def broken(*_, **__):
+        raise KeyError("secret detail")
+
+    monkeypatch.setattr(runs, "list_runs", broken)
+    app.run()
+    incident = app.error[0].value.split()[-1].rstrip(".")
+    assert "secret" not in texts(app)
+    assert incident in caplog.text
+    assert "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize("page", ["start", "distill", "compare", "runs"])
+def test_runs_that_are_not_there_are_a_word_not_an_error(page):
+    app = opened(page, runs="0" * 32)
+    assert not app.exception
+    assert "not in this store" in texts(app)
+
+
+def test_a_deleted_artifact_leaves_its_run_out_with_a_word(kept):
+    folder = store.file(kept[1], "result.json").parent
+    shutil.rmtree(folder)
+    app = opened("compare", runs=",".join(kept))
+    assert not app.exception
+    assert "have been deleted" in texts(app)
+
+
+def test_the_race_launches_three_runs_and_puts_them_into_the_address(kept, monkeypatch):
+    launched = []
+
+    def launch(specs, **about):
+        launched.append((list(specs), about["request_id"]))
+        return kept
+
+    monkeypatch.setattr(runs, "launch", launch)
+    app = opened("start")
+    app.button(key="go").click().run()
+    specs, _ = launched[0]
+    assert sorted(spec.method for spec in specs) == ["baseline", "mlp", "raw"]
+    assert app.query_params["runs"] == ",".join(kept)
+    assert len(launched) == 1
+
+
+def test_the_finished_race_says_its_outcome_in_one_sentence(kept):
+    app = opened("start", runs=",".join(kept))
+    assert any("n \\= 2" in each.value for each in app.info)
+    assert {"done"} <= {word for each in app.markdown for word in each.value.replace("[", " ").replace("]", " ").split()}
+
+
+def test_a_refused_spec_says_why_and_cannot_be_launched():
+    app = opened("distill")
+    app.number_input(key="labels").set_value(10).run()
+    app.selectbox(key="dataset").select("digits").run()
+    app.number_input(key="labels").set_value(9_000).run()
+    assert any("labelled training rows" in each.value for each in app.error)
+    assert app.button(key="launch").disabled
+
+
+def test_what_is_set_is_what_is_launched(kept, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or kept)
+    app = opened("distill")
+    app.selectbox(key="teacher").select("background").run()
+    app.select_slider(key="dim").set_value(4).run()
+    app.multiselect(key="methods").set_value(["raw", "linear"]).run()
+    app.button(key="launch").click().run()
+    assert [(spec.method, spec.teacher, spec.dim) for spec in launched[0]] == [("raw", "background", 4), ("linear", "background", 4)]
+
+
+def test_the_address_sets_the_controls():
+    app = opened("distill", teacher="parity", dim="8")
+    assert app.selectbox(key="teacher").value == "parity"
+    assert app.select_slider(key="dim").value == 8
+
+
+def test_a_preset_sets_every_control():
+    app = opened("distill")
+    app.select_slider(key="dim").set_value(2).run()
+    app.button(key="preset-Irrelevant teacher").click().run()
+    assert app.selectbox(key="teacher").value == "background"
+    assert app.select_slider(key="dim").value == 16
+
+
+@pytest.mark.parametrize("section", ["Accuracy", "Dimension", "Size and cost", "Differences", "Classes", "Table"])
+def test_every_section_of_compare_shows_something(section, kept):
+    app = opened("compare")
+    app.query_params["runs"] = ",".join(kept)
+    app.query_params["show"] = section
+    app.run()
+    assert not app.exception
+    assert not app.error, texts(app)
+    assert app.get("plotly_chart") or app.dataframe
+
+
+def test_a_run_is_renamed_deleted_and_brought_back(kept):
+    app = opened("runs", runs=kept[0])
+    app.text_input(key=f"name-{kept[0]}").input(HOSTILE)
+    next(each for each in app.button if each.label == "Rename").click().run()
+    assert runs.get(kept[0]).name == " ".join(HOSTILE.split())
+    app.button(key="delete").click().run()
+    assert kept[0] not in [run.id for run in runs.list_runs()]
+    app.button(key="undo").click().run()
+    assert kept[0] in [run.id for run in runs.list_runs()]
+
+
+def test_hostile_names_are_escaped_where_markdown_would_read_them(kept):
+    runs.rename(kept[0], HOSTILE)
+    app = opened("runs", runs=kept[0])
+    assert not app.exception
+    heading = app.subheader[0].value
+    assert "\\<script\\>" in heading
+    assert "\\$x\\^2\\$" in heading
+    assert "\\[link\\]" in heading
