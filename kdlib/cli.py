@@ -63,8 +63,10 @@ def spec_of(arguments: argparse.Namespace, method: str) -> RunSpec:
 
 @contextmanager
 def progress_bar(told: str, quiet: bool) -> Iterator[OnProgress | None]:
-    """Yield a callback that moves a bar on standard error; nothing if `quiet`."""
-    if quiet:
+    """Yield a callback that moves a bar on standard error; without a terminal there only `told` appears, if `quiet` nothing."""
+    if quiet or not errors.is_terminal:
+        if not quiet:
+            errors.print(f"{told} ...", markup=False)
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
@@ -81,12 +83,14 @@ def compare(arguments: argparse.Namespace) -> int:
     """Train several methods side by side and print what came out."""
     from kdlib import comparison, pipeline
     from kdlib.checks import check
+    from kdlib.training import pick_device
 
     specs = [spec_of(arguments, method.strip()) for method in arguments.methods.split(",") if method.strip()]
     if not specs:
         raise ValueError("no method given, see `list methods`")
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else nothing():
+        pick_device(arguments.device)
         for spec in specs:
             check(spec)
     with progress_bar("Training", arguments.quiet) as on_progress:

@@ -21,11 +21,11 @@ from torch.nn import functional
 
 from kdlib import datasets
 from kdlib.cache import atomic_path
-from kdlib.datasets import ORIENTATIONS, Dataset
+from kdlib.datasets import CANVAS, ORIENTATIONS, Dataset
 from kdlib.evaluation import probe
 from kdlib.registry import choose
 from kdlib.spec import OnProgress, Progress
-from kdlib.teachers import ASSETS, VERSION, WIDTH, Encoder, encode, on_canvas
+from kdlib.teachers import ASSETS, CHANNELS, VERSION, WIDTH, Encoder, encode, on_canvas
 
 SEED, BATCH, LR = 0, 128, 2e-3
 BatchLoss = Callable[[Tensor, Tensor], Tensor]
@@ -46,18 +46,19 @@ class Objective:
     labels: Callable[[Dataset], np.ndarray] | None = None
 
 
-def restore(encoder: Encoder, rng: torch.Generator, noise: float = 0.3) -> tuple[nn.Module, BatchLoss]:
-    """Denoising autoencoder (Vincent et al. 2008): restore the image from 16 numbers at each of 4 x 4 places of a noisy copy."""
+def restore(encoder: Encoder, rng: torch.Generator, noise: float = 0.3, hidden: float = 0.5) -> tuple[nn.Module, BatchLoss]:
+    """Denoising autoencoder (Vincent et al. 2008): restore an image from a noisy copy of which half the 2 x 2 pixel blocks are hidden."""
     decoder = nn.Sequential(
-        nn.Conv2d(WIDTH, 16, 1),
-        nn.ConvTranspose2d(16, 64, 4, stride=2, padding=1),
+        nn.Conv2d(CHANNELS, 64, 1),
+        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),
         nn.ReLU(),
         nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1),
     )
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001
-        noisy = images + noise * torch.randn(images.shape, generator=rng)
-        return functional.mse_loss(decoder(encoder.trunk(noisy)), images)
+        blocks = torch.rand(len(images), 1, CANVAS // 2, CANVAS // 2, generator=rng) > hidden
+        spoiled = images * blocks.repeat_interleave(2, 2).repeat_interleave(2, 3) + noise * torch.randn(images.shape, generator=rng)
+        return functional.mse_loss(decoder(encoder.trunk(spoiled)), images)
 
     return decoder, loss
 
@@ -80,7 +81,7 @@ def alter(images: Tensor, rng: torch.Generator) -> Tensor:
 
 def match_views(encoder: Encoder, rng: torch.Generator, temperature: float = 0.2) -> tuple[nn.Module, BatchLoss]:
     """SimCLR (Chen et al. 2020): of all images in the batch, find the one that is another view of the same."""
-    projector = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 64))
+    projector = nn.Sequential(nn.Linear(WIDTH, CHANNELS), nn.ReLU(), nn.Linear(CHANNELS, 64))
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001
         views = torch.cat([alter(images, rng), alter(images, rng)])
@@ -98,7 +99,7 @@ def classify(encoder: Encoder, rng: torch.Generator, classes: int) -> tuple[nn.M
 
 
 OBJECTIVES: dict[str, Objective | None] = {  # None: stays untrained
-    "autoencoder": Objective(restore, epochs=10),
+    "autoencoder": Objective(restore, epochs=12),
     "simclr": Objective(match_views, epochs=24),
     "parity": Objective(partial(classify, classes=2), epochs=8, labels=lambda data: data.labels % 2),
     "background": Objective(partial(classify, classes=ORIENTATIONS), epochs=6, labels=lambda data: data.attributes["background"].values),

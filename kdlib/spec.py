@@ -41,17 +41,17 @@ class RunSpec:
     """
 
     dataset: str = "cluttered-digits"
-    labels: int = 1000
+    labels: int = 600
     teacher: str = "simclr"
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"
-    distance_weight: float = 0.5
+    distance_weight: float = 0.75
     soft_label_weight: float = 0.0
     temperature: float = 4.0
     student: str = "cnn"
     width: int = 8
-    epochs: int = 32
+    epochs: int = 50
     batch_size: int = 32
     lr: float = 0.02
     seeds: int = 5

@@ -1,0 +1,39 @@
+"""The papers' claims on the built-in default: compression beats raw where there is something to keep, and the table shows harm as harm.
+
+Ding & Lerch 2024 (arXiv 2402.06761). Defaults throughout: 5 seeds, the same λ, student and epochs for every method. The compressor is chosen
+on validation; the test rows only judge.
+"""
+
+import pytest
+
+from kdlib import RunSpec, comparison, pipeline
+
+MARGIN = 0.03  # of accuracy
+
+
+def _compare(teacher: str) -> dict:
+    results = pipeline.compare([RunSpec(teacher=teacher, method=method) for method in ("baseline", "raw", "linear", "mlp")])
+    return {found.spec.method: found for found in results}
+
+
+@pytest.mark.parametrize("teacher", ["simclr", "autoencoder"])
+def test_the_trainable_compressor_beats_raw_and_the_teacher_helps(teacher):
+    found = _compare(teacher)
+    best = max((found["linear"], found["mlp"]), key=lambda each: each.metrics["val"]["accuracy"]["mean"])
+    gains = comparison.differences(list(found.values()), best)
+    for split in ("test", "ood"):
+        gain = gains["raw"][split]
+        assert len(gain["values"]) == 5
+        assert gain["mean"] >= MARGIN, f"{best.spec.method} against raw on {split}: {comparison.percent(gain)}"
+        assert comparison.clear(gain), f"{best.spec.method} against raw on {split}: {comparison.percent(gain)}"
+        assert gains["baseline"][split]["mean"] > 0
+    assert comparison.verdict(list(found.values())).startswith(f"Compression ({best.spec.method}) added")
+
+
+def test_an_irrelevant_teacher_harms_and_the_app_says_so():
+    found = _compare("background")
+    harm = comparison.differences(list(found.values()), found["raw"])["baseline"]
+    for split in ("test", "ood"):
+        assert harm[split]["mean"] < 0
+        assert comparison.clear(harm[split])
+    assert "better off without this teacher" in comparison.verdict(list(found.values()))

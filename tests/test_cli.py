@@ -1,0 +1,94 @@
+"""The command line as a person uses it: tables, JSON, one-line refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kdlib.cli import main
+
+SMALL = ["--dataset", "digits", "--labels", "60", "--teacher", "random", "--dim", "4", "--epochs", "2", "--seeds", "2", "--width", "4"]
+
+
+def test_compare_prints_tables_and_a_verdict(capsys):
+    assert main(["compare", *SMALL, "--methods", "baseline,raw,pca"]) == 0
+    out = capsys.readouterr().out
+    for word in ("ood:rotated", "test - raw", "effective rank", "ink", "multiply-adds", "bytes per embedding", "n = 2"):
+        assert word in out
+    assert "NaN" not in out
+    assert "nan" not in out.split()
+
+
+def test_compare_writes_json_and_is_quiet_when_asked(tmp_path, capsys):
+    path = tmp_path / "found.json"
+    assert main(["compare", *SMALL, "--methods", "baseline,raw,mlp", "--quiet", "--json", str(path)]) == 0
+    assert capsys.readouterr() == ("", "")
+    found = json.loads(path.read_text())
+    assert [run["spec"]["method"] for run in found["runs"]] == ["baseline", "raw", "mlp"]
+    for run in found["runs"]:
+        for split in ("test", "ood:rotated", "ood:noise"):
+            assert set(run["metrics"][split]["accuracy"]) == {"mean", "ci95", "values"}
+        assert {"teacher", "attributes", "cost", "spaces"} <= set(run)
+    assert set(found["runs"][2]["differences"]) == {"baseline", "raw"}
+    assert found["teacher"]["name"] == "random"
+    assert set(found["attributes"]["ink"]) == {"chance", "raw"}
+    assert found["cost"]["seconds"] > 0
+
+
+@pytest.mark.parametrize("what", ["datasets", "teachers", "methods", "compressors", "losses", "students"])
+def test_list_prints_a_described_line_per_entry(what, capsys):
+    assert main(["list", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 2
+    assert all(len(line.split()) >= 4 for line in lines)
+    if what == "teachers":
+        assert any("unsupervised" in line and line.startswith("simclr") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["compare", "--teacher", "nobody"],
+        ["compare", "--methods", "baseline,zip"],
+        ["compare", "--methods", ""],
+        ["compare", "--dim", "100000"],
+        ["compare", "--labels", "3"],
+        ["compare", "--seeds", "0"],
+        ["compare", "--distance-weight", "2"],
+        ["compare", "--lr", "fast"],
+        ["compare", "--device", "tpu"],
+        ["list", "everything"],
+        ["dance"],
+        [],
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(wrong, capsys):
+    assert main(wrong) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+
+
+def test_unknown_names_list_the_choices(capsys):
+    main(["compare", "--teacher", "nobody"])
+    assert "autoencoder, simclr, parity, background, random" in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_cleanly(tmp_path):
+    """A real process, interrupted while it trains: no traceback, exit code 130, no half-written file."""
+    path = tmp_path / "found.json"
+    command = [sys.executable, "-m", "kdlib", "compare", *SMALL, "--epochs", "100000", "--json", str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
+    seen = b""
+    while b"Training" not in seen:
+        seen += process.stderr.read1(1000)
+        assert process.poll() is None, seen.decode()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in seen + err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,158 @@
+"""The whole flow on small runs: what a result holds, the same from run and compare, reproducible, resumable, refused in time."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from kdlib import RunSpec, comparison, pipeline, teachers
+from kdlib.checks import METHODS, check
+from kdlib.losses import LOSSES
+from kdlib.spec import RunResult
+from kdlib.teachers import TEACHERS, Teacher
+
+SMALL = RunSpec(dataset="digits", labels=60, teacher="random", dim=4, epochs=3, seeds=2, width=4)
+
+
+@pytest.fixture(scope="module")
+def results():
+    return {spec.method: found for spec in [SMALL.but(method=m) for m in METHODS] for found in [pipeline.run(spec)]}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_result_holds_everything_it_promises(results, method):
+    found = results[method]
+    assert found.status == "done"
+    for split in ("val", "test", "ood:rotated", "ood:noise", "ood"):
+        accuracy = found.metrics[split]["accuracy"]
+        assert len(accuracy["values"]) == 2
+        assert accuracy["mean"] == pytest.approx(np.mean(accuracy["values"]))
+        assert accuracy["ci95"] >= 0
+    assert found.cost["parameters"] > 0
+    assert found.cost["multiply_adds"] > 0
+    assert found.cost["seconds"] > 0
+    assert found.attributes["ink"]["student"]["mean"] > 0
+    assert [point["epoch"] for point in found.history] == [1, 2, 3]
+    assert all(len(point["val"]) == 2 for point in found.history)
+    if method == "baseline":
+        assert not found.teacher
+        assert found.cost["bytes_per_embedding"] is None
+    else:
+        width = teachers.WIDTH if method in ("raw", "none") else 4
+        assert found.spaces["compressed"]["width"] == width
+        assert found.cost["bytes_per_embedding"] == 4 * width
+        assert found.teacher["probe"]["raw"] == results["raw"].teacher["probe"]["raw"]
+        assert set(found.attributes["ink"]) == {"chance", "raw", "compressed", "student"}
+    assert found.arrays["logits/test"].shape == (2, 600, 10)
+    again = RunResult.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again == dataclasses.replace(found, arrays={})
+
+
+def test_raw_is_no_compression_at_all(results):
+    assert results["raw"].metrics == results["none"].metrics
+
+
+def test_training_side_by_side_changes_nothing(results):
+    together = pipeline.compare([SMALL.but(method=m) for m in ("baseline", "raw", "pca", "mlp")])
+    for found in together:
+        alone = results[found.spec.method]
+        for split, metrics in alone.metrics.items():  # sums in another order: a borderline image may fall on the other side
+            np.testing.assert_allclose(found.metrics[split]["accuracy"]["values"], metrics["accuracy"]["values"], atol=0.01)
+
+
+def test_the_same_spec_gives_the_same_numbers_on_one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        first, second = (pipeline.run(SMALL) for _ in range(2))
+    finally:
+        torch.set_num_threads(before)
+    assert first.metrics == second.metrics
+    assert all(np.array_equal(first.arrays[key], second.arrays[key]) for key in first.arrays)
+
+
+def test_a_stopped_run_is_cancelled_and_resumes_where_it_was(results, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    stopped = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: at.step >= 2)
+    assert stopped.status == "cancelled"
+    steps = []
+    resumed = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: steps.append(at.step))
+    assert resumed.status == "done"
+    assert steps[0] == 3
+    np.testing.assert_allclose(
+        resumed.metrics["test"]["accuracy"]["values"], results["mlp"].metrics["test"]["accuracy"]["values"], atol=0.01
+    )
+
+
+def test_a_diverging_run_fails_and_says_so():
+    found = pipeline.run(SMALL.but(lr=1e30))
+    assert (found.status, found.metrics) == ("failed", {})
+    assert found.reason.startswith("diverged: seed 0 in epoch 1")
+
+
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_every_loss_trains_raw_and_compressed(loss):
+    for found in pipeline.compare([SMALL.but(method=m, loss=loss, epochs=1) for m in ("raw", "linear", "pca")]):
+        assert found.status == "done"
+        assert all(value > 0 for value in found.history[0]["distance"])
+        assert found.cost["parameters"] == 804, "an adapter is no part of the student at inference"
+
+
+def test_soft_labels_reach_the_student():
+    plain, soft = (pipeline.run(SMALL.but(method="raw", soft_label_weight=weight)) for weight in (0.0, 1.0))
+    assert not np.array_equal(plain.arrays["logits/test"], soft.arrays["logits/test"])
+    assert "head" in soft.teacher
+
+
+def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
+    """The claim in its simplest form: embeddings that are the label, drowned in irrelevant numbers."""
+
+    def oracle(data):
+        rng = np.random.default_rng(0)
+        return np.concatenate([np.eye(10)[data.labels], 3 * rng.normal(size=(len(data.labels), 30))], axis=1).astype(np.float32)
+
+    monkeypatch.setitem(TEACHERS, "oracle", Teacher("", "the answer", True, oracle))
+    spec = RunSpec(dataset="digits", labels=100, teacher="oracle", epochs=30, seeds=3, dim=8)
+    found = {each.spec.method: each for each in pipeline.compare([spec.but(method=m) for m in ("baseline", "raw", "lda")])}
+    probes = found["lda"].teacher["probe"]
+    assert probes["compressed"]["mean"] > 0.75
+    assert comparison.differences(list(found.values()), found["lda"])["raw"]["test"]["mean"] > 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"method": "zip"}, "unknown method 'zip', choose one of: baseline, raw"),
+        ({"dataset": "mnist"}, "unknown dataset"),
+        ({"teacher": "bert"}, "unknown teacher"),
+        ({"student": "vit"}, "unknown student"),
+        ({"loss": "l3"}, "unknown loss"),
+        ({"dim": 4096}, "above the width"),
+        ({"dim": 0}, "dim must be"),
+        ({"labels": 5}, "use at least 10"),
+        ({"labels": 5000}, "labelled training rows"),
+        ({"seeds": 0}, "seeds must be"),
+        ({"distance_weight": 1.2}, "between 0 and 1"),
+        ({"distance_weight": float("nan")}, "between 0 and 1"),
+        ({"lr": 0.0}, "lr must be"),
+        ({"temperature": 0.0}, "temperature must be"),
+        ({"soft_label_weight": -1.0}, "0 or more"),
+        ({"method": "pca", "dim": 61}, "pca finds at most"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, told, monkeypatch):
+    monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(ValueError, match=told):
+        pipeline.compare([SMALL, SMALL.but(**changes)])
+
+
+def test_the_default_spec_is_fine():
+    check(RunSpec())
+
+
+def test_identity_ignores_what_a_method_does_not_look_at():
+    assert SMALL.but(method="baseline", dim=2, teacher="simclr").identity == SMALL.but(method="baseline").identity
+    assert SMALL.but(method="raw", dim=2).identity == SMALL.but(method="raw").identity
+    assert SMALL.but(method="pca", dim=2).identity != SMALL.but(method="pca").identity

@@ -1,0 +1,108 @@
+"""Every teacher: embeddings of the right shape, deterministic, row by row; the cards tell what was shipped."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from kdlib import datasets, pretraining, teachers
+from kdlib.cli import main
+from kdlib.evaluation import probe
+from kdlib.teachers import ASSETS, TEACHERS
+
+
+@pytest.fixture(scope="module")
+def few():
+    """Some rows of the default dataset, all splits the same few."""
+    data = datasets.load("cluttered-digits")
+    return dataclasses.replace(data, inputs=data.inputs[:50], labels=data.labels[:50], ids=data.ids[:50])
+
+
+@pytest.mark.parametrize("name", list(TEACHERS))
+def test_contract(name, few):
+    found = TEACHERS[name].embed(few)
+    assert found.dtype == np.float32
+    assert found.shape == (50, teachers.WIDTH)
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found, TEACHERS[name].embed(few))
+    turned = dataclasses.replace(few, inputs=few.inputs[::-1].copy())
+    np.testing.assert_allclose(TEACHERS[name].embed(turned)[::-1], found, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(TEACHERS))
+def test_the_card_belongs_to_the_weights(name):
+    card = json.loads((ASSETS / f"{name}.json").read_text())
+    weights = load_file(ASSETS / f"{name}.safetensors")
+    joined = b"".join(weights[key].tobytes() for key in sorted(weights))
+    assert card["weights_sha256"] == hashlib.sha256(joined).hexdigest()
+    assert card["name"] == name
+    assert card["labels_used"] is bool(TEACHERS[name].supervised)
+    assert {"data", "seed", "version", "source_task", "probe_accuracy"} <= set(card)
+
+
+def test_the_probes_on_a_card_can_be_measured_again():
+    data = datasets.load("cluttered-digits")
+    found, train, test = teachers.embed("parity", "cluttered-digits"), data.labelled(1000), data.splits["test"]
+    recorded = TEACHERS["parity"].card["probe_accuracy"]["target"]
+    assert probe(found[train], data.labels[train], found[test], data.labels[test]) == pytest.approx(recorded, abs=0.01)
+
+
+def test_teachers_know_what_their_source_task_asked_for():
+    known = {name: TEACHERS[name].card["probe_accuracy"] for name in TEACHERS}
+    assert known["background"]["background"] > 0.9
+    assert known["background"]["target"] < 0.2
+    assert known["simclr"]["target"] > 0.7
+    assert known["autoencoder"]["target"] > known["random"]["target"]
+
+
+def test_plain_digits_go_on_an_empty_canvas():
+    image = np.ones((2, 1, 8, 8), np.float32)
+    canvas = teachers.on_canvas(image).numpy()
+    assert canvas.shape == (2, 1, 16, 16)
+    assert canvas[0, 0, 4:12, 4:12].min() == 1
+    assert canvas.sum() == image.sum()
+    assert teachers.on_canvas(np.ones((1, 3, 40, 30), np.float32)).shape == (1, 1, 16, 16)
+
+
+def test_embeddings_come_from_the_cache_the_second_time(monkeypatch):
+    first = teachers.embed("random", "digits")
+    teachers._embeddings.cache_clear()
+    monkeypatch.setitem(TEACHERS, "random", dataclasses.replace(TEACHERS["random"], embed=lambda data: pytest.fail("embedded again")))
+    np.testing.assert_array_equal(teachers.embed("random", "digits"), first)
+
+
+def test_an_embedding_that_is_not_finite_names_the_row(monkeypatch):
+    def broken(data):
+        found = np.zeros((len(data.inputs), 3), np.float32)
+        found[7, 1] = np.nan
+        return found
+
+    monkeypatch.setitem(TEACHERS, "broken", teachers.Teacher("", "none", None, broken))
+    with pytest.raises(ValueError, match="row 7"):
+        teachers.embed("broken", "digits")
+
+
+def test_pretraining_again_gives_the_same_weights(monkeypatch):
+    objective = dataclasses.replace(pretraining.OBJECTIVES["simclr"], epochs=1)
+    monkeypatch.setitem(pretraining.OBJECTIVES, "simclr", objective)
+    data = datasets.load("cluttered-digits")
+    few = dataclasses.replace(data, splits={"train": np.arange(512)})
+    first, second = (pretraining.pretrain("simclr", few).state_dict() for _ in range(2))
+    assert all((first[key] == second[key]).all() for key in first)
+
+
+def test_the_command_builds_the_shipped_control_again(tmp_path, capsys):
+    assert main(["teachers", "build", "random", "--folder", str(tmp_path), "--quiet"]) == 0
+    assert "probe accuracy" in capsys.readouterr().out
+    assert (tmp_path / "random.safetensors").read_bytes() == (ASSETS / "random.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["autoencoder", "simclr", "parity", "background"])
+def test_the_command_builds_teachers_as_good_as_the_shipped_ones(name, tmp_path):
+    card = pretraining.build(name, tmp_path)
+    for key, value in TEACHERS[name].card["probe_accuracy"].items():
+        assert card["probe_accuracy"][key] == pytest.approx(value, abs=0.05)  # other processors add up in another order
