@@ -16,6 +16,7 @@ COLOURS = {"baseline": "#8c8c8c", "raw": "#2b83ba", "compressed": "#e08214", "st
 SHADES = ("#e08214", "#b35806", "#fdb863", "#8c510a", "#f6a04d", "#d9730d")  # several compressors: all of them orange
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
+WHISKER = "#6b6b6b"  # seen on bars, on white and on black
 HATCH = "rgba(255,255,255,0.7)"
 GRID = "rgba(128,128,128,0.25)"
 CURVES = {
@@ -103,7 +104,13 @@ def curves(frame: pd.DataFrame, curve: str, epochs: int, roles: Mapping[str, str
 
 
 def _interval(rows: pd.DataFrame) -> dict:
-    return {"type": "data", "array": [None if pd.isna(each) else 100 * each for each in rows["ci95"]], "thickness": 1.5, "width": 5}
+    return {
+        "type": "data",
+        "array": [None if pd.isna(each) else 100 * each for each in rows["ci95"]],
+        "thickness": 1.5,
+        "width": 5,
+        "color": WHISKER,
+    }
 
 
 def _told(rows: pd.DataFrame) -> list[str]:
@@ -220,6 +227,12 @@ def per_class(frames: dict[str, pd.DataFrame], roles: dict[str, str]) -> go.Figu
     return accuracy_bars(pd.concat(parts, ignore_index=True))
 
 
+def _written(figure: go.Figure, cells: list[list[str]]) -> None:
+    """Write text into the cells of a heatmap, in the colour of the page's own text: plotly would choose it as if the page were white."""
+    notes = [{"x": x, "y": y, "text": text, "showarrow": False} for y, row in enumerate(cells) for x, text in enumerate(row) if text]
+    figure.update_layout(annotations=notes)
+
+
 def confusion(matrix: np.ndarray, classes: list[str], role: str) -> go.Figure:
     """Return the confusion matrix in shades of the role's colour, percent of each true class written into the cells."""
     names = [plain(name) for name in classes]
@@ -227,9 +240,10 @@ def confusion(matrix: np.ndarray, classes: list[str], role: str) -> go.Figure:
     shades = [[0, "rgba(128,128,128,0.06)"], [1, COLOURS[role]]]
     cells = [[f"{100 * value:.0f}" if value >= 0.005 else "" for value in row] for row in matrix]
     figure.add_heatmap(
-        z=100 * matrix, colorscale=shades, zmin=0, zmax=100, showscale=False, text=cells, texttemplate="%{text}",
+        z=100 * matrix, colorscale=shades, zmin=0, zmax=100, showscale=False,
         hovertemplate="%{z:.1f} % of row %{y} taken for column %{x}<extra></extra>",
     )  # fmt: skip
+    _written(figure, cells)
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "showgrid": False}
     figure.update_xaxes(**ticks)
     figure.update_yaxes(autorange="reversed", **ticks)
@@ -251,11 +265,12 @@ def knowledge(frame: pd.DataFrame) -> go.Figure:
     hover = [["" if c is None else f"{100 * c['accuracy']:.1f} % (chance {100 * c['chance']:.1f} %)" for c in row] for row in cells]
     figure.add_heatmap(
         z=above, zmin=0, zmax=1, colorscale=[[0, "rgba(128,128,128,0.06)"], [1, COLOURS["raw"]]], showscale=False,
-        text=text, texttemplate="%{text}", customdata=hover, hovertemplate="%{customdata}<extra></extra>", xgap=3, ygap=3,
+        customdata=hover, hovertemplate="%{customdata}<extra></extra>", xgap=3, ygap=3,
     )  # fmt: skip
+    _written(figure, text)
     chance = {question: frame[frame["question"] == question]["chance"].iloc[0] for question in questions}
     heads = [f"{plain(question)}<br>chance {100 * chance[question]:.0f} %" for question in questions]
-    figure.update_xaxes(tickvals=list(range(len(questions))), ticktext=heads, side="top", showgrid=False)
+    figure.update_xaxes(tickvals=list(range(len(questions))), ticktext=heads, side="top", showgrid=False, tickangle=0, tickfont_size=11)
     names = [plain(teacher) for teacher in teachers]
     figure.update_yaxes(tickvals=list(range(len(teachers))), ticktext=names, autorange="reversed", showgrid=False)
     figure.update_layout(margin={"l": 90, "r": 8, "t": 60, "b": 8})

@@ -47,7 +47,7 @@ def teachers() -> bool:
         show.figure(figures.knowledge(frame), "knowledge", "Probe accuracy of each teacher on the target and each attribute")
         st.caption(
             "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding of test items. "
-            "The darker, the further above chance. What is dark beside the target is what compression may throw away."
+            "The stronger the colour, the further above chance. What it knows beside the target is what compression may throw away."
         )
     table = [
         entry | {"width": there.get(entry["name"], {}).get("width"), "effective rank": there.get(entry["name"], {}).get("effective_rank")}

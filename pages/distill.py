@@ -33,7 +33,7 @@ def controls() -> tuple[RunSpec, list[str]]:
     bound = {"bind": "query-params"}
     with st.container(horizontal=True, gap="small"):
         for name, values in PRESETS.items():
-            st.button(name, key=f"preset-{name}", type="tertiary", on_click=preset, args=(values,))
+            st.button(name, key=f"preset-{name}", on_click=preset, args=(values,))
     methods = st.multiselect("Methods to compare", list(ui.helps("methods")), METHODS, key="methods", help=ui.listed("methods"), **bound)
     dataset = ui.pick("Dataset", "datasets", "dataset", DEFAULT.dataset)
     teacher = ui.pick("Teacher", "teachers", "teacher", DEFAULT.teacher)

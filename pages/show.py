@@ -180,16 +180,17 @@ def _chain_component() -> Callable[..., Any]:
     return st.components.v2.component("kd_chain", **parts)
 
 
-def chain(words: dict[str, Any], accuracies: dict[str, float | None], picture: np.ndarray) -> None:
+def chain(words: dict[str, Any], accuracies: dict[str, dict[str, Any] | None], picture: np.ndarray) -> None:
     """Show the chain with its numbers.
 
     Args:
         words: what the picture's placeholders are called -> what is written there.
-        accuracies: "baseline", "raw", "compressed" -> fraction, None while it is not known.
+        accuracies: "baseline", "raw", "compressed" -> mean and interval, None while they are not known.
         picture: (h, w) in [0, 1].
     """
-    told = {name: "?" if value is None else f"{100 * value:.1f} %" for name, value in accuracies.items()}
-    data = {"words": {name: str(word) for name, word in (words | told).items()}, "bars": accuracies, "picture": _png(picture)}
+    told = {name: "?" if value is None else f"{percent(value)} %" for name, value in accuracies.items()}
+    bars = {name: value and value["mean"] for name, value in accuracies.items()}
+    data = {"words": {name: str(word) for name, word in (words | told).items()}, "bars": bars, "picture": _png(picture)}
     _chain_component()(key="chain", data=data)
 
 

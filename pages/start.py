@@ -33,9 +33,10 @@ def race() -> list:
     names = [NAMES[spec.method] for spec in specs]
     frame = views.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
     done = ui.results(found)
-    tested = {views.role(each.spec): each.metrics["test"]["accuracy"]["mean"] for each in done if each.metrics}
-    live = dict.fromkeys(map(views.role, specs)) | frame[frame["curve"] == "val"].groupby("role")["mean"].last().to_dict()
-    told = "on pictures held back while training" if not tested else f"test set, mean of {specs[0].seeds} students each"
+    tested = {views.role(each.spec): each.metrics["test"]["accuracy"] for each in done if each.metrics}
+    latest = frame[frame["curve"] == "val"].groupby("role")["mean"].last()
+    live = {role: {"mean": latest[role], "ci95": None} if role in latest else None for role in map(views.role, specs)}
+    told = "on pictures held back while training" if not tested else f"test set, mean and 95 % interval, n = {specs[0].seeds}"
     numbers = {"teacher": SPEC.teacher, "method": SPEC.method, "dim": SPEC.dim, "labels": f"{specs[0].labels:,}", "told": told}
     numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}
     show.chain(numbers, tested if len(tested) == len(RACE) else live, data.inputs[data.splits["test"][3]].mean(0))

@@ -1,0 +1,70 @@
+"""How long a page takes to rerun with many runs in the store: `python -m tests.benchmarks.pages [runs]`.
+
+The whole script of a page, as a click makes it run, without a browser. Printed: median and 95th percentile in milliseconds.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+RERUNS = 40
+APP = Path(__file__).parent.parent.parent / "app.py"
+
+
+def fill(count: int) -> list[str]:
+    """Return the ids of three finished runs with results in a store that holds `count` more."""
+    from kdlib import store
+    from tests import stored_runs
+
+    kept = stored_runs.keep_all()
+    accuracy = {"accuracy": {"mean": 0.5, "ci95": 0.02, "values": [0.5]}}
+    for number in range(count):
+        run_id = store.create(stored_runs.SPEC.but(dim=1 + number % 64), name=f"run {number}", user="benchmark")
+        store.finish(run_id, {"val": accuracy, "test": accuracy}, {"seconds": 1.0})
+        store.set_state(run_id, store.DONE)
+    return kept
+
+
+def measure(page: str, kept: list[str]) -> np.ndarray:
+    """Return the seconds of each rerun of a page."""
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    if page != "start":
+        app.switch_page(f"pages/{page}.py")
+    app.query_params["runs"] = ",".join(kept)
+    app.run()
+    took = []
+    for _ in range(RERUNS):
+        started = time.perf_counter()
+        app.run()
+        took.append(time.perf_counter() - started)
+    assert not app.exception
+    return np.array(took)
+
+
+def main(count: int) -> None:
+    """Print the table."""
+    original = PagesManager.__init__
+
+    def init(self: PagesManager, *args: object, **kwargs: object) -> None:
+        PagesManager.uses_pages_directory = False  # as pages/server.py does; AppTest forgets it on each run
+        original(self, *args, **kwargs)
+
+    PagesManager.__init__ = init
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["KDLIB_HOME"] = home
+        kept = fill(count)
+        print(f"{count} runs in the store, {RERUNS} reruns a page, milliseconds")
+        print(f"{'page':<10}{'median':>10}{'p95':>10}")
+        for page in ("start", "distill", "compare", "runs"):
+            took = 1000 * measure(page, kept)
+            print(f"{page:<10}{np.median(took):>10.0f}{np.percentile(took, 95):>10.0f}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -1,0 +1,134 @@
+"""The app as a person meets it: race, launch, reload, cancel, compare, share an address, hostile labels. Nothing is faked."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import SLOW
+
+pytestmark = pytest.mark.timeout(600)
+QUICK = "dataset=digits&labels=60&epochs=2&seeds=2&width=2&teacher=random"
+LONG = "dataset=digits&labels=800&epochs=400&seeds=5&width=8&teacher=random"
+
+
+def runs_of(page) -> str:
+    return parse_qs(urlsplit(page.url).query).get("runs", [""])[0]
+
+
+def launch(page) -> str:
+    """Press Launch and return the ids of what was launched."""
+    button = page.get_by_role("button", name="Launch", exact=True)
+    expect(button).to_be_enabled()
+    button.click()
+    page.wait_for_url(re.compile(r"runs="), timeout=SLOW)
+    return runs_of(page)
+
+
+@pytest.fixture(scope="module")
+def finished(server, chromium):
+    """Return the ids of a small finished comparison."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{server.url}/distill?{QUICK}")
+    ids = launch(page)
+    expect(page.get_by_role("link", name="Compare in every detail")).to_be_visible(timeout=SLOW)
+    context.close()
+    return ids
+
+
+def test_the_race_from_the_button_to_the_sentence(visit):
+    page = visit("/")
+    page.get_by_role("button", name="Start the race").click()
+    expect(page.get_by_text("Racing")).to_be_visible(timeout=SLOW)
+    expect(page.locator(".scatterlayer .points path").first).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("What to try next")).to_be_visible(timeout=2 * SLOW)
+    expect(page.get_by_text(re.compile(r"n = 5\)"))).to_be_visible()
+    expect(page.locator("svg.kd-wide text[data-text='{compressed}']")).to_have_text(re.compile(r"\d+\.\d %"))
+    page.get_by_role("link", name="Keep only 4 numbers").click()
+    expect(page.get_by_role("heading", name="Distill")).to_be_visible()
+    expect(page.get_by_role("slider", name=re.compile("Dimension"))).to_have_attribute("aria-valuetext", "4")
+
+
+def test_launch_reload_leave_come_back_and_cancel(visit):
+    page = visit(f"/distill?{LONG}")
+    ids = launch(page)
+    expect(page.get_by_text("Training:")).to_be_visible(timeout=SLOW)
+    page.reload()
+    expect(page.get_by_text("Training:")).to_be_visible(timeout=SLOW)
+    assert runs_of(page) == ids
+    page.close()
+    again = visit(f"/distill?runs={ids}")
+    expect(again.locator(".scatterlayer .points path").first).to_be_visible(timeout=SLOW)
+    again.get_by_role("button", name="Cancel").click()
+    expect(again.get_by_text("cancelled", exact=True)).to_have_count(3, timeout=SLOW)
+    expect(again.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_a_killed_server_loses_no_run(visit, server):
+    page = visit(f"/distill?{LONG}&methods=baseline")
+    ids = launch(page)
+    expect(page.locator(".scatterlayer .points path").first).to_be_visible(timeout=SLOW)
+    page.close()
+    server.kill()
+    server.start()
+    again = visit(f"/distill?runs={ids}")
+    expect(again.locator(".scatterlayer .points path").first).to_be_visible(timeout=SLOW)
+    again.get_by_role("button", name="Cancel").click()
+    expect(again.get_by_text("cancelled", exact=True)).to_be_visible(timeout=SLOW)
+
+
+def test_two_runs_compared_and_the_table_taken_away(visit, finished):
+    page = visit(f"/compare?runs={','.join(finished.split(',')[:2])}")
+    expect(page.get_by_text("Runs (2 chosen)")).to_be_visible()
+    expect(page.locator(".barlayer .point").first).to_be_visible()
+    page.get_by_role("radio", name="Table").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("method,")
+    assert len(lines) == 3
+
+
+def test_a_figure_is_taken_away_as_a_page(visit, finished):
+    page = visit(f"/compare?runs={finished}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="HTML").click()
+    assert "Plotly.newPlot" in download.value.path().read_text()
+
+
+def test_the_address_is_the_screen(visit):
+    page = visit("/distill?teacher=parity&dim=8&labels=250&methods=raw&methods=pca")
+    expect(page.get_by_role("slider", name=re.compile("Dimension"))).to_have_attribute("aria-valuetext", "8")
+    page.get_by_role("spinbutton", name="Labels").fill("300")
+    page.get_by_role("spinbutton", name="Labels").press("Enter")
+    page.wait_for_url(re.compile("labels=300"))
+    other = visit(page.url.removeprefix(page.url.split("/distill")[0]))
+    expect(other.get_by_role("spinbutton", name="Labels")).to_have_value("300")
+    expect(other.get_by_role("slider", name=re.compile("Dimension"))).to_have_attribute("aria-valuetext", "8")
+    expect(other.get_by_text("parity").first).to_be_visible()
+
+
+def test_hostile_labels_are_shown_literally(visit):
+    page = visit("/data_teachers?dataset=%3Ci%3Ehostile%3C/i%3E")
+    expect(page.get_by_text("<script>alert(1)</script>").first).to_be_visible(timeout=SLOW)
+    for text in ("**bold**", "$x^2$", "[link](http://example.org)", "<a href='http://example.org'>a</a>"):
+        expect(page.get_by_text(text).first).to_be_visible()
+    assert page.locator("a[href*='example.org']").count() == 0
+    expect(page.get_by_text("A <b>dataset</b> with **hostile** $x^2$ labels")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/data_teachers", "/distill", "/compare", "/runs"])
+def test_no_page_is_wider_than_a_phone(visit, path):
+    page = visit(path, width=390, height=844)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_server_tells_browsers_what_is_allowed(server):
+    with urlopen(server.url) as answer:
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
