@@ -1,0 +1,81 @@
+"""Before a launch: costs that follow the dials, refusals in words, warnings that mean something, code that says exactly the same."""
+
+import json
+import shlex
+
+import pytest
+
+from kdlib import cli, planning
+from kdlib.spec import RunSpec
+from kdlib.store import RunInfo
+
+SPEC = RunSpec(dataset="digits", teacher="random", labels=100)
+
+
+def done(spec: RunSpec, accuracy: float = 0.5, seconds: float = 2.0) -> RunInfo:
+    return RunInfo("0" * 32, "x", "u", spec, "done", 0.0, metrics={"test/accuracy": accuracy, "cost/seconds": seconds})
+
+
+def test_twice_the_work_takes_about_twice_as_long():
+    one = planning.plan([SPEC], [done(SPEC)])
+    two = planning.plan([SPEC.but(epochs=2 * SPEC.epochs)], [done(SPEC)])
+    assert one.measured
+    assert one.seconds == pytest.approx(2.0 + 1.5)
+    assert two.seconds == pytest.approx(4.0 + 1.5)
+
+
+def test_without_runs_of_this_machine_the_time_is_a_guess():
+    assert not planning.plan([SPEC]).measured
+
+
+def test_a_plan_tells_what_is_compressed_to_what():
+    plan = planning.plan([SPEC.but(method="raw"), SPEC.but(method="mlp", dim=4)])
+    assert plan.compressed_width == 4
+    assert plan.teacher_width > 4
+    assert planning.plan([SPEC.but(method="baseline")]).compressed_width is None
+
+
+def test_refusals_come_once():
+    found = planning.refusals([SPEC.but(method=method, labels=9000) for method in ("baseline", "raw")])
+    assert len(found) == 1
+    assert "9000" in found[0]
+
+
+def test_a_teacher_below_the_baseline_is_unlikely_to_help():
+    specs = [SPEC.but(method=method) for method in ("baseline", "raw", "mlp")]
+    past = [done(specs[0], accuracy=0.8)]
+    assert any("unlikely to help" in told for told in planning.concerns(specs, 0.6, 0.1, past))
+    assert not planning.concerns(specs, 0.9, 0.1, past)
+    assert any("guessing reaches" in told for told in planning.concerns(specs, 0.15, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("specs", "told"),
+    [
+        ([SPEC.but(distance_weight=0.0)], "has no say"),
+        ([SPEC.but(seeds=2)], "fewer than 3 seeds"),
+        ([SPEC.but(method="raw"), SPEC], "Without the baseline"),
+        ([SPEC.but(method="baseline"), SPEC], "Without raw"),
+    ],
+)
+def test_what_cannot_be_concluded_is_said_before(specs, told):
+    assert any(told in each for each in planning.concerns(specs))
+
+
+def test_the_command_line_is_exactly_the_comparison():
+    spec = SPEC.but(dim=8, distance_weight=0.25)
+    command = planning.as_code(spec, ["raw", "mlp"])["Command line"]
+    arguments = shlex.split(command)
+    assert arguments[:3] == ["python", "-m", "kdlib"]
+    given = cli.parser().parse_args(arguments[3:])
+    assert cli.spec_of(given, "mlp") == spec.but(method="mlp")
+    assert given.methods == "raw,mlp"
+
+
+def test_python_and_yaml_are_exactly_the_comparison():
+    spec = SPEC.but(dim=8, loss="cka")
+    code = planning.as_code(spec, ["raw"])
+    line = next(line for line in code["Python"].splitlines() if line.startswith("spec = "))
+    assert eval(line.removeprefix("spec = "), {"RunSpec": RunSpec}) == spec
+    fields = dict(line.split(": ", 1) for line in code["YAML"].splitlines()[1:])
+    assert RunSpec(method=spec.method, **{name: json.loads(value) for name, value in fields.items()}) == spec

@@ -1,0 +1,115 @@
+"""Rows for charts and tables: what differs, short names, exports that neither a spreadsheet nor LaTeX misreads."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kdlib import datasets, views
+from kdlib.spec import RunResult, RunSpec
+
+SPEC = RunSpec()
+
+
+def result(method: str, values: list[float], **changes) -> RunResult:
+    summary = {"mean": float(np.mean(values)), "ci95": 0.1 if len(values) > 1 else None, "values": values}
+    metrics = {
+        "val": {"accuracy": summary},
+        "test": {"accuracy": summary},
+        "ood:rotated": {"accuracy": summary},
+        "ood": {"accuracy": summary},
+    }
+    spaces = {} if method == "baseline" else {"compressed": {"width": changes.get("dim", SPEC.dim)}}
+    cost = {"parameters": 100, "multiply_adds": 1000, "bytes_per_embedding": None if method == "baseline" else 64, "seconds": 1.0}
+    return RunResult(SPEC.but(method=method, seeds=len(values), **changes), metrics=metrics, spaces=spaces, cost=cost)
+
+
+def test_a_field_that_a_method_does_not_look_at_is_no_difference():
+    assert views.differing([SPEC.but(method="baseline", dim=4), SPEC.but(method="mlp", dim=8)]) == ["method"]
+    assert views.differing([SPEC.but(dim=4), SPEC.but(dim=8)]) == ["dim"]
+
+
+def test_labels_tell_specs_apart_and_nothing_else():
+    specs = [SPEC.but(method="baseline"), SPEC.but(method="raw"), SPEC, SPEC.but(dim=4), SPEC.but(labels=100), SPEC]
+    found = views.labels(specs)
+    assert len(set(found)) == len(specs)
+    assert found[0] == f"baseline, labels {SPEC.labels}"
+    assert found[-1].endswith("#2")
+
+
+def test_a_baseline_has_no_distance_curve():
+    points = [{"epoch": 1, "val": [0.4, 0.6], "prediction": [1.0, 2.0], "distance": [0.0, 0.0], "teacher": [0.0, 0.0]}]
+    frame = views.curves([SPEC.but(method="baseline")], [points])
+    assert set(frame["curve"]) == {"val", "prediction"}
+    assert frame.iloc[0].to_dict() | {} == {
+        "label": "baseline", "role": "baseline", "curve": "val", "epoch": 1, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2,
+    }  # fmt: skip
+
+
+def test_a_member_that_diverged_is_left_out_of_its_curve():
+    points = [{"epoch": 1, "val": [0.4, None, float("nan")]}]
+    assert views.curves([SPEC], [points])["n"].tolist() == [1]
+
+
+def test_accuracies_name_the_splits_and_say_which_are_outside():
+    frame = views.accuracies([result("raw", [0.5, 0.7])])
+    assert frame[["split", "outside"]].to_numpy().tolist() == [["in-domain", False], ["rotated", True]]
+    assert frame["mean"].tolist() == pytest.approx([0.6, 0.6])
+
+
+def test_differences_are_paired_seed_by_seed():
+    frame = views.differences_to([result("raw", [0.5, 0.6]), result("mlp", [0.6, 0.7])], 0)
+    assert frame.iloc[0]["in-domain"].startswith("+10.0")
+    assert frame.iloc[0]["in-domain"].endswith("*")
+    assert frame.iloc[0]["n"] == 2
+
+
+def test_over_dim_gives_baseline_and_raw_no_width():
+    frame = views.over_dim([result("baseline", [0.4]), result("mlp", [0.6], dim=8), result("mlp", [0.5], dim=4)])
+    assert frame[frame["method"] == "mlp"]["dim"].tolist() == [4, 8]
+    assert frame[frame["method"] == "baseline"]["dim"].isna().all()
+
+
+def test_a_baseline_has_no_bytes_per_embedding_to_be_drawn_over():
+    assert views.costs([result("baseline", [0.4]), result("raw", [0.5])], "bytes_per_embedding")["label"].tolist() == ["raw"]
+
+
+def test_the_table_shows_only_what_differs():
+    frame = views.table([result("raw", [0.5, 0.6]), result("mlp", [0.6, 0.7])])
+    assert "teacher" not in frame
+    assert frame["in-domain %"].tolist() == ["55.0 ± 10.0", "65.0 ± 10.0"]
+    assert views.table([result("raw", [0.5, 0.6])], in_words=False)["in-domain %"].tolist() == pytest.approx([55.0])
+
+
+def test_csv_quotes_what_a_spreadsheet_would_run():
+    text = views.to_csv(pd.DataFrame({"name": ["=1+1", "+2", "-3", "@x", "fine"], "value": [-1.5, 2, 3, 4, 5]}))
+    assert text.splitlines() == ["name,value", "'=1+1,-1.5", "'+2,2.0", "'-3,3.0", "'@x,4.0", "fine,5.0"]
+
+
+def test_latex_escapes_what_latex_would_run():
+    text = views.to_latex(pd.DataFrame({"a_b %": ["x & y", "\\input{secret}", "4.9 ± 2.1", None]}))
+    assert r"a\_b \%" in text
+    assert r"x \& y" in text
+    assert r"\textbackslash{}input\{secret\}" in text
+    assert r"4.9 $\pm$ 2.1" in text
+    assert "--" in text
+
+
+def test_confusion_by_hand():
+    logits = np.array([[[2, 1], [1, 2], [1, 2]], [[2, 1], [2, 1], [1, 2]]], float)  # two members, three items, the last of them unknown
+    matrix = views.confusion(logits, np.array([0, 1, -1]))
+    assert matrix.tolist() == [[1, 0], [0.5, 0.5]]
+    frame = views.per_class(logits, np.array([0, 1, -1]), ["a", "b", "never"])
+    assert frame["class"].tolist() == ["a", "b"]
+    assert frame["values"].tolist() == [[1.0, 1.0], [1.0, 0.0]]
+
+
+def test_the_gallery_shows_an_item_of_each_class_and_category():
+    data = datasets.load("digits")
+    tiles, names = views.gallery(data, "ink")
+    assert tiles.shape == (10, 3, 8, 8)
+    assert names == ["little", "medium", "much"]
+    assert np.nanmin(tiles) == 0
+    assert np.nanmax(tiles) == 1
+    plain, numbers = views.gallery(data, "no such attribute")
+    assert plain.shape == (10, 8, 8, 8)
+    assert numbers[0] == "1"
