@@ -1,0 +1,190 @@
+"""What the engine and the store cost: `python -m tests.benchmarks.engine [--runs 1000]`.
+
+Everything happens in a data folder of its own, which is gone afterwards; the caches of datasets and embeddings are the user's. Nothing here
+is a test: times depend on the machine and on what else it does, so they are printed beside what we promise.
+"""
+
+import argparse
+import os
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from rich.console import Console
+from rich.table import Table
+
+from kdlib import engine, runs, store, sweeps
+from kdlib.cache import home
+from kdlib.spec import RunSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = RunSpec()
+SMALL = SPEC.but(seeds=2)
+DIRECT = """
+import sys, time, torch
+from kdlib.pipeline import compare
+from kdlib.spec import RunSpec
+torch.set_num_threads(1)
+spec = RunSpec.from_json(sys.argv[1])
+compare([spec.but(epochs=1, seeds=2)], device="cpu")  # what a warm worker has behind it
+began = time.perf_counter()
+compare([spec], device="cpu")
+print(time.perf_counter() - began)
+"""
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Return how many seconds a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    while not condition():
+        time.sleep(0.005)
+
+
+def finished(ids: list[str]) -> None:
+    """Wait until runs are over; complain when one is not done."""
+    for run_id in ids:
+        until(lambda run_id=run_id: not runs.get(run_id).active)
+        if (run := runs.get(run_id)).state != store.DONE:
+            raise SystemExit(f"run {run.name} is {run.state}: {run.reason}")
+
+
+def ready(workers: int) -> None:
+    """Start an engine with so many workers of one thread each and wait for all of them."""
+    engine.stop()
+    os.environ |= {"KDLIB_WORKERS": str(workers), "KDLIB_WORKER_THREADS": "1"}
+    engine.start()
+    until(lambda: engine.status().workers == workers)
+
+
+def start_up(table: Table) -> None:
+    """Measure a cold start, and the time from launch to the first point when everything is warm."""
+    engine.stop()
+    table.add_row("engine cold start: the scheduler answers", f"{timed(lambda: (engine.start(), engine.status())):.2f} s", "")
+    table.add_row("  ... and a worker with torch is there", f"+{timed(lambda: until(lambda: engine.status().workers)):.2f} s", "")
+    ready(2)
+    finished(runs.launch([SMALL.but(epochs=1)] * 2, device="cpu"))
+    returned, first = [], []
+    for number in range(5):
+        began = time.perf_counter()
+        [run_id] = runs.launch([SPEC.but(lr=0.01 + number / 1000)], device="cpu")
+        returned.append(time.perf_counter() - began)
+        until(lambda run_id=run_id: runs.get(run_id).progress > 0)
+        first.append(time.perf_counter() - began)
+        runs.cancel(run_id)
+        until(lambda run_id=run_id: not engine.states([run_id]))
+    table.add_row("launch returns, warm (median of 5)", f"{statistics.median(returned):.2f} s", "")
+    table.add_row("launch -> first progress seen, warm (median of 5)", f"{statistics.median(first):.2f} s", "<= 1 s")
+
+
+def overhead(table: Table, repeats: int) -> None:
+    """Measure a background run against the same run called directly, both on one thread, taking turns."""
+    ready(1)
+    finished(runs.launch([SPEC.but(epochs=1, seeds=2)], device="cpu"))
+    direct, background = [], []
+    for _ in range(repeats):
+        command = [sys.executable, "-c", DIRECT, SPEC.to_json()]
+        told = subprocess.check_output(command, cwd=ROOT, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        direct.append(float(told.split()[-1]))
+        background.append(timed(lambda: finished(runs.launch([SPEC], device="cpu"))))
+    ratio = min(background) / min(direct)
+    table.add_row(f"default run, called directly (best of {repeats})", f"{min(direct):.2f} s", "")
+    table.add_row("  ... in the background, launch to result", f"{min(background):.2f} s, {ratio - 1:+.1%}", "<= +10 %")
+
+
+def two_workers(table: Table) -> None:
+    """Measure a sweep on one worker and on two."""
+    took, values = {}, {}
+    for count in (1, 2):
+        ready(count)
+        finished(runs.launch([SMALL.but(epochs=1, labels=100 + worker) for worker in range(count)], device="cpu"))
+        grid = sweeps.expand(SMALL.but(epochs=15), {"method": ["linear", "mlp"], "dim": [2, 4, 8, 16]})
+        ids: list[str] = []
+        took[count] = timed(lambda ids=ids, grid=grid: (ids.extend(runs.launch(grid, device="cpu")), finished(ids)))
+        values[count] = [runs.result(run_id).metrics for run_id in ids]
+    same = "the same results" if values[1] == values[2] else "DIFFERENT RESULTS"
+    table.add_row("sweep of 8 runs, one worker / two", f"{took[1]:.1f} / {took[2]:.1f} s, {took[1] / took[2]:.2f}x, {same}", ">= 1.7x")
+
+
+def fill(count: int) -> None:
+    """Copy the newest finished run in the database until there are so many: quicker than to train them, and the same to read."""
+    with sqlite3.connect(home() / "mlflow.db") as database:
+        [(model, born)] = database.execute("SELECT run_uuid, start_time FROM runs WHERE status = 'FINISHED' ORDER BY end_time DESC LIMIT 1")
+        [(have,)] = database.execute("SELECT count(*) FROM runs")
+        for number in range(count - have):
+            own = (uuid4().hex, born - 10_000 * number, model)
+            for name in ("runs", "params", "tags", "metrics", "latest_metrics"):
+                columns = [row[1] for row in database.execute(f"PRAGMA table_info({name})")]
+                changed = {"run_uuid": "?1", "start_time": "?2", "end_time": "?2 + 1000"}
+                chosen = ", ".join(changed.get(column, column) for column in columns)
+                database.execute(f"INSERT INTO {name} ({', '.join(columns)}) SELECT {chosen} FROM {name} WHERE run_uuid = ?3", own)
+
+
+def listing(table: Table, count: int) -> None:
+    """Measure listings of a full store, with runs at work."""
+    fill(count)
+    busy = runs.launch([SPEC.but(epochs=10_000)] * 2, device="cpu")
+    until(lambda: all(runs.get(run_id).progress > 0 for run_id in busy))
+
+    def fresh(limit: int) -> float:
+        return timed(lambda: store.Listing().newest(limit))
+
+    table.add_row(f"listing, {count} runs: first page of 50, nothing in memory", f"{1000 * fresh(50):.0f} ms", "<= 300 ms")
+    table.add_row("  ... all of them, nothing in memory", f"{1000 * fresh(count):.0f} ms", "")
+    runs.list_runs(limit=count)
+    took = []
+    for _ in range(30):
+        time.sleep(0.31)  # past the moment for which an answer is kept
+        took.append(1000 * timed(lambda: runs.list_runs(limit=count)))
+    took.sort()
+    table.add_row("  ... all of them, again, two of them at work (median, p95)", f"{took[15]:.0f}, {took[28]:.0f} ms", "<= 300 ms")
+    for run_id in busy:
+        runs.cancel(run_id)
+    for run_id in busy:
+        until(lambda run_id=run_id: not runs.get(run_id).active)
+
+
+def main() -> None:
+    """Print all of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000, help="runs in the store for the listing")
+    parser.add_argument("--repeats", type=int, default=3, help="of the default run, for the overhead")
+    parser.add_argument("--only", nargs="*", choices=["start", "overhead", "sweep", "listing"], help="not all of it")
+    given = parser.parse_args()
+    cache = home().resolve() / "cache"
+    cache.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="kdlib-benchmark-"))
+    (folder / "cache").symlink_to(cache)
+    os.environ["KDLIB_HOME"] = str(folder)
+    for name in ("MLFLOW_TRACKING_URI", "KDLIB_SCHEDULER", "KDLIB_FUNCTION"):
+        os.environ.pop(name, None)
+    parts = {"start": start_up, "overhead": lambda table: overhead(table, given.repeats), "sweep": two_workers}
+    parts["listing"] = lambda table: listing(table, given.runs)
+    table = Table("what", "measured", "promised", title=f"Engine and store on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    try:
+        table.add_row("store: made and opened for the first time", f"{timed(store.connection.connected):.2f} s", "")
+        runs.launch([SMALL.but(epochs=1)], device="cpu")
+        for name in given.only or parts:
+            parts[name](table)
+    finally:
+        Console().print(table)
+        with suppress(ValueError):
+            engine.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
