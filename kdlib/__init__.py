@@ -1,4 +1,44 @@
-"""KD Lab's library."""
+"""KD Lab's library: embedding compression in teacher-to-student knowledge transfer.
+
+The flow, which `kdlib.pipeline` spells out: load a dataset, embed it with a teacher, compress the embeddings, train students that are
+pulled towards them, evaluate.
+
+    from kdlib import RunSpec
+    from kdlib.pipeline import compare, run
+
+What to read, in the order in which modules build on one another:
+
+    spec        what to run, how it is going, what came of it
+    registry    looking names up
+    cache       arrays on disk under a content key
+    datasets    built-in datasets                       to add one: a function and a line in DATASETS
+    teachers    providers of embeddings                 to add one: a function and a line in TEACHERS
+    compressors from embedding to compact target        to add one: a builder and a line in COMPRESSORS
+    students    the small networks                      to add one: a builder and a line in STUDENTS
+    losses      distances between student and target    to add one: a function and a line in LOSSES
+    population  many networks as one
+    training    the loop
+    evaluation  scores, probes, intervals
+    geometry    spaces against spaces
+    pretraining how the built-in teachers were made
+    checks      what a spec must satisfy
+    measuring   what trained members are worth
+    pipeline    the whole flow
+    comparison  several results side by side
+    store       runs in MLflow
+    engine      background execution on dask.distributed
+    runs        launch, list, watch, cancel, resume: store and engine brought together
+    sweeps      a grid of specs
+    figures     data frames in, plotly figures out
+
+Importing this package is cheap: torch comes with the first module that needs it.
+"""
+
+import os
+
+# Threads that wait for one another by spinning slow training down several times as soon as anything else runs on the machine. OpenMP reads
+# this when torch is first imported, so it is set here, before that.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from kdlib.spec import RunSpec
 

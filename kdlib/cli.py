@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdlib import tables
+from kdlib import cli_runs, tables
 from kdlib.cache import atomic_path
 from kdlib.spec import OnProgress, RunSpec
 from kdlib.spec import Progress as Step
@@ -154,6 +154,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
+    cli_runs.add_commands(commands, add_spec_options)
     return main_parser
 
 
