@@ -16,7 +16,7 @@ PRESETS = {  # what a click sets; everything else goes back to its default
     "Irrelevant teacher": {"teacher": "background"},
     "Untrained teacher": {"teacher": "random"},
 }
-TABS = {"val": "Validation accuracy", "prediction": "Prediction loss", "distance": "Distance loss", "teacher": "Teacher loss"}
+CURVES = {"val": "Validation accuracy", "prediction": "Prediction loss", "distance": "Distance loss", "teacher": "Teacher loss"}
 DEFAULT = RunSpec()
 FIELDS = ("dataset", "labels", "teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature", "student", "width")
 FIELDS += ("epochs", "batch_size", "lr", "seeds")
@@ -102,9 +102,11 @@ def watch() -> list:
         st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
     show.state_line(found, names)
     frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
-    for tab, curve in zip(st.tabs(list(TABS.values())), TABS, strict=True):
-        with tab:
-            show.figure(figures.curves(frame, curve, max(spec.epochs for spec in specs), roles), f"curve-{curve}", TABS[curve])
+    told = {"format_func": CURVES.get, "label_visibility": "collapsed", "bind": "query-params"}
+    curve = st.segmented_control("Curve", list(CURVES), default="val", required=True, key="curve", **told)
+    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles)
+    show.figure(drawn, f"curve-{curve}", CURVES[curve])
+    st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")
     return found
 
 
