@@ -129,8 +129,9 @@ def main() -> int:
     except Timeout:
         return 0
     (folder() / "engine.json").unlink(missing_ok=True)
-    threads = slots()[1]  # libraries read these when a worker begins, before any code of ours
-    pinned = {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in THREADS}
+    # Libraries read these when a worker begins, before any code of ours. What dask would set beside them goes: its MALLOC_TRIM_THRESHOLD_
+    # gives memory back after every step of a training, which then takes twice as long.
+    pinned = {"distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, slots()[1])}
     with dask.config.set(SETTINGS | pinned):
         asyncio.run(serve())
     return 0

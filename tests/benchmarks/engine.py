@@ -48,16 +48,16 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds."""
+def until(condition: Callable[[], object], every: float = 0.005) -> None:
+    """Wait until a condition holds, looking so often (seconds)."""
     while not condition():
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def finished(ids: list[str]) -> None:
     """Wait until runs are over; complain when one is not done."""
     for run_id in ids:
-        until(lambda run_id=run_id: not runs.get(run_id).active)
+        until(lambda run_id=run_id: not runs.get(run_id).active, 0.2)  # looking costs time that the workers need
         if (run := runs.get(run_id)).state != store.DONE:
             raise SystemExit(f"run {run.name} is {run.state}: {run.reason}")
 
