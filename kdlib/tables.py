@@ -67,7 +67,7 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     if any(differences(done, each) for each in done):
         console.print("\nPaired difference, points (* the interval excludes 0)")
         console.print(_differences(done))
-    console.print("\nWhat a linear probe still reads on test rows, accuracy %")
+    console.print("\nWhat a linear probe still reads on test rows, accuracy %, and the effective rank of each space")
     console.print(_probes(done))
     console.print("\nCost")
     console.print(_costs(done))
@@ -79,7 +79,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column(columns[0], no_wrap=True)
     for column in columns[1:]:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
@@ -104,7 +104,7 @@ def _differences(done: Sequence[RunResult]) -> Table:
 def _probes(done: Sequence[RunResult]) -> Table:
     """Return a row per space: the raw embedding once, then compressed and student of every method."""
     names = list(done[0].attributes)
-    table = _table("space", "width", "effective rank", "target", *names)
+    table = _table("space", "width", "rank", "target", *names)
     taught = [each for each in done if each.teacher]
     chances = [done[0].attributes[name]["chance"] for name in names]
     target_chance = [f"{100 * taught[0].teacher['probe']['chance']:.1f}"] if taught else ["–"]
@@ -113,17 +113,16 @@ def _probes(done: Sequence[RunResult]) -> Table:
     def row(told: str, each: RunResult, space: str, target: Any) -> None:
         found = each.spaces[space]
         rank = found["effective_rank"]["mean"]
-        table.add_row(
-            told, str(found["width"]), f"{rank:.1f}", percent(target), *(percent(each.attributes[name].get(space)) for name in names)
-        )
+        read = [target, *(each.attributes[name].get(space) for name in names)]
+        table.add_row(told, str(found["width"]), f"{rank:.1f}", *(percent(value).replace(" ", "") for value in read))
 
     if taught:
-        row(f"{taught[0].spec.teacher}, raw", taught[0], "raw", taught[0].teacher["probe"]["raw"])
+        row(f"{taught[0].spec.teacher} raw", taught[0], "raw", taught[0].teacher["probe"]["raw"])
     for each in taught:
         if each.spec.method not in (RAW, "none"):
-            row(f"{each.spec.method}, compressed", each, "compressed", each.teacher["probe"]["compressed"])
+            row(f"{each.spec.method} compressed", each, "compressed", each.teacher["probe"]["compressed"])
     for each in done:
-        row(f"{each.spec.method}, student", each, "student", each.spaces["student"]["probe"])
+        row(f"{each.spec.method} student", each, "student", each.spaces["student"]["probe"])
     return table
 
 

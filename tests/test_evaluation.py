@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kdlib.evaluation import chance, paired_difference, probe, scores, summary
+from kdlib.evaluation import chance, paired_difference, primary, probe, score, scores, summary
 
 NAN = math.nan
 
@@ -286,3 +286,12 @@ def test_features_that_are_not_finite_are_refused():
     for x, z in ((np.where(train_x > 2, NAN, train_x), test_x), (train_x, np.where(test_x > 2, math.inf, test_x))):
         with pytest.raises(ValueError, match=r"^undefined: some features are not finite$"):
             probe(x, train_y, z, test_y)
+
+
+def test_the_deciding_score_is_the_first_of_the_scores():
+    rng = np.random.default_rng(0)
+    logits, single = rng.normal(size=(40, 3)), rng.integers(-1, 3, 40)
+    several = rng.integers(0, 2, (40, 3)).astype(np.float32)
+    several[::5, 1] = np.nan
+    for labels in (single, several):
+        assert score(logits, labels) == scores(logits, labels)[primary(labels)]
