@@ -213,6 +213,9 @@ def over_cost(frame: pd.DataFrame, cost: str) -> go.Figure:
         _with_interval(figure, rows, rows["cost"].tolist(), name, styles[name], "markers")
     if frame["cost"].nunique() > 1:
         figure.update_xaxes(type="log")
+    else:
+        only = frame["cost"].iloc[0]
+        figure.update_xaxes(tickvals=[only], ticktext=[f"{only:,}"])
     return figure
 
 

@@ -163,9 +163,13 @@ def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
                 row |= {f"{told} %": 100 * value["mean"], f"{told} ± 95 %": None if value["ci95"] is None else 100 * value["ci95"]}
         row |= {"n": result.spec.seeds} | {told: result.cost.get(name) for name, told in COSTS.items()}
         if in_words:
-            row = {name: "–" if value is None else str(value) if name in differing(specs) else value for name, value in row.items()}
+            row = {name: str(value) if name in differing(specs) and value is not None else _in_words(value) for name, value in row.items()}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _in_words(value: Any) -> Any:
+    return "–" if value is None else round(value, 1) if isinstance(value, float) else value
 
 
 def to_csv(frame: pd.DataFrame) -> str:

@@ -111,7 +111,8 @@ def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
         picked = [ids[row] for row in st.session_state[f"{key}-{version}"]["selection"]["rows"] if row < len(ids)]
         ui.choose([run_id for run_id in ui.chosen() if run_id not in ids] + picked)
 
-    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small")
+    over = all(run.state == DONE for run in found)
+    share = None if over and key == "done" else st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small")
     st.dataframe(
         rows_of(found, time.time()),
         hide_index=True,
@@ -130,7 +131,7 @@ def choose_runs(states: Sequence[str]) -> None:
         text = st.text_input("Search", key="text", bind="query-params", placeholder="name, teacher, method ...", max_chars=80)
         found = ui.recent(100, text, states)
         if found:
-            table_of_runs(found)
+            table_of_runs(found, "done" if list(states) == [DONE] else "table")
         elif text:
             st.info("No run fits this search.", icon=":material/search_off:")
 
