@@ -43,7 +43,7 @@ if undo := st.session_state.get("deleted"):
             st.rerun()
 if chosen:
     st.subheader(f"{len(chosen)} chosen" if len(chosen) > 1 else ui.plain(chosen[0].name))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if any(run.state == "done" for run in chosen):
             st.page_link("pages/compare.py", label="Compare", icon=":material/bar_chart:", query_params=ui.query(chosen))
         st.page_link("pages/distill.py", label="Curves", icon=":material/show_chart:", query_params=ui.query(chosen))
