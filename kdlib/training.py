@@ -337,8 +337,14 @@ def predict(students: Population, inputs: Tensor, chunk: int = 50) -> dict[str, 
 
 @torch.no_grad()
 def compress(teachers: Population, embeddings: Tensor, chunk: int = 5000) -> dict[str, Tensor]:
-    """Return "compressed" (m, n, d_c) and "logits" (m, n, k) of all teacher branches for the same embeddings (n, d_t), on the CPU."""
-    parts = [teachers(part.expand(teachers.size, *part.shape)) for part in embeddings.split(chunk)]
+    """Return "compressed" (m, n, d_c) and "logits" (m, n, k) of all teacher branches, on the CPU.
+
+    Args:
+        teachers: m of them.
+        embeddings: (n, d_t) for all, or (m, n, d_t) with some for each.
+        chunk: rows at a time.
+    """
+    parts = [teachers(part.expand(teachers.size, *part.shape[-2:])) for part in embeddings.split(chunk, dim=-2)]
     return {
         "compressed": torch.cat([compressed for compressed, _ in parts], dim=1).cpu(),
         "logits": torch.cat([logits[-1] for _, logits in parts], dim=1).cpu(),

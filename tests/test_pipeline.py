@@ -89,15 +89,15 @@ def test_a_stopped_run_is_cancelled_and_resumes_where_it_was(results, tmp_path):
 def test_a_diverging_run_fails_and_says_so():
     found = pipeline.run(SMALL.but(lr=1e30))
     assert (found.status, found.metrics) == ("failed", {})
-    assert found.reason.startswith("diverged: seed 0 in epoch 1")
+    assert found.reason.startswith("diverged: seed 0 in epoch")
 
 
 @pytest.mark.parametrize("loss", list(LOSSES))
-def test_every_loss_trains_raw_and_compressed(loss):
+def test_every_loss_trains_raw_and_compressed(loss, results):
     for found in pipeline.compare([SMALL.but(method=m, loss=loss, epochs=1) for m in ("raw", "linear", "pca")]):
         assert found.status == "done"
         assert all(value > 0 for value in found.history[0]["distance"])
-        assert found.cost["parameters"] == 804, "an adapter is no part of the student at inference"
+        assert found.cost["parameters"] == results["baseline"].cost["parameters"], "an adapter is no part of the student at inference"
 
 
 def test_soft_labels_reach_the_student():
@@ -111,7 +111,8 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
 
     def oracle(data):
         rng = np.random.default_rng(0)
-        return np.concatenate([np.eye(10)[data.labels], 3 * rng.normal(size=(len(data.labels), 30))], axis=1).astype(np.float32)
+        answer = 2 * np.eye(10)[data.labels] + 0.2 * rng.normal(size=(len(data.labels), 10))
+        return np.concatenate([answer, rng.normal(size=(len(data.labels), 30))], axis=1).astype(np.float32)
 
     monkeypatch.setitem(TEACHERS, "oracle", Teacher("", "the answer", True, oracle))
     spec = RunSpec(dataset="digits", labels=100, teacher="oracle", epochs=30, seeds=3, dim=8)

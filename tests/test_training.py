@@ -177,5 +177,5 @@ def test_fewer_rows_than_a_batch_train_all_the_same(rows):
 
 
 def test_a_device_that_is_not_here_is_refused():
-    with pytest.raises(ValueError, match="choose one of: auto, .*cpu"):
+    with pytest.raises(ValueError, match=r"choose one of: auto, .*cpu"):
         pick_device("tpu")
