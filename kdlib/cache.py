@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -65,12 +66,26 @@ def cached_arrays(folder: str, key: str, build: Callable[[], Arrays]) -> Arrays:
         build: makes the arrays. Called only when there is no readable entry.
     """
     path = home() / "cache" / folder / f"{key}.safetensors"
-    if path.exists():
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError):
-            path.unlink(missing_ok=True)  # damaged by something outside: an entry can always be made again
-    arrays = {name: np.ascontiguousarray(value) for name, value in build().items()}
-    with atomic_path(path) as temporary:
-        save_file(arrays, temporary)
-    return arrays
+    found = _read(path)
+    if found is not None:
+        return found
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # who asks for the same at the same time waits, instead of building it again
+        found = _read(path)
+        if found is not None:
+            return found
+        arrays = {name: np.ascontiguousarray(value) for name, value in build().items()}
+        with atomic_path(path) as temporary:
+            save_file(arrays, temporary)
+        return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    """Return the arrays at `path`, or None if nothing readable is there."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, OSError):
+        path.unlink(missing_ok=True)  # damaged by something outside: an entry can always be made again
+        return None

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -95,3 +96,25 @@ def test_a_key_covers_content_type_and_shape():
 def test_a_key_of_something_without_content_is_refused():
     with pytest.raises(TypeError, match="a key cannot be made of object"):
         content_key(a=object())
+
+
+def test_who_asks_at_the_same_time_waits_for_one_build():
+    started, going_on = threading.Event(), threading.Event()
+    calls = []
+
+    def build():
+        calls.append(1)
+        started.set()
+        assert going_on.wait(10)
+        return {"x": np.ones(2)}
+
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(cached_arrays("things", "slow", build))) for _ in range(2)]
+    threads[0].start()
+    assert started.wait(10)
+    threads[1].start()
+    going_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(calls) == 1
+    assert [each["x"].tolist() for each in found] == [[1, 1], [1, 1]]
