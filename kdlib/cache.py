@@ -69,8 +69,9 @@ def cached_arrays(folder: str, key: str, build: Callable[[], Arrays]) -> Arrays:
     found = _read(path)
     if found is not None:
         return found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # who asks for the same at the same time waits, instead of building it again
+    locks = home() / "locks"
+    locks.mkdir(exist_ok=True)
+    with FileLock(locks / f"{folder}-{key}.lock"):  # who asks for the same at the same time waits, instead of building it again
         found = _read(path)
         if found is not None:
             return found
