@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kdlib.cache import atomic_path, home
 IDLE = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
 MOST_WORKERS = 8
+MOST_FAILURES = 5  # starts of a worker that fail one after the other until the engine gives up
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 SETTINGS = {
@@ -79,11 +81,18 @@ async def serve() -> None:
         nannies: dict[int, Nanny] = {}
 
         async def keep(number: int) -> None:
-            """See to it that there is a worker: a nanny replaces one that is killed, but leaves with one that closes."""
-            while True:
-                nannies[number] = Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker)
-                await nannies[number]
-                await nannies[number].finished()
+            """See to it that there is a worker; give up when it cannot be started several times in a row."""
+            failures = 0
+            while failures < MOST_FAILURES:
+                nannies[number] = nanny = Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker)
+                try:
+                    await nanny
+                    failures = 0
+                    await _left_alone(nanny)
+                except Exception as error:  # it was killed while it started, or cannot start at all
+                    failures += 1
+                    print(f"worker-{number} did not start ({failures}): {error!r}", file=sys.stderr)
+                await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2))], timeout=5)
 
         with atomic_path(folder() / "engine.json") as temporary:
             about = {"address": scheduler.address, "pid": os.getpid(), "started": time.time(), "workers": count, "threads": threads}
@@ -96,6 +105,15 @@ async def serve() -> None:
             end.cancel()
         await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2)) for nanny in nannies.values()], timeout=3)
         os._exit(0)  # a worker that has not yet begun cannot be closed in good order; they all leave with this process
+
+
+async def _left_alone(nanny: Any) -> None:
+    """Return when a nanny has left, as it does with a worker that closes, or has had no worker for some seconds in spite of its efforts."""
+    finished, missing = asyncio.ensure_future(nanny.finished()), 0
+    while not finished.done() and missing < 5:
+        await asyncio.wait([finished], timeout=2)
+        missing = 0 if nanny.pid else missing + 1
+    finished.cancel()
 
 
 def idle_seconds() -> float:

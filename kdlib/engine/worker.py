@@ -220,8 +220,13 @@ class Recorder:
 
 def dask_setup(_worker: object) -> None:
     """Import what a run needs before there is one, so that its first point does not wait; called by the engine in a new worker."""
+    threading.Thread(target=_warm_store, daemon=True).start()  # nothing but the first message to the store waits for it
     try:
         load(os.environ.get("KDLIB_FUNCTION", Job.function))
-        store.Listing().active()
     except Exception:  # a run meets the same error and reports it; a worker that cannot start reports nothing
         traceback.print_exc()
+
+
+def _warm_store() -> None:
+    with suppress(store.StoreError):
+        store.Listing().active()
