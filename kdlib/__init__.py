@@ -16,6 +16,7 @@ What to read, in the order in which modules build on one another:
     compressors from embedding to compact target        to add one: a builder and a line in COMPRESSORS
     students    the small networks                      to add one: a builder and a line in STUDENTS
     losses      distances between student and target    to add one: a function and a line in LOSSES
+    devices     where to compute
     population  many networks as one
     training    the loop
     evaluation  scores, probes, intervals

@@ -83,7 +83,7 @@ def compare(arguments: argparse.Namespace) -> int:
     """Train several methods side by side and print what came out."""
     from kdlib import comparison, pipeline
     from kdlib.checks import check
-    from kdlib.training import pick_device
+    from kdlib.devices import pick_device
 
     specs = [spec_of(arguments, method.strip()) for method in arguments.methods.split(",") if method.strip()]
     if not specs:

@@ -17,11 +17,12 @@ from kdlib import compressors, datasets, students, teachers
 from kdlib.checks import check
 from kdlib.compressors import COMPRESSORS, TeacherBranch
 from kdlib.datasets import Dataset
+from kdlib.devices import pick_device
 from kdlib.evaluation import score
 from kdlib.losses import LOSSES
 from kdlib.measuring import Material, measure
 from kdlib.spec import BASELINE, RAW, OnProgress, RunResult, RunSpec
-from kdlib.training import Branch, Rows, pick_device, train
+from kdlib.training import Branch, Rows, train
 
 Built = TypeVar("Built")
 

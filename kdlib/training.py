@@ -23,6 +23,7 @@ from torch.func import vmap
 
 from kdlib import losses
 from kdlib.cache import atomic_path
+from kdlib.devices import keep_memory
 from kdlib.population import Population
 from kdlib.spec import OnProgress, Progress
 
@@ -93,22 +94,6 @@ class Trained:
     history: list[dict[str, Any]] = field(default_factory=list)
     cancelled: bool = False
     diverged: dict[int, int] = field(default_factory=dict)
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device called `name`; "auto" is cuda, else mps, else cpu.
-
-    Raises:
-        ValueError: torch does not know or does not see it.
-    """
-    seen = [
-        kind for kind, there in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True)) if there
-    ]
-    if name == "auto":
-        return torch.device(seen[0])
-    if name not in seen:
-        raise ValueError(f"device {name!r} is not here, choose one of: auto, {', '.join(seen)}")
-    return torch.device(name)
 
 
 class _Step:
@@ -271,6 +256,7 @@ def train(
             uninterrupted one bit by bit on one CPU thread.
         signature: names the computation; a checkpoint with another one is not used.
     """
+    keep_memory()
     device = torch.device(device)
     step = _Step(branches, rows, loss, device)
     count = len(rows.inputs)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # fmt: off
 ORDER = (
     "spec", "registry", "cache",
-    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "population", "training",
+    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "training",
     "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
     "export", "figures", "tables", "cli_runs", "cli", "__main__",

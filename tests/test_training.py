@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from kdlib import losses, students
 from kdlib.compressors import TeacherBranch
-from kdlib.training import Branch, Rows, batches, pick_device, train
+from kdlib.devices import pick_device
+from kdlib.training import Branch, Rows, batches, train
 
 N, K, D_T, D_C = 60, 3, 10, 4
 SETTINGS = {"loss": "cosine_distance", "epochs": 4, "batch_size": 16, "lr": 0.01, "score": lambda logits: [0.0] * len(logits)}

@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from kdlib import datasets, losses, students
 from kdlib.compressors import TeacherBranch, mlp
+from kdlib.devices import pick_device
 from kdlib.pipeline import compare
 from kdlib.spec import RunSpec
-from kdlib.training import Branch, Rows, pick_device, train
+from kdlib.training import Branch, Rows, train
 
 D_T, SPEC = 128, RunSpec()
 
