@@ -400,6 +400,13 @@ class TestLaunch:
                 told = list(pool.map(lambda _: subprocess.check_output(command, cwd=ROOT, text=True), range(2)))
             assert told[0] == told[1]
 
+    def test_an_engine_is_stopped_while_it_starts(self, tmp_path, empty_database):
+        with data_folder(tmp_path / "hasty", empty_database):
+            process = engine.control._spawn()
+            until(engine.control._held, every=0.001)
+            assert engine.stop()
+            until(lambda: process.poll() is not None)
+
 
 @pytest.mark.usefixtures("home")
 def test_everything_listens_on_loopback_and_keys_are_private():
@@ -504,7 +511,7 @@ def test_a_full_disk_fails_the_run_keeps_earlier_results_and_passes(small_disk):
 
 
 def test_an_idle_engine_leaves_and_the_next_run_starts_another(tmp_path, empty_database):
-    with data_folder(tmp_path / "idle", empty_database, KDLIB_ENGINE_IDLE="1"):
+    with data_folder(tmp_path / "idle", empty_database, KDLIB_ENGINE_IDLE="3"):
         engine.start()
         pid = engine.status().pid
         until(lambda: gone(pid), seconds=30)

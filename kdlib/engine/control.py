@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from kdlib.cache import atomic_path, home
 from kdlib.engine.journal import RunFolder
@@ -103,13 +103,25 @@ def start(seconds: float = 60.0) -> str:
     about, process = _local(), None
     deadline = time.monotonic() + seconds
     while not about:
-        if process is None or process.poll() == 0:  # it has found another alive, which may still be starting, or be about to leave
+        if (process is None or process.poll() == 0) and not _held():  # one that finds another alive leaves with 0
             process = _spawn()
-        if process.poll() or time.monotonic() > deadline:
+        if (process and process.poll()) or time.monotonic() > deadline:
             raise EngineError(f"the engine did not start; what it said is at the end of {folder() / 'engine.log'}")
         time.sleep(0.05)
         about = _local()
+    if process is not None and process.pid != about["pid"]:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)  # it leaves, now rather than after the other was stopped, when it would take its place
     return about["address"]
+
+
+def _held() -> bool:
+    """Return whether some process is, or is about to be, the local engine."""
+    try:
+        with FileLock(folder() / "lock", timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _spawn() -> subprocess.Popen:
@@ -198,7 +210,6 @@ def submit(function: Callable[..., Any], *arguments: Any, key: str, priority: fl
     Raises:
         EngineError: the engine cannot be started or does not answer.
     """
-    start()
 
     def hand_over(client: "Client") -> bool:
         from dask._task_spec import Task
@@ -214,8 +225,11 @@ def submit(function: Callable[..., Any], *arguments: Any, key: str, priority: fl
             time.sleep(0.005)
         raise TimeoutError("the scheduler did not take the work")
 
-    if not _ask(hand_over, nobody=False):
-        raise EngineError(f"the engine stopped while it was handed {key}")
+    for _ in range(3):
+        start()
+        if _ask(hand_over, nobody=False):  # otherwise it has left for want of work in this very moment
+            return
+    raise EngineError(f"the engine stopped while it was handed {key}")
 
 
 def _status(client: "Client", keys: Iterable[str]) -> dict[str, str | None]:
@@ -284,9 +298,11 @@ def stop(seconds: float = 10.0) -> bool:
     if _external():
         raise EngineError(f"KDLIB_SCHEDULER is {_external()}: that cluster is not ours to stop")
     disconnect()
-    about = _local()
-    if not about:
-        return False
+    deadline = time.monotonic() + seconds
+    while not (about := _local()):  # it may be starting
+        if not _held() or time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(about["pid"])
         process.terminate()

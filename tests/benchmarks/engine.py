@@ -56,8 +56,8 @@ def until(condition: Callable[[], object], every: float = 0.005) -> None:
 
 def finished(ids: list[str]) -> None:
     """Wait until runs are over; complain when one is not done."""
+    until(lambda: not engine.states(ids), 0.1)  # looking at each run would cost time that the workers need
     for run_id in ids:
-        until(lambda run_id=run_id: not runs.get(run_id).active, 0.2)  # looking costs time that the workers need
         if (run := runs.get(run_id)).state != store.DONE:
             raise SystemExit(f"run {run.name} is {run.state}: {run.reason}")
 
@@ -111,7 +111,7 @@ def two_workers(table: Table) -> None:
     for count in (1, 2):
         ready(count)
         finished(runs.launch([SMALL.but(epochs=1, labels=100 + worker) for worker in range(count)], device="cpu"))
-        grid = sweeps.expand(SMALL.but(epochs=15), {"method": ["linear", "mlp"], "dim": [2, 4, 8, 16]})
+        grid = sweeps.expand(SMALL.but(epochs=30), {"method": ["linear", "mlp"], "dim": [2, 4, 8, 16]})
         ids: list[str] = []
         took[count] = timed(lambda ids=ids, grid=grid: (ids.extend(runs.launch(grid, device="cpu")), finished(ids)))
         values[count] = [runs.result(run_id).metrics for run_id in ids]
