@@ -231,3 +231,25 @@ def test_a_real_server_holds_the_same(tmp_path, monkeypatch, tracking_server, ca
     with pytest.raises(StoreError):
         store.file(run_id, "other.json")
     assert capfd.readouterr().out == ""
+
+
+def test_several_threads_may_be_the_first_to_ask():
+    """They once met inside a half-imported library."""
+    script = """
+import threading
+from kdlib.store.connection import asking
+
+errors = []
+def ask():
+    try:
+        with asking():
+            pass
+    except Exception as error:
+        errors.append(error)
+
+threads = [threading.Thread(target=ask) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+raise SystemExit(len(errors))
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=120).returncode == 0

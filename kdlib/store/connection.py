@@ -51,6 +51,7 @@ class Connection:
 
 _connections: dict[str, Connection] = {}
 _connecting = threading.Lock()
+_loading = threading.Lock()
 
 
 def tracking_uri() -> str:
@@ -133,7 +134,8 @@ def asking(what: str = "") -> Iterator[None]:
     Args:
         what: the run or file asked for, named in the message when the store does not have it.
     """
-    from mlflow.exceptions import MlflowException
+    with _loading:  # two threads that import mlflow for the first time at once each see half of it
+        from mlflow.exceptions import MlflowException
 
     try:
         yield
