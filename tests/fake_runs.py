@@ -15,6 +15,7 @@ import numpy as np
 from kdlib.cache import atomic_path
 from kdlib.spec import Progress, RunResult, RunSpec
 
+EATEN = []
 POINTS = ("prediction", "distance", "teacher", "val")
 
 
@@ -73,5 +74,7 @@ def misbehave(how: str, epoch: int, epochs: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if how == "needs too much":
         raise MemoryError
+    if how == "eats memory":
+        EATEN.append(np.ones(5_000_000))  # 40 MB
     if how == "has a bug":
         raise KeyError("weights")

@@ -48,7 +48,7 @@ def folder() -> Path:
 def slots() -> tuple[int, int, int]:
     """Return how many workers there are, how many threads each computes with, and how many bytes each may use.
 
-    `KDLIB_WORKERS` and `KDLIB_WORKER_THREADS` override what is made of the cores and the memory.
+    `KDLIB_WORKERS`, `KDLIB_WORKER_THREADS` and `KDLIB_WORKER_MEMORY` (bytes) override what is made of the cores and the memory.
     """
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
@@ -56,7 +56,7 @@ def slots() -> tuple[int, int, int]:
     fitting = max(1, min(CPU_COUNT, MOST_WORKERS, int(0.8 * MEMORY_LIMIT / MEMORY_PER_WORKER)))
     workers = int(os.environ.get("KDLIB_WORKERS") or fitting)
     threads = int(os.environ.get("KDLIB_WORKER_THREADS") or max(1, CPU_COUNT // workers))
-    return workers, threads, int(0.8 * MEMORY_LIMIT / workers)
+    return workers, threads, int(os.environ.get("KDLIB_WORKER_MEMORY") or 0.8 * MEMORY_LIMIT / workers)
 
 
 async def serve() -> None:

@@ -187,10 +187,11 @@ class Recorder:
                 self._die(lambda: self._folder.end(self._job.resume, Outcome(store.CANCELLED)))
             if now - self._moved > stall:
                 self._die(lambda: self._folder.append("death", durable=True, reason=f"no training step for {stall:.0f} s"))
-            if now - seen > 1:
+            alive = _alive(self._latest)
+            if now - seen > 1 or alive["memory"] > 0.8 * alive["limit"] > 0:  # in the second case these may be its last words
                 seen = now
                 with suppress(OSError):
-                    self._folder.write("alive.json", _alive(self._latest))
+                    self._folder.write("alive.json", alive)
 
     @staticmethod
     def _die(last_words: Callable[[], None]) -> None:
