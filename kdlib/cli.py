@@ -74,7 +74,7 @@ def progress_bar(told: str, quiet: bool) -> Iterator[OnProgress | None]:
         task = bar.add_task(told, total=None)
 
         def move(step: Step) -> None:
-            bar.update(task, completed=step.step, total=step.steps)
+            bar.update(task, completed=step.step, total=step.steps, description="Measuring" if step.step == step.steps else told)
 
         yield move
 

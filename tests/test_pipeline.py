@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdlib import RunSpec, comparison, pipeline, teachers
+from kdlib import RunSpec, comparison, datasets, pipeline, teachers
 from kdlib.checks import METHODS, check
 from kdlib.losses import LOSSES
 from kdlib.spec import RunResult
@@ -104,6 +104,25 @@ def test_soft_labels_reach_the_student():
     plain, soft = (pipeline.run(SMALL.but(method="raw", soft_label_weight=weight)) for weight in (0.0, 1.0))
     assert not np.array_equal(plain.arrays["logits/test"], soft.arrays["logits/test"])
     assert "head" in soft.teacher
+
+
+def test_several_and_missing_labels_per_item_run_end_to_end(monkeypatch):
+    def tags():
+        rng = np.random.default_rng(0)
+        inputs = rng.normal(size=(260, 1, 8, 8)).astype(np.float32)
+        labels = (inputs[:, 0, :3, :3].mean(axis=2) > 0).astype(np.float32)
+        labels[rng.random(labels.shape) < 0.2] = np.nan
+        splits = {"train": np.arange(120), "val": np.arange(120, 160), "test": np.arange(160, 210), "ood:other": np.arange(210, 260)}
+        ids = np.array([f"item{i}" for i in range(260)])
+        return datasets.Dataset("tags", inputs, labels, ("a", "b", "c"), splits, ids=ids)
+
+    monkeypatch.setitem(datasets.DATASETS, "tags", tags)
+    specs = [SMALL.but(dataset="tags", method=m, epochs=8, soft_label_weight=0.5) for m in ("baseline", "raw", "mlp", "matryoshka")]
+    for found in pipeline.compare(specs):
+        assert set(found.metrics["test"]) == {"map", "roc_auc", "f1"}
+        assert 0 < found.metrics["ood"]["map"]["mean"] <= 1
+    with pytest.raises(ValueError, match="lda needs one label per item"):
+        pipeline.run(specs[0].but(method="lda"))
 
 
 def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
