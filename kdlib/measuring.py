@@ -1,7 +1,9 @@
 """Measuring: what trained members are worth, what each space still tells, and what it costs."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -163,10 +165,20 @@ def _space(members: np.ndarray) -> dict[str, Any]:
     return {"width": members.shape[-1], "effective_rank": summary([effective_rank(each) for each in members])}
 
 
-def student_cost(trained: Trained, data: Dataset) -> dict[str, int]:
-    """Return the "parameters" of a student at inference (no adapter) and its "multiply_adds" for one item."""
+@torch.no_grad()
+def student_cost(trained: Trained, data: Dataset) -> dict[str, float]:
+    """Return what a student costs at inference, without its adapter: "parameters", and for one item "multiply_adds" and "latency_ms".
+
+    The latency is the median of 20 calls on this machine's processor, in milliseconds.
+    """
     student = trained.students.member(0)
+    item = torch.zeros(1, *data.inputs.shape[1:])
     used = sum(p.numel() for part in (student.body, student.head) for p in part.parameters())
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        student.head(student.body(torch.zeros(1, *data.inputs.shape[1:])))
-    return {"parameters": used, "multiply_adds": counter.get_total_flops() // 2}
+    with FlopCounterMode(display=False) as counter:
+        student.head(student.body(item))
+    taken = []
+    for _ in range(20):
+        started = time.perf_counter()
+        student.head(student.body(item))
+        taken.append(time.perf_counter() - started)
+    return {"parameters": used, "multiply_adds": counter.get_total_flops() // 2, "latency_ms": round(1000 * median(taken), 3)}

@@ -118,7 +118,7 @@ class RunResult:
         teacher: name, source task, whether supervised, probe accuracy of the raw and of the compressed embedding, accuracy of its head.
         spaces: "raw", "compressed", "student" -> `{"width", "effective_rank"}`, for the student also its "probe" on the target.
         attributes: attribute -> `{"chance", "raw", "compressed", "student"}`: probe accuracies as in `metrics`.
-        cost: parameters, multiply-adds, bytes per embedding, seconds.
+        cost: parameters, multiply-adds and latency of the student, bytes per embedding, seconds of training.
         history: the points of `Progress`, in order.
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors with their heads;
             "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);

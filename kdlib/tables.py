@@ -127,13 +127,14 @@ def _probes(done: Sequence[RunResult]) -> Table:
 
 
 def _costs(done: Sequence[RunResult]) -> Table:
-    table = _table("method", "parameters", "multiply-adds", "bytes per embedding", "seconds")
+    table = _table("method", "parameters", "multiply-adds", "latency, ms", "bytes per embedding", "seconds")
     for each in done:
         cost = each.cost
         table.add_row(
             each.spec.method,
             f"{cost['parameters']:,}",
             f"{cost['multiply_adds']:,}",
+            f"{cost['latency_ms']:.2f}",
             f"{cost['bytes_per_embedding']:,}" if cost["bytes_per_embedding"] else "–",
             f"{cost['seconds']:.1f}",
         )

@@ -111,6 +111,7 @@ def over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
 COSTS = {
     "parameters": "student parameters",
     "multiply_adds": "multiply-adds per item",
+    "latency_ms": "latency per item, ms",
     "bytes_per_embedding": "bytes per embedding",
     "seconds": "training seconds",
 }

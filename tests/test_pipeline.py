@@ -32,6 +32,7 @@ def test_a_result_holds_everything_it_promises(results, method):
         assert accuracy["ci95"] >= 0
     assert found.cost["parameters"] > 0
     assert found.cost["multiply_adds"] > 0
+    assert found.cost["latency_ms"] > 0
     assert found.cost["seconds"] > 0
     assert found.attributes["ink"]["student"]["mean"] > 0
     assert [point["epoch"] for point in found.history] == [1, 2, 3]
