@@ -1,5 +1,6 @@
 """The command line as a person uses it: tables, JSON, one-line refusals."""
 
+import functools
 import json
 import os
 import signal
@@ -82,7 +83,8 @@ def test_ctrl_c_stops_cleanly(tmp_path):
     """A real process, interrupted while it trains: no traceback, exit code 130, no half-written file."""
     path = tmp_path / "found.json"
     command = [sys.executable, "-m", "kdlib", "compare", *SMALL, "--epochs", "100000", "--json", str(path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell may have started the tests deaf to Ctrl-C
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"}, preexec_fn=listen)
     seen = b""
     while b"Training" not in seen:
         seen += process.stderr.read1(1000)
