@@ -20,7 +20,8 @@ from kdlib.cache import atomic_path, home
 IDLE = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
 MOST_WORKERS = 8
-MOST_FAILURES = 5  # starts of a worker that fail one after the other until the engine gives up
+MOST_FAILURES = 5  # starts of a worker that fail one after the other, in
+PATIENCE = 60  # seconds, until the engine gives up
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 SETTINGS = {
@@ -81,14 +82,15 @@ async def serve() -> None:
         nannies: dict[int, Nanny] = {}
 
         async def keep(number: int) -> None:
-            """See to it that there is a worker; give up when it cannot be started several times in a row."""
-            failures = 0
-            while failures < MOST_FAILURES:
+            """See to it that there is a worker; give up when it cannot be started for a minute."""
+            failures, worked = 0, time.monotonic()
+            while failures < MOST_FAILURES or time.monotonic() - worked < PATIENCE:
                 nannies[number] = nanny = Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker)
                 try:
                     await nanny
                     failures = 0
                     await _left_alone(nanny)
+                    worked = time.monotonic()
                 except Exception as error:  # it was killed while it started, or cannot start at all
                     failures += 1
                     print(f"worker-{number} did not start ({failures}): {error!r}", file=sys.stderr)
