@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # fmt: off
 ORDER = (
     "spec", "registry", "cache",
-    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "training",
+    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "snapshots", "training",
     "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
-    "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
+    "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",
     "export", "figures", "tables", "cli_runs", "cli", "__main__",
 )
 # fmt: on

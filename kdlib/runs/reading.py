@@ -115,7 +115,7 @@ def arrays(run_id: str, kind: str) -> Arrays:
     """Return arrays of a result, named as in `RunResult.arrays`.
 
     Args:
-        kind: "student" (weights), "features" (student features and compressed embeddings) or "predictions" (logits).
+        kind: "student" (weights), "features" (student features and compressed embeddings), "predictions" (logits) or "replay".
 
     Raises:
         RunNotFoundError: the run has no such file.
