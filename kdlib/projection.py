@@ -1,8 +1,9 @@
 """Projection: spaces drawn in the plane, for looking at, each map with its faithfulness.
 
-Nothing is computed on a map: neighbours, overlaps and scores come from `geometry`, in the real spaces. To add a projection, write a function
-`(n, d) -> (n, 2)` and give it a line in `PROJECTIONS`; `tests/test_projection.py` runs the contract over every entry. This module is the only
-importer of umap, whose compiled threads must not share a process with another's: outside the engine only `instant` entries are computed.
+Nothing is computed on a map: neighbours, overlaps and scores come from `geometry`, in the real spaces. To add a projection, write a
+function `(n, d) -> (n, 2)` and give it a line in `PROJECTIONS`; `tests/test_projection.py` runs the contract over every entry. This module
+is the only importer of umap, whose compiled threads must not share a process with another's: outside the engine only `instant` entries are
+computed. What takes long is kept under the content of the space, so the raw space of all runs of a teacher is laid out once.
 """
 
 import warnings
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh, orthogonal_procrustes
 
-from kdlib.geometry import SAMPLE, continuity, drawn, procrustes_align, trustworthiness
+from kdlib.cache import cached_arrays, content_key
+from kdlib.geometry import SAMPLE, continuity, procrustes_align, trustworthiness
 from kdlib.registry import choose
 
+VERSION = 1  # of the layouts: raise it when the same space would be drawn otherwise
 STRENGTH = 0.01  # of the pull between maps that are laid out together
 STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0)
 FEWEST = 20  # different rows that a neighbour map needs to be more than an accident
@@ -150,20 +153,35 @@ def project(name: str, spaces: Sequence[np.ndarray], strength: float = STRENGTH)
     drawn_as: list[tuple[np.ndarray, str]] = []
     together: list[np.ndarray] | None = None
     if chosen.joint and len(spaces) > 1 and not any(reasons):
-        together = _tried(lambda: chosen.function(spaces, strength))
-    single = umap if chosen.joint else chosen.function
+        together = _tried(lambda: _kept(name, spaces, strength))
+    alone = "umap" if chosen.joint else name
     for number, (space, reason) in enumerate(zip(spaces, reasons, strict=True)):
         if together is not None:
             drawn_as.append((together[number], ""))
         elif _unfit(space):
             drawn_as.append((np.zeros((len(space), 2), np.float32), f"{reason}: drawn as one point."))
         else:
-            found = None if reason else _tried(lambda space=space: [single(space)])
+            found = None if reason else _tried(lambda space=space: _kept(alone, [space]))
             told = "" if found else f"{reason or f'{name} found no layout'}: drawn by PCA instead."
             drawn_as.append((found[0] if found else pca(space), told))
     if chosen.joint and together is None and not any(told for _, told in drawn_as):
         drawn_as = [(place, "Laid out on its own.") for place, _ in drawn_as]
     return Maps(_on_the_first([place for place, _ in drawn_as]), [told for _, told in drawn_as])
+
+
+def _kept(name: str, spaces: Sequence[np.ndarray], strength: float = 0.0) -> list[np.ndarray]:
+    """Return what a projection makes of spaces, from the cache if it has made it before."""
+    entry = PROJECTIONS[name]
+    if entry.instant:
+        return [entry.function(space) for space in spaces]
+
+    def build() -> dict[str, np.ndarray]:
+        maps = entry.function(spaces, strength) if entry.joint else [entry.function(space) for space in spaces]
+        return {str(number): np.asarray(each, np.float32) for number, each in enumerate(maps)}
+
+    key = content_key(version=VERSION, projection=name, strength=strength, spaces=[np.asarray(space) for space in spaces])
+    found = cached_arrays("maps", key, build)
+    return [found[str(number)] for number in range(len(spaces))]
 
 
 def faithfulness(space: np.ndarray, places: np.ndarray) -> dict[str, Any]:
@@ -245,7 +263,7 @@ def _around(space: np.ndarray) -> int:
 def _tried(layout: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray] | None:
     """Return the maps of a library, None where it fails on a space as it does on some degenerate ones, or leaves rows without a place."""
     try:
-        maps = [np.asarray(each, np.float32) for each in layout()]
+        maps = list(layout())
     except (ValueError, ArithmeticError, np.linalg.LinAlgError):
         return None
     return maps if all(np.isfinite(each).all() for each in maps) else None

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # fmt: off
 ORDER = (
     "spec", "registry", "cache",
-    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "snapshots", "training",
-    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
+    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices",
+    "population", "snapshots", "training", "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",
     "export", "figures", "tables", "cli_runs", "cli", "__main__",
 )
