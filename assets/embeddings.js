@@ -230,12 +230,11 @@ class View {
     }
     this.names = JSON.stringify([data.panels.map((panel) => panel.name), data.kind]);
     if (this.names !== before.names) {
-      this.reach = this.extent();
       this.morph = false;
       this.time = data.live ? this.ends() : 0;
       this.build();
     } else if (frames > 1 && this.following && this.ends() > before.last) {
-      this.reach = Math.max(this.reach, this.extent());
+      this.panels.forEach((panel, index) => (panel.home = this.home(index)));
       this.play(before.last);
     }
     this.time = Math.min(this.time, this.ends());
@@ -245,12 +244,15 @@ class View {
     this.painter.load(this);
     this.remark();
   }
-  extent() {
-    // What nearly all points reach at the end: a few far ones must not make all others small.
-    const far = [];
-    for (const frames of this.places) for (const value of frames[frames.length - 1]) far.push(Math.abs(value));
-    far.sort((a, b) => a - b);
-    return 1.08 * (far[Math.floor(0.998 * (far.length - 1))] || 1);
+  home(index) {
+    // The middle and reach of nearly all points of a map in the end: a few far ones must not make all others small.
+    const maps = (this.morph ? this.places : [this.places[index]]).map((frames) => frames[frames.length - 1]);
+    const [x, y] = [0, 1].map((k) => {
+      const values = maps.flatMap((flat) => Array.from(flat).filter((_, i) => i % 2 === k)).sort((a, b) => a - b);
+      const at = (share) => values[Math.round(share * (values.length - 1))] || 0;
+      return [(at(0.003) + at(0.997)) / 2, (at(0.997) - at(0.003)) / 2];
+    });
+    return { x: x[0], y: y[0], reach: 1.25 * Math.max(x[1], y[1]) || 1 };
   }
   ends() {
     return this.morph ? this.told.length - 1 : Math.max((this.when || []).length - 1, 0);
@@ -273,7 +275,8 @@ class View {
       head.append(title);
       box.append(head, note);
       holder.append(box);
-      const panel = { box: {}, element: box, title, note, x: 0, y: 0, zoom: 1 / (this.reach || 1) };
+      const panel = { box: {}, element: box, title, note, home: this.home(index) };
+      this.centre(panel);
       this.listen(panel, index);
       return panel;
     });
@@ -332,7 +335,7 @@ class View {
   }
   size(panel) {
     const base = this.count > 8000 ? 3 : this.count > 1500 ? 5 : 8;
-    return Math.min(16, base * Math.max(1, Math.sqrt(panel.zoom * this.reach)));
+    return Math.min(16, base * Math.max(1, Math.sqrt(panel.zoom * panel.home.reach)));
   }
   nearest(index, x, y, within = NEAR) {
     let best = -1, least = within * within;
@@ -473,7 +476,7 @@ class View {
   zoom(panel, factor, x, y) {
     const { left, top, wide, high } = panel.box, half = Math.min(wide, high) / 2;
     const dx = (x - left - wide / 2) / half, dy = -(y - top - high / 2) / half;
-    const zoom = Math.min(60 / this.reach, Math.max(0.3 / this.reach, panel.zoom * factor));
+    const zoom = Math.min(60 / panel.home.reach, Math.max(0.3 / panel.home.reach, panel.zoom * factor));
     panel.x += dx / panel.zoom - dx / zoom;
     panel.y += dy / panel.zoom - dy / zoom;
     panel.zoom = zoom;
@@ -555,8 +558,11 @@ class View {
     this.point(index, event.key === "Escape" ? -1 : i, ...(i < 0 ? [x, y] : this.screen(index, i)));
   }
   whole(panels) {
-    for (const panel of panels) Object.assign(panel, { x: 0, y: 0, zoom: 1 / this.reach });
+    panels.forEach((panel) => this.centre(panel));
     this.show();
+  }
+  centre(panel) {
+    Object.assign(panel, { x: panel.home.x, y: panel.home.y, zoom: 1 / panel.home.reach });
   }
   pressed(button) {
     if (!button) return;
@@ -604,6 +610,8 @@ export default function ({ data, parentElement, setStateValue }) {
   if (!VIEWS.has(root)) VIEWS.set(root, new View(parentElement));
   VIEWS.get(root).update(data, (rows) => setStateValue("selected", rows));
   return () => {
-    if (!root.isConnected) VIEWS.get(root)?.end();
+    if (root.isConnected) return; // only drawn anew
+    VIEWS.get(root)?.end();
+    VIEWS.delete(root);
   };
 }
