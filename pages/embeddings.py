@@ -22,8 +22,17 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
         seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", **BOUND)
         pairs = spaces.PAIRS if run.spec.method != "baseline" else ()
         by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="by", **BOUND)
-        told = "\n".join(f"- **{name}**: {summary(entry.function)}" for name, entry in PROJECTIONS.items())
-        name = st.segmented_control("Projection", list(PROJECTIONS), default="pca", required=True, key="projection", help=told, **BOUND)
+        told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
+        name = st.segmented_control(
+            "Projection",
+            list(PROJECTIONS),
+            default="pca",
+            required=True,
+            key="projection",
+            help=told,
+            format_func=maps.projection_name,
+            **BOUND,
+        )
         strength = STRENGTH
         if PROJECTIONS[name].joint:
             told = "How strongly each row is pulled to where it is on the neighbouring map: agreement that is made, not found."

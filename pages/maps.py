@@ -15,14 +15,21 @@ from kdlib.spaces import Colouring, Question, Spaces
 from kdlib.spec import BASELINE, RunResult
 from pages import items, show, ui
 
+PROJECTED = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "aligned": "aligned UMAP"}  # others go by their own name
 TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"}
 LISTED = 100  # selected rows that are listed
 
 
+def projection_name(projection: str) -> str:
+    """Return what a projection is called on the page."""
+    return PROJECTED.get(projection, projection)
+
+
 @st.cache_resource(show_spinner=False)
 def _component() -> Callable[..., Any]:
-    parts = {kind: (show.ASSETS / f"embeddings.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
-    return st.components.v2.component("kd_maps", **parts)
+    names = ("embeddings.html", "embeddings.css", "embeddings.paint.js", "embeddings.js")
+    html, css, paint, maps = ((show.ASSETS / name).read_text(encoding="utf-8") for name in names)
+    return st.components.v2.component("kd_maps", html=html, css=css, js=paint + maps)
 
 
 def linked(
@@ -92,7 +99,7 @@ def _drawn_now(key: str, _found: Spaces) -> tuple[np.ndarray, Maps]:  # noqa: AR
 
 def waiting(asked: Sequence[Question], found: Spaces, known: Sequence[dict[str, Any]]) -> None:
     """Say what the engine is still finding out, and draw the page anew when it is known; what failed can be asked again."""
-    names = [f"drawing {each.projection}" if each.projection else "measuring the spaces" for each in asked]
+    names = [f"drawing {projection_name(each.projection)}" if each.projection else "measuring the spaces" for each in asked]
     for question, name, answer in zip(asked, names, known, strict=True):
         if "error" in answer:
             st.error(f"{name.capitalize()} failed: {ui.plain(answer['error'])}", icon=":material/error:")
@@ -103,8 +110,8 @@ def waiting(asked: Sequence[Question], found: Spaces, known: Sequence[dict[str, 
     def look() -> bool:
         missing = [name for question, name in zip(asked, names, strict=True) if not spaces.read(question, found)]
         if missing:
-            told = f"In the background: {', '.join(missing)}. The first UMAP on a machine takes a minute." if len(asked) > 1 else missing[0]
-            st.progress((len(asked) - len(missing)) / len(asked), text=told[0].upper() + told[1:])
+            slow = " The first UMAP on a machine takes a minute." if len(asked) > 1 else ""
+            st.progress((len(asked) - len(missing)) / len(asked), text=f"In the background: {', '.join(missing)}.{slow}")
         return bool(missing)
 
     ui.live_while(look, not all(known))
@@ -122,13 +129,13 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
         drawn: the maps of a projection that takes long, as far as they are known.
     """
     if "places" in drawn:
-        shown, places, notes, told = drawn["shown"], drawn["places"], drawn["notes"], drawn["faithful"]
+        shown, places, notes, trust = drawn["shown"], drawn["places"], drawn["notes"], drawn["faithful"]
     else:
         shown, made = _drawn_now(found.key, found)
         places, notes = dict(zip(found.spaces, made.places, strict=True)), dict(zip(found.spaces, made.notes, strict=True))
-        told = card.get("faithful", {})
+        trust = card.get("faithful", {})
         if not PROJECTIONS[question.projection].instant:
-            notes = {name: f"PCA until {question.projection} is drawn. {note}" for name, note in notes.items()}
+            notes = {name: f"PCA until {projection_name(question.projection)} is drawn. {note}".strip() for name, note in notes.items()}
     rows = found.rows[shown]
     try:
         colouring = spaces.colours(
@@ -137,12 +144,12 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
     except ValueError:
         st.caption("How much neighbourhoods changed is still being measured; until then rows are coloured by class.")
         colouring = spaces.colours("class", data, rows, None, {})
-    words = {name: faithful(told.get(name), notes[name]) for name in places}
+    words = {name: faithful(trust.get(name), notes[name]) for name in places}
     if found.spec.method == BASELINE:
         st.info("A baseline has no teacher, so there is no raw and no compressed space: this is the student's.", icon=":material/info:")
     names = {name: places[name] for name in found.spaces}
     one = [int(st.query_params["row"])] if st.query_params.get("row", "").isdecimal() else []
-    kind = f"maps {question.projection} {question.strength}"
+    kind = f"{question.projection} {question.strength}" if "places" in drawn else "pca"
     chosen = linked("maps", data, rows, names, colouring, facts(data, rows, found.logits[shown]), kind=kind, notes=words, selected=one)
     if len(chosen) == 1:
         st.query_params["row"] = str(chosen[0])
@@ -170,13 +177,13 @@ def facts(data: Dataset, rows: np.ndarray, logits: np.ndarray | None) -> list[di
     return told + [{"name": name, "names": each.names, "codes": each.values[rows]} for name, each in data.attributes.items()]
 
 
-def faithful(told: dict[str, Any] | None, note: str = "") -> str:
+def faithful(score: dict[str, Any] | None, note: str = "") -> str:
     """Return how far a map can be trusted, in words."""
-    if not told:
+    if not score:
         return note or "How far it can be trusted is being measured."
-    words = [f"{name} {told[name]:.2f}" for name in ("trustworthiness", "continuity") if told[name] is not None]
-    measured = f"{', '.join(words)} ({told['rows']:,} rows)" if words else "Too few rows to say how far it can be trusted"
-    return f"{note} {measured}".strip()
+    words = [f"{name} {score[name]:.2f}" for name in ("trustworthiness", "continuity") if score[name] is not None]
+    measured = f"{', '.join(words)} ({score['rows']:,} rows)" if words else "Too few rows to say how far it can be trusted"
+    return f"{note} {measured[0].upper() + measured[1:]}".strip()
 
 
 def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
@@ -241,9 +248,7 @@ def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces)
         if card["pairs"]:
             st.dataframe(spaces.pair_table(card), hide_index=True, alt="How alike each pair of spaces is")
             told = "Overlap: how many of its 10 nearest neighbours a row keeps; by chance: the same with the rows of one space shuffled. "
-            st.caption(
-                f"{told}CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card['n']:,} rows, seed by seed."
-            )
+            st.caption(f"{told}CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card['n']:,} rows.")
         else:
             st.info("A baseline has one space only, so there is no pair.", icon=":material/info:")
     with right:

@@ -20,7 +20,6 @@ PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a
 UNKNOWN = "#9aa0a6"
 WRONG, RIGHT = "#d55e00", "#56b4e9"
 SCALE = ("#2c4f9e", "#5d6f9c", "#8b8c8f", "#bfae6a", "#f0d43c")  # cividis, a little lighter at its dark end
-STEPS = 11  # shades of a scale
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,10 @@ def colours(by: str, data: Dataset, rows: np.ndarray, logits: np.ndarray | None,
     lost = change.get(by.removeprefix("neighbours lost, ").replace(" → ", ">"))
     if lost is None:
         raise ValueError(f"the colours of {by!r} are not known (yet)")
-    codes = np.clip(np.round(lost * (STEPS - 1)), 0, STEPS - 1).astype(np.int16)
-    names = tuple(f"{100 * step // (STEPS - 1)} %" for step in range(STEPS))
-    return Colouring(codes, names, _shades(STEPS), (0,) * STEPS, "How many of its 10 nearest neighbours a row has lost.")
+    values, codes = np.unique(np.round(lost, 2), return_inverse=True)
+    names = tuple(f"{100 * value:.0f} %" for value in values)
+    note = "Colours: how many of its 10 nearest neighbours a row has lost."
+    return Colouring(codes.astype(np.int16), names, _shades(len(values)), (0,) * len(values), note)
 
 
 def _categories(codes: np.ndarray, names: Sequence[str]) -> Colouring:
