@@ -120,7 +120,7 @@ def test_hostile_labels_are_shown_literally(visit):
     expect(page.get_by_text("A <b>dataset</b> with **hostile** $x^2$ labels")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/", "/data_teachers", "/distill", "/compare", "/runs"])
+@pytest.mark.parametrize("path", ["/", "/data_teachers", "/distill", "/embeddings", "/compare", "/runs"])
 def test_no_page_is_wider_than_a_phone(visit, path):
     page = visit(path, width=390, height=844)
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW)
