@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -75,7 +74,7 @@ def linked(
         ],
         "legend": [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend],
         "facts": [{"name": fact["name"], "names": [str(name) for name in fact["names"]]} for fact in facts],
-        "item": f"{items.ADDRESS}/{quote(data.name, safe='')}/",
+        "item": items.source(data),
         "when": list(when),
         "live": live,
     }
