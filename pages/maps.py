@@ -195,8 +195,6 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     listed = here[:LISTED]
     frame = spaces.by_row(data, found.rows[listed], found.logits[listed])
     frame.insert(0, "picture", items.addresses(data, found.rows[listed]))
-    if len(here) == 1:
-        neighbours(data, found, here[0])
     height = min(420, 40 + 36 * len(frame))
     st.dataframe(
         frame,
@@ -207,6 +205,8 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     )
     if len(here) > LISTED:
         st.caption(f"The first {LISTED} of {len(here):,} selected rows.")
+    if len(here) == 1:
+        neighbours(data, found, here[0])
 
 
 def neighbours(data: Dataset, found: Spaces, row: int) -> None:

@@ -264,7 +264,7 @@ def test_a_run_that_trains_or_failed_is_words_on_the_embeddings_page(kept, monke
 
 def test_no_page_draws_with_umap_itself(kept, monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)  # importing it would be an error
-    app = spaces_of(kept[2], projection="umap")
+    app = spaces_of(kept[2], projection="UMAP")
     assert not app.exception
     assert not app.error, texts(app)
     assert app.get("progress")
