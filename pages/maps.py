@@ -1,6 +1,7 @@
 """What the Embeddings page shows: linked maps, selected rows, a row's neighbours, the scorecard, the replay."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,10 @@ def projection_name(projection: str) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _component() -> Callable[..., Any]:
-    names = ("embeddings.html", "embeddings.css", "embeddings.paint.js", "embeddings.js")
-    html, css, paint, maps = ((show.ASSETS / name).read_text(encoding="utf-8") for name in names)
-    return st.components.v2.component("kd_maps", html=html, css=css, js=paint + maps)
+    html, css, *scripts = (
+        (show.ASSETS / f"embeddings{end}").read_text(encoding="utf-8") for end in (".html", ".css", ".paint.js", ".view.js", ".js")
+    )
+    return st.components.v2.component("kd_maps", html=html, css=css, js="\n".join(scripts))
 
 
 def linked(
@@ -141,8 +143,8 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
             by, data, rows, found.logits[shown], {name: lost[shown] for name, lost in card.get("change", {}).items()}
         )
     except ValueError:
-        st.caption("How much neighbourhoods changed is still being measured; until then rows are coloured by class.")
-        colouring = spaces.colours("class", data, rows, None, {})
+        note = "How much neighbourhoods changed is still being measured; until then rows are coloured by class."
+        colouring = replace(spaces.colours("class", data, rows, None, {}), note=note)
     words = {name: faithful(trust.get(name), notes[name]) for name in places}
     if found.spec.method == BASELINE:
         st.info("A baseline has no teacher, so there is no raw and no compressed space: this is the student's.", icon=":material/info:")
