@@ -2,13 +2,12 @@
 
 import math
 
-from kdlib import datasets, teachers
+from kdlib import datasets, students, teachers
 from kdlib.compressors import COMPRESSORS
 from kdlib.losses import LOSSES
 from kdlib.registry import choose, summary
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.students import STUDENTS
-from kdlib.teachers import TEACHERS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
 
@@ -26,7 +25,7 @@ def check(spec: RunSpec) -> None:
         ValueError: it cannot; one line says why.
     """
     choose(dict.fromkeys(METHODS), spec.method, "method")
-    choose(datasets.DATASETS, spec.dataset, "dataset")
+    choose(datasets.helps(), spec.dataset, "dataset")
     choose(STUDENTS, spec.student, "student")
     for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
@@ -42,12 +41,19 @@ def check(spec: RunSpec) -> None:
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
     data = datasets.load(spec.dataset)
     data.labelled(spec.labels)
+    if spec.student not in students.fitting(data.inputs.shape[1:]):
+        told = f"{spec.dataset} holds {data.modality}s of shape {data.inputs.shape[1:]}"
+        raise ValueError(
+            f"student {spec.student} takes pictures, but {told}; choose one of: {', '.join(students.fitting(data.inputs.shape[1:]))}"
+        )
     if spec.method == BASELINE:
         return
     choose(LOSSES, spec.loss, "loss")
-    teacher = choose(TEACHERS, spec.teacher, "teacher")
-    if teacher.modality != data.modality:
-        raise ValueError(f"teacher {spec.teacher} takes {teacher.modality}s, but {spec.dataset} holds {data.modality}s")
+    teacher, fitting = teachers.find(spec.teacher), teachers.fitting(data)
+    if spec.teacher not in fitting:
+        takes = f"knows the items of {teacher.dataset} only" if teacher.dataset else f"takes {teacher.modality}s"
+        told = f"choose one of: {', '.join(fitting)}" if fitting else "import it with embeddings"
+        raise ValueError(f"teacher {spec.teacher} {takes}, but {spec.dataset} holds {data.modality}s of its own; {told}")
     d_t = teachers.width(spec.teacher, spec.dataset)
     if spec.method not in (RAW, "none") and spec.dim > d_t:
         raise ValueError(f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}")

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kdlib import engine, runs, store, sweeps
+from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
 from kdlib.comparison import clear, differences, percent, primary_metric, to_json
 from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
@@ -102,6 +102,7 @@ def _names(text: str) -> list[str]:
 def launch(arguments: argparse.Namespace) -> int:
     """Start runs in the background and print their ids."""
     own = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}
+    own |= {name: imported.resolve(own[name]) for name in ("dataset", "teacher")}
     specs = [RunSpec(method=method, **own) for method in _names(arguments.methods)]
     _tell(*runs.launch(specs, name=arguments.name, device=arguments.device))
     return 0
@@ -201,6 +202,7 @@ def rename(arguments: argparse.Namespace) -> int:
 def sweep(arguments: argparse.Namespace) -> int:
     """Run every combination of the given values in the background, but for what is there already, and print what came out."""
     axes = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}
+    axes |= {name: [imported.resolve(value) for value in axes[name]] for name in ("dataset", "teacher")}
     specs = sweeps.expand(RunSpec(), {"method": _names(arguments.methods)} | axes)
     started = time.perf_counter()
     launched = sweeps.launch(specs, device=arguments.device)

@@ -1,6 +1,6 @@
-"""Datasets: inputs with labels, attributes and splits, the built-in ones made from real scans without any download.
+"""Datasets: inputs with labels, attributes and splits, the built-in ones made without any download, and what people imported.
 
-To add one, write a function that returns a `Dataset` (its first docstring line becomes the help text) and put it into `DATASETS`;
+To add a built-in one, write a function that returns a `Dataset` (its first docstring line becomes the help text) and put it into `DATASETS`;
 `tests/test_datasets.py` runs the contract over every entry.
 """
 
@@ -12,10 +12,11 @@ import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
+from kdlib import imported
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.registry import choose
 
-IMAGE = "image"
+IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ class Dataset:
     """Items of one target task.
 
     Attributes:
-        name: its name in `DATASETS`.
+        name: its name in `DATASETS`, or the name under which it was imported.
         inputs: (n, ...) float32.
         labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN = missing.
         classes: the k class names.
         splits: "train", "val", "test" and any number of "ood:<name>" -> row indices. No row is in two splits.
         attributes: name -> `Attribute`.
         ids: (n,) names of the items, unique.
-        modality: what an input is: "image".
+        modality: what an input is: "image", "audio" (a spectrogram) or "vector".
     """
 
     name: str
@@ -220,7 +221,40 @@ def _item_ids(sizes: dict[str, int], scan: np.ndarray) -> np.ndarray:
 DATASETS: dict[str, Callable[[], Dataset]] = {"cluttered-digits": cluttered_digits, "digits": digits}
 
 
-@lru_cache(maxsize=4)
+def helps() -> dict[str, Callable[[], Dataset] | str]:
+    """Return every name there is: built-in ones with the function that makes them, imported ones with a line that says what they are."""
+    told = {name: f"Imported: {card['rows']:,} items, {len(card['classes'])} classes" for name, card in imported.cards().items()}
+    return DATASETS | told
+
+
 def load(name: str) -> Dataset:
-    """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays."""
-    return choose(DATASETS, name, "dataset")()
+    """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays.
+
+    Raises:
+        ValueError: there is none of that name (any more).
+    """
+    choose(helps(), name, "dataset")
+    return _load(name)
+
+
+@lru_cache(maxsize=4)
+def _load(name: str) -> Dataset:
+    return DATASETS[name]() if name in DATASETS else _imported(name)
+
+
+def _imported(name: str) -> Dataset:
+    card = imported.cards()[name]
+    codes = imported.array(name, "splits.npy")
+    return Dataset(
+        name=name,
+        inputs=imported.array(name, card["inputs"]).reshape(-1, *card["shape"]),
+        labels=imported.array(name, "labels.npy"),
+        classes=tuple(card["classes"]),
+        splits={split: np.flatnonzero(codes == number) for number, split in enumerate(card["splits"])},
+        attributes={
+            attribute: Attribute(imported.array(name, f"attribute-{number}.npy"), tuple(values))
+            for number, (attribute, values) in enumerate(card["attributes"].items())
+        },
+        ids=imported.array(name, "ids.npy"),
+        modality=card["modality"],
+    )

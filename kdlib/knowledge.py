@@ -14,7 +14,6 @@ from kdlib import datasets, engine, teachers
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.evaluation import chance, probe
 from kdlib.geometry import effective_rank
-from kdlib.registry import choose
 
 VERSION = 1  # of the report: raise it when the same teacher would be told otherwise
 LABELS = 1000  # labelled rows the probes are fitted on
@@ -22,7 +21,7 @@ PROBE_ROWS = 2000  # test rows they are judged on, at most
 
 
 def _key(teacher: str, dataset: str) -> str:
-    entry = choose(teachers.TEACHERS, teacher, "teacher")
+    entry = teachers.find(teacher)
     return content_key(version=VERSION, labels=LABELS, rows=PROBE_ROWS, teacher=teacher, dataset=dataset, card=entry.card)
 
 

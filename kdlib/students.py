@@ -81,6 +81,12 @@ def mlp(input_shape: InputShape, width: int) -> Body:
 
 
 STUDENTS: dict[str, Callable[[InputShape, int], Body]] = {"cnn": cnn, "mlp": mlp}
+ANY_SHAPE = {"mlp"}  # the others take (channels, height, width)
+
+
+def fitting(input_shape: InputShape) -> dict[str, Callable[[InputShape, int], Body]]:
+    """Return the students that can take inputs of that shape."""
+    return {name: build for name, build in STUDENTS.items() if len(input_shape) == 3 or name in ANY_SHAPE}
 
 
 def build(name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0) -> Student:

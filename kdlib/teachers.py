@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kdlib import datasets
-from kdlib.cache import cached_arrays, content_key
+from kdlib import datasets, imported
+from kdlib.cache import cached_arrays, content_key, forget_arrays
 from kdlib.datasets import CANVAS, IMAGE, Dataset
 from kdlib.registry import choose
 
@@ -84,6 +84,7 @@ class Teacher:
         embed: `(Dataset) -> (n, d_t)` float32.
         modality: of the inputs it takes.
         weights: file whose content decides the embeddings, if there is one.
+        dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
     """
 
     help: str
@@ -92,6 +93,7 @@ class Teacher:
     embed: Callable[[Dataset], np.ndarray]
     modality: str = IMAGE
     weights: Path | None = None
+    dataset: str = ""
 
     @property
     def card(self) -> dict[str, Any]:
@@ -113,12 +115,58 @@ TEACHERS: dict[str, Teacher] = {
 }
 
 
+def imported_tables(dataset: str = "") -> dict[str, Teacher]:
+    """Return the imported embeddings as teachers "<dataset>/<table>", those of one dataset or of all."""
+    found = {}
+    for name, card in imported.cards().items():
+        for table, about in card["tables"].items() if dataset in ("", name) else ():
+            told = f"Imported embeddings, {about['width']} numbers for each of {card['rows']:,} items"
+            embed = partial(_table, name, about["file"])
+            found[f"{name}/{table}"] = Teacher(told, about["source_task"], None, embed, modality=card["modality"], dataset=name)
+    return found
+
+
+def _table(name: str, file: str, dataset: Dataset) -> np.ndarray:  # noqa: ARG001
+    return imported.array(name, file)
+
+
+def everyone() -> dict[str, Teacher]:
+    """Return all teachers there are, built-in and imported."""
+    return TEACHERS | imported_tables()
+
+
+def find(name: str) -> Teacher:
+    """Return the teacher of that name.
+
+    Raises:
+        ValueError: there is none (any more).
+    """
+    return TEACHERS[name] if name in TEACHERS else choose(everyone(), name, "teacher")
+
+
+def fitting(data: Dataset) -> dict[str, Teacher]:
+    """Return the teachers that can embed a dataset: those of its modality, and the tables that were imported with it."""
+    return imported_tables(data.name) | {name: each for name, each in TEACHERS.items() if each.modality == data.modality}
+
+
 @lru_cache(maxsize=8)
 def _embeddings(name: str, dataset: str) -> np.ndarray:
-    teacher, data = choose(TEACHERS, name, "teacher"), datasets.load(dataset)
+    teacher, data = find(name), datasets.load(dataset)
+    if teacher.dataset:
+        return teacher.embed(data)
+    return cached_arrays("embeddings", _key(name, data), lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+
+
+def _key(name: str, data: Dataset) -> str:
+    teacher = find(name)
     weights = hashlib.sha256(teacher.weights.read_bytes()).hexdigest() if teacher.weights else ""
-    key = content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
-    return cached_arrays("embeddings", key, lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+    return content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
+
+
+def forget(name: str, dataset: str) -> None:
+    """Remove from the cache what a built-in teacher made of a dataset."""
+    if not find(name).dataset:
+        forget_arrays("embeddings", _key(name, datasets.load(dataset)))
 
 
 def embed(name: str, dataset: str) -> np.ndarray:
@@ -128,6 +176,8 @@ def embed(name: str, dataset: str) -> np.ndarray:
         ValueError: unknown name, or embeddings that are not finite.
     """
     found = _embeddings(name, dataset)
+    if find(name).dataset:  # looked at, row by row, when it was imported; it may be too large to do so again
+        return found
     if not np.isfinite(found).all():
         row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
         raise ValueError(f"teacher {name} gives a number that is not finite in row {row} of {dataset}")
@@ -136,4 +186,4 @@ def embed(name: str, dataset: str) -> np.ndarray:
 
 def width(name: str, dataset: str) -> int:
     """Return d_t of a teacher on a dataset: from its card if it has one, so that asking does not embed anything."""
-    return choose(TEACHERS, name, "teacher").card.get("width") or _embeddings(name, dataset).shape[1]
+    return find(name).card.get("width") or _embeddings(name, dataset).shape[1]
