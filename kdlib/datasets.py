@@ -245,12 +245,13 @@ def _load(name: str) -> Dataset:
 def _imported(name: str) -> Dataset:
     card = imported.cards()[name]
     codes = imported.array(name, "splits.npy")
+    shuffled = np.random.default_rng(0).permutation(len(codes))  # files come sorted, and the first rows must not all be one speaker's
     return Dataset(
         name=name,
         inputs=imported.array(name, card["inputs"]).reshape(-1, *card["shape"]),
         labels=imported.array(name, "labels.npy"),
         classes=tuple(card["classes"]),
-        splits={split: np.flatnonzero(codes == number) for number, split in enumerate(card["splits"])},
+        splits={split: shuffled[codes[shuffled] == number] for number, split in enumerate(card["splits"])},
         attributes={
             attribute: Attribute(imported.array(name, f"attribute-{number}.npy"), tuple(values))
             for number, (attribute, values) in enumerate(card["attributes"].items())

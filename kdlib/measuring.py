@@ -23,7 +23,7 @@ PROBE_ROWS = 2000  # test rows a probe is judged on, at most
 
 @dataclass(frozen=True)
 class Rescaled:
-    """Embeddings (n, d) less a mean, divided by a scale, computed for those rows alone that are asked for: they may be more than memory holds.
+    """Embeddings (n, d) less a mean, divided by a scale, for the rows that are asked for alone: all may be more than memory holds.
 
     Attributes:
         embeddings: (n, d), perhaps mapped from disk.

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -120,7 +121,7 @@ def _checked(archive: zipfile.ZipFile, path: Path, limits: Limits) -> list[Membe
             if not entry.is_dir() and not entry.filename.startswith(SKIPPED[0]) and not entry.filename.endswith(SKIPPED[1:]):
                 found.append(Member(entry.filename, entry.file_size))
     spans.sort()
-    for (_, end, before), (start, _, name) in zip(spans, spans[1:], strict=False):
+    for (_, end, before), (start, _, name) in pairwise(spans):
         if start < end:
             raise IntakeError(f"the entries {before!r} and {name!r} overlap in the archive")
     return found
