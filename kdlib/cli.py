@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdlib import cli_data, cli_runs, imported, tables
+from kdlib import cli_data, cli_runs, tables
 from kdlib.cache import atomic_path
 from kdlib.spec import OnProgress, RunSpec
 from kdlib.spec import Progress as Step
@@ -47,19 +47,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_spec_options(parser: argparse.ArgumentParser) -> None:
-    """Add one option per field of `RunSpec` but the method."""
-    defaults = RunSpec()
+    """Add one option per field of `RunSpec` but the method; one that is not given is None."""
     for field in fields(RunSpec):
         if field.name in OPTIONS:
-            value = getattr(defaults, field.name)
-            told = f"{OPTIONS[field.name]} (default: {value})"
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(value), default=value, metavar="X", help=told)
-
-
-def spec_of(arguments: argparse.Namespace, method: str) -> RunSpec:
-    """Return the spec that the options of `add_spec_options` describe."""
-    named = {name: imported.resolve(getattr(arguments, name)) for name in ("dataset", "teacher")}
-    return RunSpec(method=method, **({name: getattr(arguments, name) for name in OPTIONS} | named))
+            told = f"{OPTIONS[field.name]} (default: {field.default}{cli_runs.SUITED.get(field.name, '')})"
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), metavar="X", help=told)
 
 
 @contextmanager
@@ -86,9 +78,7 @@ def compare(arguments: argparse.Namespace) -> int:
     from kdlib.checks import check
     from kdlib.devices import pick_device
 
-    specs = [spec_of(arguments, method.strip()) for method in arguments.methods.split(",") if method.strip()]
-    if not specs:
-        raise ValueError("no method given, see `list methods`")
+    specs = cli_runs.specs_of(arguments)
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else nothing():
         pick_device(arguments.device)

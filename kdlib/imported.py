@@ -78,19 +78,13 @@ def array(name: str, file: str) -> np.ndarray:
     return np.load(where, mmap_mode="c" if where.stat().st_size > MAPPED else None, allow_pickle=False)
 
 
-def sound(name: str, row: int) -> tuple[np.ndarray, int]:
-    """Return the samples (n,) int16 of a recording and its sampling rate in Hz.
-
-    Raises:
-        ValueError: the dataset holds no recordings.
-    """
-    card = choose(cards(), name, "imported dataset")
-    if not card["rate"]:
-        raise ValueError(f"{name} holds no recordings")
+def sound(name: str, row: int) -> tuple[int, np.ndarray]:
+    """Return the samples a second of a recording and its wave (samples,) float32 in [-1, 1]."""
     where = path(name)
     ends = np.load(where / "ends.npy", mmap_mode="r", allow_pickle=False)
     start, end = (int(ends[row - 1]) if row else 0), int(ends[row])
-    return np.fromfile(where / "waves.raw", dtype="<i2", count=end - start, offset=2 * start), card["rate"]
+    wave = np.fromfile(where / "waves.raw", dtype="<i2", count=end - start, offset=2 * start)
+    return cards()[name]["rate"], wave.astype(np.float32) / 32768
 
 
 def keep(built: Path, card: Card, files: Sequence[str]) -> str:

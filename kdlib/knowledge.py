@@ -67,9 +67,7 @@ def write(teacher: str, dataset: str) -> None:
 def report(teacher: str, dataset: str) -> dict[str, Any]:
     """Return the report, computed here and now."""
     data, embeddings = datasets.load(dataset), teachers.embed(teacher, dataset)
-    known = data.labels[data.splits["train"]]
-    known = ~np.isnan(known).all(axis=1) if data.multi_label else known >= 0
-    train = data.labelled(min(LABELS, int(known.sum())))
+    train = data.labelled(min(LABELS, data.labelled_rows))
     test = data.splits["test"][:PROBE_ROWS]
     targets: dict[str, np.ndarray] = {"target": data.labels} | {name: each.values for name, each in data.attributes.items()}
     questions = {

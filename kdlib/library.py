@@ -11,7 +11,7 @@ def delete(name: str) -> None:
     """
     if name in datasets.DATASETS:
         raise ValueError(f"{name} is built in and cannot be deleted")
-    for teacher in teachers.fitting(datasets.load(name)):
+    for teacher in teachers.fitting(name):
         knowledge.retry(teacher, name)
         teachers.forget(teacher, name)
     imported.delete(name)

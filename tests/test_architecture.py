@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports kdlib modules that stand before it, nothing else of kdlib. The parts of a package count as the package.
 # fmt: off
 ORDER = (
-    "spec", "registry", "cache", "intake", "imported",
+    "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported",
     "datasets", "files", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "training",
     "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
