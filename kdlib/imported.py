@@ -43,6 +43,11 @@ def check_title(title: str) -> str:
     return title
 
 
+def suggest_title(file: str) -> str:
+    """Return a title made of a file name."""
+    return re.sub(r"[^\w .-]|^[\W_]+", "", Path(file).stem)[:40].strip() or "own data"
+
+
 def cards() -> dict[str, Card]:
     """Return name -> card of everything that was imported, oldest first."""
     found = []

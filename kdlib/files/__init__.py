@@ -7,9 +7,23 @@
 To read another kind of file, add it to `intake.kinds` and `intake.reading`; `tests/test_files.py` holds these steps.
 """
 
-from kdlib.files.drafts import Draft, guess, understand
+from kdlib.files.drafts import MOST_CATEGORIES, Draft, guess, understand, values
 from kdlib.files.keeping import keep
 from kdlib.files.plans import Plan, parts
-from kdlib.files.sources import Source, drop, reopen, stage
+from kdlib.files.sources import Source, drop, reopen, stage, stage_uploads
 
-__all__ = ["Draft", "Plan", "Source", "drop", "guess", "keep", "parts", "reopen", "stage", "understand"]
+__all__ = [
+    "MOST_CATEGORIES",
+    "Draft",
+    "Plan",
+    "Source",
+    "drop",
+    "guess",
+    "keep",
+    "parts",
+    "reopen",
+    "stage",
+    "stage_uploads",
+    "understand",
+    "values",
+]

@@ -1,6 +1,7 @@
 """From columns to a dataset: labels, splits and attributes as a plan says, with everything that speaks against it."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,6 +78,18 @@ def guess(source: Source) -> Plan:
         tables=tables,
         split=next((name for name in texts if name.lower() in SPLITS), ""),
     )
+
+
+def values(source: Source, pattern: str = "") -> dict[str, list[str]]:
+    """Return the columns of text and the parts of the pattern, each with its different values in order.
+
+    A pattern that does not fit adds nothing: `understand` says why.
+    """
+    found = {name: source.values(name).tolist() for name in source.texts}
+    if pattern:
+        with suppress(IntakeError):
+            found |= take_apart(pattern, found[id_column(source.columns)])
+    return {name: sorted(set(each) - {""}) for name, each in found.items()}
 
 
 def understand(source: Source, plan: Plan) -> Draft:

@@ -124,6 +124,20 @@ def stage(path: Path, name: str = "", beside: Sequence[tuple[Path, str]] = (), l
     return source
 
 
+def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]]) -> Source:
+    """Read what came over the network: name and bytes of a file, then of tables beside it. Otherwise as `stage`."""
+    folder = _room() / f"{secrets.token_hex(8)}.upload"
+    folder.mkdir(parents=True)
+    try:
+        written = []
+        for number, (name, content) in enumerate(uploads):
+            written.append((folder / str(number), name))
+            written[-1][0].write_bytes(content)
+        return stage(written[0][0], written[0][1], written[1:])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def reopen(token: str) -> Source:
     """Return what waits under a token.
 
