@@ -28,6 +28,7 @@ What to read, in the order in which modules build on one another:
     measuring   what trained members are worth
     pipeline    the whole flow
     comparison  several results side by side
+    papers      what the papers compare, as one table
     store       runs in MLflow
     engine      background execution on dask.distributed
     runs        launch, list, watch, cancel, resume: store and engine brought together

@@ -22,7 +22,7 @@ def usual(dataset: str) -> RunSpec:
     data = datasets.load(dataset)
     spec = RunSpec(dataset=dataset, **USUAL.get(data.modality, {}))
     for table in list(teachers.imported_tables(dataset))[:1]:
-        spec = spec.but(teacher=table, dim=min(spec.dim, teachers.width(table, dataset)))
+        spec = spec.but(teacher=table, dim=min(spec.dim, 2 ** int(math.log2(teachers.width(table, dataset)))))
     return spec.but(labels=min(spec.labels, data.labelled_rows))
 
 

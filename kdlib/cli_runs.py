@@ -22,7 +22,7 @@ from rich.text import Text
 from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
 from kdlib.checks import usual
-from kdlib.comparison import clear, differences, percent, primary_metric, to_json
+from kdlib.comparison import WORDS, clear, differences, percent, primary_metric, to_json
 from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
 from kdlib.store import RunInfo
 
@@ -308,7 +308,7 @@ def _result(run: RunInfo) -> dict[str, Any] | None:
 def _sentence(run: RunInfo) -> str:
     accuracy = run.accuracy()
     if accuracy:
-        return f"{run.state}, test accuracy {percent({'mean': accuracy[0], 'ci95': accuracy[1]})} %"
+        return f"{run.state}, test {WORDS[run.metric]} {percent({'mean': accuracy[0], 'ci95': accuracy[1]})} %"
     return f"{_state(run)}: {run.reason}" if run.reason else _state(run)
 
 

@@ -10,8 +10,8 @@ from kdlib import files, imported, library
 from pages import show, ui
 
 FORMATS = """
-- **Embeddings**: `.npz`, `.npy`, `.parquet` or `.csv` with a column of labels (or several of 0, 1 and blank for unknown) and one or several
-  embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, a column `split` says train, val, test or `ood:name`.
+- **Embeddings**: `.npz`, `.npy`, `.parquet` or `.csv` with a column of labels (or several of 0, 1 and blank for unknown) and one or
+  several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, val, test or `ood:name`.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """

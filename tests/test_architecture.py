@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = (
     "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported",
     "datasets", "files", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "training",
-    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
+    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers", "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
     "library", "export", "figures", "tables", "cli_data", "cli_runs", "cli", "__main__",
 )
