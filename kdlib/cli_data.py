@@ -139,8 +139,9 @@ def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F82
     if len(counts) > MOST:
         table.add_row(f"... {len(counts) - MOST} more")
     console.print(table)
-    for warning in draft.warnings:
-        console.print(f"note: {warning}", markup=False)
+    for told, texts in (("note", draft.notes), ("warning", draft.warnings)):
+        for text in texts:
+            console.print(f"{told}: {text}", markup=False)
 
 
 def _literal(text: str) -> str:

@@ -8,6 +8,7 @@ from kdlib.spec import RunSpec
 from pages import own_data, show, ui
 
 st.title("Data & teachers")
+own_data.arrive()
 name = ui.pick("Dataset", "datasets", "dataset", RunSpec.dataset)
 data = datasets.load(name)
 own_data.section()

@@ -15,21 +15,30 @@ FORMATS = """
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
-WAITING, STAGED, REFUSED, KEPT = "own-files", "own-token", "own-refused", "own-kept"
+OPEN, STAGED, REFUSED, KEPT, ARRIVED = "own", "own-token", "own-refused", "own-kept", "own-arrived"
 
 
+def arrive() -> None:
+    """Go to a dataset that was just imported; to be called before the dataset is chosen."""
+    if ARRIVED in st.session_state:
+        st.session_state["dataset"] = st.session_state.pop(ARRIVED)
+
+
+@st.fragment
 def section() -> None:
-    """Show the whole part."""
-    with st.expander(
-        "Add your own data", icon=":material/upload_file:", expanded=STAGED in st.session_state or REFUSED in st.session_state
-    ):
-        if KEPT in st.session_state:
-            st.success(f"Imported as {ui.plain(st.session_state.pop(KEPT))}.", icon=":material/check:")
-        if STAGED not in st.session_state:
-            _choose()
-            return
-        with ui.guarded():
+    """Show the whole part; a click in it leaves the rest of the page alone until something was imported."""
+    if ARRIVED in st.session_state:
+        st.rerun()
+    if KEPT in st.session_state:
+        st.success(f"Imported as {ui.plain(st.session_state.pop(KEPT))}.", icon=":material/check:")
+    opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
+    if not opened.open:
+        return
+    with opened, ui.guarded():
+        if STAGED in st.session_state:
             _describe(files.reopen(st.session_state[STAGED]))
+        else:
+            _choose()
 
 
 def _choose() -> None:
@@ -127,6 +136,8 @@ def _preview(draft: files.Draft) -> None:
     told = " × ".join(map(str, draft.shape))
     st.caption(f"{len(counts)} classes; a student gets {told} numbers per item. Items per class and split:")
     st.dataframe(frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split")
+    for note in draft.notes:
+        st.caption(f":material/info: {ui.plain(note)}")
     for warning in draft.warnings:
         st.warning(ui.plain(warning), icon=":material/lightbulb:")
 
@@ -138,7 +149,8 @@ def _keep(source: files.Source, draft: files.Draft, name: str) -> None:
         st.session_state[REFUSED] = str(error)
         return
     _drop(source)
-    st.session_state[KEPT] = st.session_state["dataset"] = kept
+    st.session_state[OPEN] = False
+    st.session_state[KEPT] = st.session_state[ARRIVED] = kept
 
 
 def _drop(source: files.Source) -> None:

@@ -32,7 +32,8 @@ class Draft:
         attributes: name -> (categories (n,), their names).
         modality: of the inputs.
         shape: of one input.
-        warnings: what its owner should know.
+        notes: what was done to it.
+        warnings: what its owner should worry about.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class Draft:
     attributes: dict[str, tuple[np.ndarray, list[str]]]
     modality: str
     shape: tuple[int, ...]
+    notes: list[str]
     warnings: list[str]
 
     @property
@@ -98,7 +100,7 @@ def understand(source: Source, plan: Plan) -> Draft:
     Raises:
         IntakeError: it cannot be; the message names the row, class, column or count, and the way out.
     """
-    warnings = list(source.notes)
+    notes, warnings = list(source.notes), []
     plan = replace(plan, inputs=plan.inputs or guess(source).inputs, id=plan.id or id_column(source.columns))
     words = {name: source.values(name).tolist() for name in source.texts}
     ids = _ids(source, words.get(plan.id) if plan.id else None)
@@ -124,17 +126,17 @@ def understand(source: Source, plan: Plan) -> Draft:
     groups = labels if labels.ndim == 1 else np.where(np.isnan(labels).all(axis=1), -1, 0)
     if labels.ndim == 1:
         _check_sizes(labels, classes)
-    told, notes = splits.complete(told, groups, ids)
-    warnings += notes + splits.thin(told, ids)
+    told, drawn = splits.complete(told, groups, ids)
+    notes += drawn + splits.thin(told, ids)
     if labels.ndim == 1:
         splits.check_classes(told, labels, classes)
     else:
         _check_answers(told, labels, classes)
-    attributes, notes = _attributes(plan, words, told)
+    attributes, left_out = _attributes(plan, words, told)
     shape = source.columns[plan.inputs].shape[1:]
     modality, shape = _modality(source, plan, shape)
-    draft = Draft(plan, ids, labels, classes, told, attributes, modality, shape, warnings + notes)
-    return replace(draft, warnings=draft.warnings + _doubts(draft))
+    draft = Draft(plan, ids, labels, classes, told, attributes, modality, shape, notes + left_out, warnings)
+    return replace(draft, warnings=warnings + _doubts(draft))
 
 
 def _ids(source: Source, names: list[str] | None) -> np.ndarray:

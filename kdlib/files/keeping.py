@@ -62,7 +62,7 @@ def _keep(source: Source, draft: Draft, title: str, building: Path) -> str:
         "shape": list(draft.shape),
         "modality": draft.modality,
         "rate": source.rate,
-        "notes": draft.warnings,
+        "notes": draft.notes + draft.warnings,
     }
     return imported.keep(building, card, files)
 
