@@ -15,13 +15,14 @@ FORMATS = """
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
-OPEN, STAGED, REFUSED, KEPT, ARRIVED = "own", "own-token", "own-refused", "own-kept", "own-arrived"
+OPEN, STAGED, REFUSED, ARRIVED = "own", "own-token", "own-refused", "own-arrived"
 
 
 def arrive() -> None:
     """Go to a dataset that was just imported; to be called before the dataset is chosen."""
     if ARRIVED in st.session_state:
-        st.session_state["dataset"] = st.session_state.pop(ARRIVED)
+        st.session_state["dataset"] = name = st.session_state.pop(ARRIVED)
+        st.toast(f"Imported as {ui.plain(name)}", icon=":material/check:")
 
 
 @st.fragment
@@ -29,8 +30,6 @@ def section() -> None:
     """Show the whole part; a click in it leaves the rest of the page alone until something was imported."""
     if ARRIVED in st.session_state:
         st.rerun()
-    if KEPT in st.session_state:
-        st.success(f"Imported as {ui.plain(st.session_state.pop(KEPT))}.", icon=":material/check:")
     opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
     if not opened.open:
         return
@@ -150,7 +149,7 @@ def _keep(source: files.Source, draft: files.Draft, name: str) -> None:
         return
     _drop(source)
     st.session_state[OPEN] = False
-    st.session_state[KEPT] = st.session_state[ARRIVED] = kept
+    st.session_state[ARRIVED] = kept
 
 
 def _drop(source: files.Source) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from kdlib.intake import arrays
 from kdlib.intake.archives import Member, Source
 from kdlib.intake.arrays import Writer
-from kdlib.intake.kinds import HEAD, IMAGES, SOUNDS, identify
+from kdlib.intake.kinds import HEAD, IMAGES, SOUNDS, identify, suffix
 from kdlib.intake.limits import MB, IntakeError, Limits
 
 ANSWER = "answer.json"
@@ -45,7 +45,7 @@ def read(path: Path, name: str, out: Path, limits: Limits) -> dict[str, Any]:
         if not all(member.name.endswith(".npy") for member in source.members):
             return _media(source, writer)
         arrays.read_npz(path, writer)
-    elif kind in ("csv", "parquet"):
+    elif kind == "parquet" or (kind == "csv" and suffix(name) in ("csv", "tsv", "txt", "")):
         from kdlib.intake import tables  # pyarrow takes longer to load than most refusals take
 
         if kind == "csv":
@@ -56,7 +56,8 @@ def read(path: Path, name: str, out: Path, limits: Limits) -> dict[str, Any]:
     elif kind in SOUNDS | IMAGES:
         raise IntakeError(f"{name} is a single {kind}; put the files into one zip or folder, with labels in their names or in a table")
     else:
-        raise IntakeError(f"{name} is a {kind}; what can be read: .npz, .npy, .parquet, .csv, or a zip or folder of recordings or pictures")
+        kind = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
+        raise IntakeError(f"{name} is {kind}; what can be read: .npz, .npy, .parquet, .csv, or a zip or folder of recordings or pictures")
     return told | _lengths(writer)
 
 
