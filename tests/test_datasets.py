@@ -97,7 +97,7 @@ def test_mixtures_have_one_to_three_families_of_which_most_labels_are_missing():
     assert 0.5 < missing.mean() < 0.65
     assert not missing.all(1).any()
     there = (data.labels == 1).sum(1)
-    assert (there <= data.attributes["instruments"].values + 1).all()
+    assert (there <= data.attributes["count"].values + 1).all()
     assert set(there) == {0, 1, 2, 3}
 
 
