@@ -162,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
     comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
 
     papers = command("paper", paper)
-    papers.add_argument("--method", dest="methods", default=RunSpec.method, help="the compressor (default: %(default)s)")
+    papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
     add_spec_options(papers)
     papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")

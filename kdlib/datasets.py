@@ -280,10 +280,10 @@ def mixtures() -> Dataset:
         classes=tuple(FAMILIES),
         splits=_consecutive(sizes),
         attributes={
-            "lowest pitch": _pitches(np.minimum.reduceat(notes.pitch, starts)),
+            "bass": _pitches(np.minimum.reduceat(notes.pitch, starts)),
             "loudness": _loudness(np.maximum.reduceat(notes.level, starts)),
             "room": Attribute(scenes.room, tuple(ROOMS)),
-            "instruments": Attribute(count, ("one", "two", "three")),
+            "count": Attribute(count, ("one", "two", "three")),
         },
         ids=_numbered(sizes),
         modality=AUDIO,

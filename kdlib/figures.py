@@ -19,6 +19,7 @@ MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 WHISKER = "#6b6b6b"  # seen on bars, on white and on black
 HATCH = "rgba(255,255,255,0.7)"
 GRID = "rgba(128,128,128,0.25)"
+LOUD = ("#0c0824", "#50127b", "#b6377a", "#fb8861", "#fcfdbf")  # plotly's Magma, whose first colour Streamlit takes for a place holder
 CURVES = {
     "val": "validation {metric}, %",
     "prediction": "prediction loss",
@@ -239,9 +240,16 @@ def per_class(frames: dict[str, pd.DataFrame], roles: dict[str, str], metric: st
     return accuracy_bars(pd.concat(parts, ignore_index=True), metric)
 
 
-def _written(figure: go.Figure, cells: list[list[str]]) -> None:
-    """Write text into the cells of a heatmap, in the colour of the page's own text: plotly would choose it as if the page were white."""
-    notes = [{"x": x, "y": y, "text": text, "showarrow": False} for y, row in enumerate(cells) for x, text in enumerate(row) if text]
+def _written(figure: go.Figure, cells: list[list[str]], strength: list[list[float | None]]) -> None:
+    """Write text into the cells of a heatmap: black where the cell's colour is strong (from 0.6 of 1), elsewhere in the page's own colour.
+
+    Plotly would choose it as if the page were white.
+    """
+    notes = []
+    for y, row in enumerate(cells):
+        for x, text in enumerate(row):
+            colour = {"font": {"color": "#111"}} if (strength[y][x] or 0) >= 0.6 else {}
+            notes += [{"x": x, "y": y, "text": text, "showarrow": False} | colour] if text else []
     figure.update_layout(annotations=notes)
 
 
@@ -263,7 +271,7 @@ def confusion(matrix: np.ndarray, classes: list[str], role: str, words: tuple[st
         z=100 * matrix, colorscale=shades, zmin=0, zmax=100, showscale=False,
         hovertemplate=cell,
     )  # fmt: skip
-    _written(figure, cells)
+    _written(figure, cells, matrix.tolist())
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "showgrid": False}
     figure.update_xaxes(**ticks)
     figure.update_yaxes(autorange="reversed", **ticks)
@@ -287,13 +295,13 @@ def knowledge(frame: pd.DataFrame) -> go.Figure:
         z=above, zmin=0, zmax=1, colorscale=[[0, "rgba(128,128,128,0.06)"], [1, COLOURS["raw"]]], showscale=False,
         customdata=hover, hovertemplate="%{customdata}<extra></extra>", xgap=3, ygap=3,
     )  # fmt: skip
-    _written(figure, text)
+    _written(figure, text, above)
     chance = {question: frame[frame["question"] == question]["chance"].iloc[0] for question in questions}
-    heads = [f"{plain(question)}<br>chance {100 * chance[question]:.0f} %" for question in questions]
+    heads = [f"{plain(question)}<br>chance<br>{100 * chance[question]:.0f} %" for question in questions]
     figure.update_xaxes(tickvals=list(range(len(questions))), ticktext=heads, side="top", showgrid=False, tickangle=0, tickfont_size=11)
     names = [plain(teacher) for teacher in teachers]
     figure.update_yaxes(tickvals=list(range(len(teachers))), ticktext=names, autorange="reversed", showgrid=False)
-    figure.update_layout(margin={"l": 90, "r": 8, "t": 60, "b": 8})
+    figure.update_layout(margin={"l": 90, "r": 8, "t": 72, "b": 8})
     return figure
 
 
@@ -333,7 +341,7 @@ def spectrogram(picture: np.ndarray, hertz: np.ndarray, seconds: float) -> go.Fi
     figure = _figure("time, s", "frequency, Hz", height=260)
     times = (np.arange(frames) + 0.5) * seconds / frames
     figure.add_heatmap(
-        z=np.round(picture, 3), x=np.round(times, 4), y=list(range(mels)), colorscale="Magma", showscale=False,
+        z=np.round(picture, 3), x=np.round(times, 4), y=list(range(mels)), colorscale=list(LOUD), showscale=False,
         customdata=np.repeat(np.round(hertz)[:, None], frames, 1), hovertemplate="%{x:.2f} s, %{customdata:.0f} Hz<extra></extra>",
     )  # fmt: skip
     ticks = list(range(0, mels, 6))

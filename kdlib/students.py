@@ -69,9 +69,10 @@ def cnn(input_shape: InputShape, width: int) -> Body:
 
 
 def mel_cnn(input_shape: InputShape, width: int) -> Body:
-    """Convolutional network for spectrograms, 10 thousand to 1 million parameters: four times half as many mel bands and frames.
+    """Convolutional network for spectrograms, from 10 thousand to 1 million parameters by its width.
 
-    Width 3 gives 9,000 parameters, 4 gives 15,000, 10 gives 96,000, 32 gives 980,000; d_s is eight times the width.
+    Four times half as many mel bands and frames, where there are that many. Width 3 gives 9,000 parameters, 4 gives 15,000, 10 gives
+    96,000, 32 gives 980,000; d_s is eight times the width.
 
     Args:
         input_shape: (channels, mels, frames) of one spectrogram.

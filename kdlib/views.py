@@ -167,6 +167,7 @@ def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
                 row[name] = None
         for split, values in result.metrics.items():
             value, told = values[primary_metric(result)], split_name(split) if split != "val" else "validation"
+            told += "" if primary_metric(result) == "accuracy" else f" {WORDS[primary_metric(result)]}"
             if in_words:
                 row[f"{told} %"] = percent(value)
             else:
