@@ -49,7 +49,7 @@ def test_recordings_with_labels_in_a_table_beside_them(tmp_path, capsys):
     zipped(*((name, wav(0.3, hertz=200 + 50 * row)) for row, name in enumerate(names)), ("labels.csv", listed.encode()))(tmp_path / "a.zip")
     assert main(["import", "a.zip", "--attributes", "room", "--dry-run"]) == 0
     out = capsys.readouterr().out
-    assert "24 items, sounds of shape 1 x 40" in out
+    assert "24 items, sounds of shape 1 x 32" in out
     assert "classes: 2, from label" in out
     assert "attributes: room (2)" in out
 
