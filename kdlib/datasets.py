@@ -330,7 +330,8 @@ def load(name: str) -> Dataset:
     Raises:
         ValueError: there is none of that name (any more).
     """
-    choose(helps(), name, "dataset")
+    if name not in DATASETS:
+        choose(helps(), name, "dataset")
     return _load(name)
 
 

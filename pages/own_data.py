@@ -113,7 +113,7 @@ def _some(where, label: str, key: str, values: dict[str, list[str]]) -> tuple[st
     column = where.selectbox(f"{label}: by", ways, key=f"{key}-by", format_func=_named)
     if not column:
         return "", ()
-    chosen = where.multiselect(f"{label}: values", values[column], key=f"{key}-{column}", format_func=ui.plain)
+    chosen = where.multiselect(f"{label}: values", values[column], key=f"{key}-{column}")
     return (column, tuple(chosen)) if chosen else ("", ())
 
 

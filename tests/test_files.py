@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from kdlib import datasets, files, imported, intake, knowledge, library, pipeline, teachers
 from kdlib.checks import check, usual
@@ -84,6 +85,35 @@ def test_answers_with_gaps_are_several_labels_an_item(tmp_path):
     source = files.stage(tmp_path / "a.csv")
     with pytest.raises(IntakeError, match="line 9, column 'fast': 'perhaps' is not 0, 1 or blank"):
         files.understand(source, replace(files.guess(source), target=("loud", "fast")))
+
+
+def test_a_matrix_of_answers_is_the_target_and_no_embedding(tmp_path):
+    answers = np.where(np.random.default_rng(3).random((90, 2)) < 0.2, np.nan, np.arange(180).reshape(90, 2) // 3 % 2)
+    source = files.stage(table(tmp_path / "a.npz", label=None, place=None, tags=answers, classes=np.array(["loud", "fast"])))
+    plan = files.guess(source)
+    assert (plan.target, plan.inputs, plan.tables) == (("tags",), "x", ("y",))
+    draft = files.understand(source, plan)
+    np.testing.assert_array_equal(draft.labels, answers)
+    assert draft.classes == ["loud", "fast"]
+
+
+def test_pictures_in_folders_are_taken_by_the_built_in_teachers(tmp_path):
+    zipped(*((f"{'bright' if row % 2 else 'dark'}/{row}.png", _picture(row)) for row in range(40)))(tmp_path / "a.zip")
+    source = files.stage(tmp_path / "a.zip")
+    draft = files.understand(source, files.guess(source))
+    name = files.keep(source, draft, "pictures")
+    data = datasets.load(name)
+    assert (data.modality, data.classes, data.inputs.shape) == ("image", ("bright", "dark"), (40, 1, 16, 16))
+    assert data.inputs[data.labels == 0].mean() > data.inputs[data.labels == 1].mean()
+    assert teachers.embed("random", name).shape == (40, 256)
+    check(usual(name))
+
+
+def _picture(row: int) -> bytes:
+    out = io.BytesIO()
+    light = np.random.default_rng(row).integers(0, 100, (16, 16), dtype=np.uint8) + np.uint8(100 * (row % 2))
+    Image.fromarray(light).save(out, format="PNG")
+    return out.getvalue()
 
 
 def test_file_names_are_taken_apart_and_a_speaker_is_left_out(tmp_path):

@@ -64,11 +64,13 @@ class Draft:
 
 def guess(source: Source) -> Plan:
     """Return what the names of the columns suggest."""
-    texts, numbers = source.texts, source.numbers
-    target = next((name for name in texts if name.lower() in LABELS), "")
+    texts = source.texts
+    answers = [name for name in source.numbers if name.lower() != "y"]  # a matrix called y may as well be an embedding
+    target = next((name for name in (*texts, *answers) if name.lower() in LABELS), "")
     if not target:
         rest = [name for name in texts if name != id_column(source.columns) and name.lower() not in SPLITS]
         target = rest[0] if rest and source.kind == "table" else ""
+    numbers = [name for name in source.numbers if name != target]
     media = {"sounds": "spectrogram", "images": "picture"}.get(source.kind, "")
     deep = next((name for name in numbers if len(source.columns[name].shape) > 2), "")
     inputs = media or next((name for name in numbers if name.lower() in ("inputs", "input")), deep) or (numbers[0] if numbers else "")
@@ -101,7 +103,8 @@ def understand(source: Source, plan: Plan) -> Draft:
         IntakeError: it cannot be; the message names the row, class, column or count, and the way out.
     """
     notes, warnings = list(source.notes), []
-    plan = replace(plan, inputs=plan.inputs or guess(source).inputs, id=plan.id or id_column(source.columns))
+    tables = tuple(name for name in plan.tables if name not in plan.target)
+    plan = replace(plan, inputs=plan.inputs or guess(source).inputs, id=plan.id or id_column(source.columns), tables=tables)
     words = {name: source.values(name).tolist() for name in source.texts}
     ids = _ids(source, words.get(plan.id) if plan.id else None)
     if plan.pattern:
@@ -237,8 +240,10 @@ def _told(source: Source, plan: Plan, words: dict[str, list[str]]) -> np.ndarray
         return words[name]
 
     found = splits.named(column(plan.split), source.where) if plan.split else [""] * source.rows
-    told = np.array(found, dtype=f"<U{max(20, *map(len, found))}")
-    for (name, values), split in ((plan.test, "test"), (plan.leave_out, f"ood:{plan.leave_out[0]}"[:20])):
+    chosen = ((plan.test, "test"), (plan.leave_out, f"ood:{plan.leave_out[0]}"))
+    longest = max(len(text) for text in ("train", *set(found), *(split for _, split in chosen)))
+    told = np.array(found, dtype=f"<U{longest}")
+    for (name, values), split in chosen:
         if not name:
             continue
         for value in values:

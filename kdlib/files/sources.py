@@ -110,7 +110,7 @@ def stage(path: Path, name: str = "", beside: Sequence[tuple[Path, str]] = (), l
     folder = _room() / token
     try:
         told = _read(path, name, folder, limits)
-        source = _source(token, told, name or Path(path).name, folder)
+        source = _source(token, told, name or Path(path).name)
         others = [(each["name"], folder / each["folder"], each) for each in told.get("tables", [])]
         for number, (other, called) in enumerate(beside):
             into = folder / f"beside-{number}"
@@ -172,7 +172,7 @@ def _columns(told: Sequence[dict[str, Any]]) -> dict[str, Column]:
     return {each["name"]: Column(**(each | {"shape": tuple(each["shape"])})) for each in told}
 
 
-def _source(token: str, told: dict[str, Any], name: str, folder: Path) -> Source:  # noqa: ARG001
+def _source(token: str, told: dict[str, Any], name: str) -> Source:
     about = {key: told[key] for key in ("kind", "rows", "notes", "rate", "first_line") if key in told}
     return Source(token, name, columns=_columns(told["columns"]), **about)
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from kdlib.intake.limits import IntakeError
 
 HEAD = 512  # bytes that tell
-SOUNDS, IMAGES, TABLES = {"wav", "flac", "ogg", "mp3"}, {"png", "jpeg", "bmp", "webp"}, {"csv", "parquet", "npy", "npz"}
+SOUNDS, IMAGES = {"wav", "flac", "ogg", "mp3"}, {"png", "jpeg", "bmp", "webp"}
 NAMED = {  # what a name promises
     "wav": {"wav"},
     "flac": {"flac"},
