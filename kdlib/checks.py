@@ -16,7 +16,9 @@ USUAL = {AUDIO: {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4}}  
 
 def usual(dataset: str) -> RunSpec:
     """Return the spec that a dataset is first looked at with: the default, but for what suits its modality."""
-    return RunSpec(dataset=dataset, **USUAL.get(datasets.load(dataset).modality, {}))
+    spec = RunSpec(dataset=dataset, **USUAL.get(datasets.load(dataset).modality, {}))
+    fitting = teachers.fitting(dataset)
+    return spec if spec.teacher in fitting or not fitting else spec.but(teacher=fitting[0])
 
 
 def method_helps() -> dict[str, str]:
