@@ -129,7 +129,8 @@ class TestListing:
         assert [run.name for run in listing.newest(10)] == ["new", "1"] == [run.name for run in here.newest(10)]
 
     def test_pages_follow_each_other_without_gaps(self, monkeypatch):
-        monkeypatch.setattr("kdlib.store.listing.PAGE", 3)
+        monkeypatch.setattr("kdlib.store.listing.FIRST", 2)
+        monkeypatch.setattr("kdlib.store.listing.LATER", 3)
         names = [str(number) for number in range(10)]
         ids = [create(name=name) for name in names]
         for run_id in ids:
