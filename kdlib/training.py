@@ -267,6 +267,7 @@ def train(
         run.load(checkpoint, signature)
     seeds = [seed for branch in branches for seed in branch.seeds]
     every = max(1, epochs // VALIDATIONS)
+    due = {1, *range(every, epochs, every), epochs}  # the first too, so that whoever watches sees a curve begin at once
     saved, cancelled = time.monotonic(), False
     while run.done < epochs * per_epoch and len(run.diverged) < step.students.size and not cancelled:
         epoch = run.done // per_epoch
@@ -279,7 +280,7 @@ def train(
             run.done += 1
             for name, value in run.sums.items():
                 value += parts[name].detach()
-            point = _close_epoch(run, step, score, epoch + 1, per_epoch, every, epochs) if run.done % per_epoch == 0 else None
+            point = _close_epoch(run, step, score, epoch + 1, per_epoch, epoch + 1 in due) if run.done % per_epoch == 0 else None
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 run.save(checkpoint, signature)
                 saved = time.monotonic()
@@ -294,7 +295,7 @@ def train(
 
 
 def _close_epoch(
-    run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, every: int, epochs: int
+    run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
 ) -> dict[str, Any] | None:
     """Notice members that diverged, validate where it is time to, and return the point of this epoch if there is one."""
     means = {name: (value / per_epoch).tolist() for name, value in run.sums.items()}
@@ -303,7 +304,7 @@ def _close_epoch(
     for member in range(step.students.size):
         if member not in run.diverged and not all(math.isfinite(values[member]) for values in means.values()):
             run.diverged[member] = epoch
-    if epoch % every and epoch != epochs:
+    if not due:
         return None
     logits = predict(step.students, step.rows.val_inputs)["logits"]
     found = score(torch.nan_to_num(logits))
