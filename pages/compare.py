@@ -52,8 +52,8 @@ def cost(done: list) -> None:
 
 def differences(done: list) -> None:
     names = views.labels([each.spec for each in done])
-    other = st.selectbox("Compared with", range(len(done)), format_func=names.__getitem__, key="to", help="Every other run minus this one.")
-    frame = views.differences_to(done, other)
+    other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
+    frame = views.differences_to(done, names.index(other))
     if frame.empty:
         st.info("Choose a second run to compare with.", icon=":material/info:")
         return

@@ -75,7 +75,8 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
         for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past):
             st.warning(ui.plain(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
-    name = naming.text_input("Name", key="name", max_chars=80, placeholder="a name to find it by (optional)", label_visibility="collapsed")
+    told = {"placeholder": "a name to find it by (optional)", "label_visibility": "collapsed", "bind": "query-params"}
+    name = naming.text_input("Name", key="name", max_chars=80, **told)
     if launch.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"):
         ui.launch(specs, name=name)
         st.rerun()

@@ -160,7 +160,7 @@ def write_batches(worker, batches, run_id):
         store.Patience(60)(lambda batch=batch: store.log_points(run_id, points(1, first=worker * batches + batch)))
 
 
-@pytest.mark.parametrize(("writers", "batches"), [(2, 50), pytest.param(8, 500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize(("writers", "batches"), [(2, 500), pytest.param(8, 500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 @pytest.mark.usefixtures("fresh_home")
 def test_nothing_is_lost_when_several_processes_write(writers, batches):
     ids = [create(), create()]
