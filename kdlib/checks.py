@@ -4,13 +4,19 @@ import math
 
 from kdlib import datasets, teachers
 from kdlib.compressors import COMPRESSORS
+from kdlib.datasets import AUDIO
 from kdlib.losses import LOSSES
 from kdlib.registry import choose, summary
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.students import STUDENTS
-from kdlib.teachers import TEACHERS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
+USUAL = {AUDIO: {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4}}  # modality -> what is not as in `RunSpec()`
+
+
+def usual(dataset: str) -> RunSpec:
+    """Return the spec that a dataset is first looked at with: the default, but for what suits its modality."""
+    return RunSpec(dataset=dataset, **USUAL.get(datasets.load(dataset).modality, {}))
 
 
 def method_helps() -> dict[str, str]:
@@ -45,9 +51,7 @@ def check(spec: RunSpec) -> None:
     if spec.method == BASELINE:
         return
     choose(LOSSES, spec.loss, "loss")
-    teacher = choose(TEACHERS, spec.teacher, "teacher")
-    if teacher.modality != data.modality:
-        raise ValueError(f"teacher {spec.teacher} takes {teacher.modality}s, but {spec.dataset} holds {data.modality}s")
+    teachers.check_fits(spec.teacher, spec.dataset)
     d_t = teachers.width(spec.teacher, spec.dataset)
     if spec.method not in (RAW, "none") and spec.dim > d_t:
         raise ValueError(f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}")

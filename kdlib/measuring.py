@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdlib.compressors import Fixed
 from kdlib.datasets import Dataset
-from kdlib.evaluation import chance, probe, scores, summary
+from kdlib.evaluation import chance, probe, scores, summary, thresholds
 from kdlib.geometry import effective_rank
 from kdlib.spec import BASELINE, RunResult, RunSpec
 from kdlib.teachers import TEACHERS
@@ -152,8 +152,17 @@ def _compressed(number: int, splits: dict[str, np.ndarray], material: Material) 
 
 
 def _metrics(logits: dict[str, np.ndarray], splits: dict[str, np.ndarray], data: Dataset) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return split -> metric -> summary over members, and under "ood" the mean of the out-of-domain sets."""
-    values = {name: [scores(member, data.labels[splits[name]]) for member in found] for name, found in logits.items() if name != "train"}
+    """Return split -> metric -> summary over members, and under "ood" the mean of the out-of-domain sets.
+
+    With several labels an item, the thresholds of F1 are each member's own, chosen per class on the validation rows.
+    """
+    truth = data.labels[splits["val"]]
+    cuts = [thresholds(member, truth) if data.multi_label else 0.5 for member in logits["val"]]
+    values = {
+        name: [scores(member, data.labels[splits[name]], cut) for member, cut in zip(found, cuts, strict=True)]
+        for name, found in logits.items()
+        if name != "train"
+    }
     metrics = {name: {metric: summary([m[metric] for m in members]) for metric in members[0]} for name, members in values.items()}
     outside = [metrics[name] for name in data.out_of_domain]
     if outside:

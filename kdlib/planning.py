@@ -11,7 +11,7 @@ from functools import lru_cache
 from statistics import median
 
 from kdlib import datasets, students, teachers
-from kdlib.checks import check
+from kdlib.checks import check, usual
 from kdlib.compressors import COMPRESSORS
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
@@ -123,10 +123,10 @@ def concerns(specs: Sequence[RunSpec], probe: float | None = None, chance: float
 
 def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
-    changed = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method" and getattr(spec, f.name) != f.default}
-    options = "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
-    arguments = ", ".join(f"{name}={value!r}" for name, value in changed.items())
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
+    unsaid = vars(usual(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line takes for what is not given
+    options = "".join(f" --{name.replace('_', '-')} {shlex.quote(str(each))}" for name, each in everything.items() if each != unsaid[name])
+    arguments = ", ".join(f"{name}={each!r}" for name, each in everything.items() if each != getattr(RunSpec, name))
     lines = [f"methods: [{', '.join(json.dumps(method) for method in methods)}]"]
     lines += [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in everything.items()]
     python = (

@@ -27,11 +27,13 @@ with left:
     turn = st.number_input("Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params")
     tiles, names = views.gallery(data, attribute, turn - 1)
     show.figure(figures.gallery(tiles, list(data.classes), names, attribute), "gallery", "One test item per class and category")
+    if data.listen:
+        show.sound(data, turn - 1)
 
 
 def teachers() -> bool:
     """Show what is known of the teachers; return whether something is still being found out."""
-    reports = {entry["name"]: knowledge.read(entry["name"], name) for entry in ui.teachers()}
+    reports = {entry["name"]: knowledge.read(entry["name"], name) for entry in ui.teachers(name)}
     failed = [teacher for teacher, report in reports.items() if "error" in report]
     there = {teacher: report for teacher, report in reports.items() if "questions" in report}
     waiting = len(reports) - len(there) - len(failed)
@@ -48,10 +50,11 @@ def teachers() -> bool:
         st.caption(
             "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding of test items. "
             "The stronger the colour, the further above chance. What it knows beside the target is what compression may throw away."
+            + (" With several labels an item, the target is told in mAP, and chance is the share of positives." if data.multi_label else "")
         )
     table = [
         entry | {"width": there.get(entry["name"], {}).get("width"), "effective rank": there.get(entry["name"], {}).get("effective_rank")}
-        for entry in ui.teachers()
+        for entry in ui.teachers(name)
     ]
     told = "How many directions of its embedding the teacher really uses."
     columns = {"effective rank": st.column_config.NumberColumn(format="%.1f", help=told), "name": "teacher", "help": "what it does"}
@@ -69,5 +72,5 @@ def teachers() -> bool:
 
 with right:
     st.subheader("What each teacher knows")
-    ui.live_while(teachers, not all(knowledge.known(entry["name"], name) for entry in ui.teachers()))
+    ui.live_while(teachers, not all(knowledge.known(entry["name"], name) for entry in ui.teachers(name)))
     st.page_link("pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name})

@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports kdlib modules that stand before it, nothing else of kdlib. The parts of a package count as the package.
 # fmt: off
 ORDER = (
-    "spec", "registry", "cache",
+    "spec", "registry", "cache", "spectrograms", "sounds",
     "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "training",
-    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
+    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers", "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
     "export", "figures", "tables", "cli_runs", "cli", "__main__",
 )
