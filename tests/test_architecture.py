@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # fmt: off
 ORDER = (
     "spec", "registry", "cache", "spectrograms", "sounds",
-    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "training",
-    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers", "pipeline",
-    "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
+    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices",
+    "population", "snapshots", "training", "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers",
+    "pipeline",
+    "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",
     "export", "figures", "tables", "cli_runs", "cli", "__main__",
 )
 # fmt: on
