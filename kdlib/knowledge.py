@@ -14,7 +14,6 @@ from kdlib import datasets, engine, teachers
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.evaluation import chance, probe
 from kdlib.geometry import effective_rank
-from kdlib.registry import choose
 
 VERSION = 1  # of the report: raise it when the same teacher would be told otherwise
 LABELS = 1000  # labelled rows the probes are fitted on
@@ -22,7 +21,7 @@ PROBE_ROWS = 2000  # test rows they are judged on, at most
 
 
 def _key(teacher: str, dataset: str) -> str:
-    entry = choose(teachers.TEACHERS, teacher, "teacher")
+    entry = teachers.find(teacher)
     return content_key(version=VERSION, labels=LABELS, rows=PROBE_ROWS, teacher=teacher, dataset=dataset, card=entry.card)
 
 
@@ -68,9 +67,7 @@ def write(teacher: str, dataset: str) -> None:
 def report(teacher: str, dataset: str) -> dict[str, Any]:
     """Return the report, computed here and now."""
     data, embeddings = datasets.load(dataset), teachers.embed(teacher, dataset)
-    known = data.labels[data.splits["train"]]
-    known = ~np.isnan(known).all(axis=1) if data.multi_label else known >= 0
-    train = data.labelled(min(LABELS, int(known.sum())))
+    train = data.labelled(min(LABELS, data.labelled_rows))
     test = data.splits["test"][:PROBE_ROWS]
     targets: dict[str, np.ndarray] = {"target": data.labels} | {name: each.values for name, each in data.attributes.items()}
     questions = {

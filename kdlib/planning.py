@@ -62,7 +62,8 @@ def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 
         if (run.metrics or {}).get("cost/seconds")
     ]
     parameters = student_parameters(first.student, first.width, first.dataset)
-    usual = SECONDS_PER_ITEM / student_parameters("cnn", RunSpec.width, first.dataset)
+    shape = datasets.load(first.dataset).inputs.shape[1:]
+    usual = SECONDS_PER_ITEM / student_parameters(students.fitting(shape)[0], RunSpec.width, first.dataset)
     each = (median(rates) if rates else usual) * parameters * _items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
