@@ -6,6 +6,7 @@ one on other data. `files` writes here, `datasets` and `teachers` read.
 
 import hashlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -20,7 +21,8 @@ from kdlib.registry import choose
 
 CARD = "card.json"
 TITLE = re.compile(r"[^\W_][\w .-]{0,39}")
-MAPPED = 64 << 20  # bytes from which an array stays on disk and is mapped
+MAPPED = 64 << 20  # bytes from which an array stays on disk
+ROWS = 1000  # taken at a time
 SHORT = 8  # digits of the hash in a name
 
 Card = dict[str, Any]
@@ -77,10 +79,28 @@ def path(name: str) -> Path:
     return folder() / choose(cards(), name, "imported dataset")["hash"]
 
 
+class Mapped(np.memmap):
+    """An array on disk that gives its memory back after rows were taken from it.
+
+    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would keep gigabytes in memory.
+    """
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        if not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind == "i"):
+            return super().__getitem__(index)
+        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for start in range(0, len(index), ROWS):
+            found[start : start + ROWS] = super().__getitem__(index[start : start + ROWS])
+            self._mmap.madvise(mmap.MADV_DONTNEED)
+        return found
+
+
 def array(name: str, file: str) -> np.ndarray:
-    """Return an array of a dataset; large ones are mapped from disk, so that only the rows that are used are read."""
+    """Return an array of a dataset; large ones stay on disk, and only the rows that are asked for are read."""
     where = path(name) / file
-    return np.load(where, mmap_mode="c" if where.stat().st_size > MAPPED else None, allow_pickle=False)
+    if where.stat().st_size <= MAPPED:
+        return np.load(where, allow_pickle=False)
+    return np.load(where, mmap_mode="c", allow_pickle=False).view(Mapped)
 
 
 def sound(name: str, row: int) -> tuple[int, np.ndarray]:

@@ -85,8 +85,8 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
         past, status = ui.recent(states=["done"]), engine.status()
         plan = planning.plan(specs, past, status.workers or 2)
         show.facts(plan)
-        target = knowledge.known(spec.teacher, spec.dataset).get("questions", {}).get("target", {})
-        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past):
+        target = knowledge.of_target(knowledge.known(spec.teacher, spec.dataset), spec.labels)
+        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")):
             st.warning(ui.plain(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
     told = {"placeholder": "a name to find it by (optional)", "label_visibility": "collapsed", "bind": "query-params"}

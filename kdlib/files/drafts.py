@@ -54,11 +54,11 @@ class Draft:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return class -> split -> labelled items; with several labels an item, how many have that one."""
-        found = {}
+        found, names = {}, self.split_names
         for number, name in enumerate(self.classes):
             there = self.labels == number if self.labels.ndim == 1 else self.labels[:, number] == 1
             counted = Counter(self.splits[there].tolist())
-            found[name] = {split: counted[split] for split in self.split_names}
+            found[name] = {split: counted[split] for split in names}
         return found
 
 
