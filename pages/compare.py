@@ -108,6 +108,9 @@ if any(run.active for run in found):
     ui.live(lambda: show.progress(ui.infos(ui.chosen())), active=True)
 done = [each for each in ui.results(found) if each.metrics]
 if done:
+    st.page_link(
+        "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params={"runs": ",".join(ui.chosen())}
+    )
     section = st.segmented_control("Show", list(SECTIONS), default="Accuracy", required=True, key="show", bind="query-params")
     SECTIONS[section](done)
 elif not found and not runs.list_runs(limit=1, states=["done"]):

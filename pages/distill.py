@@ -114,7 +114,9 @@ def watch() -> list:
             ui.cancel(active)
     elif len(done := ui.results(found)) == len(found):
         st.info(ui.plain(verdict(done)), icon=":material/flag:")
-        st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
+        with st.container(horizontal=True):
+            st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
+            st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found))
     show.state_line(found, names)
     frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
     told = {"format_func": CURVES.get, "label_visibility": "collapsed", "bind": "query-params"}

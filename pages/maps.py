@@ -213,7 +213,7 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
 def neighbours(data: Dataset, found: Spaces, row: int) -> None:
     """Show which nearest neighbours a row keeps, loses and gains from space to space."""
     st.subheader("Its 10 nearest neighbours, in the spaces themselves")
-    told = spaces.changes(found, row)
+    told = _changes(found.key, row, found)
     if not told:
         st.info("A baseline has no teacher: there is no other space in which its neighbours could be compared.", icon=":material/info:")
     for (a, b), change in told.items():
@@ -227,6 +227,11 @@ def neighbours(data: Dataset, found: Spaces, row: int) -> None:
                 gallery(data, found.rows[rows])
 
 
+@st.cache_data(max_entries=200, show_spinner=False)
+def _changes(key: str, row: int, _found: Spaces) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:  # noqa: ARG001
+    return spaces.changes(_found, row)
+
+
 def gallery(data: Dataset, rows: Sequence[int]) -> None:
     """Show items in a row, each with its class."""
     if not len(rows):
@@ -234,7 +239,7 @@ def gallery(data: Dataset, rows: Sequence[int]) -> None:
         return
     labels = spaces.first_label(data.labels[rows])
     told = [ui.plain(data.classes[label]) if label >= 0 else "–" for label in labels]
-    st.image([items.enlarged(items.picture(data, row)) for row in rows], caption=told, width=56, clamp=True)
+    st.image(items.addresses(data, rows), caption=told, width=56)
 
 
 def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces) -> None:
