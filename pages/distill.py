@@ -38,7 +38,7 @@ def follow() -> None:
     """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
     spec = usual(st.session_state["dataset"])
     if st.session_state.get("teacher") not in fitting(spec.dataset):
-        for name in ("teacher", "student", "width", "labels", "dim"):
+        for name in ("teacher", "student", "width", "labels", "dim", "distance_weight"):
             st.session_state[name] = getattr(spec, name)
 
 
@@ -56,7 +56,7 @@ def controls() -> tuple[RunSpec, list[str]]:
     dim = st.select_slider("Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, **bound)
     loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
     told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
-    weight = st.slider("Weight λ of the distance", 0.0, 1.0, DEFAULT.distance_weight, 0.05, key="distance_weight", help=told, **bound)
+    weight = st.slider("Weight λ of the distance", 0.0, 1.0, default.distance_weight, 0.05, key="distance_weight", help=told, **bound)
     student = ui.pick("Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:]))
     told = "The student's size dial: parameters grow with its square."
     width = st.select_slider("Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, **bound)
