@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlib compare`, `list`, `teachers build`, and the commands for background runs.
+"""The command line: `python -m kdlib compare`, `list`, `teachers build`, and the commands for own data and background runs.
 
 Answers go to standard output, progress and complaints to standard error. Bad input is one line and exit code 2; Ctrl-C is exit code 130.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdlib import cli_runs, tables
+from kdlib import cli_data, cli_runs, tables
 from kdlib.cache import atomic_path
 from kdlib.spec import OnProgress, RunSpec
 from kdlib.spec import Progress as Step
@@ -176,6 +176,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
+    cli_data.add_commands(commands)
     cli_runs.add_commands(commands, add_spec_options)
     return main_parser
 

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kdlib import engine, runs, store, sweeps
+from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
 from kdlib.checks import usual
 from kdlib.comparison import WORDS, clear, differences, percent, primary_metric, to_json
@@ -100,6 +100,9 @@ def _names(text: str) -> list[str]:
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a spec that the options set."""
     found = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}
+    for name in ("dataset", "teacher"):
+        value = found[name]
+        found[name] = [imported.resolve(each) for each in value] if isinstance(value, list) else value and imported.resolve(value)
     return {name: value for name, value in found.items() if value is not None}
 
 

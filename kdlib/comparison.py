@@ -116,4 +116,22 @@ def verdict(results: Sequence[RunResult]) -> str:
         sentence += f" The student is better off without this teacher ({percent(plain['test'], signed=True)} {unit} against the baseline)."
     elif plain and other == RAW and not clear(plain["test"]):
         sentence += f" Against the baseline there is no clear difference ({percent(plain['test'], signed=True)} {unit})."
-    return sentence
+    return sentence + _about_the_teacher(done, best)
+
+
+def _about_the_teacher(done: Sequence[RunResult], best: RunResult) -> str:
+    """Return a sentence if the teacher's own branch knows the target clearly less than the student without it, in or out of domain."""
+    alone, metric = reference(done, best, BASELINE), primary_metric(best)
+    own = best.teacher.get("head", {})
+    if alone is None or not own:
+        return ""
+    behind = []
+    for split, told in (("test", "on the test set"), ("ood", "out of domain")):
+        if split in own and split in alone.metrics:
+            teacher, student = own[split][metric], alone.metrics[split][metric]
+            gap = paired_difference(teacher["values"], student["values"])
+            if clear(gap) and gap["mean"] < 0:
+                behind.append(f"{percent(teacher)} against {percent(student)} {told}")
+    if not behind:
+        return ""
+    return f" This teacher itself knows the target less well than the student without it ({', '.join(behind)}, {WORDS[metric]} in %)."

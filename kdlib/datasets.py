@@ -1,6 +1,6 @@
-"""Datasets: inputs with labels, attributes and splits; the built-in ones are made from real scans or from numbers, without any download.
+"""Datasets: inputs with labels, attributes and splits: built-in ones, made from real scans or from numbers, and what people imported.
 
-To add one, write a function that returns a `Dataset` (its first docstring line becomes the help text) and put it into `DATASETS`;
+To add a built-in one, write a function that returns a `Dataset` (its first docstring line is the help text) and put it into `DATASETS`;
 `tests/test_datasets.py` runs the contract over every entry.
 """
 
@@ -12,13 +12,13 @@ import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from kdlib import sounds
+from kdlib import imported, sounds
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.registry import choose
 from kdlib.sounds import FAMILIES, ROOMS, USUAL_PITCH
 
-IMAGE, AUDIO = "image", "audio"
-ITEMS = {IMAGE: "images", AUDIO: "sounds"}  # modality -> what several items are called
+IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
+ITEMS = {IMAGE: "images", AUDIO: "sounds", VECTOR: "vectors"}  # modality -> what several items are called
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Dataset:
     """Items of one target task.
 
     Attributes:
-        name: its name in `DATASETS`.
+        name: its name in `DATASETS`, or the name under which it was imported.
         inputs: (n, ...) float32.
         labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN = missing.
         classes: the k class names.
         splits: "train", "val", "test" and any number of "ood:<name>" -> row indices. No row is in two splits.
         attributes: name -> `Attribute`.
         ids: (n,) names of the items, unique.
-        modality: what an input is: "image" or "audio", then a log-mel spectrogram (1, mels, frames), low frequencies first.
+        modality: what an input is: "image", "vector", or "audio", then a log-mel spectrogram (1, mels, frames), low frequencies first.
         listen: row -> (samples a second, wave (samples,) float32) of an item that can be heard.
     """
 
@@ -69,6 +69,12 @@ class Dataset:
     def out_of_domain(self) -> tuple[str, ...]:
         """Names of the out-of-domain test sets."""
         return tuple(name for name in self.splits if name.startswith("ood:"))
+
+    @property
+    def labelled_rows(self) -> int:
+        """How many training rows have a label."""
+        labels = self.labels[self.splits["train"]]
+        return int((~np.isnan(labels).all(axis=1) if self.multi_label else labels >= 0).sum())
 
     def labelled(self, count: int) -> np.ndarray:
         """Return `count` rows of the training split whose labels the student may see, (count,) int64.
@@ -312,7 +318,42 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
 }
 
 
-@lru_cache(maxsize=4)
+def helps() -> dict[str, Callable[[], Dataset] | str]:
+    """Return every name there is: built-in ones with the function that makes them, imported ones with a line that says what they are."""
+    told = {name: f"Imported: {card['rows']:,} items, {len(card['classes'])} classes" for name, card in imported.cards().items()}
+    return DATASETS | told
+
+
 def load(name: str) -> Dataset:
-    """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays."""
-    return choose(DATASETS, name, "dataset")()
+    """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays.
+
+    Raises:
+        ValueError: there is none of that name (any more).
+    """
+    choose(helps(), name, "dataset")
+    return _load(name)
+
+
+@lru_cache(maxsize=4)
+def _load(name: str) -> Dataset:
+    return DATASETS[name]() if name in DATASETS else _imported(name)
+
+
+def _imported(name: str) -> Dataset:
+    card = imported.cards()[name]
+    codes = imported.array(name, "splits.npy")
+    shuffled = np.random.default_rng(0).permutation(len(codes))  # files come sorted, and the first rows must not all be one speaker's
+    return Dataset(
+        name=name,
+        inputs=imported.array(name, card["inputs"]).reshape(-1, *card["shape"]),
+        labels=imported.array(name, "labels.npy"),
+        classes=tuple(card["classes"]),
+        splits={split: shuffled[codes[shuffled] == number] for number, split in enumerate(card["splits"])},
+        attributes={
+            attribute: Attribute(imported.array(name, f"attribute-{number}.npy"), tuple(values))
+            for number, (attribute, values) in enumerate(card["attributes"].items())
+        },
+        ids=imported.array(name, "ids.npy"),
+        modality=card["modality"],
+        listen=partial(imported.sound, name) if card["rate"] else None,
+    )

@@ -161,6 +161,12 @@ STUDENTS: dict[str, Callable[[InputShape, int], Body]] = {
     "cp-resnet": cp_resnet,
     "mobile-fcn": mobile_fcn,
 }
+ANY_SHAPE = {"mlp"}  # the others take (channels, height, width)
+
+
+def fitting(input_shape: InputShape) -> list[str]:
+    """Return the names of the students that can take inputs of that shape."""
+    return [name for name in STUDENTS if len(input_shape) == 3 or name in ANY_SHAPE]
 
 
 def build(name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0) -> Student:

@@ -20,20 +20,22 @@ def entries(what: str) -> list[dict[str, str]]:
     from kdlib import checks, compressors, datasets, losses, students, teachers
 
     def helps(table: dict[str, Any], described: Any = lambda entry: entry) -> list[dict[str, str]]:
-        return [{"name": name, "help": summary(described(entry))} for name, entry in table.items()]
+        return [{"name": n, "help": entry if isinstance(entry, str) else summary(described(entry))} for n, entry in table.items()]
 
-    supervised = {True: "supervised", False: "unsupervised", None: "untrained"}
+    def supervision(each: teachers.Teacher) -> str:
+        return "imported" if each.dataset else {True: "supervised", False: "unsupervised", None: "untrained"}[each.supervised]
+
     makers = {
-        "datasets": lambda: helps(datasets.DATASETS),
+        "datasets": lambda: helps(datasets.helps()),
         "teachers": lambda: [
             {
                 "name": name,
                 "takes": datasets.ITEMS[each.modality],
-                "supervision": supervised[each.supervised],
+                "supervision": supervision(each),
                 "source task": each.source_task,
                 "help": each.help,
             }
-            for name, each in teachers.TEACHERS.items()
+            for name, each in teachers.everyone().items()
         ],
         "methods": lambda: [{"name": name, "help": told} for name, told in checks.method_helps().items()],
         "compressors": lambda: helps(compressors.COMPRESSORS, lambda entry: entry.build),

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kdlib import datasets
-from kdlib.cache import cached_arrays, content_key
+from kdlib import datasets, imported
+from kdlib.cache import cached_arrays, content_key, forget_arrays
 from kdlib.datasets import AUDIO, CANVAS, IMAGE, ITEMS, Dataset
 from kdlib.registry import choose
 
@@ -91,6 +91,7 @@ class Teacher:
         embed: `(Dataset) -> (n, d_t)` float32.
         modality: of the inputs it takes.
         weights: file whose content decides the embeddings, if there is one.
+        dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
     """
 
     help: str
@@ -99,6 +100,7 @@ class Teacher:
     embed: Callable[[Dataset], np.ndarray]
     modality: str = IMAGE
     weights: Path | None = None
+    dataset: str = ""
 
     @property
     def card(self) -> dict[str, Any]:
@@ -128,10 +130,39 @@ TEACHERS: dict[str, Teacher] = {
 }
 
 
+def imported_tables(dataset: str = "") -> dict[str, Teacher]:
+    """Return the imported embeddings as teachers "<dataset>/<table>", those of one dataset or of all."""
+    found = {}
+    for name, card in imported.cards().items():
+        for table, about in card["tables"].items() if dataset in ("", name) else ():
+            told = f"Imported embeddings, {about['width']} numbers for each of {card['rows']:,} items"
+            embed = partial(_table, name, about["file"])
+            found[f"{name}/{table}"] = Teacher(told, about["source_task"], None, embed, modality=card["modality"], dataset=name)
+    return found
+
+
+def _table(name: str, file: str, dataset: Dataset) -> np.ndarray:  # noqa: ARG001
+    return imported.array(name, file)
+
+
+def everyone() -> dict[str, Teacher]:
+    """Return all teachers there are, built-in and imported."""
+    return TEACHERS | imported_tables()
+
+
+def find(name: str) -> Teacher:
+    """Return the teacher of that name.
+
+    Raises:
+        ValueError: there is none (any more).
+    """
+    return TEACHERS[name] if name in TEACHERS else choose(everyone(), name, "teacher")
+
+
 def fitting(dataset: str) -> list[str]:
-    """Return the names of the teachers that take what a dataset holds."""
+    """Return the names of the teachers for a dataset: the tables that were imported with it, and those that take what it holds."""
     modality = datasets.load(dataset).modality
-    return [name for name, teacher in TEACHERS.items() if teacher.modality == modality]
+    return [*imported_tables(dataset), *(name for name, teacher in TEACHERS.items() if teacher.modality == modality)]
 
 
 def check_fits(name: str, dataset: str) -> None:
@@ -140,18 +171,32 @@ def check_fits(name: str, dataset: str) -> None:
     Raises:
         ValueError: unknown teacher, or one that takes something else.
     """
-    takes, holds = choose(TEACHERS, name, "teacher").modality, datasets.load(dataset).modality
-    if takes != holds:
-        choices = ", ".join(fitting(dataset)) or "there is none yet"
-        raise ValueError(f"teacher {name} takes {ITEMS[takes]}, but {dataset} holds {ITEMS[holds]}, choose one of: {choices}")
+    choices = fitting(dataset)
+    teacher, holds = find(name), ITEMS[datasets.load(dataset).modality]
+    if name not in choices:
+        takes = f"knows the items of {teacher.dataset} only" if teacher.dataset else f"takes {ITEMS[teacher.modality]}"
+        way_out = f"choose one of: {', '.join(choices)}" if choices else "there is none yet: import it with embeddings"
+        raise ValueError(f"teacher {name} {takes}, but {dataset} holds {holds}, {way_out}")
 
 
 @lru_cache(maxsize=8)
 def _embeddings(name: str, dataset: str) -> np.ndarray:
-    teacher, data = choose(TEACHERS, name, "teacher"), datasets.load(dataset)
+    teacher, data = find(name), datasets.load(dataset)
+    if teacher.dataset:
+        return teacher.embed(data)
+    return cached_arrays("embeddings", _key(name, data), lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+
+
+def _key(name: str, data: Dataset) -> str:
+    teacher = find(name)
     weights = hashlib.sha256(teacher.weights.read_bytes()).hexdigest() if teacher.weights else ""
-    key = content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
-    return cached_arrays("embeddings", key, lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+    return content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
+
+
+def forget(name: str, dataset: str) -> None:
+    """Remove from the cache what a built-in teacher made of a dataset."""
+    if not find(name).dataset:
+        forget_arrays("embeddings", _key(name, datasets.load(dataset)))
 
 
 def embed(name: str, dataset: str) -> np.ndarray:
@@ -162,6 +207,8 @@ def embed(name: str, dataset: str) -> np.ndarray:
     """
     check_fits(name, dataset)
     found = _embeddings(name, dataset)
+    if find(name).dataset:  # looked at, row by row, when it was imported; it may be too large to do so again
+        return found
     if not np.isfinite(found).all():
         row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
         raise ValueError(f"teacher {name} gives a number that is not finite in row {row} of {dataset}")
@@ -170,4 +217,4 @@ def embed(name: str, dataset: str) -> np.ndarray:
 
 def width(name: str, dataset: str) -> int:
     """Return d_t of a teacher on a dataset: from its card if it has one, so that asking does not embed anything."""
-    return choose(TEACHERS, name, "teacher").card.get("width") or _embeddings(name, dataset).shape[1]
+    return find(name).card.get("width") or _embeddings(name, dataset).shape[1]

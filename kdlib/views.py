@@ -21,6 +21,7 @@ from kdlib.evaluation import paired_difference, primary, scores, summary, thresh
 from kdlib.spec import BASELINE, RAW, UNUSED, RunResult, RunSpec
 
 COMPRESSED = "compressed"
+MOST_TILES = 24  # rows and columns of a gallery
 CURVES = ("val", "prediction", "distance", "teacher")
 
 
@@ -296,10 +297,10 @@ def gallery(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndarray, l
     """
     told = data.attributes.get(attribute)
     categories = range(8) if told is None else np.unique(told.values[data.splits["test"]]).tolist()
-    categories = [each for each in categories if each >= 0]
+    categories = [each for each in categories if each >= 0][:MOST_TILES]
     height, width = data.inputs.shape[-2:]
-    tiles = np.full((len(data.classes), len(categories), height, width), np.nan, np.float32)
-    for i in range(len(data.classes)):
+    tiles = np.full((min(len(data.classes), MOST_TILES), len(categories), height, width), np.nan, np.float32)
+    for i in range(len(tiles)):
         rows = of_class(data, i)
         for j, category in enumerate(categories):
             there = rows if told is None else rows[told.values[rows] == category]

@@ -5,11 +5,30 @@ import streamlit as st
 
 from kdlib import datasets, figures, knowledge, views
 from kdlib.spec import RunSpec
-from pages import show, ui
+from pages import own_data, show, ui
 
 st.title("Data & teachers")
+own_data.arrive()
 name = ui.pick("Dataset", "datasets", "dataset", RunSpec.dataset)
 data = datasets.load(name)
+own_data.section()
+
+
+def items() -> None:
+    """Show test items as pictures, by class and attribute, and play one that can be heard."""
+    attributes = list(data.attributes)
+    told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
+    attribute = st.segmented_control(
+        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.plain
+    ) if attributes else ""  # fmt: skip
+    turn = st.number_input("Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params")
+    tiles, names = views.gallery(data, attribute, turn - 1)
+    show.figure(
+        figures.gallery(tiles, list(data.classes[: len(tiles)]), names, attribute), "gallery", "One test item per class and category"
+    )
+    if data.listen:
+        show.sound(data, turn - 1)
+
 
 left, right = st.columns([2, 3], gap="large")
 with left:
@@ -18,21 +37,19 @@ with left:
         st.metric("Classes", len(data.classes), border=True)
         st.metric("Item", " × ".join(map(str, data.inputs.shape[1:])), help="Numbers an item consists of.", border=True)
     st.dataframe(views.facts(data), hide_index=True, alt="The splits of the dataset and their sizes")
+    own_data.deletion(name)
     st.subheader("Items")
-    attributes = list(data.attributes)
-    told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
-    attribute = st.segmented_control(
-        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.plain
-    ) if attributes else ""  # fmt: skip
-    turn = st.number_input("Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params")
-    tiles, names = views.gallery(data, attribute, turn - 1)
-    show.figure(figures.gallery(tiles, list(data.classes), names, attribute), "gallery", "One test item per class and category")
-    if data.listen:
-        show.sound(data, turn - 1)
+    if data.modality == datasets.VECTOR:
+        own_data.no_pictures()
+    else:
+        items()
 
 
 def teachers() -> bool:
     """Show what is known of the teachers; return whether something is still being found out."""
+    if not ui.teachers(name):
+        show.empty("No teacher knows these items: import them once more together with embeddings of a pretrained network.")
+        return False
     reports = {entry["name"]: knowledge.read(entry["name"], name) for entry in ui.teachers(name)}
     failed = [teacher for teacher, report in reports.items() if "error" in report]
     there = {teacher: report for teacher, report in reports.items() if "questions" in report}

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from kdlib import engine, figures, knowledge, planning, views
+from kdlib import datasets, engine, figures, knowledge, planning, students, views
 from kdlib.checks import usual
 from kdlib.comparison import verdict
 from kdlib.spec import RunSpec
@@ -35,10 +35,10 @@ def preset(values: dict) -> None:
 
 
 def follow() -> None:
-    """Let teacher and student follow the dataset: each goes to what is usual for it, the teacher only if it does not fit."""
+    """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
     spec = usual(st.session_state["dataset"])
-    if st.session_state["teacher"] not in fitting(spec.dataset):
-        for name in ("teacher", "student", "width"):
+    if st.session_state.get("teacher") not in fitting(spec.dataset):
+        for name in ("teacher", "student", "width", "labels", "dim", "distance_weight"):
             st.session_state[name] = getattr(spec, name)
 
 
@@ -53,15 +53,15 @@ def controls() -> tuple[RunSpec, list[str]]:
     teacher = ui.pick("Teacher", "teachers", "teacher", default.teacher, fitting(dataset))
     dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     told = "How many numbers the compressor keeps of each embedding."
-    dim = st.select_slider("Dimension of the compressed embedding", dims, DEFAULT.dim, key="dim", help=told, **bound)
+    dim = st.select_slider("Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, **bound)
     loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
     told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
-    weight = st.slider("Weight λ of the distance", 0.0, 1.0, DEFAULT.distance_weight, 0.05, key="distance_weight", help=told, **bound)
-    student = ui.pick("Student", "students", "student", default.student)
+    weight = st.slider("Weight λ of the distance", 0.0, 1.0, default.distance_weight, 0.05, key="distance_weight", help=told, **bound)
+    student = ui.pick("Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:]))
     told = "The student's size dial: parameters grow with its square."
     width = st.select_slider("Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, **bound)
     told = "How many training items keep their label."
-    labels = st.number_input("Labels", 10, 10_000, DEFAULT.labels, 50, key="labels", help=told, **bound)
+    labels = st.number_input("Labels", 2, 10_000, default.labels, 50, key="labels", help=told, **bound)
     told = "How often each method is trained, from different random beginnings: more seeds, narrower intervals."
     seeds = st.slider("Seeds", 1, 20, DEFAULT.seeds, key="seeds", help=told, **bound)
     with st.expander("Training and soft labels"):
@@ -85,11 +85,12 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
         past, status = ui.recent(states=["done"]), engine.status()
         plan = planning.plan(specs, past, status.workers or 2)
         show.facts(plan)
-        target = knowledge.known(spec.teacher, spec.dataset).get("questions", {}).get("target", {})
-        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past):
+        target = knowledge.of_target(knowledge.known(spec.teacher, spec.dataset), spec.labels)
+        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")):
             st.warning(ui.plain(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
-    name = naming.text_input("Name", key="name", max_chars=80, placeholder="a name to find it by (optional)", label_visibility="collapsed")
+    told = {"placeholder": "a name to find it by (optional)", "label_visibility": "collapsed", "bind": "query-params"}
+    name = naming.text_input("Name", key="name", max_chars=80, **told)
     if launch.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"):
         ui.launch(specs, name=name)
         st.rerun()
@@ -113,7 +114,9 @@ def watch() -> list:
             ui.cancel(active)
     elif len(done := ui.results(found)) == len(found):
         st.info(ui.plain(verdict(done)), icon=":material/flag:")
-        st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
+        with st.container(horizontal=True):
+            st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
+            st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found))
     show.state_line(found, names)
     frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
     told = {"format_func": CURVES.get, "label_visibility": "collapsed", "bind": "query-params"}

@@ -144,7 +144,6 @@ def live_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> N
     part()
 
 
-@st.cache_data(show_spinner=False)
 def helps(registry: str) -> dict[str, str]:
     """Return name -> one-line help of a registry."""
     return {entry["name"]: entry["help"] for entry in tables.entries(registry)}
@@ -160,14 +159,26 @@ def pick(
     registry: str,
     key: str,
     default: str,
-    names: Sequence[str] = (),
+    names: Sequence[str] | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> str:
-    """Show a select box of a registry's names, or of some of them, bound to the address, with the chosen one's help below."""
-    names = list(names) or list(helps(registry))
-    told = st.selectbox(label, names, index=names.index(default), key=key, bind="query-params", on_change=on_change)
-    st.caption(plain(helps(registry)[told]))
-    return told
+    """Show a select box of a registry's names, or of some of them, bound to the address, with the chosen one's help below.
+
+    Where `names` is empty nothing can be chosen, and the default is the answer.
+    """
+    names = list(helps(registry)) if names is None else list(names)
+    if st.session_state.get(key, names[:1] and names[0]) not in names:
+        st.session_state.pop(key, None)  # what was chosen is gone, or does not fit any more
+    if not names:
+        st.caption(f"{label}: there is none for this dataset.")
+        return default
+    chosen = st.selectbox(label, names, index=_place(names, default), key=key, bind="query-params", on_change=on_change)
+    st.caption(plain(helps(registry)[chosen]))
+    return chosen
+
+
+def _place(names: Sequence[str], name: str) -> int:
+    return names.index(name) if name in names else 0
 
 
 def listed(registry: str) -> str:

@@ -184,6 +184,14 @@ def test_every_section_of_compare_shows_something(section, kept):
     assert app.get("plotly_chart") or app.dataframe
 
 
+def test_what_the_others_are_compared_with_is_in_the_address(kept):
+    runs_there = ",".join(kept)
+    names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options
+    app = opened("compare", runs=runs_there, show="Differences", to=names[-1])
+    assert app.selectbox(key="to").value == names[-1] != names[0]
+    assert names[-1] not in app.dataframe[-1].value.iloc[:, 0].tolist()
+
+
 def test_a_run_is_renamed_deleted_and_brought_back(kept):
     app = opened("runs", runs=kept[0])
     app.text_input(key=f"name-{kept[0]}").input(HOSTILE)
