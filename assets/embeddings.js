@@ -83,8 +83,12 @@ class View {
       this.time = data.live ? this.ends() : 0;
       this.build();
     } else if (frames > 1 && this.following && this.ends() > before.last) {
-      this.panels.forEach((panel, index) => (panel.home = this.home(index)));
-      this.play(before.last);
+      this.panels.forEach((panel, index) => {
+        const whole = panel.zoom === 1 / panel.home.reach;
+        panel.home = this.home(index);
+        if (whole) this.centre(panel);
+      });
+      if (!this.playing) this.play(before.last);
     }
     this.time = Math.min(this.time, this.ends());
     this.marks = new Uint8Array(this.count);
@@ -440,6 +444,7 @@ class View {
   play(from) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches && !this.morph) from = this.ends();
     this.time = from;
+    this.following = true;
     this.last = 0;
     this.playing = this.time < this.ends();
     this.show();
@@ -448,7 +453,6 @@ class View {
     this.time = Math.min(this.ends(), this.time + (this.last ? (now - this.last) / (this.morph ? LEG : STEP) : 0));
     this.last = now;
     this.playing = this.time < this.ends();
-    this.following = !this.playing;
   }
 }
 

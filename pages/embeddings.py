@@ -5,7 +5,7 @@ import streamlit as st
 from kdlib import datasets, runs, spaces, views
 from kdlib.projection import PROJECTIONS, STRENGTH, STRENGTHS
 from kdlib.registry import summary
-from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
+from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
 from pages import maps, show, ui
 
 SECTIONS = ["Selection", "Scorecard", "Replay"]
@@ -44,7 +44,11 @@ def explore(run: RunInfo) -> None:
     """Show the maps of a run that is over, and below them one section."""
     data = datasets.load(run.spec.dataset)
     question, by = controls(run, data)
-    found = maps.rows_of(run.id, question.split, question.member, run.ended or 0.0)
+    try:
+        found = maps.rows_of(run.id, question.split, question.member, run.ended or 0.0)
+    except RunNotFoundError:
+        st.warning("The files of this run are not there (any more), so there is nothing to draw.", icon=":material/folder_off:")
+        return
     card = spaces.Question(run.id, question.split, question.member)
     asked = [card] if PROJECTIONS[question.projection].instant else [card, question]
     known = [spaces.known(each, found) for each in asked]
@@ -61,12 +65,12 @@ def explore(run: RunInfo) -> None:
         maps.replay(run.id, data, live=False)
 
 
-def forming(run: RunInfo) -> list[RunInfo]:
-    """Show the space of a run that is training as it forms."""
+def forming(run: RunInfo) -> bool:
+    """Show the spaces of a run that is training as they form; return whether it still is."""
     now = ui.infos([run.id])
     show.progress(now)
     maps.replay(run.id, datasets.load(run.spec.dataset), live=True)
-    return now
+    return any(each.active for each in now)
 
 
 st.title("Embeddings")
@@ -81,7 +85,7 @@ if found:
     run = next(each for each in found if each.id == picked)
     if run.active:
         st.info("This run is training; its maps come when it is done. Meanwhile watch its spaces form.", icon=":material/model_training:")
-        ui.live(lambda: forming(run), active=True)
+        ui.live_while(lambda: forming(run), active=True, every=1.0)
     elif run.state == FAILED:
         st.error(f"This run failed, so there is nothing to draw: {ui.plain(run.reason)}", icon=":material/error:")
         st.page_link("pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=ui.query([run]))

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -13,21 +14,37 @@ from starlette.routing import Route
 
 from kdlib import datasets
 
-ADDRESS = "item"  # below the app's own address: item/<dataset>/<row>
+LARGEST = 128  # pixels
 
 
 def picture(data: datasets.Dataset, row: int) -> np.ndarray:
-    """Return what shows an item, (h, w) or (h, w, 3) in [0, 1]; the one place that knows how an item becomes visible."""
-    values = data.inputs[row]
-    grey = values if values.shape[0] == 3 else values.mean(0, keepdims=True)
-    low, high = float(grey.min()), float(grey.max())
-    return np.squeeze(np.moveaxis((grey - low) / max(high - low, 1e-9), 0, -1))
+    """Return what shows an item, (h, w) or (h, w, 3) in [0, 1], at most `LARGEST` high and wide.
+
+    The one place that knows how an item becomes visible: images as they are, rows of numbers folded into a square.
+    """
+    values = np.nan_to_num(np.asarray(data.inputs[row], np.float32))
+    if values.ndim < 3:
+        flat = values.ravel()
+        side = int(np.ceil(np.sqrt(flat.size)))
+        values = np.pad(flat, (0, side * side - flat.size)).reshape(1, side, side)
+    if values.shape[0] != 3:
+        values = values.mean(0, keepdims=True)
+    step = -(-max(values.shape[1:]) // LARGEST)
+    values = values[:, ::step, ::step]
+    low, high = float(values.min()), float(values.max())
+    shown = np.moveaxis((values - low) / max(high - low, 1e-9), 0, -1)
+    return shown if shown.shape[-1] == 3 else shown[..., 0]
 
 
 def enlarged(shown: np.ndarray, side: int = 64) -> np.ndarray:
     """Return a small picture with every pixel repeated, so that a browser does not blur it."""
     times = max(1, side // max(shown.shape[:2]))
     return shown.repeat(times, 0).repeat(times, 1)
+
+
+def source(data: datasets.Dataset) -> str:
+    """Return where a browser finds the picture of an item, but for its row number at the end."""
+    return f"item?dataset={quote(data.name, safe='')}&row="
 
 
 def png(shown: np.ndarray) -> bytes:
@@ -48,13 +65,15 @@ def addresses(data: datasets.Dataset, rows: Sequence[int]) -> list[str]:
 
 
 async def _item(request: Request) -> Response:
-    name, row = request.path_params["dataset"], request.path_params["row"]
+    """Answer item?dataset=...&row=... with the item's picture."""
+    name, row = request.query_params.get("dataset", ""), request.query_params.get("row", "")
 
     def make() -> bytes | None:
-        if name not in datasets.DATASETS:
+        try:
+            data = datasets.load(name)
+        except ValueError:  # no such dataset
             return None
-        data = datasets.load(name)
-        return png(picture(data, row)) if row < len(data.inputs) else None
+        return png(picture(data, int(row))) if row.isdecimal() and int(row) < len(data.inputs) else None
 
     made = await run_in_threadpool(make)
     if made is None:
@@ -62,4 +81,4 @@ async def _item(request: Request) -> Response:
     return Response(made, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
-ROUTES = [Route(f"/{ADDRESS}/{{dataset}}/{{row:int}}", _item)]
+ROUTES = [Route("/item", _item)]

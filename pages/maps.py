@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -75,7 +74,7 @@ def linked(
         ],
         "legend": [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend],
         "facts": [{"name": fact["name"], "names": [str(name) for name in fact["names"]]} for fact in facts],
-        "item": f"{items.ADDRESS}/{quote(data.name, safe='')}/",
+        "item": items.source(data),
         "when": list(when),
         "live": live,
     }
@@ -196,8 +195,6 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     listed = here[:LISTED]
     frame = spaces.by_row(data, found.rows[listed], found.logits[listed])
     frame.insert(0, "picture", items.addresses(data, found.rows[listed]))
-    if len(here) == 1:
-        neighbours(data, found, here[0])
     height = min(420, 40 + 36 * len(frame))
     st.dataframe(
         frame,
@@ -208,6 +205,8 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     )
     if len(here) > LISTED:
         st.caption(f"The first {LISTED} of {len(here):,} selected rows.")
+    if len(here) == 1:
+        neighbours(data, found, here[0])
 
 
 def neighbours(data: Dataset, found: Spaces, row: int) -> None:

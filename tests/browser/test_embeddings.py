@@ -102,7 +102,7 @@ def test_hover_shows_the_picture_itself(visit, trained):
     expect(tip).to_be_visible()
     row = ask(page, "view.rows[view.hover]")
     picture = tip.locator("img")
-    expect(picture).to_have_attribute("src", f"item/digits/{row}")
+    expect(picture).to_have_attribute("src", f"item?dataset=digits&row={row}")
     page.wait_for_function(
         "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-tip] img')?.naturalWidth)"
     )
