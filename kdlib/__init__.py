@@ -13,7 +13,10 @@ What to read, in the order in which modules build on one another:
     cache       arrays on disk under a content key
     spectrograms  sound as a picture
     sounds      notes of instrument families            to add one: a function and a line in FAMILIES
+    intake      the gate every foreign file passes
+    imported    what people imported, on disk
     datasets    built-in datasets                       to add one: a function and a line in DATASETS
+    files       from a foreign file to a dataset
     teachers    providers of embeddings                 to add one: a function and a line in TEACHERS
     compressors from embedding to compact target        to add one: a builder and a line in COMPRESSORS
     students    the small networks                      to add one: a builder and a line in STUDENTS

@@ -1,7 +1,7 @@
 """The command line of the user's own data: import, data list, data delete."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,9 +119,11 @@ def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F82
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=PIPED)
     plan = draft.plan
+    from kdlib.datasets import ITEMS
+
     shape = " x ".join(map(str, draft.shape))
     told = {
-        source.name: f"{source.rows:,} items, {draft.modality}s of shape {shape}",
+        source.name: f"{source.rows:,} items, {ITEMS[draft.modality]} of shape {shape}",
         "classes": f"{len(draft.classes)}, from {', '.join(plan.target)}" + (" (several an item)" if draft.labels.ndim == 2 else ""),
         "student gets": plan.inputs,
         "teachers": ", ".join(f"{name} ({source.columns[name].shape[1]} wide)" for name in plan.tables) or "none",
@@ -150,13 +152,12 @@ def _literal(text: str) -> str:
 
 def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001
     """Print what was imported, a line each."""
+    from kdlib.datasets import ITEMS
+
     console = Console(highlight=False, soft_wrap=True)
     for name, card in imported.cards().items():
-        splits = ", ".join(card["splits"])
-        tables: Sequence[str] = list(card["tables"])
-        about = (
-            f"{card['rows']:,} {card['modality']}s, {len(card['classes'])} classes, splits {splits}, teachers {', '.join(tables) or 'none'}"
-        )
+        splits, tables = ", ".join(card["splits"]), ", ".join(card["tables"]) or "none"
+        about = f"{card['rows']:,} {ITEMS[card['modality']]}, {len(card['classes'])} classes, splits {splits}, teachers {tables}"
         console.print(f"{name}  {about}", markup=False)
     return 0
 

@@ -31,10 +31,10 @@ class Planted:
         return Path.touch, (self.path,)
 
 
-def wav(seconds: float = 0.5, rate: int = 8000) -> bytes:
+def wav(seconds: float = 0.5, rate: int = 8000, hertz: float = 440) -> bytes:
     out = io.BytesIO()
     time = np.arange(int(seconds * rate)) / rate
-    soundfile.write(out, 0.5 * np.sin(2 * np.pi * 440 * time), rate, format="WAV")
+    soundfile.write(out, 0.5 * np.sin(2 * np.pi * hertz * time), rate, format="WAV")
     return out.getvalue()
 
 

@@ -1,7 +1,7 @@
 """Recordings and pictures: decoded one by one and brought to one shape.
 
-A recording becomes a log-mel spectrogram (1, mels, frames), lowest band first, 0 at -80 dB and 1 at full scale, and its samples are kept so
-that it can be heard. A picture becomes (1 or 3, height, width) in [0, 1].
+A recording becomes a log-mel spectrogram as those of the built-in sounds, and its samples are kept so that it can be heard. A picture
+becomes (1 or 3, height, width) in [0, 1].
 """
 
 import io
@@ -20,11 +20,10 @@ from kdlib.intake.archives import Member, Source
 from kdlib.intake.arrays import Writer
 from kdlib.intake.kinds import HEAD, IMAGES, SOUNDS, identify
 from kdlib.intake.limits import MB, IntakeError
+from kdlib.spectrograms import HOP, MELS, log_mel
 
 RATE = 16_000  # Hz, at most; a set recorded at less keeps its rate
-MELS, WINDOW_S, HOP_S = 40, 0.032, 0.016  # bands of a spectrogram, seconds a spectrum looks at, seconds between two
 LONGEST_S, SHORTEST_S = 4.0, 0.25  # of what a student hears of a recording, s
-QUIETEST = -80.0  # dB re full scale
 SIDE = 64  # pixels of a picture's side, at most
 
 
@@ -110,29 +109,6 @@ def decode_sound(name: str, raw: bytes, longest_s: float) -> tuple[np.ndarray, i
     return mono, rate
 
 
-def mel_filters(rate: int, window: int) -> np.ndarray:
-    """Return triangular filters (mels, window // 2 + 1), evenly spaced on the mel scale from 50 Hz to half the rate, each summing to 1."""
-    top = 2595 * np.log10(1 + rate / 2 / 700)
-    low = 2595 * np.log10(1 + 50 / 700)
-    edges = 700 * (10 ** (np.linspace(low, top, MELS + 2) / 2595) - 1)
-    hertz = np.fft.rfftfreq(window, 1 / rate)
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    filters = np.maximum(0, np.minimum((hertz - left) / (centre - left), (right - hertz) / (right - centre)))
-    return (filters / np.maximum(filters.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
-
-
-def log_mel(samples: np.ndarray, rate: int, frames: int) -> np.ndarray:
-    """Return the first `frames` of a log-mel spectrogram, (1, mels, frames) in [0, 1]; a shorter recording ends in silence."""
-    window, hop = round(WINDOW_S * rate), round(HOP_S * rate)
-    needed = window + hop * (frames - 1)
-    padded = np.pad(samples[:needed], (0, max(0, needed - len(samples))))
-    cut = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
-    spectra = np.abs(np.fft.rfft(cut * np.hanning(window), axis=1)) * (2 / np.hanning(window).sum())
-    bands = np.square(spectra) @ mel_filters(rate, window).T
-    loud = 10 * np.log10(np.maximum(bands, 10 ** (QUIETEST / 10)))
-    return np.clip(1 - loud / QUIETEST, 0, 1).T[None].astype(np.float32)
-
-
 def read_sounds(source: Source, recordings: list[Member], writer: Writer) -> int:
     """Write spectrograms as column "spectrogram", and samples as `waves.npy` with `ends.npy`; return their rate in Hz."""
     rates: Counter[int] = Counter()
@@ -148,7 +124,7 @@ def read_sounds(source: Source, recordings: list[Member], writer: Writer) -> int
         lengths.append(about.frames / about.samplerate)
     rate = min(RATE, rates.most_common(1)[0][0])
     seconds = float(np.clip(np.quantile(lengths, 0.95), SHORTEST_S, LONGEST_S))
-    frames = max(8, round(seconds / HOP_S))
+    frames = round(seconds * rate / HOP)
     ends: list[int] = []
     waves = (writer.folder / "waves.raw").open("wb")
 
@@ -164,7 +140,8 @@ def read_sounds(source: Source, recordings: list[Member], writer: Writer) -> int
                 raise IntakeError(f"up to {member.name!r} the recordings take more than {writer.limits.array_mb} MB (KDLIB_MAX_ARRAY_MB)")
             ends.append(total)
             waves.write(whole.tobytes())
-            yield log_mel(samples, rate, frames)[None]
+            heard = samples[: frames * HOP]
+            yield np.clip(log_mel(np.pad(heard, (0, frames * HOP - len(heard)))[None], rate), 0, 1)
 
     with waves:
         writer.numbers("spectrogram", (len(recordings), 1, MELS, frames), spectrograms())
