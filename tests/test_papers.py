@@ -7,7 +7,7 @@ from kdlib.checks import usual
 from kdlib.cli import main
 from kdlib.spec import RunResult, RunSpec
 
-BASE = RunSpec(dataset="tones", teacher="tones-simclr", method="linear", seeds=2)
+BASE = RunSpec(dataset="tones", teacher="tones-simclr", method="linear", distance_weight=0.75, seeds=2)
 
 
 def result(spec: RunSpec, values: list[float]) -> RunResult:
