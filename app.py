@@ -9,6 +9,7 @@ PAGES = {  # script -> title, icon; the first one opens
     "start": ("Start", ":material/flag:"),
     "data_teachers": ("Data & teachers", ":material/school:"),
     "distill": ("Distill", ":material/science:"),
+    "embeddings": ("Embeddings", ":material/scatter_plot:"),
     "compare": ("Compare", ":material/bar_chart:"),
     "runs": ("Runs", ":material/list_alt:"),
 }
@@ -30,6 +31,6 @@ if __name__ == "__main__":  # a person's visit: this file runs anew on every cli
 else:  # the server imports it once
     from streamlit.starlette import App
 
-    from pages import server
+    from pages import items, server
 
-    app = App(__file__, lifespan=server.lifespan, middleware=server.MIDDLEWARE)
+    app = App(__file__, lifespan=server.lifespan, middleware=server.MIDDLEWARE, routes=items.ROUTES)

@@ -23,9 +23,11 @@ What to read, in the order in which modules build on one another:
     losses      distances between student and target    to add one: a function and a line in LOSSES
     devices     where to compute
     population  many networks as one
+    snapshots   where some rows lie while spaces form
     training    the loop
     evaluation  scores, probes, intervals
     geometry    spaces against spaces
+    projection  spaces drawn in the plane               to add one: a function and a line in PROJECTIONS
     pretraining how the built-in teachers were made
     checks      what a spec must satisfy
     measuring   what trained members are worth
@@ -36,6 +38,7 @@ What to read, in the order in which modules build on one another:
     engine      background execution on dask.distributed
     runs        launch, list, watch, cancel, resume: store and engine brought together
     sweeps      a grid of specs
+    spaces      the spaces of a run: rows, maps, scorecard, neighbours, replay
     figures     data frames in, plotly figures out
 
 Importing this package is cheap: torch comes with the first module that needs it.

@@ -12,7 +12,7 @@ from kdlib.students import STUDENTS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
 USUAL = {
-    AUDIO: {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4},
+    AUDIO: {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
     VECTOR: {"student": "mlp"},
 }  # modality -> what is not as in `RunSpec()`
 

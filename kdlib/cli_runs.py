@@ -30,7 +30,8 @@ errors = Console(stderr=True, highlight=False)
 
 PIPED = 200  # columns of a table that nobody looks at directly
 METHODS = "baseline,raw,pca,linear,mlp"
-SUITED = dict.fromkeys(("teacher", "student", "width"), "; for sounds another that suits them")  # options whose default follows the data
+FOLLOWING = ("labels", "teacher", "dim", "distance_weight", "student", "width")  # options whose default `checks.usual` fits to the dataset
+SUITED = dict.fromkeys(FOLLOWING, ", or what suits the dataset")
 
 
 def add_commands(commands: argparse._SubParsersAction, add_spec_options: Callable[[argparse.ArgumentParser], None]) -> None:

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 STRENGTHS = (0.03, 0.3, 3.0)  # inverse regularisation a probe chooses from, strongest regularisation first
@@ -77,7 +77,11 @@ def score(logits: np.ndarray, labels: np.ndarray) -> float:
     Args and errors as in `scores`; this one is called often, so it computes nothing else.
     """
     if labels.ndim == 2:
-        return scores(logits, labels)["map"]
+        known = ~np.isnan(labels)
+        there = np.flatnonzero((labels == 1).any(axis=0))
+        if not len(there):
+            raise ValueError("undefined: no class has the labels that map needs")
+        return float(np.mean([_average_precision(logits[known[:, c], c], labels[known[:, c], c]) for c in there]))
     known = _known(labels)
     return float(np.mean(logits[known].argmax(axis=1) == labels[known]))
 
@@ -190,7 +194,7 @@ def _multi_label_scores(logits: np.ndarray, labels: np.ndarray, threshold: float
         truth, column = truth[known].astype(int), column[known]
         predicted = (column >= cut).astype(int)
         if truth.any():
-            values["map"].append(average_precision_score(truth, column))
+            values["map"].append(_average_precision(column, truth))
         if truth.any() and not truth.all():
             values["roc_auc"].append(roc_auc_score(truth, column))
         if truth.any() or predicted.any():
@@ -201,12 +205,21 @@ def _multi_label_scores(logits: np.ndarray, labels: np.ndarray, threshold: float
     return {name: float(np.mean(found)) for name, found in values.items()}
 
 
+def _average_precision(column: np.ndarray, truth: np.ndarray) -> float:
+    """Return the sum over recall steps of step times precision, equal logits taken at once: scikit-learn's, a hundred times as fast."""
+    order = np.argsort(-column, kind="stable")
+    column, found = column[order], np.cumsum(truth[order])
+    last = np.append(column[1:] != column[:-1], True)  # of every run of equal logits
+    hits, ranks = found[last], np.flatnonzero(last) + 1
+    return float((np.diff(hits, prepend=0) * hits / ranks).sum() / found[-1])
+
+
 def _multi_label_probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
     precisions = []
     for c in _probed_classes(train_y, test_y):
         train, test = ~np.isnan(train_y[:, c]), ~np.isnan(test_y[:, c])
         model = _fit_linear(train_x[train], train_y[train, c].astype(int))
-        precisions.append(average_precision_score(test_y[test, c].astype(int), model.decision_function(test_x[test])))
+        precisions.append(_average_precision(model.decision_function(test_x[test]), test_y[test, c]))
     return float(np.mean(precisions))
 
 

@@ -166,6 +166,23 @@ def accuracy_bars(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     return figure
 
 
+def probes(frame: pd.DataFrame) -> go.Figure:
+    """Return bars of what a linear probe reads from each space, one group per question, with a line where chance is.
+
+    Args:
+        frame: as in `accuracy_bars`, and "chance" per row, None where it is not known.
+    """
+    figure = accuracy_bars(frame)
+    chances = frame.drop_duplicates("split")["chance"]
+    for place, chance in enumerate(chances):
+        if not pd.isna(chance):
+            figure.add_shape(
+                type="line", x0=place - 0.45, x1=place + 0.45, y0=100 * chance, y1=100 * chance, line={"dash": "dot", "color": WHISKER}
+            )
+    figure.update_yaxes(title="probe accuracy, %")
+    return figure
+
+
 def _with_interval(figure: go.Figure, rows: pd.DataFrame, x: list[float], name: str, style: tuple[str, str, str], mode: str) -> None:
     colour, dash, mark = style
     for place, values in zip(x, rows["values"], strict=True):

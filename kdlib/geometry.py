@@ -6,6 +6,7 @@ a function of two arrays with its direction and range in the first line, and a s
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import NamedTuple
@@ -36,7 +37,12 @@ class NeighbourChanges(NamedTuple):
     gained: list[np.ndarray]
 
 
-def neighbours(x: np.ndarray, k: int) -> np.ndarray:
+def drawn(n: int, sample: int = SAMPLE) -> np.ndarray:
+    """Return which of n rows stand for all, ascending: all of them, or so many drawn by a fixed seed."""
+    return np.arange(n) if n <= sample else np.sort(np.random.default_rng(0).choice(n, sample, replace=False))
+
+
+def neighbours(x: np.ndarray, k: int, of: Sequence[int] | None = None) -> np.ndarray:
     """Return the k nearest other rows of each row by Euclidean distance, nearest first, int64 (n, k).
 
     All distances, by blocks of inner products in float32; a row with a neighbour too near to tell at that precision is done again in
@@ -45,6 +51,7 @@ def neighbours(x: np.ndarray, k: int) -> np.ndarray:
     Args:
         x: shape (n, d).
         k: at least 1.
+        of: only the neighbours of these rows, in this order; by default of all.
 
     Raises:
         ValueError: k < 1; or "undefined: ..." if there are no k other rows, all rows are equal, or some entries are not finite.
@@ -56,15 +63,17 @@ def neighbours(x: np.ndarray, k: int) -> np.ndarray:
     exact = _centred(x)
     fast = exact.astype(np.float32)
     exact_length, fast_length = (exact**2).sum(axis=1), (fast**2).sum(axis=1)
-    table = np.empty((len(x), k), dtype=np.int64)
+    asked = np.arange(len(x)) if of is None else np.asarray(of, dtype=np.int64)
+    table = np.empty((len(asked), k), dtype=np.int64)
 
-    def fill(rows: np.ndarray) -> None:
-        table[rows], unsure = _nearest(fast, fast_length, rows, k)
+    def fill(places: np.ndarray) -> None:
+        rows = asked[places]
+        table[places], unsure = _nearest(fast, fast_length, rows, k)
         if unsure.any():
-            table[rows[unsure]], _ = _nearest(exact, exact_length, rows[unsure], k)
+            table[places[unsure]], _ = _nearest(exact, exact_length, rows[unsure], k)
 
     with ONE_AT_A_TIME, threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(fill, np.array_split(np.arange(len(x)), -(-(len(x) ** 2) // BLOCK))))
+        list(pool.map(fill, np.array_split(np.arange(len(asked)), max(1, -(-len(asked) * len(x) // BLOCK)))))
     return table
 
 
@@ -92,6 +101,23 @@ def knn_overlap(a: np.ndarray, b: np.ndarray, k: int = 10) -> float:
     """
     _check_rows(a, b)
     return float(shared_neighbours(neighbours(a, k), neighbours(b, k)).mean())
+
+
+def permuted_overlap(before: np.ndarray, after: np.ndarray, permutations: int = 5) -> float:
+    """Return the mean overlap of two tables from `neighbours` when the rows of the second are shuffled: what chance alone shares, 0 to 1.
+
+    Args:
+        before: shape (n, k).
+        after: of the same rows in another space, shape (n, k).
+        permutations: how many shuffles, always the same, the mean goes over.
+    """
+    found = []
+    for number in range(permutations):
+        name = np.random.default_rng(number).permutation(len(after))  # row i is called name[i]
+        shuffled = np.empty_like(after)
+        shuffled[name] = name[after]
+        found.append(shared_neighbours(before, shuffled).mean())
+    return float(np.mean(found))
 
 
 def expected_overlap(n: int, k: int = 10) -> float:
@@ -172,7 +198,7 @@ def distance_correlation(a: np.ndarray, b: np.ndarray, sample: int = SAMPLE) -> 
     Source: Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances.
     """
     _check_rows(a, b)
-    rows = _sampled(len(a), sample)
+    rows = drawn(len(a), sample)
     a, b = (_double_centred(euclidean_distances(_centred(part[rows]))) for part in (np.asarray(a), np.asarray(b)))
     return _clipped(np.mean(a * b) / np.sqrt(np.mean(a * a) * np.mean(b * b))) ** 0.5
 
@@ -215,7 +241,7 @@ def trustworthiness(space: np.ndarray, projected: np.ndarray, k: int = 10, sampl
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
     _check_rows(space, projected)
-    rows = _sampled(len(space), sample)
+    rows = drawn(len(space), sample)
     if len(rows) <= 2 * k:
         raise ValueError(f"undefined: trustworthiness of {k} neighbours needs more than {2 * k} rows, got {len(rows)}")
     space, projected = (_centred(np.asarray(part)[rows]) for part in (space, projected))
@@ -249,7 +275,7 @@ def silhouette(x: np.ndarray, labels: np.ndarray, sample: int = SAMPLE) -> float
     """
     _check_rows(x, labels)
     known = np.flatnonzero(np.asarray(labels) >= 0)
-    rows = known[_sampled(len(known), sample)]
+    rows = known[drawn(len(known), sample)]
     x, labels = _centred(np.asarray(x)[rows]), np.asarray(labels)[rows]
     classes = len(np.unique(labels))
     if not 2 <= classes < len(rows):
@@ -326,11 +352,6 @@ def _nearest(x: np.ndarray, length: np.ndarray, rows: np.ndarray, k: int) -> tup
     order = np.argsort(found, axis=1, kind="stable")
     unsure = (found.min(axis=1, keepdims=True) + own < 1e4 * precision * own)[:, 0]
     return np.take_along_axis(columns, order, axis=1), unsure
-
-
-def _sampled(n: int, sample: int) -> np.ndarray:
-    """Return the rows to use, ascending: all n, or so many drawn by a fixed seed."""
-    return np.arange(n) if n <= sample else np.sort(np.random.default_rng(0).choice(n, sample, replace=False))
 
 
 def _double_centred(matrix: np.ndarray) -> np.ndarray:

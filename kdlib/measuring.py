@@ -126,6 +126,7 @@ def _measure_one(
     data, trained = material.data, material.trained
     arrays = {f"{kind}/{name}": values for name, found in outputs.items() for kind, values in found.items()}
     arrays |= {f"student/{name}": value[members].detach().cpu().numpy() for name, value in trained.students.parameters.items()}
+    arrays |= {f"replay/{name}": value for name, value in trained.replay[number].items()}
     history = [{k: v[members] if isinstance(v, list) else v for k, v in point.items()} for point in trained.history]
     lost = {member - members.start: epoch for member, epoch in trained.diverged.items() if members.start <= member < members.stop}
     if lost:

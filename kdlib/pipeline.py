@@ -19,8 +19,10 @@ from kdlib.compressors import COMPRESSORS, TeacherBranch
 from kdlib.datasets import Dataset
 from kdlib.devices import pick_device
 from kdlib.evaluation import score
+from kdlib.geometry import drawn
 from kdlib.losses import LOSSES
 from kdlib.measuring import Material, Rescaled, measure
+from kdlib.snapshots import ROWS, Watched
 from kdlib.spec import BASELINE, RAW, OnProgress, RunResult, RunSpec
 from kdlib.training import Branch, Rows, train
 
@@ -98,6 +100,9 @@ def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnP
         return torch.from_numpy(values[which])
 
     val = data.splits["val"]
+    places = drawn(len(val), ROWS)
+    seen = embeddings[val[places]]
+    fixed = [each[0].transform(seen).astype(np.float32) if each else None for each in fitted]
     started = time.perf_counter()
     trained = train(
         branches,
@@ -111,6 +116,7 @@ def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnP
         on_progress=on_progress,
         checkpoint=checkpoint,
         signature="+".join(spec.identity for spec in specs),
+        watched=Watched(val[places], places, seen, fixed),
     )
     seconds = (time.perf_counter() - started) / trained.students.size
     return measure(specs, Material(data, labelled, embeddings, list(fitted), trained, seconds))

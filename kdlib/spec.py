@@ -6,7 +6,7 @@ JSON is its identity, so the same question is asked only once. Both travel as JS
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -46,7 +46,7 @@ class RunSpec:
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"
-    distance_weight: float = 0.75
+    distance_weight: float = 0.9
     soft_label_weight: float = 0.0
     temperature: float = 4.0
     student: str = "cnn"
@@ -95,11 +95,13 @@ class Progress:
         steps: optimiser steps there will be.
         point: set after an epoch that was validated, None otherwise: `{"epoch": int, "prediction": [...], "distance": [...],
             "teacher": [...], "val": [...]}` with one number per member: mean losses of the epoch and the validation score.
+        frames: new snapshots of the first member, as in `Frames.since`.
     """
 
     step: int
     steps: int
     point: dict[str, Any] | None = None
+    frames: Sequence[dict[str, Any]] = ()
 
 
 OnProgress = Callable[[Progress], bool | None]  # called after every step; returning True stops the training
@@ -122,7 +124,8 @@ class RunResult:
         history: the points of `Progress`, in order.
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors with their heads;
             "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
-            "compressed/<split>" (m, n, d_c).
+            "compressed/<split>" (m, n, d_c);
+            "replay/...": where some validation rows lay in the spaces of the first member while these formed, named as in `Frames.of`.
     """
 
     spec: RunSpec

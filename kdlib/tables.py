@@ -11,7 +11,7 @@ from kdlib.comparison import WORDS, clear, differences, measured, percent, prima
 from kdlib.registry import choose, summary
 from kdlib.spec import BASELINE, RAW, RunResult
 
-WIDE = 120  # columns that the papers' table needs
+WIDE = 140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
 REGISTRIES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
 
 
@@ -62,8 +62,7 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
         results: what `pipeline.compare` returned.
         seconds: how long all of it took.
     """
-    console = Console(highlight=False)
-    first = results[0]
+    console, first = _wide(), results[0]
     for each in results:
         if each.status == "failed":
             console.print(f"[red]{each.spec.method} failed[/]: ", end="")
@@ -97,7 +96,7 @@ def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
         rows: from `papers.rows`.
         seconds: how long all of it took.
     """
-    console, first = Console(highlight=False, width=max(Console().width, WIDE)), rows[0].result
+    console, first = _wide(), rows[0].result
     metric, spec = primary_metric(first), first.spec
     settings = f"{spec.labels} labels, student {spec.student} of width {spec.width}, {spec.epochs} epochs"
     console.print(f"\n{spec.dataset}: {WORDS[metric]}, % (mean ± 95 % interval, n = {spec.seeds} seeds; {settings})", markup=False)
@@ -113,6 +112,11 @@ def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
         table.add_row(row.teacher or "–", row.treatment, *cells)
     console.print(table)
     console.print(f"Total {seconds:.0f} s.", style="dim")
+
+
+def _wide() -> Console:
+    """Return a console in which no table is cut."""
+    return Console(highlight=False, width=max(Console().width, WIDE))
 
 
 def _table(*columns: str) -> Table:

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from kdlib import losses
-from kdlib.cache import atomic_path
+from kdlib.cache import Arrays, atomic_path
 from kdlib.devices import keep_memory
 from kdlib.population import Population
+from kdlib.snapshots import Frames, Watched
 from kdlib.spec import OnProgress, Progress
 
 VALIDATIONS = 20  # how often a training looks at the validation rows, about
@@ -87,6 +88,7 @@ class Trained:
         history: one point per validation, as in `Progress`.
         cancelled: whether `on_progress` asked to stop.
         diverged: member -> epoch at which its loss stopped being finite.
+        replay: per branch, the snapshots of its first member, as in `Frames.of`.
     """
 
     students: Population
@@ -94,6 +96,7 @@ class Trained:
     history: list[dict[str, Any]] = field(default_factory=list)
     cancelled: bool = False
     diverged: dict[int, int] = field(default_factory=dict)
+    replay: list[Arrays] = field(default_factory=list)
 
 
 class _Step:
@@ -146,7 +149,7 @@ class _Step:
 class _Run:
     """All that changes while training: what a checkpoint has to hold."""
 
-    def __init__(self, step: _Step, lr: float, steps: int) -> None:
+    def __init__(self, step: _Step, lr: float, steps: int, watched: Watched | None) -> None:
         self.populations = step.populations()
         self.parameters = [value for population in self.populations.values() for value in population.parameters.values()]
         fused = self.parameters[0].device.type in ("cpu", "cuda")
@@ -161,6 +164,7 @@ class _Run:
         self.done = 0
         self.history: list[dict[str, Any]] = []
         self.diverged: dict[int, int] = {}
+        self.frames = Frames(watched, [self.members[f"teachers{i}"].start for i in range(len(step.branches))], step.teachers)
 
     def keep_best(self, found: list[float]) -> None:
         """Keep the present weights of every member that does at least as well as ever and is still finite."""
@@ -173,7 +177,7 @@ class _Run:
                 self.best[name][key][rows] = value.detach()[rows]
 
     def save(self, path: Path, signature: str) -> None:
-        tensors = {f"sums/{name}": value for name, value in self.sums.items()}
+        tensors = {f"sums/{name}": value for name, value in self.sums.items()} | self.frames.tensors()
         for name, population in self.populations.items():
             tensors |= {f"now/{name}/{key}": value for key, value in population.state().items()}
             tensors |= {f"best/{name}/{key}": value for key, value in self.best[name].items()}
@@ -181,7 +185,7 @@ class _Run:
         for index, state in optimiser["state"].items():
             tensors |= {f"optimiser/{index}/{key}": value for key, value in state.items()}
         notes = {"signature": signature, "done": self.done, "history": self.history, "groups": optimiser["param_groups"]}
-        notes |= {"best_score": self.best_score, "diverged": list(self.diverged.items())}
+        notes |= {"best_score": self.best_score, "diverged": list(self.diverged.items()), "frames": self.frames.epochs}
         with atomic_path(path) as temporary:
             save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, temporary, {"notes": json.dumps(notes)})
 
@@ -206,6 +210,7 @@ class _Run:
         self.optimiser.load_state_dict({"state": state, "param_groups": notes["groups"]})
         self.schedule.last_epoch = self.done = notes["done"]
         self.history, self.best_score, self.diverged = notes["history"], notes["best_score"], dict(notes["diverged"])
+        self.frames.load(notes.get("frames", []), tensors)
         return True
 
 
@@ -239,6 +244,7 @@ def train(
     on_progress: OnProgress | None = None,
     checkpoint: Path | None = None,
     signature: str = "",
+    watched: Watched | None = None,
 ) -> Trained:
     """Train all members of all branches together: AdamW, one-cycle learning rate, best weights by validation score kept per member.
 
@@ -255,6 +261,7 @@ def train(
         checkpoint: file written every few seconds and resumed from if it is there; an interrupted and resumed training equals an
             uninterrupted one bit by bit on one CPU thread.
         signature: names the computation; a checkpoint with another one is not used.
+        watched: rows of which a snapshot is kept before the first step and at every validation.
     """
     keep_memory()
     device = torch.device(device)
@@ -262,11 +269,15 @@ def train(
     count = len(rows.inputs)
     size = min(batch_size, count)
     per_epoch = count // size
-    run = _Run(step, lr, epochs * per_epoch)
+    run = _Run(step, lr, epochs * per_epoch, watched)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint, signature)
+    told = len(run.frames.epochs)
+    if watched is not None and run.done == 0:
+        run.frames.take(0, predict(step.students, step.rows.val_inputs)["features"])
     seeds = [seed for branch in branches for seed in branch.seeds]
     every = max(1, epochs // VALIDATIONS)
+    due = {1, *range(every, epochs, every), epochs}  # the first too, so that whoever watches sees a curve begin at once
     saved, cancelled = time.monotonic(), False
     while run.done < epochs * per_epoch and len(run.diverged) < step.students.size and not cancelled:
         epoch = run.done // per_epoch
@@ -279,22 +290,25 @@ def train(
             run.done += 1
             for name, value in run.sums.items():
                 value += parts[name].detach()
-            point = _close_epoch(run, step, score, epoch + 1, per_epoch, every, epochs) if run.done % per_epoch == 0 else None
+            point = _close_epoch(run, step, score, epoch + 1, per_epoch, epoch + 1 in due) if run.done % per_epoch == 0 else None
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 run.save(checkpoint, signature)
                 saved = time.monotonic()
-            if on_progress is not None and on_progress(Progress(run.done, epochs * per_epoch, point)):
+            new = run.frames.since(told)
+            told += len(new)
+            if on_progress is not None and on_progress(Progress(run.done, epochs * per_epoch, point, new)):
                 cancelled = run.done < epochs * per_epoch
                 break
     if checkpoint is not None and cancelled:
         run.save(checkpoint, signature)
     for name, population in run.populations.items():
         population.load(run.best[name])
-    return Trained(step.students, step.teachers, run.history, cancelled, run.diverged)
+    replay = [run.frames.of(branch) for branch in range(len(branches))]
+    return Trained(step.students, step.teachers, run.history, cancelled, run.diverged, replay)
 
 
 def _close_epoch(
-    run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, every: int, epochs: int
+    run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
 ) -> dict[str, Any] | None:
     """Notice members that diverged, validate where it is time to, and return the point of this epoch if there is one."""
     means = {name: (value / per_epoch).tolist() for name, value in run.sums.items()}
@@ -303,10 +317,11 @@ def _close_epoch(
     for member in range(step.students.size):
         if member not in run.diverged and not all(math.isfinite(values[member]) for values in means.values()):
             run.diverged[member] = epoch
-    if epoch % every and epoch != epochs:
+    if not due:
         return None
-    logits = predict(step.students, step.rows.val_inputs)["logits"]
-    found = score(torch.nan_to_num(logits))
+    predicted = predict(step.students, step.rows.val_inputs)
+    run.frames.take(epoch, predicted["features"])
+    found = score(torch.nan_to_num(predicted["logits"]))
     run.keep_best(found)
     point = {"epoch": epoch, **means, "val": found}
     run.history.append(point)

@@ -54,8 +54,8 @@ def cost(done: list) -> None:
 
 def differences(done: list) -> None:
     names = views.labels([each.spec for each in done])
-    other = st.selectbox("Compared with", range(len(done)), format_func=names.__getitem__, key="to", help="Every other run minus this one.")
-    frame = views.differences_to(done, other)
+    other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
+    frame = views.differences_to(done, names.index(other))
     if frame.empty:
         st.info("Choose a second run to compare with.", icon=":material/info:")
         return
@@ -108,6 +108,9 @@ if any(run.active for run in found):
     ui.live(lambda: show.progress(ui.infos(ui.chosen())), active=True)
 done = [each for each in ui.results(found) if each.metrics]
 if done:
+    st.page_link(
+        "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params={"runs": ",".join(ui.chosen())}
+    )
     section = st.segmented_control("Show", list(SECTIONS), default="Accuracy", required=True, key="show", bind="query-params")
     SECTIONS[section](done)
 elif not found and not runs.list_runs(limit=1, states=["done"]):

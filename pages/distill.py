@@ -38,7 +38,7 @@ def follow() -> None:
     """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
     spec = usual(st.session_state["dataset"])
     if st.session_state.get("teacher") not in fitting(spec.dataset):
-        for name in ("teacher", "student", "width", "labels", "dim"):
+        for name in ("teacher", "student", "width", "labels", "dim", "distance_weight"):
             st.session_state[name] = getattr(spec, name)
 
 
@@ -56,7 +56,7 @@ def controls() -> tuple[RunSpec, list[str]]:
     dim = st.select_slider("Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, **bound)
     loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
     told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
-    weight = st.slider("Weight λ of the distance", 0.0, 1.0, DEFAULT.distance_weight, 0.05, key="distance_weight", help=told, **bound)
+    weight = st.slider("Weight λ of the distance", 0.0, 1.0, default.distance_weight, 0.05, key="distance_weight", help=told, **bound)
     student = ui.pick("Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:]))
     told = "The student's size dial: parameters grow with its square."
     width = st.select_slider("Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, **bound)
@@ -89,7 +89,8 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
         for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")):
             st.warning(ui.plain(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
-    name = naming.text_input("Name", key="name", max_chars=80, placeholder="a name to find it by (optional)", label_visibility="collapsed")
+    told = {"placeholder": "a name to find it by (optional)", "label_visibility": "collapsed", "bind": "query-params"}
+    name = naming.text_input("Name", key="name", max_chars=80, **told)
     if launch.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"):
         ui.launch(specs, name=name)
         st.rerun()
@@ -113,7 +114,9 @@ def watch() -> list:
             ui.cancel(active)
     elif len(done := ui.results(found)) == len(found):
         st.info(ui.plain(verdict(done)), icon=":material/flag:")
-        st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
+        with st.container(horizontal=True):
+            st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
+            st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found))
     show.state_line(found, names)
     frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
     told = {"format_func": CURVES.get, "label_visibility": "collapsed", "bind": "query-params"}

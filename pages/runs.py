@@ -46,6 +46,7 @@ if chosen:
     with st.container(horizontal=True, vertical_alignment="center"):
         if any(run.state == "done" for run in chosen):
             st.page_link("pages/compare.py", label="Compare", icon=":material/bar_chart:", query_params=ui.query(chosen))
+        st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(chosen))
         st.page_link("pages/distill.py", label="Curves", icon=":material/show_chart:", query_params=ui.query(chosen))
         stoppable = [run for run in chosen if run.active]
         if stoppable and st.button("Cancel", icon=":material/stop_circle:", key="cancel"):

@@ -63,7 +63,8 @@ ui.live(race, active)
 
 if ui.chosen() and not active:
     st.subheader("What to try next")
-    first, second, third = st.columns(3)
+    first, second, third, fourth = st.columns(4)
     first.page_link("pages/distill.py", label="A teacher that learned something else", query_params={"teacher": "background"})
     second.page_link("pages/distill.py", label="Keep only 4 numbers", query_params={"dim": "4"})
     third.page_link("pages/compare.py", label="These three in every detail", query_params={"runs": ",".join(ui.chosen())})
+    fourth.page_link("pages/embeddings.py", label="See what compression did to the space", query_params={"runs": ",".join(ui.chosen())})

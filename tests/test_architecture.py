@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # fmt: off
 ORDER = (
     "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported",
-    "datasets", "files", "teachers", "compressors", "students", "losses", "checks", "devices", "population", "training",
-    "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers", "pipeline",
-    "store", "engine", "runs", "sweeps", "knowledge", "planning", "views",
+    "datasets", "files", "teachers", "compressors", "students", "losses", "checks", "devices",
+    "population", "snapshots", "training", "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers",
+    "pipeline",
+    "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",
     "library", "export", "figures", "tables", "cli_data", "cli_runs", "cli", "__main__",
 )
 # fmt: on

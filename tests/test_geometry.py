@@ -15,6 +15,7 @@ from kdlib.geometry import (
     linear_cka,
     neighbour_changes,
     neighbours,
+    permuted_overlap,
     procrustes_align,
     shared_neighbours,
     silhouette,
@@ -340,3 +341,10 @@ def test_the_reason_can_be_read(compute, message):
 def test_different_numbers_of_rows_are_refused(function):
     with pytest.raises(ValueError, match=r"got .*\b64\b.* and .*\b63\b"):
         function(draw(64, 2), draw(63, 2))
+
+
+def test_the_permuted_overlap_is_what_chance_shares():
+    a, b = np.random.default_rng(0).normal(size=(2, 300, 4))
+    before, after = neighbours(a, 10), neighbours(b, 10)
+    assert permuted_overlap(before, after) == pytest.approx(expected_overlap(300), abs=0.01)
+    assert permuted_overlap(before, before) == pytest.approx(expected_overlap(300), abs=0.01)

@@ -3,13 +3,15 @@
 import ast
 import re
 import shutil
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from kdlib import engine, knowledge, runs, store
+from kdlib import datasets, engine, knowledge, runs, spaces, store
 from kdlib.store import StoreUnavailableError
 from tests import stored_runs
 
@@ -184,6 +186,14 @@ def test_every_section_of_compare_shows_something(section, kept):
     assert app.get("plotly_chart") or app.dataframe
 
 
+def test_what_the_others_are_compared_with_is_in_the_address(kept):
+    runs_there = ",".join(kept)
+    names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options
+    app = opened("compare", runs=runs_there, show="Differences", to=names[-1])
+    assert app.selectbox(key="to").value == names[-1] != names[0]
+    assert names[-1] not in app.dataframe[-1].value.iloc[:, 0].tolist()
+
+
 def test_a_run_is_renamed_deleted_and_brought_back(kept):
     app = opened("runs", runs=kept[0])
     app.text_input(key=f"name-{kept[0]}").input(HOSTILE)
@@ -230,7 +240,7 @@ def test_teacher_and_student_follow_the_dataset():
     assert "tones-simclr" not in app.selectbox(key="teacher").options
 
 
-@pytest.mark.parametrize("section", ["Accuracy", "Differences", "Classes", "Table"])
+@pytest.mark.parametrize("section", ["Accuracy", "Classes", "Table"])
 def test_several_labels_an_item_are_compared_by_map(section, home):
     spec = stored_runs.SPEC.but(dataset="mixtures", teacher="tones-random", student="mel-cnn", epochs=1)
     kept = [stored_runs.keep(each, each.spec.method) for each in stored_runs.trained(spec, ("baseline", "mlp"))]
@@ -238,5 +248,69 @@ def test_several_labels_an_item_are_compared_by_map(section, home):
     assert not app.exception
     assert not app.error, texts(app)
     shown = texts(app) + "".join(str(each.value) for each in app.dataframe) + "".join(each.proto.spec for each in app.get("plotly_chart"))
-    assert "mAP" in shown or "average precision" in shown or section == "Differences"
+    assert "mAP" in shown or "average precision" in shown
     assert "accuracy, %" not in shown
+
+
+def spaces_of(run: str, **query: str) -> AppTest:
+    return opened("embeddings", runs=run, **query)
+
+
+def test_the_spaces_are_drawn_at_once_and_measured_in_the_background(kept):
+    app = spaces_of(kept[2])
+    assert not app.exception
+    assert "600 of 600 rows as seed 0" in texts(app)
+    assert "nearest neighbours" not in texts(app)
+    assert app.get("progress")
+    app = spaces_of(kept[2], below="Scorecard")
+    assert "being measured" in texts(app)
+
+
+def test_a_measured_space_has_its_scorecard_and_every_colour(kept):
+    spaces.write(asdict(spaces.Question(kept[2])))
+    app = spaces_of(kept[2], below="Scorecard")
+    assert not app.error, texts(app)
+    assert not app.get("progress")
+    pairs, each = (table.value for table in app.dataframe[-2:])
+    assert pairs["spaces"].tolist() == ["raw → compressed", "compressed → student", "raw → student"]
+    assert each["space"].tolist() == ["raw", "compressed", "student"]
+    assert app.get("plotly_chart")
+    for by in app.selectbox(key="by").options:
+        app.selectbox(key="by").select(by).run()
+        assert not app.exception
+        assert "still being measured" not in texts(app)
+
+
+def test_one_row_in_the_address_shows_its_neighbours(kept):
+    row = int(datasets.load("digits").splits["test"][5])
+    app = spaces_of(kept[2], row=str(row))
+    assert "Its 10 nearest neighbours" in texts(app)
+    told = [int(each.value.split(": ")[1]) for each in app.caption if each.value.startswith(("kept", "lost"))]
+    assert [sum(told[:2]), sum(told[2:])] == [10, 10]
+
+
+def test_a_baseline_and_a_run_without_files_are_words_on_the_embeddings_page(kept):
+    assert "no raw and no compressed space" in texts(spaces_of(kept[0]))
+    shutil.rmtree(store.file(kept[1], "result.json").parent)
+    app = spaces_of(kept[1])
+    assert not app.exception
+    assert "nothing to draw" in texts(app)
+
+
+def test_a_run_that_trains_or_failed_is_words_on_the_embeddings_page(kept, monkeypatch):
+    before = runs.get(kept[2])
+    monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.FAILED, reason="diverged: *all* members"))
+    assert "diverged: \\*all\\* members" in texts(spaces_of(kept[2])).replace("\\:", ":")
+    monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.RUNNING))
+    app = spaces_of(kept[2])
+    assert not app.exception
+    assert "watch its spaces form" in texts(app)
+    assert "validation rows in the spaces of seed 0" in texts(app)
+
+
+def test_no_page_draws_with_umap_itself(kept, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)  # importing it would be an error
+    app = spaces_of(kept[2], projection="UMAP")
+    assert not app.exception
+    assert not app.error, texts(app)
+    assert app.get("progress")

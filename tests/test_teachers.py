@@ -80,6 +80,7 @@ def test_plain_digits_go_on_an_empty_canvas():
 
 
 def test_embeddings_come_from_the_cache_the_second_time(monkeypatch):
+    teachers._embeddings.cache_clear()  # what an earlier test left in memory may lie in another data folder
     first = teachers.embed("random", "digits")
     teachers._embeddings.cache_clear()
     monkeypatch.setitem(TEACHERS, "random", dataclasses.replace(TEACHERS["random"], embed=lambda data: pytest.fail("embedded again")))

@@ -5,6 +5,7 @@ A run's folder, `KDLIB_HOME/runs/<id>/`, holds
 journal.jsonl           one event a line, only ever appended: start, point, end
 alive.json              how far it is, rewritten about once a second
 checkpoint.safetensors  from which training goes on
+frames/                 where some rows lie in the spaces that form, one file per snapshot, until the result has them
 result/                 files of a finished run on their way to the store
 cancel                  a wish to stop
 job.json, synced.json   what was asked for; how much of the journal the store has
@@ -21,9 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
-from kdlib.cache import atomic_path, home
+from kdlib.cache import Arrays, atomic_path, home
 
 RESERVE = 32_768  # bytes, some blocks of any disk
 
@@ -70,6 +72,7 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint.safetensors"
         self.result = self.path / "result"
         self.log = self.path / "error.txt"
+        self.frames = self.path / "frames"
 
     def held(self) -> FileLock:
         """Return the lock of whoever works on the run; the death of its process frees it."""
@@ -155,6 +158,23 @@ class RunFolder:
         """Write down the wish that it stops; `resume` counts the resumes so far."""
         with atomic_path(self.path / "cancel") as temporary:
             temporary.write_text(str(resume))
+
+    def keep_frame(self, frame: dict[str, Any]) -> None:
+        """Write one of `Progress.frames`.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        from safetensors.numpy import save_file
+
+        with atomic_path(self.frames / f"{frame['epoch']:08d}.safetensors") as temporary:
+            save_file({name: np.ascontiguousarray(value) for name, value in frame.items() if name != "epoch"}, temporary)
+
+    def read_frames(self) -> list[Arrays]:
+        """Return the snapshots so far, oldest first."""
+        from safetensors.numpy import load_file
+
+        return [load_file(path) | {"epoch": np.array(int(path.stem))} for path in sorted(self.frames.glob("[0-9]*.safetensors"))]
 
     def read(self, name: str) -> dict[str, Any]:
         """Return the content of a small JSON file of the folder, {} when there is none."""

@@ -5,6 +5,7 @@ in the middle is followed by someone who simply starts over from the last thing 
 """
 
 import json
+import shutil
 from contextlib import suppress
 
 from filelock import FileLock, Timeout
@@ -57,5 +58,6 @@ def _push_end(folder: RunFolder, job: Job, outcome: Outcome) -> None:
     store.set_state(job.run, outcome.state, outcome.reason)
     if outcome.state == store.DONE:
         folder.checkpoint.unlink(missing_ok=True)
+        shutil.rmtree(folder.frames, ignore_errors=True)
     with suppress(OSError):
         folder.result.rmdir()

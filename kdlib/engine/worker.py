@@ -28,7 +28,7 @@ from kdlib.spec import Progress, RunResult, RunSpec
 LOOK = 0.2  # seconds between two looks at the wish to cancel
 SEND = 1.0  # seconds between two messages to the store
 CANCEL_GRACE = 4.0  # seconds within which training must react to a cancel before its process is ended
-FILES = ("student", "features", "predictions")  # how the arrays of a result are divided
+FILES = ("student", "features", "predictions", "replay")  # how the arrays of a result are divided
 
 
 def execute(fields: dict[str, Any]) -> str:
@@ -104,14 +104,14 @@ def load(name: str) -> Callable[..., RunResult]:
 
 
 def save(folder: RunFolder, result: RunResult) -> None:
-    """Write a result's files: `result.json`, `spec.json` and its arrays, divided into weights, features and predictions."""
+    """Write a result's files: `result.json`, `spec.json` and its arrays, divided into weights, features, predictions and replay."""
     from safetensors.numpy import save_file
 
     folder.result.mkdir(parents=True, exist_ok=True)
     parts: dict[str, dict[str, Any]] = {name: {} for name in FILES}
     for name, array in result.arrays.items():
         kind = name.partition("/")[0]
-        parts[{"student": "student", "logits": "predictions"}.get(kind, "features")][name] = array
+        parts[{"student": "student", "logits": "predictions", "replay": "replay"}.get(kind, "features")][name] = array
     for name, arrays in parts.items():
         if arrays:
             with atomic_path(folder.result / f"{name}.safetensors") as temporary:
@@ -164,6 +164,8 @@ class Recorder:
         if progress.point and progress.point["epoch"] not in self._known:
             self._known.add(progress.point["epoch"])
             self._folder.append("point", **progress.point)
+        for frame in progress.frames:
+            self._folder.keep_frame(frame)
         return self._stop
 
     def __enter__(self) -> "Recorder":

@@ -9,7 +9,7 @@ truth.py      store, engine and folder brought together
 """
 
 from kdlib.runs.changing import cancel, clean, delete, describe, launch, rename, resume, undelete
-from kdlib.runs.reading import arrays, find, get, history, list_runs, result, watch
+from kdlib.runs.reading import arrays, find, frames, get, history, list_runs, member_array, replay, result, watch
 
 __all__ = [
     "arrays",
@@ -18,11 +18,14 @@ __all__ = [
     "delete",
     "describe",
     "find",
+    "frames",
     "get",
     "history",
     "launch",
     "list_runs",
+    "member_array",
     "rename",
+    "replay",
     "result",
     "resume",
     "undelete",

@@ -5,7 +5,10 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kdlib import engine, store
 from kdlib.cache import Arrays
@@ -115,14 +118,44 @@ def arrays(run_id: str, kind: str) -> Arrays:
     """Return arrays of a result, named as in `RunResult.arrays`.
 
     Args:
-        kind: "student" (weights), "features" (student features and compressed embeddings) or "predictions" (logits).
+        kind: "student" (weights), "features" (student features and compressed embeddings), "predictions" (logits) or "replay".
 
     Raises:
         RunNotFoundError: the run has no such file.
     """
     from safetensors.numpy import load_file
 
+    return load_file(_file(run_id, kind))
+
+
+def member_array(run_id: str, kind: str, name: str, member: int) -> np.ndarray:
+    """Return what one member has in an array (m, n, d), (n, d), without reading that of the others; of one that all share, that.
+
+    Raises:
+        RunNotFoundError: the run has no such file, or the file no such array.
+    """
+    from safetensors import safe_open
+
+    with safe_open(_file(run_id, kind), framework="np") as file:
+        if name not in file.keys():  # noqa: SIM118
+            raise store.RunNotFoundError(f"run {run_id[:8]} has no {name}")
+        part = file.get_slice(name)
+        return part[min(member, part.get_shape()[0] - 1)]
+
+
+def replay(run_id: str) -> Arrays:
+    """Return the snapshots of a run that is over, named as in `Frames.of`; {} if there are none."""
+    with suppress(store.RunNotFoundError):
+        return {name.removeprefix("replay/"): value for name, value in arrays(run_id, "replay").items()}
+    return {}
+
+
+def frames(run_id: str) -> list[Arrays]:
+    """Return the snapshots so far of a run that trains on this machine, oldest first."""
+    return RunFolder(run_id).read_frames()
+
+
+def _file(run_id: str, kind: str) -> Path:
+    """Return where a file of a result is: here until the store has it."""
     local = RunFolder(run_id).result / f"{kind}.safetensors"
-    with suppress(FileNotFoundError):
-        return load_file(local)
-    return load_file(quickly(lambda: store.file(run_id, local.name)))
+    return local if local.exists() else quickly(lambda: store.file(run_id, local.name))

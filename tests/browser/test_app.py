@@ -137,7 +137,7 @@ def test_teachers_follow_the_dataset(visit):
     expect(page.get_by_role("option")).to_have_text([re.compile("^tones-")] * 4)
 
 
-@pytest.mark.parametrize("path", ["/", "/data_teachers", "/distill", "/compare", "/runs"])
+@pytest.mark.parametrize("path", ["/", "/data_teachers", "/distill", "/embeddings", "/compare", "/runs"])
 def test_no_page_is_wider_than_a_phone(visit, path):
     page = visit(path, width=390, height=844)
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW)

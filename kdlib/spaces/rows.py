@@ -1,0 +1,74 @@
+"""The rows of a run in its spaces: raw (the teacher's embedding), compressed, student."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdlib import datasets, runs, teachers
+from kdlib.cache import content_key
+from kdlib.geometry import drawn
+from kdlib.spec import BASELINE, RunSpec
+
+NAMES = ("raw", "compressed", "student")
+PAIRS = (("raw", "compressed"), ("compressed", "student"), ("raw", "student"))
+MOST = 20_000  # rows looked at; of more, so many are drawn
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """The same rows in every space that a run has.
+
+    Attributes:
+        spec: of the run.
+        rows: (n,) their numbers in the dataset.
+        total: how many rows the split has; more than n means that these were drawn.
+        spaces: those of `NAMES` that there are -> (n, d); a baseline has only the student's.
+        logits: (n, k) what the student predicts.
+        key: names all of it by its content.
+    """
+
+    spec: RunSpec
+    rows: np.ndarray
+    total: int
+    spaces: dict[str, np.ndarray]
+    logits: np.ndarray
+    key: str
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of spaces that can be compared."""
+        return tuple(pair for pair in PAIRS if all(name in self.spaces for name in pair))
+
+
+def splits(dataset: str) -> list[str]:
+    """Return the splits one can look at, the test set first."""
+    return sorted(datasets.load(dataset).splits, key=lambda name: (name != "test", not name.startswith("ood:"), name != "val"))
+
+
+def load(run_id: str, split: str = "test", member: int = 0) -> Spaces:
+    """Return the rows of a split in all spaces of a finished run, as one of its members made them.
+
+    Args:
+        run_id: of the run.
+        split: "test", "val", "train" (its labelled rows) or "ood:<name>".
+        member: which seed.
+
+    Raises:
+        ValueError: no such run, split or member, or its files are gone.
+    """
+    spec = runs.get(run_id).spec
+    data = datasets.load(spec.dataset)
+    if split not in data.splits or not 0 <= member < spec.seeds:
+        raise ValueError(f"run {run_id[:8]} has the splits {', '.join(data.splits)} and {spec.seeds} seeds, got {split} and {member}")
+    everyone = data.labelled(spec.labels) if split == "train" else data.splits[split]
+    chosen = drawn(len(everyone), MOST)
+
+    def of_member(kind: str, name: str) -> np.ndarray:
+        return runs.member_array(run_id, kind, f"{name}/{split}", member)[chosen]
+
+    spaces = {}
+    if spec.method != BASELINE:
+        spaces["raw"] = teachers.embed(spec.teacher, spec.dataset)[everyone[chosen]]
+        spaces["compressed"] = of_member("features", "compressed")
+    spaces["student"] = of_member("features", "features")
+    return Spaces(spec, everyone[chosen], len(everyone), spaces, of_member("predictions", "logits"), content_key(version=1, **spaces))

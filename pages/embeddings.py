@@ -1,0 +1,97 @@
+"""Embeddings: the raw, the compressed and the student's space of a run side by side: what moved, which neighbours stayed."""
+
+import streamlit as st
+
+from kdlib import datasets, runs, spaces, views
+from kdlib.projection import PROJECTIONS, STRENGTH, STRENGTHS
+from kdlib.registry import summary
+from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
+from pages import maps, show, ui
+
+SECTIONS = ["Selection", "Scorecard", "Replay"]
+BOUND = {"bind": "query-params"}
+
+
+def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str]:
+    """Show what can be set and return what to draw, and what to colour by."""
+    options = spaces.splits(run.spec.dataset)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        split = st.selectbox(
+            "Rows", options, key="split", format_func=lambda name: "test" if name == "test" else name.removeprefix("ood:"), **BOUND
+        )
+        seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", **BOUND)
+        pairs = spaces.PAIRS if run.spec.method != "baseline" else ()
+        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="by", **BOUND)
+        told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
+        name = st.segmented_control(
+            "Projection",
+            list(PROJECTIONS),
+            default="pca",
+            required=True,
+            key="projection",
+            help=told,
+            format_func=maps.projection_name,
+            **BOUND,
+        )
+        strength = STRENGTH
+        if PROJECTIONS[name].joint:
+            told = "How strongly each row is pulled to where it is on the neighbouring map: agreement that is made, not found."
+            strength = st.select_slider("Strength", STRENGTHS, STRENGTH, key="strength", help=told, **BOUND)
+    return spaces.Question(run.id, split, int(seed), name, strength), by
+
+
+def explore(run: RunInfo) -> None:
+    """Show the maps of a run that is over, and below them one section."""
+    data = datasets.load(run.spec.dataset)
+    question, by = controls(run, data)
+    try:
+        found = maps.rows_of(run.id, question.split, question.member, run.ended or 0.0)
+    except RunNotFoundError:
+        st.warning("The files of this run are not there (any more), so there is nothing to draw.", icon=":material/folder_off:")
+        return
+    card = spaces.Question(run.id, question.split, question.member)
+    asked = [card] if PROJECTIONS[question.projection].instant else [card, question]
+    known = [spaces.known(each, found) for each in asked]
+    above = st.container()
+    chosen = maps.side_by_side(data, found, question, by, known[0], known[-1])
+    with above:
+        maps.waiting(asked, found, known)
+    section = st.segmented_control("Below the maps", SECTIONS, default=SECTIONS[0], required=True, key="below", **BOUND)
+    if section == "Selection":
+        maps.selection(data, found, chosen)
+    elif section == "Scorecard":
+        maps.scorecard(known[0], ui.results([run]), found)
+    else:
+        maps.replay(run.id, data, live=False)
+
+
+def forming(run: RunInfo) -> bool:
+    """Show the spaces of a run that is training as they form; return whether it still is."""
+    now = ui.infos([run.id])
+    show.progress(now)
+    maps.replay(run.id, datasets.load(run.spec.dataset), live=True)
+    return any(each.active for each in now)
+
+
+st.title("Embeddings")
+show.choose_runs(states=[DONE, CANCELLED, "running", "queued"])
+found = ui.infos(ui.chosen())
+if found:
+    names = dict(zip([run.id for run in found], views.labels([run.spec for run in found]), strict=True))
+    first = next((run.id for run in found if views.role(run.spec) == "compressed"), found[0].id)
+    picked = st.segmented_control(
+        "Run", list(names), default=first, required=True, key="run", format_func=lambda name: ui.plain(names[name]), **BOUND
+    )
+    run = next(each for each in found if each.id == picked)
+    if run.active:
+        st.info("This run is training; its maps come when it is done. Meanwhile watch its spaces form.", icon=":material/model_training:")
+        ui.live_while(lambda: forming(run), active=True, every=1.0)
+    elif run.state == FAILED:
+        st.error(f"This run failed, so there is nothing to draw: {ui.plain(run.reason)}", icon=":material/error:")
+        st.page_link("pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=ui.query([run]))
+    else:
+        explore(run)
+elif not runs.list_runs(limit=1, states=[DONE]):
+    show.empty("There is no finished run whose spaces could be looked at yet.", "Start a race", "pages/start.py")
+else:
+    st.info("Choose a run above.", icon=":material/info:")

@@ -1,0 +1,84 @@
+"""Items as one can look at them: as pictures, inside a page or fetched by the browser when a pointer rests on one."""
+
+import base64
+import io
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import numpy as np
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from kdlib import datasets
+
+LARGEST = 128  # pixels
+
+
+def picture(data: datasets.Dataset, row: int) -> np.ndarray:
+    """Return what shows an item, (h, w) or (h, w, 3) in [0, 1], at most `LARGEST` high and wide.
+
+    The one place that knows how an item becomes visible: images as they are, rows of numbers folded into a square.
+    """
+    values = np.nan_to_num(np.asarray(data.inputs[row], np.float32))
+    if values.ndim < 3:
+        flat = values.ravel()
+        side = int(np.ceil(np.sqrt(flat.size)))
+        values = np.pad(flat, (0, side * side - flat.size)).reshape(1, side, side)
+    if values.shape[0] != 3:
+        values = values.mean(0, keepdims=True)
+    step = -(-max(values.shape[1:]) // LARGEST)
+    values = values[:, ::step, ::step]
+    low, high = float(values.min()), float(values.max())
+    shown = np.moveaxis((values - low) / max(high - low, 1e-9), 0, -1)
+    return shown if shown.shape[-1] == 3 else shown[..., 0]
+
+
+def enlarged(shown: np.ndarray, side: int = 64) -> np.ndarray:
+    """Return a small picture with every pixel repeated, so that a browser does not blur it."""
+    times = max(1, side // max(shown.shape[:2]))
+    return shown.repeat(times, 0).repeat(times, 1)
+
+
+def source(data: datasets.Dataset) -> str:
+    """Return where a browser finds the picture of an item, but for its row number at the end."""
+    return f"item?dataset={quote(data.name, safe='')}&row="
+
+
+def png(shown: np.ndarray) -> bytes:
+    """Return a picture in [0, 1] as PNG."""
+    written = io.BytesIO()
+    Image.fromarray((255 * np.clip(shown, 0, 1)).astype(np.uint8)).save(written, "PNG")
+    return written.getvalue()
+
+
+def address(shown: np.ndarray) -> str:
+    """Return a picture in [0, 1] as a data address."""
+    return f"data:image/png;base64,{base64.b64encode(png(shown)).decode()}"
+
+
+def addresses(data: datasets.Dataset, rows: Sequence[int]) -> list[str]:
+    """Return the pictures of some rows as data addresses."""
+    return [address(enlarged(picture(data, row))) for row in rows]
+
+
+async def _item(request: Request) -> Response:
+    """Answer item?dataset=...&row=... with the item's picture."""
+    name, row = request.query_params.get("dataset", ""), request.query_params.get("row", "")
+
+    def make() -> bytes | None:
+        try:
+            data = datasets.load(name)
+        except ValueError:  # no such dataset
+            return None
+        return png(picture(data, int(row))) if row.isdecimal() and int(row) < len(data.inputs) else None
+
+    made = await run_in_threadpool(make)
+    if made is None:
+        return Response(status_code=404)
+    return Response(made, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+
+ROUTES = [Route("/item", _item)]

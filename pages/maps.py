@@ -1,0 +1,290 @@
+"""What the Embeddings page shows: linked maps, selected rows, a row's neighbours, the scorecard, the replay."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from kdlib import figures, spaces
+from kdlib.datasets import Dataset
+from kdlib.projection import PROJECTIONS, Maps
+from kdlib.spaces import Colouring, Question, Spaces
+from kdlib.spec import BASELINE, RunResult
+from pages import items, show, ui
+
+PROJECTED = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "aligned": "aligned UMAP"}  # others go by their own name
+TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"}
+LISTED = 100  # selected rows that are listed
+
+
+def projection_name(projection: str) -> str:
+    """Return what a projection is called on the page."""
+    return PROJECTED.get(projection, projection)
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable[..., Any]:
+    names = ("embeddings.html", "embeddings.css", "embeddings.paint.js", "embeddings.js")
+    html, css, paint, maps = ((show.ASSETS / name).read_text(encoding="utf-8") for name in names)
+    return st.components.v2.component("kd_maps", html=html, css=css, js=paint + maps)
+
+
+def linked(
+    key: str,
+    data: Dataset,
+    rows: np.ndarray,
+    places: dict[str, np.ndarray],
+    colouring: Colouring,
+    facts: Sequence[dict[str, Any]],
+    *,
+    notes: dict[str, str] | None = None,
+    when: Sequence[str] = (),
+    selected: Sequence[int] = (),
+    live: bool = False,
+    kind: str = "",
+) -> list[int]:
+    """Show maps of the same rows and return the rows selected in them, as row numbers of the dataset.
+
+    Args:
+        key: of the component.
+        data: whose items they are.
+        rows: (n,) row numbers.
+        places: space -> (n, 2), or (t, n, 2) with one name per time in `when`.
+        colouring: of the rows.
+        facts: what is told of a row: `{"name", "names", "codes"}`, codes (n,) into the names, -1 = not known.
+        notes: space -> what is said below its map.
+        when: names of the times.
+        selected: rows that are selected to begin with.
+        live: whether more times will come.
+        kind: of maps; where it changes, zoom and position start anew.
+    """
+    points = {"row": rows.astype(np.int32), "code": colouring.codes}
+    points |= {f"fact{i}": np.asarray(fact["codes"], np.int16) for i, fact in enumerate(facts)}
+    flat = {name: value.reshape(-1, 2) for name, value in places.items()}
+    frames = {f"{axis}{i}": value[:, j] for i, value in enumerate(flat.values()) for j, axis in enumerate("xy")}
+    legend = zip(colouring.names, colouring.colours, colouring.shapes, strict=True)
+    sent = {
+        "kind": kind,
+        "points": pd.DataFrame(points),
+        "frames": pd.DataFrame(frames, copy=False).astype(np.float32),
+        "panels": [
+            {"name": name, "title": TITLES[name], "note": (notes or {}).get(name, ""), "colour": figures.COLOURS[name]} for name in places
+        ],
+        "legend": [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend],
+        "facts": [{"name": fact["name"], "names": [str(name) for name in fact["names"]]} for fact in facts],
+        "item": items.source(data),
+        "when": list(when),
+        "live": live,
+    }
+    if key not in st.session_state:  # afterwards the maps know themselves what is selected; telling them again would send everything anew
+        st.session_state[f"{key} first"] = list(selected)
+    sent["selected"] = st.session_state.get(f"{key} first", [])
+    found = _component()(key=key, data=sent, default={"selected": sent["selected"]}, on_selected_change=lambda: None)
+    return [int(row) for row in found["selected"] or []]
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the spaces")
+def rows_of(run_id: str, split: str, member: int, ended: float) -> Spaces:  # noqa: ARG001
+    """Return the rows of a finished run in its spaces; the last few stay in memory."""
+    return spaces.load(run_id, split, member)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _drawn_now(key: str, _found: Spaces) -> tuple[np.ndarray, Maps]:  # noqa: ARG001
+    return spaces.drawn_now(_found)
+
+
+def waiting(asked: Sequence[Question], found: Spaces, known: Sequence[dict[str, Any]]) -> None:
+    """Say what the engine is still finding out, and draw the page anew when it is known; what failed can be asked again."""
+    names = [f"drawing {projection_name(each.projection)}" if each.projection else "measuring the spaces" for each in asked]
+    for question, name, answer in zip(asked, names, known, strict=True):
+        if "error" in answer:
+            st.error(f"{name.capitalize()} failed: {ui.plain(answer['error'])}", icon=":material/error:")
+            if st.button("Try again", key=f"again-{name}"):
+                spaces.retry(question, found)
+                st.rerun()
+
+    def look() -> bool:
+        missing = [name for question, name in zip(asked, names, strict=True) if not spaces.read(question, found)]
+        if missing:
+            slow = " The first UMAP on a machine takes a minute." if len(asked) > 1 else ""
+            st.progress((len(asked) - len(missing)) / len(asked), text=f"In the background: {', '.join(missing)}.{slow}")
+        return bool(missing)
+
+    ui.live_while(look, not all(known))
+
+
+def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card: dict[str, Any], drawn: dict[str, Any]) -> list[int]:
+    """Show the maps of a run and return the selected rows, as row numbers of the dataset.
+
+    Args:
+        data: the dataset.
+        found: the rows in their spaces.
+        question: what to draw.
+        by: what to colour by.
+        card: the scorecard, as far as it is known.
+        drawn: the maps of a projection that takes long, as far as they are known.
+    """
+    if "places" in drawn:
+        shown, places, notes, trust = drawn["shown"], drawn["places"], drawn["notes"], drawn["faithful"]
+    else:
+        shown, made = _drawn_now(found.key, found)
+        places, notes = dict(zip(found.spaces, made.places, strict=True)), dict(zip(found.spaces, made.notes, strict=True))
+        trust = card.get("faithful", {})
+        if not PROJECTIONS[question.projection].instant:
+            notes = {name: f"PCA until {projection_name(question.projection)} is drawn. {note}".strip() for name, note in notes.items()}
+    rows = found.rows[shown]
+    try:
+        colouring = spaces.colours(
+            by, data, rows, found.logits[shown], {name: lost[shown] for name, lost in card.get("change", {}).items()}
+        )
+    except ValueError:
+        st.caption("How much neighbourhoods changed is still being measured; until then rows are coloured by class.")
+        colouring = spaces.colours("class", data, rows, None, {})
+    words = {name: faithful(trust.get(name), notes[name]) for name in places}
+    if found.spec.method == BASELINE:
+        st.info("A baseline has no teacher, so there is no raw and no compressed space: this is the student's.", icon=":material/info:")
+    names = {name: places[name] for name in found.spaces}
+    one = [int(st.query_params["row"])] if st.query_params.get("row", "").isdecimal() else []
+    kind = f"{question.projection} {question.strength}" if "places" in drawn else "pca"
+    chosen = linked("maps", data, rows, names, colouring, facts(data, rows, found.logits[shown]), kind=kind, notes=words, selected=one)
+    if len(chosen) == 1:
+        st.query_params["row"] = str(chosen[0])
+    else:
+        st.query_params.pop("row", None)
+    sampled = ", drawn at random," if len(rows) < found.total else ""
+    st.caption(
+        f"{len(rows):,} of {found.total:,} rows{sampled} as seed {question.member} has them. {_how(question)} Each map is "
+        "turned onto the first; neighbours and scores are those of the spaces themselves, not of the maps. " + colouring.note
+    )
+    return chosen
+
+
+def _how(question: Question) -> str:
+    if not PROJECTIONS[question.projection].joint:
+        return ""
+    return f"Laid out together with strength {question.strength:g}: part of the agreement between these maps is made."
+
+
+def facts(data: Dataset, rows: np.ndarray, logits: np.ndarray | None) -> list[dict[str, Any]]:
+    """Return what the maps tell of each row: class, prediction, attributes."""
+    told = [{"name": "class", "names": data.classes, "codes": spaces.first_label(data.labels[rows])}]
+    if logits is not None:
+        told.append({"name": "prediction", "names": data.classes, "codes": spaces.predictions(logits, data.labels[rows])[0]})
+    return told + [{"name": name, "names": each.names, "codes": each.values[rows]} for name, each in data.attributes.items()]
+
+
+def faithful(score: dict[str, Any] | None, note: str = "") -> str:
+    """Return how far a map can be trusted, in words."""
+    if not score:
+        return note or "How far it can be trusted is being measured."
+    words = [f"{name} {score[name]:.2f}" for name in ("trustworthiness", "continuity") if score[name] is not None]
+    measured = f"{', '.join(words)} ({score['rows']:,} rows)" if words else "Too few rows to say how far it can be trusted"
+    return f"{note} {measured[0].upper() + measured[1:]}".strip()
+
+
+def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
+    """List the selected rows with their pictures; of a single one, show its neighbours."""
+    place = {row: i for i, row in enumerate(found.rows.tolist())}
+    here = [place[row] for row in chosen if row in place]
+    if not here:
+        st.caption("Nothing is selected: draw around points in a map, or click one, to see the items and their neighbours.")
+        return
+    listed = here[:LISTED]
+    frame = spaces.by_row(data, found.rows[listed], found.logits[listed])
+    frame.insert(0, "picture", items.addresses(data, found.rows[listed]))
+    height = min(420, 40 + 36 * len(frame))
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=height,
+        column_config={"picture": st.column_config.ImageColumn(width="small")},
+        alt="The selected rows with picture, class, prediction and attributes",
+    )
+    if len(here) > LISTED:
+        st.caption(f"The first {LISTED} of {len(here):,} selected rows.")
+    if len(here) == 1:
+        neighbours(data, found, here[0])
+
+
+def neighbours(data: Dataset, found: Spaces, row: int) -> None:
+    """Show which nearest neighbours a row keeps, loses and gains from space to space."""
+    st.subheader("Its 10 nearest neighbours, in the spaces themselves")
+    told = _changes(found.key, row, found)
+    if not told:
+        st.info("A baseline has no teacher: there is no other space in which its neighbours could be compared.", icon=":material/info:")
+    for (a, b), change in told.items():
+        st.markdown(f"**{TITLES[a]} → {TITLES[b]}**")
+        if isinstance(change, str):
+            st.info(ui.plain(change), icon=":material/info:")
+            continue
+        for column, (kind, rows) in zip(st.columns(3), change.items(), strict=True):
+            with column:
+                st.caption(f"{kind}: {len(rows)}")
+                gallery(data, found.rows[rows])
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _changes(key: str, row: int, _found: Spaces) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:  # noqa: ARG001
+    return spaces.changes(_found, row)
+
+
+def gallery(data: Dataset, rows: Sequence[int]) -> None:
+    """Show items in a row, each with its class."""
+    if not len(rows):
+        st.text("none")
+        return
+    labels = spaces.first_label(data.labels[rows])
+    told = [ui.plain(data.classes[label]) if label >= 0 else "–" for label in labels]
+    st.image(items.addresses(data, rows), caption=told, width=56)
+
+
+def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces) -> None:
+    """Show what the spaces say about one another, and what a probe still reads from each."""
+    if "pairs" not in card:
+        st.info("The spaces are being measured.", icon=":material/hourglass_top:")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Pair by pair")
+        if card["pairs"]:
+            st.dataframe(spaces.pair_table(card), hide_index=True, alt="How alike each pair of spaces is")
+            told = "Overlap: how many of its 10 nearest neighbours a row keeps; by chance: the same with the rows of one space shuffled. "
+            st.caption(f"{told}CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card['n']:,} rows.")
+        else:
+            st.info("A baseline has one space only, so there is no pair.", icon=":material/info:")
+    with right:
+        st.subheader("Space by space")
+        st.dataframe(spaces.space_table(card), hide_index=True, alt="Width, effective rank and silhouette of each space")
+        st.caption("Effective rank: how many directions are really used. Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart.")
+    for why in card["undefined"]:
+        st.caption(f"Undefined: {ui.plain(why)}.")
+    frame = spaces.probes(results[0]) if results and results[0].metrics else pd.DataFrame()
+    if not frame.empty:
+        st.subheader("What was kept, what was thrown away")
+        show.figure(figures.probes(frame), "probes", "Probe accuracy in each space for the target and each attribute")
+        st.caption(
+            f"How well a linear probe reads target and attributes from each space on test rows (n = {found.spec.seeds}); dotted: chance."
+        )
+
+
+def replay(run_id: str, data: Dataset, live: bool) -> None:
+    """Show how the spaces of a run formed, or form."""
+    found = spaces.replay(run_id)
+    if found is None:
+        told = (
+            "The first snapshot comes in a moment."
+            if live
+            else "This run was trained before snapshots were kept; there is nothing to replay."
+        )
+        st.info(told, icon=":material/hourglass_top:" if live else ":material/info:")
+        return
+    colouring = spaces.colours("class", data, found.rows, None, {})
+    when = [f"after epoch {epoch}" if epoch else "before training" for epoch in found.epochs]
+    linked("replay", data, found.rows, found.places, colouring, facts(data, found.rows, None), when=when, live=live, kind=run_id)
+    st.caption(
+        f"{len(found.rows)} validation rows in the spaces of seed 0, {len(when)} snapshots, all drawn in the plane of the last "
+        "(PCA), so what moves here has moved; the raw space does not change."
+    )
