@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kdlib.intake import arrays
+from kdlib.intake import arrays, media
 from kdlib.intake.archives import Member, Source
 from kdlib.intake.arrays import Writer
 from kdlib.intake.kinds import HEAD, IMAGES, SOUNDS, identify, suffix
@@ -75,8 +75,6 @@ def _lengths(writer: Writer) -> dict[str, Any]:
 
 
 def _media(source: Source, writer: Writer) -> dict[str, Any]:
-    from kdlib.intake import media  # as above
-
     found, others = media.members(source)
     items = found["sounds"] or found["images"]
     if not items:
@@ -89,9 +87,13 @@ def _media(source: Source, writer: Writer) -> dict[str, Any]:
     if len(set(folders)) > 1:
         writer.text("folder", folders)
     if found["sounds"]:
-        told["rate"] = media.read_sounds(source, items, writer)
+        from kdlib.intake.recordings import read_sounds  # what decodes is loaded for those alone who need it
+
+        told["rate"] = read_sounds(source, items, writer)
     else:
-        media.read_images(source, items, writer)
+        from kdlib.intake.pictures import read_images
+
+        read_images(source, items, writer)
     for number, table in enumerate(found["tables"]):
         told["tables"].append(_table(source, table, writer.folder / f"table-{number}", writer.limits))
     return told | _lengths(writer)
