@@ -11,7 +11,12 @@ What to read, in the order in which modules build on one another:
     spec        what to run, how it is going, what came of it
     registry    looking names up
     cache       arrays on disk under a content key
+    spectrograms  sound as a picture
+    sounds      notes of instrument families            to add one: a function and a line in FAMILIES
+    intake      the gate every foreign file passes
+    imported    what people imported, on disk
     datasets    built-in datasets                       to add one: a function and a line in DATASETS
+    files       from a foreign file to a dataset
     teachers    providers of embeddings                 to add one: a function and a line in TEACHERS
     compressors from embedding to compact target        to add one: a builder and a line in COMPRESSORS
     students    the small networks                      to add one: a builder and a line in STUDENTS
@@ -28,6 +33,7 @@ What to read, in the order in which modules build on one another:
     measuring   what trained members are worth
     pipeline    the whole flow
     comparison  several results side by side
+    papers      what the papers compare, as one table
     store       runs in MLflow
     engine      background execution on dask.distributed
     runs        launch, list, watch, cancel, resume: store and engine brought together

@@ -81,6 +81,11 @@ def cached_arrays(folder: str, key: str, build: Callable[[], Arrays]) -> Arrays:
         return arrays
 
 
+def forget_arrays(folder: str, key: str) -> None:
+    """Remove the arrays stored under `key`, if they are there."""
+    (home() / "cache" / folder / f"{key}.safetensors").unlink(missing_ok=True)
+
+
 def _read(path: Path) -> Arrays | None:
     """Return the arrays at `path`, or None if nothing readable is there."""
     try:

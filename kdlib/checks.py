@@ -2,15 +2,28 @@
 
 import math
 
-from kdlib import datasets, teachers
+from kdlib import datasets, students, teachers
 from kdlib.compressors import COMPRESSORS
+from kdlib.datasets import AUDIO, ITEMS, VECTOR
 from kdlib.losses import LOSSES
 from kdlib.registry import choose, summary
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.students import STUDENTS
-from kdlib.teachers import TEACHERS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
+USUAL = {
+    AUDIO: {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
+    VECTOR: {"student": "mlp"},
+}  # modality -> what is not as in `RunSpec()`
+
+
+def usual(dataset: str) -> RunSpec:
+    """Return the spec that a dataset is first looked at with: the default, but for what suits its modality, its size and its tables."""
+    data = datasets.load(dataset)
+    spec = RunSpec(dataset=dataset, **USUAL.get(data.modality, {}))
+    for table in list(teachers.imported_tables(dataset))[:1]:
+        spec = spec.but(teacher=table, dim=min(spec.dim, 2 ** int(math.log2(teachers.width(table, dataset)))))
+    return spec.but(labels=min(spec.labels, data.labelled_rows))
 
 
 def method_helps() -> dict[str, str]:
@@ -26,7 +39,7 @@ def check(spec: RunSpec) -> None:
         ValueError: it cannot; one line says why.
     """
     choose(dict.fromkeys(METHODS), spec.method, "method")
-    choose(datasets.DATASETS, spec.dataset, "dataset")
+    choose(datasets.helps(), spec.dataset, "dataset")
     choose(STUDENTS, spec.student, "student")
     for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
@@ -42,12 +55,15 @@ def check(spec: RunSpec) -> None:
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
     data = datasets.load(spec.dataset)
     data.labelled(spec.labels)
+    if spec.student not in students.fitting(data.inputs.shape[1:]):
+        told = f"{spec.dataset} holds {ITEMS[data.modality]} of shape {data.inputs.shape[1:]}"
+        raise ValueError(
+            f"student {spec.student} takes pictures, but {told}; choose one of: {', '.join(students.fitting(data.inputs.shape[1:]))}"
+        )
     if spec.method == BASELINE:
         return
     choose(LOSSES, spec.loss, "loss")
-    teacher = choose(TEACHERS, spec.teacher, "teacher")
-    if teacher.modality != data.modality:
-        raise ValueError(f"teacher {spec.teacher} takes {teacher.modality}s, but {spec.dataset} holds {data.modality}s")
+    teachers.check_fits(spec.teacher, spec.dataset)
     d_t = teachers.width(spec.teacher, spec.dataset)
     if spec.method not in (RAW, "none") and spec.dim > d_t:
         raise ValueError(f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}")

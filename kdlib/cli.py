@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlib compare`, `list`, `teachers build`, and the commands for background runs.
+"""The command line: `python -m kdlib compare`, `list`, `teachers build`, and the commands for own data and background runs.
 
 Answers go to standard output, progress and complaints to standard error. Bad input is one line and exit code 2; Ctrl-C is exit code 130.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdlib import cli_runs, tables
+from kdlib import cli_data, cli_runs, tables
 from kdlib.cache import atomic_path
 from kdlib.spec import OnProgress, RunSpec
 from kdlib.spec import Progress as Step
@@ -47,18 +47,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_spec_options(parser: argparse.ArgumentParser) -> None:
-    """Add one option per field of `RunSpec` but the method."""
-    defaults = RunSpec()
+    """Add one option per field of `RunSpec` but the method; one that is not given is None."""
     for field in fields(RunSpec):
         if field.name in OPTIONS:
-            value = getattr(defaults, field.name)
-            told = f"{OPTIONS[field.name]} (default: {value})"
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(value), default=value, metavar="X", help=told)
-
-
-def spec_of(arguments: argparse.Namespace, method: str) -> RunSpec:
-    """Return the spec that the options of `add_spec_options` describe."""
-    return RunSpec(method=method, **{name: getattr(arguments, name) for name in OPTIONS})
+            told = f"{OPTIONS[field.name]} (default: {field.default}{cli_runs.SUITED.get(field.name, '')})"
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), metavar="X", help=told)
 
 
 @contextmanager
@@ -85,9 +78,7 @@ def compare(arguments: argparse.Namespace) -> int:
     from kdlib.checks import check
     from kdlib.devices import pick_device
 
-    specs = [spec_of(arguments, method.strip()) for method in arguments.methods.split(",") if method.strip()]
-    if not specs:
-        raise ValueError("no method given, see `list methods`")
+    specs = cli_runs.specs_of(arguments)
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else nothing():
         pick_device(arguments.device)
@@ -102,6 +93,30 @@ def compare(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         tables.print_comparison(results, seconds)
     return 0 if all(result.status == "done" for result in results) else 1
+
+
+def paper(arguments: argparse.Namespace) -> int:
+    """Train what the papers compare (baseline, raw, compressed, soft labels, both) with every teacher that fits, and print one table."""
+    from kdlib import comparison, papers, pipeline
+    from kdlib.devices import pick_device
+
+    started = time.perf_counter()
+    pick_device(arguments.device)
+    base = cli_runs.specs_of(arguments)[0]
+    asked = papers.specs(base, [arguments.teacher] if arguments.teacher else ())
+    with progress_bar("Training", arguments.quiet) as on_progress:
+        found = pipeline.compare(list(asked.values()), device=arguments.device, on_progress=on_progress)
+    seconds = time.perf_counter() - started
+    if arguments.json:
+        with atomic_path(arguments.json) as temporary:
+            temporary.write_text(json.dumps(comparison.to_json(found, seconds), indent=1, ensure_ascii=False) + "\n")
+    rows = papers.rows(dict(zip(asked, found, strict=True)))
+    if rows and not arguments.quiet:
+        tables.print_papers(rows, seconds)
+    for each in found:
+        if each.status == "failed":
+            errors.print(f"{each.spec.teacher} {each.spec.method}: {each.reason}", markup=False)
+    return 0 if all(result.status == "done" for result in found) else 1
 
 
 @contextmanager
@@ -146,6 +161,13 @@ def parser() -> argparse.ArgumentParser:
     comparing.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
 
+    papers = command("paper", paper)
+    papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
+    add_spec_options(papers)
+    papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
+    papers.add_argument("--quiet", action="store_true", help="print nothing but complaints")
+
     listing = command("list", list_entries)
     listing.add_argument("what", choices=list(tables.REGISTRIES))
 
@@ -154,6 +176,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
+    cli_data.add_commands(commands)
     cli_runs.add_commands(commands, add_spec_options)
     return main_parser
 

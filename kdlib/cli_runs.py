@@ -19,9 +19,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kdlib import engine, runs, store, sweeps
+from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
-from kdlib.comparison import clear, differences, percent, primary_metric, to_json
+from kdlib.checks import usual
+from kdlib.comparison import WORDS, clear, differences, percent, primary_metric, to_json
 from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
 from kdlib.store import RunInfo
 
@@ -29,6 +30,8 @@ errors = Console(stderr=True, highlight=False)
 
 PIPED = 200  # columns of a table that nobody looks at directly
 METHODS = "baseline,raw,pca,linear,mlp"
+FOLLOWING = ("labels", "teacher", "dim", "distance_weight", "student", "width")  # options whose default `checks.usual` fits to the dataset
+SUITED = dict.fromkeys(FOLLOWING, ", or what suits the dataset")
 
 
 def add_commands(commands: argparse._SubParsersAction, add_spec_options: Callable[[argparse.ArgumentParser], None]) -> None:
@@ -69,14 +72,10 @@ def add_commands(commands: argparse._SubParsersAction, add_spec_options: Callabl
 
     sweeping = command("sweep", sweep)
     sweeping.add_argument("--methods", default=METHODS, help="names separated by commas: see `list methods`")
-    defaults = RunSpec()
     for field in fields(RunSpec):
         if field.name != "method":
-            value = getattr(defaults, field.name)
-            told = f"one value or several, separated by commas (default: {value})"
-            sweeping.add_argument(
-                f"--{_option(field.name)}", type=partial(_values, type(value)), default=[value], metavar="X,...", help=told
-            )
+            told = f"one value or several, separated by commas (default: {field.default}{SUITED.get(field.name, '')})"
+            sweeping.add_argument(f"--{_option(field.name)}", type=partial(_values, type(field.default)), metavar="X,...", help=told)
     sweeping.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     sweeping.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     sweeping.add_argument("--no-wait", action="store_true", help="print the ids of its runs and return")
@@ -99,11 +98,25 @@ def _names(text: str) -> list[str]:
     return names
 
 
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a spec that the options set."""
+    found = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}
+    for name in ("dataset", "teacher"):
+        value = found[name]
+        found[name] = [imported.resolve(each) for each in value] if isinstance(value, list) else value and imported.resolve(value)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def specs_of(arguments: argparse.Namespace) -> list[RunSpec]:
+    """Return one spec per method; what the options leave open is as usual for the dataset."""
+    methods, given = _names(arguments.methods), _given(arguments)
+    base = usual(given.get("dataset", RunSpec.dataset))
+    return [base.but(method=method, **given) for method in methods]
+
+
 def launch(arguments: argparse.Namespace) -> int:
     """Start runs in the background and print their ids."""
-    own = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}
-    specs = [RunSpec(method=method, **own) for method in _names(arguments.methods)]
-    _tell(*runs.launch(specs, name=arguments.name, device=arguments.device))
+    _tell(*runs.launch(specs_of(arguments), name=arguments.name, device=arguments.device))
     return 0
 
 
@@ -200,8 +213,9 @@ def rename(arguments: argparse.Namespace) -> int:
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Run every combination of the given values in the background, but for what is there already, and print what came out."""
-    axes = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}
-    specs = sweeps.expand(RunSpec(), {"method": _names(arguments.methods)} | axes)
+    axes = _given(arguments)
+    base = usual(next(iter(axes.get("dataset", ())), RunSpec.dataset))
+    specs = sweeps.expand(base, {"method": _names(arguments.methods)} | axes)
     started = time.perf_counter()
     launched = sweeps.launch(specs, device=arguments.device)
     errors.print(f"sweep {launched.name}: {len(specs)} runs, {launched.reused} of them there already", markup=False)
@@ -295,7 +309,7 @@ def _result(run: RunInfo) -> dict[str, Any] | None:
 def _sentence(run: RunInfo) -> str:
     accuracy = run.accuracy()
     if accuracy:
-        return f"{run.state}, test accuracy {percent({'mean': accuracy[0], 'ci95': accuracy[1]})} %"
+        return f"{run.state}, test {WORDS[run.metric]} {percent({'mean': accuracy[0], 'ci95': accuracy[1]})} %"
     return f"{_state(run)}: {run.reason}" if run.reason else _state(run)
 
 

@@ -7,6 +7,7 @@ from kdlib.evaluation import paired_difference
 from kdlib.spec import BASELINE, RAW, RunResult
 
 Summary = dict[str, Any]  # {"mean", "ci95", "values"}
+WORDS = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # what a metric is called
 
 
 def primary_metric(result: RunResult) -> str:
@@ -14,10 +15,26 @@ def primary_metric(result: RunResult) -> str:
     return "accuracy" if "accuracy" in result.metrics["test"] else "map"
 
 
+def measured(results: Sequence[RunResult]) -> str:
+    """Return what the metric that counts first is called: "accuracy", "mAP", or both where the results differ in it."""
+    return " or ".join(dict.fromkeys(WORDS[primary_metric(each)] for each in results if each.metrics)) or WORDS["accuracy"]
+
+
 def reference(results: Sequence[RunResult], result: RunResult, method: str) -> RunResult | None:
     """Return the finished result of `method` that differs from `result` in nothing else that matters, if it is there."""
     wanted = result.spec.but(method=method).identity
     return next((each for each in results if each.spec.identity == wanted and each.metrics), None)
+
+
+def minus(result: RunResult, other: RunResult) -> dict[str, Summary]:
+    """Return split -> paired difference of the primary metric, `result` minus `other`, seed by seed; empty where one has no metrics."""
+    if not (result.metrics and other.metrics):
+        return {}
+    metric = primary_metric(result)
+    return {
+        split: paired_difference(values[metric]["values"], other.metrics[split][metric]["values"])
+        for split, values in result.metrics.items()
+    }
 
 
 def differences(results: Sequence[RunResult], result: RunResult) -> dict[str, dict[str, Summary]]:
@@ -30,11 +47,7 @@ def differences(results: Sequence[RunResult], result: RunResult) -> dict[str, di
         other = reference(results, result, method)
         if other is None or method == result.spec.method or not result.metrics:
             continue
-        metric = primary_metric(result)
-        found[method] = {
-            split: paired_difference(values[metric]["values"], other.metrics[split][metric]["values"])
-            for split, values in result.metrics.items()
-        }
+        found[method] = minus(result, other)
     return found
 
 
@@ -86,20 +99,39 @@ def verdict(results: Sequence[RunResult]) -> str:
         return "There is neither baseline nor raw to compare with."
     other = RAW if RAW in found else BASELINE
     gain, n = found[other]["test"], best.spec.seeds
+    unit = "points" if primary_metric(best) == "accuracy" else f"points of {measured([best])}"
     if gain["ci95"] is None:
-        return f"{best.spec.method} is {100 * gain['mean']:+.1f} points from {other} with a single seed: more seeds are needed to tell."
-    told = f"({percent(gain, signed=True)} points, n = {n})"
+        return f"{best.spec.method} is {100 * gain['mean']:+.1f} {unit} from {other} with a single seed: more seeds are needed to tell."
+    told = f"({percent(gain, signed=True)} {unit}, n = {n})"
     if not clear(gain):
         sentence = f"No clear difference between {best.spec.method} and {other} on the test set {told}."
     elif gain["mean"] > 0:
-        sentence = f"Compression ({best.spec.method}) added {percent(gain)} points over {other} on the test set (n = {n})."
+        sentence = f"Compression ({best.spec.method}) added {percent(gain)} {unit} over {other} on the test set (n = {n})."
     else:
         sentence = (
-            f"Compression ({best.spec.method}) did not help: it lost {percent(gain | {'mean': -gain['mean']})} points to {other} (n = {n})."
+            f"Compression ({best.spec.method}) did not help: it lost {percent(gain | {'mean': -gain['mean']})} {unit} to {other} (n = {n})."
         )
     plain = found.get(BASELINE)
     if plain and clear(plain["test"]) and plain["test"]["mean"] < 0:
-        sentence += f" The student is better off without this teacher ({percent(plain['test'], signed=True)} points against the baseline)."
+        sentence += f" The student is better off without this teacher ({percent(plain['test'], signed=True)} {unit} against the baseline)."
     elif plain and other == RAW and not clear(plain["test"]):
-        sentence += f" Against the baseline there is no clear difference ({percent(plain['test'], signed=True)} points)."
-    return sentence
+        sentence += f" Against the baseline there is no clear difference ({percent(plain['test'], signed=True)} {unit})."
+    return sentence + _about_the_teacher(done, best)
+
+
+def _about_the_teacher(done: Sequence[RunResult], best: RunResult) -> str:
+    """Return a sentence if the teacher's own branch knows the target clearly less than the student without it, in or out of domain."""
+    alone, metric = reference(done, best, BASELINE), primary_metric(best)
+    own = best.teacher.get("head", {})
+    if alone is None or not own:
+        return ""
+    behind = []
+    for split, told in (("test", "on the test set"), ("ood", "out of domain")):
+        if split in own and split in alone.metrics:
+            teacher, student = own[split][metric], alone.metrics[split][metric]
+            gap = paired_difference(teacher["values"], student["values"])
+            if clear(gap) and gap["mean"] < 0:
+                behind.append(f"{percent(teacher)} against {percent(student)} {told}")
+    if not behind:
+        return ""
+    return f" This teacher itself knows the target less well than the student without it ({', '.join(behind)}, {WORDS[metric]} in %)."

@@ -1,21 +1,24 @@
-"""Datasets: inputs with labels, attributes and splits, the built-in ones made from real scans without any download.
+"""Datasets: inputs with labels, attributes and splits: built-in ones, made from real scans or from numbers, and what people imported.
 
-To add one, write a function that returns a `Dataset` (its first docstring line becomes the help text) and put it into `DATASETS`;
+To add a built-in one, write a function that returns a `Dataset` (its first docstring line is the help text) and put it into `DATASETS`;
 `tests/test_datasets.py` runs the contract over every entry.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
+from kdlib import imported, sounds
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.registry import choose
+from kdlib.sounds import FAMILIES, ROOMS, USUAL_PITCH
 
-IMAGE = "image"
+IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
+ITEMS = {IMAGE: "images", AUDIO: "sounds", VECTOR: "vectors"}  # modality -> what several items are called
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,15 @@ class Dataset:
     """Items of one target task.
 
     Attributes:
-        name: its name in `DATASETS`.
+        name: its name in `DATASETS`, or the name under which it was imported.
         inputs: (n, ...) float32.
         labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN = missing.
         classes: the k class names.
         splits: "train", "val", "test" and any number of "ood:<name>" -> row indices. No row is in two splits.
         attributes: name -> `Attribute`.
         ids: (n,) names of the items, unique.
-        modality: what an input is: "image".
+        modality: what an input is: "image", "vector", or "audio", then a log-mel spectrogram (1, mels, frames), low frequencies first.
+        listen: row -> (samples a second, wave (samples,) float32) of an item that can be heard.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Dataset:
     attributes: dict[str, Attribute] = field(default_factory=dict)
     ids: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
     modality: str = IMAGE
+    listen: Callable[[int], tuple[int, np.ndarray]] | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -64,6 +69,12 @@ class Dataset:
     def out_of_domain(self) -> tuple[str, ...]:
         """Names of the out-of-domain test sets."""
         return tuple(name for name in self.splits if name.startswith("ood:"))
+
+    @property
+    def labelled_rows(self) -> int:
+        """How many training rows have a label."""
+        labels = self.labels[self.splits["train"]]
+        return int((~np.isnan(labels).all(axis=1) if self.multi_label else labels >= 0).sum())
 
     def labelled(self, count: int) -> np.ndarray:
         """Return `count` rows of the training split whose labels the student may see, (count,) int64.
@@ -205,22 +216,145 @@ def digits() -> Dataset:
     )
 
 
+# --- notes ------------------------------------------------------------------------------------------------------------------------------
+
+PITCH_STEP = 3  # semitones to a category of pitch
+KNOWN = 0.4  # of the labels of a mixture; the others are missing
+
+
+def _pitches(semitones: np.ndarray) -> Attribute:
+    lows = range(*USUAL_PITCH, PITCH_STEP)
+    names = [f"{sounds.LOWEST * 2 ** (low / 12):.0f} Hz" for low in lows]
+    return Attribute(np.minimum(semitones // PITCH_STEP, len(names)).astype(np.int64), (*names, "440 Hz and up"))
+
+
+def _loudness(decibels: np.ndarray) -> Attribute:
+    return Attribute(np.digitize(decibels, [-16, -8]), ("quiet", "medium", "loud"))
+
+
+def tones() -> Dataset:
+    """Notes of eight instrument families with overlapping timbres, random in pitch, loudness, envelope and room, as log-mel."""
+    sizes = {"train": 4000, "val": 500, "test": 1000, "ood:high": 750, "ood:room": 750}
+
+    def one(rng: np.random.Generator, n: int) -> np.ndarray:
+        return np.eye(len(FAMILIES), dtype=bool)[rng.permutation(n) % len(FAMILIES)]
+
+    inputs, notes, scenes = sounds.collection(4, sizes, one)
+    return Dataset(
+        name="tones",
+        inputs=inputs,
+        labels=notes.family,
+        classes=tuple(FAMILIES),
+        splits=_consecutive(sizes),
+        attributes={
+            "pitch": _pitches(notes.pitch),
+            "loudness": _loudness(notes.level),
+            "room": Attribute(scenes.room, tuple(ROOMS)),
+        },
+        ids=_numbered(sizes),
+        modality=AUDIO,
+        listen=partial(sounds.hear, notes, scenes),
+    )
+
+
+def mixtures() -> Dataset:
+    """One to three instrument families at once, several labels an item, of which most are missing, as log-mel."""
+    sizes = {"train": 3000, "val": 600, "test": 1000, "ood:high": 750, "ood:room": 750}
+
+    def some(rng: np.random.Generator, n: int) -> np.ndarray:
+        order = rng.random((n, len(FAMILIES))).argsort(1)
+        return order < rng.integers(1, 4, (n, 1))
+
+    inputs, notes, scenes = sounds.collection(5, sizes, some)
+    n = len(scenes.room)
+    sounding = np.zeros((n, len(FAMILIES)), np.float32)
+    sounding[notes.item, notes.family] = 1
+    known = np.random.default_rng(3).random(sounding.shape)
+    known = (known < KNOWN) | (known == known.min(1, keepdims=True))  # of every item at least one label
+    starts = np.searchsorted(notes.item, np.arange(n))
+    count = sounding.sum(1).astype(np.int64) - 1
+    return Dataset(
+        name="mixtures",
+        inputs=inputs,
+        labels=np.where(known, sounding, np.float32(np.nan)),
+        classes=tuple(FAMILIES),
+        splits=_consecutive(sizes),
+        attributes={
+            "bass": _pitches(np.minimum.reduceat(notes.pitch, starts)),
+            "loudness": _loudness(np.maximum.reduceat(notes.level, starts)),
+            "room": Attribute(scenes.room, tuple(ROOMS)),
+            "count": Attribute(count, ("one", "two", "three")),
+        },
+        ids=_numbered(sizes),
+        modality=AUDIO,
+        listen=partial(sounds.hear, notes, scenes),
+    )
+
+
+# --- shared -----------------------------------------------------------------------------------------------------------------------------
+
+
 def _consecutive(sizes: dict[str, int]) -> dict[str, np.ndarray]:
     """Return row indices of splits that follow one another."""
     ends = np.cumsum(list(sizes.values()))
     return {name: np.arange(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
 
 
+def _numbered(sizes: dict[str, int]) -> np.ndarray:
+    """Return "<split>-<number>" for every row."""
+    return np.array([f"{split.removeprefix('ood:')}-{i:05d}" for split, size in sizes.items() for i in range(size)])
+
+
 def _item_ids(sizes: dict[str, int], scan: np.ndarray) -> np.ndarray:
     """Return "<split>-<number>-scan<scan>" for every row."""
-    numbered = [f"{split.removeprefix('ood:')}-{i:05d}" for split, size in sizes.items() for i in range(size)]
-    return np.array([f"{name}-scan{number:04d}" for name, number in zip(numbered, scan, strict=True)])
+    return np.array([f"{name}-scan{number:04d}" for name, number in zip(_numbered(sizes), scan, strict=True)])
 
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"cluttered-digits": cluttered_digits, "digits": digits}
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "cluttered-digits": cluttered_digits,
+    "digits": digits,
+    "tones": tones,
+    "mixtures": mixtures,
+}
+
+
+def helps() -> dict[str, Callable[[], Dataset] | str]:
+    """Return every name there is: built-in ones with the function that makes them, imported ones with a line that says what they are."""
+    told = {name: f"Imported: {card['rows']:,} items, {len(card['classes'])} classes" for name, card in imported.cards().items()}
+    return DATASETS | told
+
+
+def load(name: str) -> Dataset:
+    """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays.
+
+    Raises:
+        ValueError: there is none of that name (any more).
+    """
+    if name not in DATASETS:
+        choose(helps(), name, "dataset")
+    return _load(name)
 
 
 @lru_cache(maxsize=4)
-def load(name: str) -> Dataset:
-    """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays."""
-    return choose(DATASETS, name, "dataset")()
+def _load(name: str) -> Dataset:
+    return DATASETS[name]() if name in DATASETS else _imported(name)
+
+
+def _imported(name: str) -> Dataset:
+    card = imported.cards()[name]
+    codes = imported.array(name, "splits.npy")
+    shuffled = np.random.default_rng(0).permutation(len(codes))  # files come sorted, and the first rows must not all be one speaker's
+    return Dataset(
+        name=name,
+        inputs=imported.array(name, card["inputs"]).reshape(-1, *card["shape"]),
+        labels=imported.array(name, "labels.npy"),
+        classes=tuple(card["classes"]),
+        splits={split: shuffled[codes[shuffled] == number] for number, split in enumerate(card["splits"])},
+        attributes={
+            attribute: Attribute(imported.array(name, f"attribute-{number}.npy"), tuple(values))
+            for number, (attribute, values) in enumerate(card["attributes"].items())
+        },
+        ids=imported.array(name, "ids.npy"),
+        modality=card["modality"],
+        listen=partial(imported.sound, name) if card["rate"] else None,
+    )

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 STRENGTHS = (0.03, 0.3, 3.0)  # inverse regularisation a probe chooses from, strongest regularisation first
 
 
-def scores(logits: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -> dict[str, float]:
+def scores(logits: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray = 0.5) -> dict[str, float]:
     """Return what the predictions are worth, every number in [0, 1], higher is better.
 
     Single-label: "accuracy" and "f1" (macro: mean over the classes that occur in labels or predictions).
@@ -29,7 +29,7 @@ def scores(logits: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -> di
     Args:
         logits: shape (n, k).
         labels: integers, shape (n,), negative = missing; or floats, shape (n, k), 0 or 1 per class, NaN = missing. The missing are skipped.
-        threshold: probability from which a class counts as predicted; multi-label only.
+        threshold: probability from which a class counts as predicted, one for all or (k,), from `thresholds`; multi-label only.
 
     Raises:
         ValueError: shapes do not match, threshold outside [0, 1]; or "undefined: ..." if logits are not finite, nothing is labelled or no
@@ -46,13 +46,42 @@ def scores(logits: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -> di
     return {"accuracy": float(accuracy_score(truth, predicted)), "f1": float(f1_score(truth, predicted, average="macro"))}
 
 
+def thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return for each class the probability (k,) from which it counts as predicted: the one with the best F1 on these rows.
+
+    To be chosen on validation rows and then used on others. Half way between the two logits around the best cut; 0.5 for a class that is
+    never known to be there.
+
+    Args:
+        logits: shape (n, k).
+        labels: floats, shape (n, k), 0 or 1, NaN = missing.
+    """
+    found = np.full(logits.shape[1], 0.5)
+    for c, (column, truth) in enumerate(zip(logits.T.astype(np.float64), labels.T, strict=True)):
+        known = ~np.isnan(truth)
+        order = np.argsort(-column[known], kind="stable")
+        column, truth = column[known][order], truth[known][order]
+        if not truth.any():
+            continue
+        f1 = 2 * np.cumsum(truth) / (np.arange(1, len(truth) + 1) + truth.sum())  # if the first 1, 2, ... rows are predicted
+        f1[:-1][column[:-1] == column[1:]] = -1  # no threshold parts equal logits
+        last = int(f1.argmax())
+        below = column[last + 1] if last + 1 < len(column) else column[last] - 1
+        found[c] = expit((column[last] + below) / 2)
+    return found
+
+
 def score(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the one number that decides which weights are best: accuracy, multi-label mean average precision, in [0, 1].
 
     Args and errors as in `scores`; this one is called often, so it computes nothing else.
     """
     if labels.ndim == 2:
-        return scores(logits, labels)["map"]
+        known = ~np.isnan(labels)
+        there = np.flatnonzero((labels == 1).any(axis=0))
+        if not len(there):
+            raise ValueError("undefined: no class has the labels that map needs")
+        return float(np.mean([_average_precision(logits[known[:, c], c], labels[known[:, c], c]) for c in there]))
     known = _known(labels)
     return float(np.mean(logits[known].argmax(axis=1) == labels[known]))
 
@@ -153,18 +182,19 @@ def _known(labels: np.ndarray) -> np.ndarray:
     return known
 
 
-def _multi_label_scores(logits: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, float]:
+def _multi_label_scores(logits: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray) -> dict[str, float]:
     if logits.shape != labels.shape:
         raise ValueError(f"logits and multi-label labels need the same shape, got {logits.shape} and {labels.shape}")
-    if not 0 <= threshold <= 1:
+    cuts = np.broadcast_to(np.asarray(threshold, dtype=np.float64), logits.shape[1:])
+    if not ((cuts >= 0) & (cuts <= 1)).all():
         raise ValueError(f"a threshold is a probability from 0 to 1, got {threshold}")
     values: dict[str, list[float]] = {"map": [], "roc_auc": [], "f1": []}
-    for column, truth in zip(logits.T, labels.T, strict=True):  # logits, for probabilities near 0 and 1 round to ties
+    for column, truth, cut in zip(logits.T, labels.T, logit(cuts), strict=True):  # logits, for probabilities near 0 and 1 round to ties
         known = ~np.isnan(truth)
         truth, column = truth[known].astype(int), column[known]
-        predicted = (column >= logit(threshold)).astype(int)
+        predicted = (column >= cut).astype(int)
         if truth.any():
-            values["map"].append(average_precision_score(truth, column))
+            values["map"].append(_average_precision(column, truth))
         if truth.any() and not truth.all():
             values["roc_auc"].append(roc_auc_score(truth, column))
         if truth.any() or predicted.any():
@@ -175,12 +205,21 @@ def _multi_label_scores(logits: np.ndarray, labels: np.ndarray, threshold: float
     return {name: float(np.mean(found)) for name, found in values.items()}
 
 
+def _average_precision(column: np.ndarray, truth: np.ndarray) -> float:
+    """Return the sum over recall steps of step times precision, equal logits taken at once: scikit-learn's, a hundred times as fast."""
+    order = np.argsort(-column, kind="stable")
+    column, found = column[order], np.cumsum(truth[order])
+    last = np.append(column[1:] != column[:-1], True)  # of every run of equal logits
+    hits, ranks = found[last], np.flatnonzero(last) + 1
+    return float((np.diff(hits, prepend=0) * hits / ranks).sum() / found[-1])
+
+
 def _multi_label_probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
     precisions = []
     for c in _probed_classes(train_y, test_y):
         train, test = ~np.isnan(train_y[:, c]), ~np.isnan(test_y[:, c])
         model = _fit_linear(train_x[train], train_y[train, c].astype(int))
-        precisions.append(average_precision_score(test_y[test, c].astype(int), model.decision_function(test_x[test])))
+        precisions.append(_average_precision(model.decision_function(test_x[test]), test_y[test, c]))
     return float(np.mean(precisions))
 
 

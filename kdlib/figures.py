@@ -19,12 +19,17 @@ MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 WHISKER = "#6b6b6b"  # seen on bars, on white and on black
 HATCH = "rgba(255,255,255,0.7)"
 GRID = "rgba(128,128,128,0.25)"
+LOUD = ("#0c0824", "#50127b", "#b6377a", "#fb8861", "#fcfdbf")  # plotly's Magma, whose first colour Streamlit takes for a place holder
 CURVES = {
-    "val": "validation accuracy, %",
+    "val": "validation {metric}, %",
     "prediction": "prediction loss",
     "distance": "distance loss",
     "teacher": "teacher loss",
 }
+
+
+TAKEN_FOR = ("taken for", "true class", "%{z:.1f} % of row %{y} taken for column %{x}<extra></extra>")
+HEARD = ("told to be there", "there", "row %{y} is there: column %{x} told in %{z:.1f} %<extra></extra>")
 
 
 def plain(text: object) -> str:
@@ -70,7 +75,7 @@ def _faded(colour: str, alpha: float) -> str:
     return f"rgba({red},{green},{blue},{alpha})"
 
 
-def curves(frame: pd.DataFrame, curve: str, epochs: int, roles: Mapping[str, str]) -> go.Figure:
+def curves(frame: pd.DataFrame, curve: str, epochs: int, roles: Mapping[str, str], metric: str = "accuracy") -> go.Figure:
     """Return one line per run, the mean of its seeds, in a band from the lowest seed to the highest.
 
     Args:
@@ -78,9 +83,10 @@ def curves(frame: pd.DataFrame, curve: str, epochs: int, roles: Mapping[str, str
         curve: a key of `CURVES`.
         epochs: where the axis ends; it stands still while the runs are live.
         roles: label -> role of every run, also of those that have no point yet, so that the legend stands still as well.
+        metric: what the validation score is called.
     """
     scale = 100 if curve == "val" else 1
-    figure, styles = _figure("epoch", CURVES[curve]), _styles(roles)
+    figure, styles = _figure("epoch", CURVES[curve].format(metric=metric)), _styles(roles)
     for label, (colour, dash, _) in styles.items():
         rows = frame[(frame["curve"] == curve) & (frame["label"] == label)]
         if rows.empty and (frame["label"] == label).any():  # it has points, but none of this kind
@@ -131,13 +137,14 @@ def _dots(figure: go.Figure, places: list[float], rows: pd.DataFrame, width: flo
     figure.add_scatter(x=x, y=y, mode="markers", marker=dots, showlegend=False, hovertemplate="one seed: %{y:.1f} %<extra></extra>")
 
 
-def accuracy_bars(frame: pd.DataFrame) -> go.Figure:
+def accuracy_bars(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     """Return bars of the mean with its 95 % interval and the seeds as dots; one group per split, out-of-domain hatched.
 
     Args:
         frame: from `views.accuracies`.
+        metric: what the numbers are called.
     """
-    figure, styles = _figure("", "accuracy, %", height=420), _styles(_roles(frame))
+    figure, styles = _figure("", f"{metric}, %", height=420), _styles(_roles(frame))
     groups, names = list(dict.fromkeys(frame["split"])), list(styles)
     width = 0.84 / max(len(names), 1)
     for number, name in enumerate(names):
@@ -191,14 +198,15 @@ def _with_interval(figure: go.Figure, rows: pd.DataFrame, x: list[float], name: 
     )  # fmt: skip
 
 
-def over_dim(frame: pd.DataFrame) -> go.Figure:
+def over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     """Return accuracy over the width of the compressed embedding, one line per compressor, baseline and raw as reference lines.
 
     Args:
         frame: from `views.over_dim`.
+        metric: what the numbers are called.
     """
     figure, styles = (
-        _figure("width of the compressed embedding (numbers an item)", "accuracy, %", height=420),
+        _figure("width of the compressed embedding (numbers an item)", f"{metric}, %", height=420),
         _styles(_roles(frame, "method")),
     )
     wide = frame[frame["role"] == "compressed"]
@@ -218,14 +226,15 @@ def over_dim(frame: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def over_cost(frame: pd.DataFrame, cost: str) -> go.Figure:
+def over_cost(frame: pd.DataFrame, cost: str, metric: str = "accuracy") -> go.Figure:
     """Return accuracy against what it costs, one mark per run.
 
     Args:
         frame: from `views.costs`.
         cost: what the axis is called.
+        metric: what the numbers are called.
     """
-    figure, styles = _figure(cost, "accuracy, %", height=420), _styles(_roles(frame))
+    figure, styles = _figure(cost, f"{metric}, %", height=420), _styles(_roles(frame))
     for name, rows in frame.groupby("label", sort=False):
         _with_interval(figure, rows, rows["cost"].tolist(), name, styles[name], "markers")
     if frame["cost"].nunique() > 1:
@@ -236,34 +245,50 @@ def over_cost(frame: pd.DataFrame, cost: str) -> go.Figure:
     return figure
 
 
-def per_class(frames: dict[str, pd.DataFrame], roles: dict[str, str]) -> go.Figure:
+def per_class(frames: dict[str, pd.DataFrame], roles: dict[str, str], metric: str = "accuracy") -> go.Figure:
     """Return accuracy per class, bars side by side for each run with intervals and seeds.
 
     Args:
         frames: label -> frame from `views.per_class`.
         roles: label -> role.
+        metric: what the numbers are called.
     """
     parts = [frame.assign(label=label, role=roles[label], split=frame["class"], outside=False) for label, frame in frames.items()]
-    return accuracy_bars(pd.concat(parts, ignore_index=True))
+    return accuracy_bars(pd.concat(parts, ignore_index=True), metric)
 
 
-def _written(figure: go.Figure, cells: list[list[str]]) -> None:
-    """Write text into the cells of a heatmap, in the colour of the page's own text: plotly would choose it as if the page were white."""
-    notes = [{"x": x, "y": y, "text": text, "showarrow": False} for y, row in enumerate(cells) for x, text in enumerate(row) if text]
+def _written(figure: go.Figure, cells: list[list[str]], strength: list[list[float | None]]) -> None:
+    """Write text into the cells of a heatmap: black where the cell's colour is strong (from 0.6 of 1), elsewhere in the page's own colour.
+
+    Plotly would choose it as if the page were white.
+    """
+    notes = []
+    for y, row in enumerate(cells):
+        for x, text in enumerate(row):
+            colour = {"font": {"color": "#111"}} if (strength[y][x] or 0) >= 0.6 else {}
+            notes += [{"x": x, "y": y, "text": text, "showarrow": False} | colour] if text else []
     figure.update_layout(annotations=notes)
 
 
-def confusion(matrix: np.ndarray, classes: list[str], role: str) -> go.Figure:
-    """Return the confusion matrix in shades of the role's colour, percent of each true class written into the cells."""
+def confusion(matrix: np.ndarray, classes: list[str], role: str, words: tuple[str, str, str] = TAKEN_FOR) -> go.Figure:
+    """Return a matrix of classes by classes in shades of the role's colour, percent written into the cells.
+
+    Args:
+        matrix: (k, k) in [0, 1], from `views.confusion` or `views.false_alarms`; NaN cells stay empty.
+        classes: their names.
+        role: decides the colour.
+        words: what columns and rows are, and what a cell says: `TAKEN_FOR` or `HEARD`.
+    """
     names = [plain(name) for name in classes]
-    figure = _figure("taken for", "true class", height=440)
+    columns, rows, cell = words
+    figure = _figure(columns, rows, height=440)
     shades = [[0, "rgba(128,128,128,0.06)"], [1, COLOURS[role]]]
     cells = [[f"{100 * value:.0f}" if value >= 0.005 else "" for value in row] for row in matrix]
     figure.add_heatmap(
         z=100 * matrix, colorscale=shades, zmin=0, zmax=100, showscale=False,
-        hovertemplate="%{z:.1f} % of row %{y} taken for column %{x}<extra></extra>",
+        hovertemplate=cell,
     )  # fmt: skip
-    _written(figure, cells)
+    _written(figure, cells, matrix.tolist())
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "showgrid": False}
     figure.update_xaxes(**ticks)
     figure.update_yaxes(autorange="reversed", **ticks)
@@ -287,13 +312,13 @@ def knowledge(frame: pd.DataFrame) -> go.Figure:
         z=above, zmin=0, zmax=1, colorscale=[[0, "rgba(128,128,128,0.06)"], [1, COLOURS["raw"]]], showscale=False,
         customdata=hover, hovertemplate="%{customdata}<extra></extra>", xgap=3, ygap=3,
     )  # fmt: skip
-    _written(figure, text)
+    _written(figure, text, above)
     chance = {question: frame[frame["question"] == question]["chance"].iloc[0] for question in questions}
-    heads = [f"{plain(question)}<br>chance {100 * chance[question]:.0f} %" for question in questions]
+    heads = [f"{plain(question)}<br>chance<br>{100 * chance[question]:.0f} %" for question in questions]
     figure.update_xaxes(tickvals=list(range(len(questions))), ticktext=heads, side="top", showgrid=False, tickangle=0, tickfont_size=11)
     names = [plain(teacher) for teacher in teachers]
     figure.update_yaxes(tickvals=list(range(len(teachers))), ticktext=names, autorange="reversed", showgrid=False)
-    figure.update_layout(margin={"l": 90, "r": 8, "t": 60, "b": 8})
+    figure.update_layout(margin={"l": 90, "r": 8, "t": 72, "b": 8})
     return figure
 
 
@@ -318,6 +343,28 @@ def gallery(tiles: np.ndarray, rows: list[str], columns: list[str], column_title
     figure.update_xaxes(showgrid=False, fixedrange=True, side="top", constrain="domain", **middles(columns, width))
     figure.update_yaxes(showgrid=False, fixedrange=True, autorange="reversed", scaleanchor="x", constrain="domain", **middles(rows, height))
     figure.update_layout(margin={"l": 48, "r": 8, "t": 64, "b": 8})
+    return figure
+
+
+def spectrogram(picture: np.ndarray, hertz: np.ndarray, seconds: float) -> go.Figure:
+    """Return what a sound looks like: time to the right, frequency upwards, dark is quiet.
+
+    Args:
+        picture: (mels, frames) in [0, 1], low frequencies first.
+        hertz: (mels,) the middle of each band.
+        seconds: how long the sound is.
+    """
+    mels, frames = picture.shape
+    figure = _figure("time, s", "frequency, Hz", height=260)
+    times = (np.arange(frames) + 0.5) * seconds / frames
+    figure.add_heatmap(
+        z=np.round(picture, 3), x=np.round(times, 4), y=list(range(mels)), colorscale=list(LOUD), showscale=False,
+        customdata=np.repeat(np.round(hertz)[:, None], frames, 1), hovertemplate="%{x:.2f} s, %{customdata:.0f} Hz<extra></extra>",
+    )  # fmt: skip
+    ticks = list(range(0, mels, 6))
+    figure.update_yaxes(tickvals=ticks, ticktext=[f"{hertz[i]:,.0f}" for i in ticks], showgrid=False)
+    figure.update_xaxes(showgrid=False)
+    figure.update_layout(margin={"t": 8})
     return figure
 
 

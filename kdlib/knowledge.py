@@ -14,15 +14,14 @@ from kdlib import datasets, engine, teachers
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.evaluation import chance, probe
 from kdlib.geometry import effective_rank
-from kdlib.registry import choose
 
-VERSION = 1  # of the report: raise it when the same teacher would be told otherwise
-LABELS = 1000  # labelled rows the probes are fitted on
+VERSION = 2  # of the report: raise it when the same teacher would be told otherwise
+LABELS, FEW = 1000, 200  # labelled rows the probes are fitted on
 PROBE_ROWS = 2000  # test rows they are judged on, at most
 
 
 def _key(teacher: str, dataset: str) -> str:
-    entry = choose(teachers.TEACHERS, teacher, "teacher")
+    entry = teachers.find(teacher)
     return content_key(version=VERSION, labels=LABELS, rows=PROBE_ROWS, teacher=teacher, dataset=dataset, card=entry.card)
 
 
@@ -34,6 +33,7 @@ def known(teacher: str, dataset: str) -> dict[str, Any]:
     """Return the report if it has been made, `{}` if not, `{"error": why}` when making it failed.
 
     A report holds "width", "effective_rank", and per question ("target" and every attribute) `{"accuracy", "chance"}` under "questions".
+    For the target also "ood", the mean accuracy on the out-of-domain sets (None without any), and "few", the same three for 200 labels.
     """
     try:
         return json.loads(_path(teacher, dataset).read_text(encoding="utf-8"))
@@ -68,13 +68,27 @@ def write(teacher: str, dataset: str) -> None:
 def report(teacher: str, dataset: str) -> dict[str, Any]:
     """Return the report, computed here and now."""
     data, embeddings = datasets.load(dataset), teachers.embed(teacher, dataset)
-    known = data.labels[data.splits["train"]]
-    known = ~np.isnan(known).all(axis=1) if data.multi_label else known >= 0
-    train = data.labelled(min(LABELS, int(known.sum())))
+    train = data.labelled(min(LABELS, data.labelled_rows))
     test = data.splits["test"][:PROBE_ROWS]
-    targets: dict[str, np.ndarray] = {"target": data.labels} | {name: each.values for name, each in data.attributes.items()}
-    questions = {
-        name: {"accuracy": probe(embeddings[train], y[train], embeddings[test], y[test]), "chance": chance(y[train], y[test])}
-        for name, y in targets.items()
-    }
+    questions = {"target": _target(data, embeddings, train, test)}
+    if len(train) > FEW >= len(data.classes):
+        questions["target"]["few"] = _target(data, embeddings, data.labelled(FEW), test)
+    for name, y in ((name, each.values) for name, each in data.attributes.items()):
+        questions[name] = {"accuracy": probe(embeddings[train], y[train], embeddings[test], y[test]), "chance": chance(y[train], y[test])}
     return {"width": embeddings.shape[1], "effective_rank": effective_rank(embeddings[test]), "questions": questions}
+
+
+def _target(data: datasets.Dataset, embeddings: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """Return how well the target is read, in-domain as "accuracy", out of it as "ood", and "chance"."""
+    y = data.labels
+    seen, labels = embeddings[train], y[train]
+    outside = [data.splits[name][:PROBE_ROWS] for name in data.out_of_domain]
+    found = [probe(seen, labels, embeddings[rows], y[rows]) for rows in outside]
+    accuracy = probe(seen, labels, embeddings[test], y[test])
+    return {"accuracy": accuracy, "chance": chance(labels, y[test]), "ood": float(np.mean(found)) if found else None}
+
+
+def of_target(report: dict[str, Any], labels: int) -> dict[str, Any]:
+    """Return what a report says of the target where about that many labels are seen: "accuracy", "ood", "chance"; empty if nothing."""
+    target = report.get("questions", {}).get("target", {})
+    return target["few"] if "few" in target and labels * labels < FEW * LABELS else target

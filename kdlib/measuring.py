@@ -10,15 +10,45 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from kdlib import teachers
 from kdlib.compressors import Fixed
 from kdlib.datasets import Dataset
-from kdlib.evaluation import chance, probe, scores, summary
+from kdlib.evaluation import chance, probe, scores, summary, thresholds
 from kdlib.geometry import effective_rank
 from kdlib.spec import BASELINE, RunResult, RunSpec
-from kdlib.teachers import TEACHERS
 from kdlib.training import Trained, compress, predict
 
 PROBE_ROWS = 2000  # test rows a probe is judged on, at most
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """Embeddings (n, d) less a mean, divided by a scale, for the rows that are asked for alone: all may be more than memory holds.
+
+    Attributes:
+        embeddings: (n, d), perhaps mapped from disk.
+        mean: (d,).
+        scale: one number.
+    """
+
+    embeddings: np.ndarray
+    mean: np.ndarray
+    scale: float
+
+    @classmethod
+    def to_unit(cls, embeddings: np.ndarray, rows: np.ndarray) -> "Rescaled":
+        """Return embeddings centred and divided by their root mean square over `rows`: the space keeps its shape."""
+        mean = embeddings[rows].mean(0)
+        scale = np.sqrt(np.square(embeddings[rows] - mean).mean())
+        return cls(embeddings, mean, scale if scale > 0 else 1.0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (n, d)."""
+        return self.embeddings.shape
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return (self.embeddings[rows] - self.mean) / self.scale
 
 
 @dataclass(frozen=True)
@@ -28,7 +58,7 @@ class Material:
     Attributes:
         data: the dataset.
         labelled: (n,) training rows whose labels were seen.
-        embeddings: (N, d_t) of all rows, as the compressors got them.
+        embeddings: (N, d_t) of all rows, as the compressors got them; made row by row, as they are asked for.
         fitted: per spec, its fixed compressors.
         trained: all members of all specs.
         seconds: training time per member.
@@ -36,7 +66,7 @@ class Material:
 
     data: Dataset
     labelled: np.ndarray
-    embeddings: np.ndarray
+    embeddings: Rescaled
     fitted: list[list[Fixed]]
     trained: Trained
     seconds: float
@@ -61,7 +91,8 @@ class _Probes:
 
     def __init__(self, data: Dataset, train: np.ndarray, test: np.ndarray) -> None:
         self.train, self.test = train, test
-        self.targets = {"target": data.labels} | {name: attribute.values for name, attribute in data.attributes.items()}
+        self.attributes = [name for name, each in data.attributes.items() if _can_be_asked(each.values, train, test)]
+        self.targets = {"target": data.labels} | {name: data.attributes[name].values for name in self.attributes}
         self.raw: dict[str, dict[str, Any]] = {}
 
     def chance(self, name: str) -> float:
@@ -73,9 +104,14 @@ class _Probes:
             name: summary([probe(train, y[self.train], test, y[self.test]) for train, test in spaces]) for name, y in self.targets.items()
         }
 
-    def read_raw(self, embeddings: np.ndarray) -> dict[str, dict[str, Any]]:
+    def read_raw(self, embeddings: Rescaled) -> dict[str, dict[str, Any]]:
         self.raw = self.raw or self.read([(embeddings[self.train], embeddings[self.test])])
         return self.raw
+
+
+def _can_be_asked(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:
+    """Return whether a probe for an attribute is defined: few labels may all fall into one category."""
+    return len(np.unique(values[train][values[train] >= 0])) > 1 and bool((values[test] >= 0).any())
 
 
 def _measure_one(
@@ -103,7 +139,7 @@ def _measure_one(
     student_probes = probes.read(list(zip(student_space("train"), student_space("test")[:, : len(probes.test)], strict=True)))
     spaces = {"student": _space(student_space("test")) | {"probe": student_probes["target"]}}
     teacher: dict[str, Any] = {}
-    attributes = {name: {"chance": probes.chance(name), "student": student_probes[name]} for name in data.attributes}
+    attributes = {name: {"chance": probes.chance(name), "student": student_probes[name]} for name in probes.attributes}
     bytes_per_embedding = None
     if spec.method != BASELINE:
         raw = probes.read_raw(material.embeddings)
@@ -112,9 +148,9 @@ def _measure_one(
         pairs = list(zip(compressed["compressed"]["train"], compressed["compressed"]["test"][:, : len(probes.test)], strict=True))
         read = raw if spec.method in ("raw", "none") else probes.read(pairs)
         spaces |= {"raw": _space(material.embeddings[splits["test"]][None]), "compressed": _space(compressed["compressed"]["test"])}
-        for name in data.attributes:
+        for name in probes.attributes:
             attributes[name] |= {"raw": raw[name], "compressed": read[name]}
-        entry = TEACHERS[spec.teacher]
+        entry = teachers.find(spec.teacher)
         teacher = {"name": spec.teacher, "source_task": entry.source_task, "supervised": entry.supervised}
         teacher |= {"probe": {"chance": probes.chance("target"), "raw": raw["target"], "compressed": read["target"]}}
         if compressed["logits"]:
@@ -141,20 +177,29 @@ def _tensor(values: np.ndarray, rows: np.ndarray, trained: Trained) -> torch.Ten
 
 def _compressed(number: int, splits: dict[str, np.ndarray], material: Material) -> dict[str, dict[str, np.ndarray]]:
     """Return "compressed" and, where there is a teacher head, "logits": split -> (m, n, ...); m is 1 where all members share one."""
-    teachers, fitted = material.trained.teachers[number], material.fitted[number]
+    branch, fitted = material.trained.teachers[number], material.fitted[number]
     spaces = {name: material.embeddings[rows] for name, rows in splits.items()}
     if fitted:
         spaces = {name: np.stack([each.transform(rows) for each in fitted]).astype(np.float32) for name, rows in spaces.items()}
-    if teachers is None:
+    if branch is None:
         return {"compressed": spaces, "logits": {}}
-    found = {name: compress(teachers, torch.from_numpy(rows).to(teachers.device)) for name, rows in spaces.items()}
+    found = {name: compress(branch, torch.from_numpy(rows).to(branch.device)) for name, rows in spaces.items()}
     logits = {name: each["logits"].numpy() for name, each in found.items()}
     return {"compressed": spaces if fitted else {name: each["compressed"].numpy() for name, each in found.items()}, "logits": logits}
 
 
 def _metrics(logits: dict[str, np.ndarray], splits: dict[str, np.ndarray], data: Dataset) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return split -> metric -> summary over members, and under "ood" the mean of the out-of-domain sets."""
-    values = {name: [scores(member, data.labels[splits[name]]) for member in found] for name, found in logits.items() if name != "train"}
+    """Return split -> metric -> summary over members, and under "ood" the mean of the out-of-domain sets.
+
+    With several labels an item, the thresholds of F1 are each member's own, chosen per class on the validation rows.
+    """
+    truth = data.labels[splits["val"]]
+    cuts = [thresholds(member, truth) if data.multi_label else 0.5 for member in logits["val"]]
+    values = {
+        name: [scores(member, data.labels[splits[name]], cut) for member, cut in zip(found, cuts, strict=True)]
+        for name, found in logits.items()
+        if name != "train"
+    }
     metrics = {name: {metric: summary([m[metric] for m in members]) for metric in members[0]} for name, members in values.items()}
     outside = [metrics[name] for name in data.out_of_domain]
     if outside:

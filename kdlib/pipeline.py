@@ -21,7 +21,7 @@ from kdlib.devices import pick_device
 from kdlib.evaluation import score
 from kdlib.geometry import drawn
 from kdlib.losses import LOSSES
-from kdlib.measuring import Material, measure
+from kdlib.measuring import Material, Rescaled, measure
 from kdlib.snapshots import ROWS, Watched
 from kdlib.spec import BASELINE, RAW, OnProgress, RunResult, RunSpec
 from kdlib.training import Branch, Rows, train
@@ -90,13 +90,13 @@ def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnP
     labelled = data.labelled(first.labels)
     with_teacher = any(spec.method != BASELINE for spec in specs)
     embeddings = (
-        _standardised(teachers.embed(first.teacher, first.dataset), labelled)
+        Rescaled.to_unit(teachers.embed(first.teacher, first.dataset), labelled)
         if with_teacher
         else np.empty((len(data.inputs), 0), np.float32)
     )
     branches, fitted = zip(*(_branch(spec, data, labelled, embeddings) for spec in specs), strict=True)
 
-    def rows(values: np.ndarray, which: np.ndarray) -> torch.Tensor:
+    def rows(values: np.ndarray | Rescaled, which: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values[which])
 
     val = data.splits["val"]
@@ -122,7 +122,7 @@ def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnP
     return measure(specs, Material(data, labelled, embeddings, list(fitted), trained, seconds))
 
 
-def _branch(spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: np.ndarray) -> tuple[Branch, list[compressors.Fixed]]:
+def _branch(spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: Rescaled) -> tuple[Branch, list[compressors.Fixed]]:
     """Return the untrained members of a spec and its fitted compressors: one per seed, or one for all if the seed does not matter."""
     classes, seeds = len(data.classes), range(spec.seeds)
     shape, adapter = data.inputs.shape[1:], adapter_width(spec)
@@ -150,10 +150,3 @@ def _seeded(seed: int, build: Callable[[], Built]) -> Built:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
-
-
-def _standardised(embeddings: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Return the embeddings centred and divided by their root mean square over the labelled rows: the space keeps its shape."""
-    centred = embeddings - embeddings[labelled].mean(0)
-    scale = np.sqrt(np.square(centred[labelled]).mean())
-    return centred / scale if scale > 0 else centred

@@ -11,11 +11,12 @@ from functools import lru_cache
 from statistics import median
 
 from kdlib import datasets, students, teachers
-from kdlib.checks import check
+from kdlib.checks import check, usual
 from kdlib.compressors import COMPRESSORS
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
+CARRIES = 0.6  # share of a probe's accuracy that should be left out of domain
 SECONDS_PER_ITEM = 5e-5  # training time per member and item of the default student on one core, until runs of this machine are known
 
 
@@ -62,7 +63,8 @@ def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 
         if (run.metrics or {}).get("cost/seconds")
     ]
     parameters = student_parameters(first.student, first.width, first.dataset)
-    usual = SECONDS_PER_ITEM / student_parameters("cnn", RunSpec.width, first.dataset)
+    shape = datasets.load(first.dataset).inputs.shape[1:]
+    usual = SECONDS_PER_ITEM / student_parameters(students.fitting(shape)[0], RunSpec.width, first.dataset)
     each = (median(rates) if rates else usual) * parameters * _items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
@@ -87,19 +89,27 @@ def refusals(specs: Sequence[RunSpec]) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-def concerns(specs: Sequence[RunSpec], probe: float | None = None, chance: float | None = None, past: Sequence[RunInfo] = ()) -> list[str]:
+def concerns(
+    specs: Sequence[RunSpec],
+    probe: float | None = None,
+    chance: float | None = None,
+    past: Sequence[RunInfo] = (),
+    outside: float | None = None,
+) -> list[str]:
     """Return what a person should know before launching; nothing here forbids it.
 
     Args:
         probe: accuracy of a linear probe on the teacher's embedding for the target, if it is known.
         chance: what guessing would reach.
         past: earlier runs, in which a baseline of this very student may be found.
+        outside: mean accuracy of that probe on the out-of-domain sets.
     """
     first, methods = specs[0], [spec.method for spec in specs]
     told = []
     taught = [spec for spec in specs if spec.method != BASELINE]
     plain = first.but(method=BASELINE).identity
-    baseline = next((run.accuracy() for run in past if run.spec.identity == plain and run.accuracy()), None)
+    alone = next((run for run in past if run.spec.identity == plain and run.accuracy()), None)
+    baseline, beyond = (alone.accuracy(), alone.accuracy("ood")) if alone else (None, None)
     if taught and probe is not None and baseline and probe < baseline[0]:
         told.append(
             f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
@@ -109,6 +119,16 @@ def concerns(specs: Sequence[RunSpec], probe: float | None = None, chance: float
         told.append(
             f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
             f"guessing reaches {100 * chance:.1f} %."
+        )
+    if taught and outside is not None and beyond and outside < beyond[0]:
+        told.append(
+            f"This teacher is unlikely to help out of domain: a linear probe on its embedding reads the target with {100 * outside:.1f} % "
+            f"there, the student alone reaches {100 * beyond[0]:.1f} %."
+        )
+    elif taught and outside is not None and probe is not None and outside < CARRIES * probe:
+        told.append(
+            f"What this teacher knows of the target hardly carries over: a linear probe reads it with {100 * probe:.1f} % in-domain, "
+            f"{100 * outside:.1f} % out of domain."
         )
     if taught and first.distance_weight == 0 and first.soft_label_weight == 0:
         told.append("With λ = 0 and no soft labels the teacher has no say: every method trains like the baseline.")
@@ -123,10 +143,10 @@ def concerns(specs: Sequence[RunSpec], probe: float | None = None, chance: float
 
 def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
-    changed = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method" and getattr(spec, f.name) != f.default}
-    options = "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
-    arguments = ", ".join(f"{name}={value!r}" for name, value in changed.items())
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
+    unsaid = vars(usual(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line takes for what is not given
+    options = "".join(f" --{name.replace('_', '-')} {shlex.quote(str(each))}" for name, each in everything.items() if each != unsaid[name])
+    arguments = ", ".join(f"{name}={each!r}" for name, each in everything.items() if each != getattr(RunSpec, name))
     lines = [f"methods: [{', '.join(json.dumps(method) for method in methods)}]"]
     lines += [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in everything.items()]
     python = (

@@ -1,4 +1,4 @@
-"""Pretraining: makes the built-in teachers, each on its own source task, on the pool of `cluttered-digits`.
+"""Pretraining: makes the built-in teachers, each on its own source task, on the pool of `cluttered-digits` or of `tones`.
 
 `build` writes weights and a card into `assets/teachers/`. A source task is an `Objective`: what the encoder needs beside it while it
 learns, and the loss of a batch. To add a built-in teacher, write an objective and give it a line in `OBJECTIVES` and in
@@ -21,11 +21,11 @@ from torch.nn import functional
 
 from kdlib import datasets
 from kdlib.cache import atomic_path
-from kdlib.datasets import CANVAS, ORIENTATIONS, Dataset
+from kdlib.datasets import CANVAS, ITEMS, ORIENTATIONS, Dataset
 from kdlib.evaluation import probe
 from kdlib.registry import choose
 from kdlib.spec import OnProgress, Progress
-from kdlib.teachers import ASSETS, CHANNELS, VERSION, WIDTH, Encoder, encode, on_canvas
+from kdlib.teachers import ASSETS, CHANNELS, SIZES, VERSION, WIDTH, Encoder, encode, on_canvas
 
 SEED, BATCH, LR = 0, 128, 2e-3
 BatchLoss = Callable[[Tensor, Tensor], Tensor]
@@ -36,28 +36,27 @@ class Objective:
     """A source task.
 
     Attributes:
-        start: `(encoder, rng) -> (what else learns, loss of a batch of images and labels)`.
+        start: `(encoder, rng) -> (what else learns, loss of a batch of pictures and labels)`; None: stays untrained.
         epochs: passes over the pool.
         labels: the source labels of all rows; None for an unsupervised task.
+        data: the dataset whose training split is the pool.
     """
 
-    start: Callable[[Encoder, torch.Generator], tuple[nn.Module, BatchLoss]]
-    epochs: int
+    start: Callable[[Encoder, torch.Generator], tuple[nn.Module, BatchLoss]] | None = None
+    epochs: int = 0
     labels: Callable[[Dataset], np.ndarray] | None = None
+    data: str = "cluttered-digits"
 
 
 def restore(encoder: Encoder, rng: torch.Generator, noise: float = 0.3, hidden: float = 0.5) -> tuple[nn.Module, BatchLoss]:
-    """Denoising autoencoder (Vincent et al. 2008): restore an image from a noisy copy of which half the 2 x 2 pixel blocks are hidden."""
-    decoder = nn.Sequential(
-        nn.Conv2d(CHANNELS, 64, 1),
-        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1),
-    )
+    """Denoising autoencoder (Vincent et al. 2008): restore a picture from a noisy copy of which half the 8 x 8 blocks are hidden."""
+    side = encoder.size // (CANVAS // 2)  # of a block: 2 pixels of an image
+    wider = [layer for _ in range(side // 2) for layer in (nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1), nn.ReLU())]
+    decoder = nn.Sequential(nn.Conv2d(CHANNELS, 64, 1), *wider, nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1))
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001
         blocks = torch.rand(len(images), 1, CANVAS // 2, CANVAS // 2, generator=rng) > hidden
-        spoiled = images * blocks.repeat_interleave(2, 2).repeat_interleave(2, 3) + noise * torch.randn(images.shape, generator=rng)
+        spoiled = images * blocks.repeat_interleave(side, 2).repeat_interleave(side, 3) + noise * torch.randn(images.shape, generator=rng)
         return functional.mse_loss(decoder(encoder.trunk(spoiled)), images)
 
     return decoder, loss
@@ -79,8 +78,31 @@ def alter(images: Tensor, rng: torch.Generator) -> Tensor:
     return moved * uniform(0.6, 1.4)[:, None, None, None] + 0.1 * torch.randn(images.shape, generator=rng)
 
 
-def match_views(encoder: Encoder, rng: torch.Generator, temperature: float = 0.2) -> tuple[nn.Module, BatchLoss]:
-    """SimCLR (Chen et al. 2020): of all images in the batch, find the one that is another view of the same."""
+def alter_sound(pictures: Tensor, rng: torch.Generator) -> Tensor:
+    """Return each spectrogram (b, 1, mels, frames) a little later, higher or lower, louder, brighter, with a gap and more noise.
+
+    Up to 4 frames, up to 2 mel bands, up to 12 dB louder or softer, and up to 10 dB between the lowest and the highest band.
+    """
+    b, _, mels, frames = pictures.shape
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(b, generator=rng))[:, None, None, None]
+
+    band = (torch.arange(mels) - torch.randint(-2, 3, (b, 1), generator=rng)).clamp(0, mels - 1)
+    frame = (torch.arange(frames) - torch.randint(-4, 5, (b, 1), generator=rng)).clamp(0, frames - 1)
+    moved = pictures[torch.arange(b)[:, None, None], 0, band[:, :, None], frame[:, None, :]][:, None]
+    tilt = uniform(-0.06, 0.06) * torch.linspace(-1, 1, mels)[:, None]
+    gap = (torch.arange(frames) - uniform(0, frames)).abs() > 2
+    return (moved + uniform(-0.15, 0.15) + tilt) * gap + 0.05 * torch.randn(pictures.shape, generator=rng)
+
+
+def match_views(
+    encoder: Encoder,
+    rng: torch.Generator,
+    temperature: float = 0.2,
+    alter: Callable[[Tensor, torch.Generator], Tensor] = alter,
+) -> tuple[nn.Module, BatchLoss]:
+    """SimCLR (Chen et al. 2020): of all pictures in the batch, find the one that is another view of the same."""
     projector = nn.Sequential(nn.Linear(WIDTH, CHANNELS), nn.ReLU(), nn.Linear(CHANNELS, 64))
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001
@@ -98,12 +120,16 @@ def classify(encoder: Encoder, rng: torch.Generator, classes: int) -> tuple[nn.M
     return head, lambda images, labels: functional.cross_entropy(head(encoder(images)), labels)
 
 
-OBJECTIVES: dict[str, Objective | None] = {  # None: stays untrained
+OBJECTIVES: dict[str, Objective] = {
     "autoencoder": Objective(restore, epochs=12),
     "simclr": Objective(match_views, epochs=24),
     "parity": Objective(partial(classify, classes=2), epochs=8, labels=lambda data: data.labels % 2),
     "background": Objective(partial(classify, classes=ORIENTATIONS), epochs=6, labels=lambda data: data.attributes["background"].values),
-    "random": None,
+    "random": Objective(),
+    "tones-autoencoder": Objective(partial(restore, noise=0.1), epochs=12, data="tones"),
+    "tones-simclr": Objective(partial(match_views, alter=alter_sound), epochs=24, data="tones"),
+    "tones-pitch": Objective(partial(classify, classes=8), epochs=12, labels=lambda data: data.attributes["pitch"].values, data="tones"),
+    "tones-random": Objective(data="tones"),
 }
 
 
@@ -112,19 +138,19 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
 
     Args:
         name: in `OBJECTIVES`.
-        data: images with the labels that the objective asks for.
+        data: items with the labels that the objective asks for.
         on_progress: called after every step; returning True ends the training early.
     """
     objective = choose(OBJECTIVES, name, "built-in teacher")
     rng = torch.Generator().manual_seed(SEED)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        encoder = Encoder()
-        if objective is None:
+        encoder = Encoder(SIZES[data.modality])
+        if objective.start is None:
             return encoder
         beside, loss = objective.start(encoder, rng)
     rows = data.splits["train"]
-    images = on_canvas(data.inputs[rows])
+    images = on_canvas(data.inputs[rows], encoder.size)
     labels = torch.from_numpy(objective.labels(data)[rows]) if objective.labels else torch.zeros(len(rows))
     optimiser = torch.optim.AdamW([*encoder.parameters(), *beside.parameters()], lr=LR, weight_decay=1e-4, fused=True)
     per_epoch = len(rows) // BATCH
@@ -146,18 +172,17 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
 def card(name: str, encoder: Encoder, data: Dataset) -> dict[str, Any]:
     """Return what to know of a built-in teacher: how it was made, and what 1,000 labelled rows read from it, by linear probe."""
     objective = OBJECTIVES[name]
+    start = objective.start.func if isinstance(objective.start, partial) else objective.start
     embeddings, train, test = encode(encoder, data.inputs), data.labelled(1000), data.splits["test"]
     targets = {"target": data.labels} | {attribute: values.values for attribute, values in data.attributes.items()}
     probes = {key: round(probe(embeddings[train], y[train], embeddings[test], y[test]), 3) for key, y in targets.items()}
     weights = b"".join(value.numpy().tobytes() for _, value in sorted(encoder.state_dict().items()))
     return {
         "name": name,
-        "data": f"{data.name}, training split, {len(data.splits['train'])} images",
-        "source_task": (objective.start.func if isinstance(objective.start, partial) else objective.start).__name__
-        if objective
-        else "none",
-        "labels_used": bool(objective and objective.labels),
-        "epochs": objective.epochs if objective else 0,
+        "data": f"{data.name}, training split, {len(data.splits['train'])} {ITEMS[data.modality]}",
+        "source_task": "none" if start is None else start.__name__,
+        "labels_used": objective.labels is not None,
+        "epochs": objective.epochs,
         "seed": SEED,
         "version": VERSION,
         "torch": torch.__version__.partition("+")[0],
@@ -170,7 +195,7 @@ def card(name: str, encoder: Encoder, data: Dataset) -> dict[str, Any]:
 
 def build(name: str, folder: Path = ASSETS, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Train the built-in teacher `name` and write `<name>.safetensors` and `<name>.json` into `folder`; return the card."""
-    data = datasets.load("cluttered-digits")
+    data = datasets.load(choose(OBJECTIVES, name, "built-in teacher").data)
     encoder = pretrain(name, data, on_progress)
     told = card(name, encoder, data)
     with atomic_path(folder / f"{name}.safetensors") as temporary:

@@ -46,7 +46,7 @@ class RunSpec:
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"
-    distance_weight: float = 0.75
+    distance_weight: float = 0.9
     soft_label_weight: float = 0.0
     temperature: float = 4.0
     student: str = "cnn"

@@ -6,26 +6,36 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kdlib.comparison import clear, differences, percent, primary_metric, verdict
+from kdlib import papers
+from kdlib.comparison import WORDS, clear, differences, measured, percent, primary_metric, verdict
 from kdlib.registry import choose, summary
 from kdlib.spec import BASELINE, RAW, RunResult
 
+WIDE = 140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
 REGISTRIES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
 
 
 def entries(what: str) -> list[dict[str, str]]:
-    """Return name and one-line help of each entry of a registry, for teachers also source task and supervision."""
+    """Return name and one-line help of each entry of a registry, for teachers also what they take, source task and supervision."""
     from kdlib import checks, compressors, datasets, losses, students, teachers
 
     def helps(table: dict[str, Any], described: Any = lambda entry: entry) -> list[dict[str, str]]:
-        return [{"name": name, "help": summary(described(entry))} for name, entry in table.items()]
+        return [{"name": n, "help": entry if isinstance(entry, str) else summary(described(entry))} for n, entry in table.items()]
 
-    supervised = {True: "supervised", False: "unsupervised", None: "untrained"}
+    def supervision(each: teachers.Teacher) -> str:
+        return "imported" if each.dataset else {True: "supervised", False: "unsupervised", None: "untrained"}[each.supervised]
+
     makers = {
-        "datasets": lambda: helps(datasets.DATASETS),
+        "datasets": lambda: helps(datasets.helps()),
         "teachers": lambda: [
-            {"name": name, "supervision": supervised[each.supervised], "source task": each.source_task, "help": each.help}
-            for name, each in teachers.TEACHERS.items()
+            {
+                "name": name,
+                "takes": datasets.ITEMS[each.modality],
+                "supervision": supervision(each),
+                "source task": each.source_task,
+                "help": each.help,
+            }
+            for name, each in teachers.everyone().items()
         ],
         "methods": lambda: [{"name": name, "help": told} for name, told in checks.method_helps().items()],
         "compressors": lambda: helps(compressors.COMPRESSORS, lambda entry: entry.build),
@@ -52,8 +62,7 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
         results: what `pipeline.compare` returned.
         seconds: how long all of it took.
     """
-    console = Console(highlight=False)
-    first = results[0]
+    console, first = _wide(), results[0]
     for each in results:
         if each.status == "failed":
             console.print(f"[red]{each.spec.method} failed[/]: ", end="")
@@ -62,17 +71,52 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     if not done:
         return
     metric = primary_metric(done[0])
-    console.print(f"\n{metric}, % (mean ± 95 % interval, n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset})")
+    told = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
+    console.print(f"\n{measured(done)}, % (mean ± 95 % interval, {told})")
     console.print(_accuracies(done, metric))
+    for other in ("roc_auc", "f1") if metric == "map" else ():
+        console.print(f"\n{WORDS[other]}, %{' (thresholds chosen on validation, per class)' if other == 'f1' else ''}")
+        console.print(_accuracies(done, other))
     if any(differences(done, each) for each in done):
         console.print("\nPaired difference, points (* the interval excludes 0)")
         console.print(_differences(done))
-    console.print("\nWhat a linear probe still reads on test rows, accuracy %, and the effective rank of each space")
+    target = ", of the target mAP %" if metric == "map" else ""
+    console.print(f"\nWhat a linear probe still reads on test rows, accuracy %{target}, and the effective rank of each space")
     console.print(_probes(done))
     console.print("\nCost")
     console.print(_costs(done))
     console.print(f"\n{verdict(done)}", markup=False)
     console.print(f"Total {seconds:.1f} s.", style="dim")
+
+
+def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
+    """Print the papers' comparison: a line per teacher and treatment, scores with intervals and paired differences.
+
+    Args:
+        rows: from `papers.rows`.
+        seconds: how long all of it took.
+    """
+    console, first = _wide(), rows[0].result
+    metric, spec = primary_metric(first), first.spec
+    settings = f"{spec.labels} labels, student {spec.student} of width {spec.width}, {spec.epochs} epochs"
+    console.print(f"\n{spec.dataset}: {WORDS[metric]}, % (mean ± 95 % interval, n = {spec.seeds} seeds; {settings})", markup=False)
+    console.print("Differences are paired, in points; * the interval excludes 0.")
+    others = ("roc_auc", "f1") if metric == "map" else ()
+    table = _table("teacher", "treatment", "test", "mean ood", "- baseline", "- raw", "ood - raw", *(WORDS[name] for name in others))
+    for row in rows:
+        cells = [percent(row.result.metrics.get(split, {}).get(metric)) for split in ("test", "ood")]
+        for found, split in ((row.to_baseline, "test"), (row.to_raw, "test"), (row.to_raw, "ood")):
+            value = found.get(split)
+            cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
+        cells += [percent(row.result.metrics["test"][name]) for name in others]
+        table.add_row(row.teacher or "–", row.treatment, *cells)
+    console.print(table)
+    console.print(f"Total {seconds:.0f} s.", style="dim")
+
+
+def _wide() -> Console:
+    """Return a console in which no table is cut."""
+    return Console(highlight=False, width=max(Console().width, WIDE))
 
 
 def _table(*columns: str) -> Table:

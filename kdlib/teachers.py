@@ -1,8 +1,9 @@
 """Teachers: frozen providers of embeddings, each with a source task of its own.
 
-The built-in ones are small networks trained on the pool of `cluttered-digits` by `kdlib.pretraining`; their weights and cards ship in
-`assets/teachers/`. To add a teacher, write a function `(Dataset) -> float32 (n, d_t)` that is deterministic and keeps the row order, and
-give it a line in `TEACHERS` with its source task; `tests/test_teachers.py` runs the contract over every entry.
+The built-in ones are small networks trained on the pool of `cluttered-digits` or, for sounds, of `tones` by `kdlib.pretraining`; their
+weights and cards ship in `assets/teachers/`. To add a teacher, write a function `(Dataset) -> float32 (n, d_t)` that is deterministic and
+keeps the row order, and give it a line in `TEACHERS` with its source task and the modality it takes; `tests/test_teachers.py` runs the
+contract over every entry.
 """
 
 import hashlib
@@ -18,28 +19,34 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kdlib import datasets
-from kdlib.cache import cached_arrays, content_key
-from kdlib.datasets import CANVAS, IMAGE, Dataset
+from kdlib import datasets, imported
+from kdlib.cache import cached_arrays, content_key, forget_arrays
+from kdlib.datasets import AUDIO, CANVAS, IMAGE, ITEMS, Dataset
 from kdlib.registry import choose
 
 ASSETS = Path(__file__).parent.parent / "assets" / "teachers"
 VERSION = 1  # of `Encoder` and `on_canvas`: raise it when the same weights would give other embeddings
 CHANNELS = 128  # of the encoder's last layer
 WIDTH = 2 * CHANNELS  # d_t
+SIZES = {IMAGE: CANVAS, AUDIO: 2 * CANVAS}  # modality -> pixels, or mel bands and frames, of what an encoder sees
 
 
 class Encoder(nn.Module):
-    """The built-in teachers' network: (b, 1, 16, 16) -> (b, 256), about 240,000 parameters: mean and maximum over the places."""
+    """The built-in teachers' network: (b, 1, size, size) -> (b, 256), about 240,000 parameters: mean and maximum over the 4 x 4 places.
 
-    def __init__(self) -> None:
+    Args:
+        size: 16 or 32.
+    """
+
+    def __init__(self, size: int = CANVAS) -> None:
         super().__init__()
+        self.size = size
 
         def block(wide: int, out: int, stride: int) -> list[nn.Module]:
             return [nn.Conv2d(wide, out, 3, stride=stride, padding=1), nn.GroupNorm(4, out), nn.ReLU()]
 
         self.trunk = nn.Sequential(
-            *block(1, 32, 1),  # (b, 32, 16, 16)
+            *block(1, 32, size // CANVAS),  # (b, 32, 16, 16)
             *block(32, 64, 2),  # (b, 64, 8, 8)
             *block(64, 128, 2),
             *block(128, CHANNELS, 1),  # (b, 128, 4, 4)
@@ -50,25 +57,25 @@ class Encoder(nn.Module):
         return torch.cat([places.mean((2, 3)), places.amax((2, 3))], dim=1)
 
 
-def on_canvas(inputs: np.ndarray) -> Tensor:
-    """Return images (n, c, h, w) of any size as grey (n, 1, 16, 16): small ones centred on an empty canvas, large ones shrunk to it."""
+def on_canvas(inputs: np.ndarray, size: int = CANVAS) -> Tensor:
+    """Return pictures (n, c, h, w) of any size as grey (n, 1, size, size): small ones centred on an empty canvas, large ones shrunk."""
     images = torch.from_numpy(inputs).mean(1, keepdim=True)
     height, width = images.shape[-2:]
-    if max(height, width) > CANVAS:
-        images = nn.functional.interpolate(images, (CANVAS, CANVAS), mode="bilinear", antialias=True)
-        height = width = CANVAS
-    top, left = (CANVAS - height) // 2, (CANVAS - width) // 2
-    return nn.functional.pad(images, (left, CANVAS - width - left, top, CANVAS - height - top))
+    if max(height, width) > size:
+        images = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
+        height = width = size
+    top, left = (size - height) // 2, (size - width) // 2
+    return nn.functional.pad(images, (left, size - width - left, top, size - height - top))
 
 
 @torch.no_grad()
 def encode(encoder: Encoder, inputs: np.ndarray) -> np.ndarray:
-    """Return the encoder's embeddings (n, d_t) of images (n, c, h, w)."""
-    return torch.cat([encoder(on_canvas(inputs[i : i + 500])) for i in range(0, len(inputs), 500)]).numpy()
+    """Return the encoder's embeddings (n, d_t) of pictures (n, c, h, w)."""
+    return torch.cat([encoder(on_canvas(inputs[i : i + 500], encoder.size)) for i in range(0, len(inputs), 500)]).numpy()
 
 
-def _built_in(name: str, dataset: Dataset) -> np.ndarray:
-    encoder = Encoder()
+def _built_in(name: str, modality: str, dataset: Dataset) -> np.ndarray:
+    encoder = Encoder(SIZES[modality])
     encoder.load_state_dict(load_file(ASSETS / f"{name}.safetensors"))
     return encode(encoder, dataset.inputs)
 
@@ -84,6 +91,7 @@ class Teacher:
         embed: `(Dataset) -> (n, d_t)` float32.
         modality: of the inputs it takes.
         weights: file whose content decides the embeddings, if there is one.
+        dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
     """
 
     help: str
@@ -92,6 +100,7 @@ class Teacher:
     embed: Callable[[Dataset], np.ndarray]
     modality: str = IMAGE
     weights: Path | None = None
+    dataset: str = ""
 
     @property
     def card(self) -> dict[str, Any]:
@@ -100,8 +109,8 @@ class Teacher:
         return json.loads(path.read_text()) if path and path.exists() else {}
 
 
-def _ours(name: str, help: str, source_task: str, supervised: bool | None) -> Teacher:
-    return Teacher(help, source_task, supervised, partial(_built_in, name), weights=ASSETS / f"{name}.safetensors")
+def _ours(name: str, help: str, source_task: str, supervised: bool | None, modality: str = IMAGE) -> Teacher:
+    return Teacher(help, source_task, supervised, partial(_built_in, name, modality), modality, ASSETS / f"{name}.safetensors")
 
 
 TEACHERS: dict[str, Teacher] = {
@@ -110,24 +119,96 @@ TEACHERS: dict[str, Teacher] = {
     "parity": _ours("parity", "Tells odd digits from even ones: a related task", "odd or even", True),
     "background": _ours("background", "Tells the direction of the stripes: an irrelevant task", "direction of the stripes", True),
     "random": _ours("random", "An untrained network: the control for the others", "none", None),
+    "tones-autoencoder": _ours(
+        "tones-autoencoder", "Restores sounds of which half is hidden", "restore the sound (unlabelled pool)", False, AUDIO
+    ),
+    "tones-simclr": _ours(
+        "tones-simclr", "Recognises two altered versions of the same sound", "match versions of a sound (unlabelled pool)", False, AUDIO
+    ),
+    "tones-pitch": _ours("tones-pitch", "Tells how high a note is, whatever plays it: another task", "pitch", True, AUDIO),
+    "tones-random": _ours("tones-random", "An untrained network: the control for the others", "none", None, AUDIO),
 }
+
+
+def imported_tables(dataset: str = "") -> dict[str, Teacher]:
+    """Return the imported embeddings as teachers "<dataset>/<table>", those of one dataset or of all."""
+    found = {}
+    for name, card in imported.cards().items():
+        for table, about in card["tables"].items() if dataset in ("", name) else ():
+            told = f"Imported embeddings, {about['width']} numbers for each of {card['rows']:,} items"
+            embed = partial(_table, name, about["file"])
+            found[f"{name}/{table}"] = Teacher(told, about["source_task"], None, embed, modality=card["modality"], dataset=name)
+    return found
+
+
+def _table(name: str, file: str, dataset: Dataset) -> np.ndarray:  # noqa: ARG001
+    return imported.array(name, file)
+
+
+def everyone() -> dict[str, Teacher]:
+    """Return all teachers there are, built-in and imported."""
+    return TEACHERS | imported_tables()
+
+
+def find(name: str) -> Teacher:
+    """Return the teacher of that name.
+
+    Raises:
+        ValueError: there is none (any more).
+    """
+    return TEACHERS[name] if name in TEACHERS else choose(everyone(), name, "teacher")
+
+
+def fitting(dataset: str) -> list[str]:
+    """Return the names of the teachers for a dataset: the tables that were imported with it, and those that take what it holds."""
+    modality = datasets.load(dataset).modality
+    return [*imported_tables(dataset), *(name for name, teacher in TEACHERS.items() if teacher.modality == modality)]
+
+
+def check_fits(name: str, dataset: str) -> None:
+    """Return if the teacher takes what the dataset holds.
+
+    Raises:
+        ValueError: unknown teacher, or one that takes something else.
+    """
+    choices = fitting(dataset)
+    teacher, holds = find(name), ITEMS[datasets.load(dataset).modality]
+    if name not in choices:
+        takes = f"knows the items of {teacher.dataset} only" if teacher.dataset else f"takes {ITEMS[teacher.modality]}"
+        way_out = f"choose one of: {', '.join(choices)}" if choices else "there is none yet: import it with embeddings"
+        raise ValueError(f"teacher {name} {takes}, but {dataset} holds {holds}, {way_out}")
 
 
 @lru_cache(maxsize=8)
 def _embeddings(name: str, dataset: str) -> np.ndarray:
-    teacher, data = choose(TEACHERS, name, "teacher"), datasets.load(dataset)
+    teacher, data = find(name), datasets.load(dataset)
+    if teacher.dataset:
+        return teacher.embed(data)
+    return cached_arrays("embeddings", _key(name, data), lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+
+
+def _key(name: str, data: Dataset) -> str:
+    teacher = find(name)
     weights = hashlib.sha256(teacher.weights.read_bytes()).hexdigest() if teacher.weights else ""
-    key = content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
-    return cached_arrays("embeddings", key, lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+    return content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
+
+
+def forget(name: str, dataset: str) -> None:
+    """Remove from the cache what a built-in teacher made of a dataset."""
+    if not find(name).dataset:
+        forget_arrays("embeddings", _key(name, datasets.load(dataset)))
 
 
 def embed(name: str, dataset: str) -> np.ndarray:
     """Return the teacher's embeddings of all rows of a dataset, (n, d_t) float32, from the cache if it has seen them before.
 
     Raises:
-        ValueError: unknown name, or embeddings that are not finite.
+        ValueError: unknown name, a teacher that takes something else, or embeddings that are not finite.
     """
+    check_fits(name, dataset)
     found = _embeddings(name, dataset)
+    if find(name).dataset:  # looked at, row by row, when it was imported; it may be too large to do so again
+        return found
     if not np.isfinite(found).all():
         row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
         raise ValueError(f"teacher {name} gives a number that is not finite in row {row} of {dataset}")
@@ -136,4 +217,4 @@ def embed(name: str, dataset: str) -> np.ndarray:
 
 def width(name: str, dataset: str) -> int:
     """Return d_t of a teacher on a dataset: from its card if it has one, so that asking does not embed anything."""
-    return choose(TEACHERS, name, "teacher").card.get("width") or _embeddings(name, dataset).shape[1]
+    return find(name).card.get("width") or _embeddings(name, dataset).shape[1]

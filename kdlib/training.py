@@ -277,6 +277,7 @@ def train(
         run.frames.take(0, predict(step.students, step.rows.val_inputs)["features"])
     seeds = [seed for branch in branches for seed in branch.seeds]
     every = max(1, epochs // VALIDATIONS)
+    due = {1, *range(every, epochs, every), epochs}  # the first too, so that whoever watches sees a curve begin at once
     saved, cancelled = time.monotonic(), False
     while run.done < epochs * per_epoch and len(run.diverged) < step.students.size and not cancelled:
         epoch = run.done // per_epoch
@@ -289,7 +290,7 @@ def train(
             run.done += 1
             for name, value in run.sums.items():
                 value += parts[name].detach()
-            point = _close_epoch(run, step, score, epoch + 1, per_epoch, every, epochs) if run.done % per_epoch == 0 else None
+            point = _close_epoch(run, step, score, epoch + 1, per_epoch, epoch + 1 in due) if run.done % per_epoch == 0 else None
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 run.save(checkpoint, signature)
                 saved = time.monotonic()
@@ -307,7 +308,7 @@ def train(
 
 
 def _close_epoch(
-    run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, every: int, epochs: int
+    run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
 ) -> dict[str, Any] | None:
     """Notice members that diverged, validate where it is time to, and return the point of this epoch if there is one."""
     means = {name: (value / per_epoch).tolist() for name, value in run.sums.items()}
@@ -316,7 +317,7 @@ def _close_epoch(
     for member in range(step.students.size):
         if member not in run.diverged and not all(math.isfinite(values[member]) for values in means.values()):
             run.diverged[member] = epoch
-    if epoch % every and epoch != epochs:
+    if not due:
         return None
     predicted = predict(step.students, step.rows.val_inputs)
     run.frames.take(epoch, predicted["features"])

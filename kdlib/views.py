@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
-from kdlib.comparison import clear, percent, primary_metric
-from kdlib.datasets import Dataset
-from kdlib.evaluation import paired_difference, summary
+from kdlib import datasets
+from kdlib.comparison import WORDS, clear, percent, primary_metric
+from kdlib.datasets import AUDIO, Dataset
+from kdlib.evaluation import paired_difference, primary, scores, summary, thresholds
 from kdlib.spec import BASELINE, RAW, UNUSED, RunResult, RunSpec
 
 COMPRESSED = "compressed"
+MOST_TILES = 24  # rows and columns of a gallery
 CURVES = ("val", "prediction", "distance", "teacher")
 
 
@@ -70,6 +73,12 @@ def curves(specs: Sequence[RunSpec], histories: Sequence[Sequence[dict[str, Any]
                     low, high = min(values), max(values)
                     rows.append((label, role(spec), curve, point["epoch"], float(np.mean(values)), low, high, len(values)))
     return pd.DataFrame(rows, columns=["label", "role", "curve", "epoch", "mean", "low", "high", "n"])
+
+
+def metric(specs: Sequence[RunSpec]) -> str:
+    """Return what the validation score of live runs is called: "accuracy", "mAP", or both where they differ in it."""
+    words = [WORDS[primary(datasets.load(name).labels)] for name in dict.fromkeys(spec.dataset for spec in specs)]
+    return " or ".join(dict.fromkeys(words))
 
 
 def split_name(split: str) -> str:
@@ -158,10 +167,15 @@ def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
                 row[name] = None
         for split, values in result.metrics.items():
             value, told = values[primary_metric(result)], split_name(split) if split != "val" else "validation"
+            told += "" if primary_metric(result) == "accuracy" else f" {WORDS[primary_metric(result)]}"
             if in_words:
                 row[f"{told} %"] = percent(value)
             else:
                 row |= {f"{told} %": 100 * value["mean"], f"{told} ± 95 %": None if value["ci95"] is None else 100 * value["ci95"]}
+        if primary_metric(result) == "map":
+            for metric in ("roc_auc", "f1"):
+                value = result.metrics["test"][metric]
+                row[f"{WORDS[metric]} in-domain %"] = percent(value) if in_words else 100 * value["mean"]
         row |= {"n": result.spec.seeds} | {told: result.cost.get(name) for name, told in COSTS.items()}
         if in_words:
             row = {name: str(value) if name in differing(specs) and value is not None else _in_words(value) for name, value in row.items()}
@@ -223,39 +237,90 @@ def confusion(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
+def false_alarms(logits: np.ndarray, truth: np.ndarray, val_logits: np.ndarray, val_truth: np.ndarray) -> np.ndarray:
+    """Return (k, k), averaged over members: where class i is there, how often j is told although it is not; diagonal: how often i is told.
+
+    It answers for several labels an item what `confusion` answers for one: what is taken for what. NaN where no item tells.
+
+    Args:
+        logits: (m, n, k).
+        truth: (n, k), 1 = there, 0 = not there, NaN = not known.
+        val_logits, val_truth: of the validation rows, on which each member's thresholds are chosen, per class.
+    """
+    found = np.zeros(logits.shape[-1:] * 2)
+    asked = (truth == 0).astype(float)
+    for member, val in zip(logits, val_logits, strict=True):
+        told = (expit(member) >= thresholds(val, val_truth)).astype(float)
+        with np.errstate(invalid="ignore"):
+            share = (truth == 1).T.astype(float) @ (told * asked) / ((truth == 1).T.astype(float) @ asked)
+        hits = [told[truth[:, i] == 1, i].mean() if (truth[:, i] == 1).any() else np.nan for i in range(len(found))]
+        np.fill_diagonal(share, hits)
+        found += share / len(logits)
+    return found
+
+
 def per_class(logits: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Return one row per class that occurs: the members' accuracy on it as mean, interval and values. Arguments as in `confusion`."""
-    right = logits.argmax(-1) == truth
+    """Return one row per class that occurs: how good the members are at it, as mean, interval and values.
+
+    Accuracy on the class; for several labels an item, average precision. Arguments as in `confusion` or `false_alarms`.
+    """
     rows = []
     for number, name in enumerate(classes):
-        if (truth == number).any():
-            found = summary(right[:, truth == number].mean(1).tolist())
+        if truth.ndim == 2:
+            told = truth[:, [number]]
+            decided = {0, 1} <= set(told[:, 0].tolist())
+            values = [scores(member[:, [number]], told)["map"] for member in logits] if decided else []
+        else:
+            there = truth == number
+            values = (logits[:, there].argmax(-1) == number).mean(1).tolist() if there.any() else []
+        if values:
+            found = summary(values)
             rows.append((str(name), found["mean"], found["ci95"], found["values"]))
     return pd.DataFrame(rows, columns=["class", "mean", "ci95", "values"])
+
+
+def of_class(data: Dataset, number: int, split: str = "test") -> np.ndarray:
+    """Return the rows of a split in which a class is known to be there."""
+    rows = data.splits[split]
+    labels = data.labels[rows]
+    return rows[labels[:, number] == 1 if data.multi_label else labels == number]
 
 
 def gallery(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndarray, list[str]]:
     """Return test items as tiles (classes, categories, h, w), grey and stretched to [0, 1], NaN where there is none; and the categories.
 
     Args:
-        data: single-label images.
-        attribute: a name in `data.attributes`; with an unknown one each row shows eight items of its class.
+        data: images, or sounds, which are shown with low frequencies at the bottom.
+        attribute: a name in `data.attributes`, of which the categories that occur are shown; with an unknown one each row shows eight
+            items of its class.
         turn: another number, other items.
     """
-    rows = data.splits["test"]
-    labels = data.labels[rows]
     told = data.attributes.get(attribute)
-    category = np.full(len(rows), -1) if told is None else told.values[rows]
-    names = [str(i + 1) for i in range(8)] if told is None else list(told.names)
+    categories = range(8) if told is None else np.unique(told.values[data.splits["test"]]).tolist()
+    categories = [each for each in categories if each >= 0][:MOST_TILES]
     height, width = data.inputs.shape[-2:]
-    tiles = np.full((len(data.classes), len(names), height, width), np.nan, np.float32)
-    for i in range(len(data.classes)):
-        for j in range(len(names)):
-            there = rows[labels == i] if told is None else rows[(labels == i) & (category == j)]
+    tiles = np.full((min(len(data.classes), MOST_TILES), len(categories), height, width), np.nan, np.float32)
+    for i in range(len(tiles)):
+        rows = of_class(data, i)
+        for j, category in enumerate(categories):
+            there = rows if told is None else rows[told.values[rows] == category]
             if len(there):
                 picture = data.inputs[there[(turn + (j if told is None else 0)) % len(there)]].mean(0)
+                picture = picture[::-1] if data.modality == AUDIO else picture
                 tiles[i, j] = (picture - picture.min()) / max(float(picture.max() - picture.min()), 1e-9)
-    return tiles, names
+    return tiles, [str(each + 1) if told is None else told.names[each] for each in categories]
+
+
+def about(data: Dataset, row: int) -> dict[str, str]:
+    """Return what is known of an item, in words: its classes, its attributes, its name."""
+    label, names = data.labels[row], np.array(data.classes, dtype=object)
+    if data.multi_label:
+        states = {"there": label == 1, "not there": label == 0, "not known": np.isnan(label)}
+        told = {state: ", ".join(map(str, names[which])) for state, which in states.items() if which.any()}
+    else:
+        told = {"class": str(names[label]) if label >= 0 else "not known"}
+    told |= {name: each.names[each.values[row]] for name, each in data.attributes.items() if each.values[row] >= 0}
+    return told | {"item": str(data.ids[row])}
 
 
 def facts(data: Dataset) -> pd.DataFrame:

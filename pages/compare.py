@@ -3,7 +3,7 @@
 import streamlit as st
 
 from kdlib import datasets, figures, runs, views
-from kdlib.comparison import verdict
+from kdlib.comparison import measured, verdict
 from kdlib.spec import RunSpec
 from pages import show, ui
 
@@ -12,15 +12,16 @@ DIMS = [2, 4, 8, 16, 32, 64]
 
 def accuracy(done: list) -> None:
     st.info(ui.plain(verdict(done)), icon=":material/flag:")
-    drawn = figures.accuracy_bars(views.accuracies(done))
-    show.exported(drawn, "accuracy", "Accuracy of each run, in-domain and on each out-of-domain set")
+    drawn = figures.accuracy_bars(views.accuracies(done), measured(done))
+    show.exported(drawn, "accuracy", f"The {measured(done)} of each run, in-domain and on each out-of-domain set")
     st.caption(f"Bars: mean over n seeds ({show.seeds(done)}), whiskers: 95 % interval, dots: the seeds. Hatched: out-of-domain.")
 
 
 def dimension(done: list) -> None:
     wide = views.over_dim(done)
     if (wide["role"] == "compressed").any():
-        show.exported(figures.over_dim(wide), "accuracy-over-dimension", "Accuracy over the width of the compressed embedding")
+        told = f"The {measured(done)} over the width of the compressed embedding"
+        show.exported(figures.over_dim(wide, measured(done)), "accuracy-over-dimension", told)
         st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
@@ -47,13 +48,14 @@ def cost(done: list) -> None:
     if frame.empty:
         st.info("None of the chosen runs has this cost: a baseline has no embedding.", icon=":material/info:")
         return
-    show.exported(figures.over_cost(frame, views.COSTS[by]), f"accuracy-over-{by}", f"Accuracy against {views.COSTS[by]}")
+    drawn = figures.over_cost(frame, views.COSTS[by], measured(done))
+    show.exported(drawn, f"accuracy-over-{by}", f"The {measured(done)} against {views.COSTS[by]}")
 
 
 def differences(done: list) -> None:
     names = views.labels([each.spec for each in done])
-    other = st.selectbox("Compared with", range(len(done)), format_func=names.__getitem__, key="to", help="Every other run minus this one.")
-    frame = views.differences_to(done, other)
+    other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
+    frame = views.differences_to(done, names.index(other))
     if frame.empty:
         st.info("Choose a second run to compare with.", icon=":material/info:")
         return
@@ -67,14 +69,24 @@ def classes(done: list) -> None:
         return
     data = datasets.load(done[0].spec.dataset)
     truth, names = data.labels[data.splits["test"]], list(data.classes)
-    roles = {label: views.role(spec) for label, (spec, _) in found.items()}
-    frames = {label: views.per_class(logits, truth, names) for label, (_, logits) in found.items()}
-    show.exported(figures.per_class(frames, roles), "accuracy-per-class", "Test accuracy of each class")
-    for column, (label, (spec, logits)) in zip(show.grid(len(found), 3), found.items(), strict=True):
+    roles = {label: views.role(spec) for label, (spec, _, _) in found.items()}
+    frames = {label: views.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
+    metric = "average precision" if data.multi_label else "accuracy"
+    show.exported(figures.per_class(frames, roles, metric), "accuracy-per-class", f"Test {metric} of each class")
+    if data.multi_label:
+        st.caption(
+            "Below, where the row's class is known to be there: on the diagonal how often it is told, elsewhere how often the column's "
+            "class is told although it is known not to be there. The probability from which a class is told is chosen on validation."
+        )
+    for column, (label, (spec, logits, val)) in zip(show.grid(len(found), 3), found.items(), strict=True):
         with column:
             st.text(label)
-            drawn = figures.confusion(views.confusion(logits, truth), names, views.role(spec))
-            show.figure(drawn, f"confusion-{label}", f"Confusion matrix of {label}: rows are the true class")
+            if data.multi_label:
+                matrix, words = views.false_alarms(logits, truth, val, data.labels[data.splits["val"]]), figures.HEARD
+            else:
+                matrix, words = views.confusion(logits, truth), figures.TAKEN_FOR
+            drawn = figures.confusion(matrix, names, views.role(spec), words)
+            show.figure(drawn, f"confusion-{label}", f"Mistakes of {label}: rows are what is there, columns what is told")
 
 
 def table(done: list) -> None:

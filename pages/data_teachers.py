@@ -5,11 +5,30 @@ import streamlit as st
 
 from kdlib import datasets, figures, knowledge, views
 from kdlib.spec import RunSpec
-from pages import show, ui
+from pages import own_data, show, ui
 
 st.title("Data & teachers")
+own_data.arrive()
 name = ui.pick("Dataset", "datasets", "dataset", RunSpec.dataset)
 data = datasets.load(name)
+own_data.section()
+
+
+def items() -> None:
+    """Show test items as pictures, by class and attribute, and play one that can be heard."""
+    attributes = list(data.attributes)
+    told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
+    attribute = st.segmented_control(
+        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.plain
+    ) if attributes else ""  # fmt: skip
+    turn = st.number_input("Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params")
+    tiles, names = views.gallery(data, attribute, turn - 1)
+    show.figure(
+        figures.gallery(tiles, list(data.classes[: len(tiles)]), names, attribute), "gallery", "One test item per class and category"
+    )
+    if data.listen:
+        show.sound(data, turn - 1)
+
 
 left, right = st.columns([2, 3], gap="large")
 with left:
@@ -18,20 +37,20 @@ with left:
         st.metric("Classes", len(data.classes), border=True)
         st.metric("Item", " × ".join(map(str, data.inputs.shape[1:])), help="Numbers an item consists of.", border=True)
     st.dataframe(views.facts(data), hide_index=True, alt="The splits of the dataset and their sizes")
+    own_data.deletion(name)
     st.subheader("Items")
-    attributes = list(data.attributes)
-    told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
-    attribute = st.segmented_control(
-        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.plain
-    ) if attributes else ""  # fmt: skip
-    turn = st.number_input("Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params")
-    tiles, names = views.gallery(data, attribute, turn - 1)
-    show.figure(figures.gallery(tiles, list(data.classes), names, attribute), "gallery", "One test item per class and category")
+    if data.modality == datasets.VECTOR:
+        own_data.no_pictures()
+    else:
+        items()
 
 
 def teachers() -> bool:
     """Show what is known of the teachers; return whether something is still being found out."""
-    reports = {entry["name"]: knowledge.read(entry["name"], name) for entry in ui.teachers()}
+    if not ui.teachers(name):
+        show.empty("No teacher knows these items: import them once more together with embeddings of a pretrained network.")
+        return False
+    reports = {entry["name"]: knowledge.read(entry["name"], name) for entry in ui.teachers(name)}
     failed = [teacher for teacher, report in reports.items() if "error" in report]
     there = {teacher: report for teacher, report in reports.items() if "questions" in report}
     waiting = len(reports) - len(there) - len(failed)
@@ -48,10 +67,11 @@ def teachers() -> bool:
         st.caption(
             "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding of test items. "
             "The stronger the colour, the further above chance. What it knows beside the target is what compression may throw away."
+            + (" With several labels an item, the target is told in mAP, and chance is the share of positives." if data.multi_label else "")
         )
     table = [
         entry | {"width": there.get(entry["name"], {}).get("width"), "effective rank": there.get(entry["name"], {}).get("effective_rank")}
-        for entry in ui.teachers()
+        for entry in ui.teachers(name)
     ]
     told = "How many directions of its embedding the teacher really uses."
     columns = {"effective rank": st.column_config.NumberColumn(format="%.1f", help=told), "name": "teacher", "help": "what it does"}
@@ -69,5 +89,5 @@ def teachers() -> bool:
 
 with right:
     st.subheader("What each teacher knows")
-    ui.live_while(teachers, not all(knowledge.known(entry["name"], name) for entry in ui.teachers()))
+    ui.live_while(teachers, not all(knowledge.known(entry["name"], name) for entry in ui.teachers(name)))
     st.page_link("pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name})

@@ -4,9 +4,11 @@ import time
 
 import streamlit as st
 
-from kdlib import engine, figures, knowledge, planning, views
+from kdlib import datasets, engine, figures, knowledge, planning, students, views
+from kdlib.checks import usual
 from kdlib.comparison import verdict
 from kdlib.spec import RunSpec
+from kdlib.teachers import fitting
 from pages import show, ui
 
 PRESETS = {  # what a click sets; everything else goes back to its default
@@ -15,8 +17,10 @@ PRESETS = {  # what a click sets; everything else goes back to its default
     "Only 4 numbers": {"dim": 4},
     "Irrelevant teacher": {"teacher": "background"},
     "Untrained teacher": {"teacher": "random"},
+    "Sounds": {"dataset": "tones"},
+    "Several labels an item": {"dataset": "mixtures"},
 }
-CURVES = {"val": "Validation accuracy", "prediction": "Prediction loss", "distance": "Distance loss", "teacher": "Teacher loss"}
+CURVES = {"val": "Validation score", "prediction": "Prediction loss", "distance": "Distance loss", "teacher": "Teacher loss"}
 DEFAULT = RunSpec()
 FIELDS = ("dataset", "labels", "teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature", "student", "width")
 FIELDS += ("epochs", "batch_size", "lr", "seeds")
@@ -24,9 +28,18 @@ METHODS = ["baseline", "raw", DEFAULT.method]
 
 
 def preset(values: dict) -> None:
+    spec = usual(values.get("dataset", DEFAULT.dataset)).but(**values)
     for name in FIELDS:
-        st.session_state[name] = values.get(name, getattr(DEFAULT, name))
+        st.session_state[name] = getattr(spec, name)
     st.session_state["methods"] = METHODS
+
+
+def follow() -> None:
+    """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
+    spec = usual(st.session_state["dataset"])
+    if st.session_state.get("teacher") not in fitting(spec.dataset):
+        for name in ("teacher", "student", "width", "labels", "dim", "distance_weight"):
+            st.session_state[name] = getattr(spec, name)
 
 
 def controls() -> tuple[RunSpec, list[str]]:
@@ -35,24 +48,25 @@ def controls() -> tuple[RunSpec, list[str]]:
         for name, values in PRESETS.items():
             st.button(name, key=f"preset-{name}", on_click=preset, args=(values,))
     methods = st.multiselect("Methods to compare", list(ui.helps("methods")), METHODS, key="methods", help=ui.listed("methods"), **bound)
-    dataset = ui.pick("Dataset", "datasets", "dataset", DEFAULT.dataset)
-    teacher = ui.pick("Teacher", "teachers", "teacher", DEFAULT.teacher)
+    dataset = ui.pick("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow)
+    default = usual(dataset)
+    teacher = ui.pick("Teacher", "teachers", "teacher", default.teacher, fitting(dataset))
     dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     told = "How many numbers the compressor keeps of each embedding."
-    dim = st.select_slider("Dimension of the compressed embedding", dims, DEFAULT.dim, key="dim", help=told, **bound)
+    dim = st.select_slider("Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, **bound)
     loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
     told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
-    weight = st.slider("Weight λ of the distance", 0.0, 1.0, DEFAULT.distance_weight, 0.05, key="distance_weight", help=told, **bound)
-    student = ui.pick("Student", "students", "student", DEFAULT.student)
+    weight = st.slider("Weight λ of the distance", 0.0, 1.0, default.distance_weight, 0.05, key="distance_weight", help=told, **bound)
+    student = ui.pick("Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:]))
     told = "The student's size dial: parameters grow with its square."
-    width = st.select_slider("Student width", [2, 4, 6, 8, 12, 16, 24, 32], DEFAULT.width, key="width", help=told, **bound)
-    told = "How many training pictures keep their label."
-    labels = st.number_input("Labels", 10, 10_000, DEFAULT.labels, 50, key="labels", help=told, **bound)
+    width = st.select_slider("Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, **bound)
+    told = "How many training items keep their label."
+    labels = st.number_input("Labels", 2, 10_000, default.labels, 50, key="labels", help=told, **bound)
     told = "How often each method is trained, from different random beginnings: more seeds, narrower intervals."
     seeds = st.slider("Seeds", 1, 20, DEFAULT.seeds, key="seeds", help=told, **bound)
     with st.expander("Training and soft labels"):
-        epochs = st.number_input("Epochs", 1, 500, DEFAULT.epochs, key="epochs", help="Passes over the labelled pictures.", **bound)
-        batch = st.number_input("Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Pictures per step.", **bound)
+        epochs = st.number_input("Epochs", 1, 500, DEFAULT.epochs, key="epochs", help="Passes over the labelled items.", **bound)
+        batch = st.number_input("Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", **bound)
         lr = st.number_input("Learning rate", 1e-5, 1.0, DEFAULT.lr, format="%.5f", key="lr", help="The peak of its schedule.", **bound)
         told = "How much the student also learns from the probabilities of the teacher's head; 0 = not at all."
         soft = st.slider("Soft labels", 0.0, 2.0, DEFAULT.soft_label_weight, 0.1, key="soft_label_weight", help=told, **bound)
@@ -71,11 +85,12 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
         past, status = ui.recent(states=["done"]), engine.status()
         plan = planning.plan(specs, past, status.workers or 2)
         show.facts(plan)
-        target = knowledge.known(spec.teacher, spec.dataset).get("questions", {}).get("target", {})
-        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past):
+        target = knowledge.of_target(knowledge.known(spec.teacher, spec.dataset), spec.labels)
+        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")):
             st.warning(ui.plain(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
-    name = naming.text_input("Name", key="name", max_chars=80, placeholder="a name to find it by (optional)", label_visibility="collapsed")
+    told = {"placeholder": "a name to find it by (optional)", "label_visibility": "collapsed", "bind": "query-params"}
+    name = naming.text_input("Name", key="name", max_chars=80, **told)
     if launch.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"):
         ui.launch(specs, name=name)
         st.rerun()
@@ -106,7 +121,7 @@ def watch() -> list:
     frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
     told = {"format_func": CURVES.get, "label_visibility": "collapsed", "bind": "query-params"}
     curve = st.segmented_control("Curve", list(CURVES), default="val", required=True, key="curve", **told)
-    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles)
+    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles, views.metric(specs))
     show.figure(drawn, f"curve-{curve}", CURVES[curve])
     st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")
     return found

@@ -1,5 +1,6 @@
 """What the server does beside showing pages: headers that tell browsers what is allowed, and a warm start."""
 
+import gc
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -60,16 +61,24 @@ MIDDLEWARE = [Middleware(Headers)]
 
 def warm_up() -> None:
     """Start the engine and load what the first page and the first run need, so that nobody waits for it."""
-    from kdlib import datasets, engine, tables, teachers
+    from kdlib import datasets, engine, figures, runs, tables, teachers, views
     from kdlib.spec import RunSpec
+    from kdlib.store.connection import connected
 
     try:
         engine.start()
+        figures.curves(views.curves([], []), "val", 1, {})
         tables.entries("teachers")
         datasets.load(RunSpec.dataset)
         teachers.embed(RunSpec.teacher, RunSpec.dataset)
+        connected()
+        runs.list_runs(limit=1)
     except (ValueError, OSError) as error:  # the pages will say so to whoever comes
         log.warning("warming up: %s", error)
+    # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through, a tenth of a second each
+    # time, twice a second and visitor while something is live; frozen, they are left alone.
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

@@ -14,8 +14,9 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kdlib import figures, views
-from kdlib.comparison import percent
+from kdlib import figures, spectrograms, views
+from kdlib.comparison import WORDS, percent
+from kdlib.datasets import Dataset
 from kdlib.planning import Plan
 from kdlib.spec import UNUSED, RunResult
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
@@ -80,6 +81,7 @@ def empty(text: str, label: str = "", page: str = "", **address: str) -> None:
 def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
     """Return runs as rows of a table: name, state, what differs between them, accuracy, age."""
     names = [name for name in views.differing([run.spec for run in found]) if name != "method"]
+    metric = " or ".join(dict.fromkeys(WORDS[run.metric] for run in found))
     rows = []
     for run in found:
         accuracy = run.accuracy()
@@ -89,7 +91,7 @@ def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
         for name in UNUSED.get(run.spec.method, ()):
             if name in row:
                 row[name] = None
-        rows.append(row | {"accuracy %": told, "seeds": run.spec.seeds, "age": age(now - run.created)})
+        rows.append(row | {f"{metric} %": told, "seeds": run.spec.seeds, "age": age(now - run.created)})
     return pd.DataFrame(rows)
 
 
@@ -173,6 +175,29 @@ def exported(drawn: Any, key: str, alt: str) -> None:
             "HTML", lambda: figures.to_html(drawn), f"{key}.html", "text/html", icon=":material/download:", on_click="ignore"
         )
     figure(drawn, key, alt, kind)
+
+
+def sound(data: Dataset, turn: int) -> None:
+    """Show an item that can be heard: a player, its spectrogram, what is known of it.
+
+    Args:
+        data: a dataset with `listen`.
+        turn: another number, another item.
+    """
+    left, right = st.columns(2)
+    number = left.selectbox("Listen to", range(len(data.classes)), format_func=lambda i: str(data.classes[i]), key="heard-class")
+    splits = [split for split in data.splits if split != "train"]
+    split = right.selectbox("From", splits, index=splits.index("test"), format_func=views.split_name, key="heard-split")
+    rows = views.of_class(data, number, split)
+    if not len(rows):
+        st.info("No item of this part is known to be of this class.", icon=":material/music_off:")
+        return
+    row = int(rows[turn % len(rows)])
+    rate, samples = data.listen(row)
+    st.audio(spectrograms.wav(rate, samples), format="audio/wav")
+    drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), len(samples) / rate)
+    figure(drawn, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
+    st.caption("  \n".join(f"{ui.plain(name)}: **{ui.plain(told)}**" for name, told in views.about(data, row).items()))
 
 
 @st.cache_resource(show_spinner=False)

@@ -14,6 +14,7 @@ from kdlib import runs, sweeps, tables, views
 from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
 from kdlib.store import DONE, RunInfo, RunNotFoundError
 from kdlib.store.connection import connected
+from kdlib.teachers import fitting
 
 TICK = 0.5  # seconds between two looks at a live run
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -143,24 +144,41 @@ def live_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> N
     part()
 
 
-@st.cache_data(show_spinner=False)
 def helps(registry: str) -> dict[str, str]:
     """Return name -> one-line help of a registry."""
     return {entry["name"]: entry["help"] for entry in tables.entries(registry)}
 
 
-@st.cache_data(show_spinner=False)
-def teachers() -> list[dict[str, str]]:
-    """Return name, help, source task and supervision of each teacher."""
-    return tables.entries("teachers")
+def teachers(dataset: str) -> list[dict[str, str]]:
+    """Return name, help, source task and supervision of each teacher that takes what the dataset holds."""
+    return [entry for entry in tables.entries("teachers") if entry["name"] in fitting(dataset)]
 
 
-def pick(label: str, registry: str, key: str, default: str, container: Any = st) -> str:
-    """Show a select box of a registry's names, bound to the address, with the chosen one's help below."""
-    names = list(helps(registry))
-    told = container.selectbox(label, names, index=names.index(default), key=key, bind="query-params")
-    container.caption(plain(helps(registry)[told]))
-    return told
+def pick(
+    label: str,
+    registry: str,
+    key: str,
+    default: str,
+    names: Sequence[str] | None = None,
+    on_change: Callable[[], None] | None = None,
+) -> str:
+    """Show a select box of a registry's names, or of some of them, bound to the address, with the chosen one's help below.
+
+    Where `names` is empty nothing can be chosen, and the default is the answer.
+    """
+    names = list(helps(registry)) if names is None else list(names)
+    if st.session_state.get(key, names[:1] and names[0]) not in names:
+        st.session_state.pop(key, None)  # what was chosen is gone, or does not fit any more
+    if not names:
+        st.caption(f"{label}: there is none for this dataset.")
+        return default
+    chosen = st.selectbox(label, names, index=_place(names, default), key=key, bind="query-params", on_change=on_change)
+    st.caption(plain(helps(registry)[chosen]))
+    return chosen
+
+
+def _place(names: Sequence[str], name: str) -> int:
+    return names.index(name) if name in names else 0
 
 
 def listed(registry: str) -> str:
@@ -186,12 +204,13 @@ def sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _logits(run_id: str) -> np.ndarray:
-    return runs.arrays(run_id, "predictions")["logits/test"]
+def _logits(run_id: str) -> tuple[np.ndarray, np.ndarray]:
+    found = runs.arrays(run_id, "predictions")
+    return found["logits/test"], found["logits/val"]
 
 
-def predictions(done: Sequence[RunResult]) -> dict[str, tuple[RunSpec, np.ndarray]]:
-    """Return label -> spec and test logits (m, n, k) of the first nine chosen runs of one dataset whose files are there."""
+def predictions(done: Sequence[RunResult]) -> dict[str, tuple[RunSpec, np.ndarray, np.ndarray]]:
+    """Return label -> spec, test and validation logits (m, n, k) of the first nine chosen runs of one dataset whose files are there."""
     ids = {run.spec: run.id for run in infos(chosen()) if run.state == DONE}
     alike = [each for each in done if each.spec.dataset == done[0].spec.dataset][:9]
     if len(alike) < len(done):
@@ -199,7 +218,7 @@ def predictions(done: Sequence[RunResult]) -> dict[str, tuple[RunSpec, np.ndarra
     found = {}
     for result, label in zip(alike, views.labels([each.spec for each in alike]), strict=True):
         try:
-            found[label] = (result.spec, _logits(ids[result.spec]))
+            found[label] = (result.spec, *_logits(ids[result.spec]))
         except RunNotFoundError:
             st.warning(f"The predictions of {plain(label)} have been deleted; it is left out.", icon=":material/folder_off:")
     return found

@@ -21,9 +21,15 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """One folder for the whole session, so that a dataset or an embedding is built once and then read from the cache."""
-    config.stash[_HOME] = (tempfile.mkdtemp(prefix="kdlib-tests-"), os.environ.get("KDLIB_HOME"))
-    os.environ["KDLIB_HOME"] = config.stash[_HOME][0]
+    """One folder for each process of the session, whose caches all processes share: a dataset or an embedding is built once."""
+    own, before = tempfile.mkdtemp(prefix="kdlib-tests-"), os.environ.get("KDLIB_HOME")
+    for name in ("cache", "locks"):
+        if hasattr(config, "workerinput"):  # one of several processes; the first of all has set the variable
+            os.symlink(os.path.join(before, name), os.path.join(own, name))
+        else:
+            os.mkdir(os.path.join(own, name))
+    config.stash[_HOME] = (own, before)
+    os.environ["KDLIB_HOME"] = own
 
 
 def pytest_unconfigure(config):

@@ -12,9 +12,9 @@ METHODS = ("baseline", "raw", "mlp")
 
 
 @lru_cache
-def results() -> list[RunResult]:
+def trained(spec: RunSpec = SPEC, methods: tuple[str, ...] = METHODS) -> list[RunResult]:
     """Return one small result per method."""
-    return pipeline.compare([SPEC.but(method=method) for method in METHODS])
+    return pipeline.compare([spec.but(method=method) for method in methods])
 
 
 def keep(result: RunResult, name: str) -> str:
@@ -31,4 +31,4 @@ def keep(result: RunResult, name: str) -> str:
 
 def keep_all(name: str = "kept") -> list[str]:
     """Return the ids of one kept run per method."""
-    return [keep(result, f"{name} {result.spec.method}") for result in results()]
+    return [keep(result, f"{name} {result.spec.method}") for result in trained()]

@@ -12,11 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports kdlib modules that stand before it, nothing else of kdlib. The parts of a package count as the package.
 # fmt: off
 ORDER = (
-    "spec", "registry", "cache",
-    "datasets", "files", "intake", "teachers", "compressors", "students", "losses", "checks", "devices",
-    "population", "snapshots", "training", "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "pipeline",
+    "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported",
+    "datasets", "files", "teachers", "compressors", "students", "losses", "checks", "devices",
+    "population", "snapshots", "training", "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers",
+    "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",
-    "export", "figures", "tables", "cli_runs", "cli", "__main__",
+    "library", "export", "figures", "tables", "cli_data", "cli_runs", "cli", "__main__",
 )
 # fmt: on
 
@@ -27,6 +28,8 @@ DOORS = {
     "dask": "engine",
     "plotly": "figures",
     "umap": "projection",
+    "soundfile": "intake",
+    "pyarrow": "intake",
     "streamlit": "app",
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}

@@ -5,6 +5,7 @@ import pytest
 
 from kdlib import datasets
 from kdlib.datasets import DATASETS, Attribute, Dataset
+from kdlib.spectrograms import log_mel
 
 
 @pytest.fixture(params=list(DATASETS))
@@ -26,9 +27,20 @@ def test_contract(data):
         assert attribute.values.min() >= -1
         assert attribute.values.max() < len(attribute.names)
     for split in ("train", "val", "test", *data.out_of_domain):
-        assert set(data.labels[data.splits[split]]) == set(range(len(data.classes)))
+        labels = data.labels[data.splits[split]]
+        if data.multi_label:
+            assert (labels == 0).any(0).all()
+            assert (labels == 1).any(0).all()
+        else:
+            assert set(labels) == set(range(len(data.classes)))
+    if data.listen:
+        rate, samples = data.listen(int(rows[-1]))
+        assert rate > 0
+        assert samples.dtype == np.float32
+        assert np.isfinite(samples).all()
 
 
+@pytest.mark.parametrize("data", ["cluttered-digits", "digits"], indirect=True)
 def test_test_scans_are_not_training_scans(data):
     scans = {name: {item.rpartition("-scan")[2] for item in data.ids[rows]} for name, rows in data.splits.items()}
     for name in ("test", *data.out_of_domain):
@@ -39,21 +51,54 @@ def test_test_scans_are_not_training_scans(data):
 def test_labelled_rows_are_nested_balanced_training_rows(data):
     few, many = data.labelled(30), data.labelled(200)
     assert set(few) < set(many) <= set(data.splits["train"])
+    if data.multi_label:
+        assert not np.isnan(data.labels[many]).all(1).any()
+        return
     counts = np.bincount(data.labels[many], minlength=len(data.classes))
     assert counts.max() - counts.min() <= 1
 
 
-@pytest.mark.parametrize(("count", "told"), [(9, "at least 10"), (10**6, "labelled training rows")])
-def test_labelled_rows_that_cannot_be_are_refused(data, count, told):
-    with pytest.raises(ValueError, match=told):
-        data.labelled(count)
+def test_labelled_rows_that_cannot_be_are_refused(data):
+    k = len(data.classes)
+    for count, told in ((k - 1, f"at least {k}"), (10**6, "labelled training rows")):
+        with pytest.raises(ValueError, match=told):
+            data.labelled(count)
 
 
+@pytest.mark.parametrize("data", ["cluttered-digits", "digits"], indirect=True)
 def test_building_again_gives_the_same_bytes(data, monkeypatch, tmp_path):
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
     again = DATASETS[data.name]()
     assert again.inputs.tobytes() == data.inputs.tobytes()
     assert again.labels.tobytes() == data.labels.tobytes()
+
+
+@pytest.mark.parametrize("data", ["tones", "mixtures"], indirect=True)
+def test_what_is_heard_is_what_was_learned_from(data):
+    for rows in data.splits.values():
+        rate, samples = data.listen(int(rows[1]))
+        np.testing.assert_allclose(log_mel(samples[None], rate)[0], data.inputs[rows[1]], atol=1e-4)
+
+
+def test_tones_are_what_they_promise():
+    data = datasets.load("tones")
+    pitch, room = (data.attributes[name] for name in ("pitch", "room"))
+    highest, hall = len(pitch.names) - 1, room.names.index("hall")
+    for split, rows in data.splits.items():
+        assert (pitch.values[rows] == highest).all() if split == "ood:high" else (pitch.values[rows] < highest).all()
+        assert (room.values[rows] == hall).all() if split == "ood:room" else (room.values[rows] != hall).all()
+    rate, samples = data.listen(int(data.splits["test"][np.flatnonzero(data.labels[data.splits["test"]] == 0)[0]]))
+    assert len(samples) / rate == pytest.approx(0.77, abs=0.01)
+
+
+def test_mixtures_have_one_to_three_families_of_which_most_labels_are_missing():
+    data = datasets.load("mixtures")
+    missing = np.isnan(data.labels)
+    assert 0.5 < missing.mean() < 0.65
+    assert not missing.all(1).any()
+    there = (data.labels == 1).sum(1)
+    assert (there <= data.attributes["count"].values + 1).all()
+    assert set(there) == {0, 1, 2, 3}
 
 
 def test_cluttered_digits_are_what_they_promise():

@@ -339,7 +339,7 @@ class TestKill:
         assert folder.starts(0) == 0
 
     @pytest.mark.timeout(3600)
-    @pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
     def test_random_kills_leave_every_run_in_one_right_state(self, kills):
         rng = random.Random(kills)
         ids = []

@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kdlib.evaluation import chance, paired_difference, primary, probe, score, scores, summary
+from kdlib.evaluation import chance, paired_difference, primary, probe, score, scores, summary, thresholds
 
 NAN = math.nan
 
@@ -98,6 +98,24 @@ def test_classes_without_the_labels_a_metric_needs_are_skipped():
 def test_ranking_does_not_saturate_where_probabilities_do():
     logits = np.array([[50.0], [60.0], [70.0]], dtype=np.float32)  # all of probability 1 in float32
     assert scores(logits, np.array([[0.0], [1.0], [1.0]]))["roc_auc"] == 1
+
+
+def test_thresholds_have_the_best_f1_class_by_class():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (40, 3)).astype(float)
+    logits = np.round(labels + rng.normal(0, 1, labels.shape), 1) * [1, 5, 0.1] + [0, 3, -2]  # rounded: some are equal
+    labels[rng.random(labels.shape) < 0.3] = np.nan
+    found = thresholds(logits, labels)
+    assert found.shape == (3,)
+    for c in range(3):
+        column, truth = logits[:, [c]], labels[:, [c]]
+        tried = [scores(column, truth, 1 / (1 + np.exp(-cut)))["f1"] for cut in np.unique(column) - 1e-9]
+        assert scores(column, truth, float(found[c]))["f1"] == pytest.approx(max(tried))
+    assert scores(logits, labels, found)["f1"] >= scores(logits, labels)["f1"]
+
+
+def test_a_class_that_is_never_known_to_be_there_keeps_one_half():
+    assert thresholds(np.array([[1.0], [2.0]]), np.array([[0.0], [np.nan]])).tolist() == [0.5]
 
 
 def test_a_threshold_outside_zero_to_one_is_refused():

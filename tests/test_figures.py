@@ -52,11 +52,12 @@ FIGURES = {
     "per_class": lambda: figures.per_class({HOSTILE: class_frame()}, {HOSTILE: "raw"}),
     "confusion": lambda: figures.confusion(np.eye(2), [HOSTILE, "1"], "raw"),
     "knowledge": lambda: figures.knowledge(knowledge_frame()),
+    "spectrogram": lambda: figures.spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
     "gallery": lambda: figures.gallery(np.full((2, 3, 4, 4), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "spectrogram"])  # that one has no labels
 def test_labels_are_shown_literally(name):
     text = json.dumps(json.loads(FIGURES[name]().to_json()), ensure_ascii=False)
     assert "<script>" not in text
@@ -67,6 +68,12 @@ def test_labels_are_shown_literally(name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_has_no_background_of_its_own(name):
     assert FIGURES[name]().layout.paper_bgcolor == "rgba(0,0,0,0)"
+
+
+def test_axes_say_which_metric_it_is():
+    drawn = [figures.curves(curve_frame(), "val", 3, {HOSTILE: "raw"}, "mAP"), figures.accuracy_bars(accuracies(), "mAP")]
+    drawn += [figures.over_dim(dims(), "mAP"), figures.over_cost(cost_frame(), "parameters", "mAP")]
+    assert [each.layout.yaxis.title.text for each in drawn] == ["validation mAP, %", "mAP, %", "mAP, %", "mAP, %"]
 
 
 def test_every_figure_is_in_the_contract():

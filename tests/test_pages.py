@@ -1,6 +1,7 @@
 """Every page of the app's own list, with an empty and a full store, and what a page does with a click; no browser, no engine."""
 
 import ast
+import re
 import shutil
 import sys
 from dataclasses import asdict, replace
@@ -185,6 +186,14 @@ def test_every_section_of_compare_shows_something(section, kept):
     assert app.get("plotly_chart") or app.dataframe
 
 
+def test_what_the_others_are_compared_with_is_in_the_address(kept):
+    runs_there = ",".join(kept)
+    names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options
+    app = opened("compare", runs=runs_there, show="Differences", to=names[-1])
+    assert app.selectbox(key="to").value == names[-1] != names[0]
+    assert names[-1] not in app.dataframe[-1].value.iloc[:, 0].tolist()
+
+
 def test_a_run_is_renamed_deleted_and_brought_back(kept):
     app = opened("runs", runs=kept[0])
     app.text_input(key=f"name-{kept[0]}").input(HOSTILE)
@@ -204,6 +213,43 @@ def test_hostile_names_are_escaped_where_markdown_would_read_them(kept):
     assert "\\<script\\>" in heading
     assert "\\$x\\^2\\$" in heading
     assert "\\[link\\]" in heading
+
+
+@pytest.mark.parametrize("dataset", ["tones", "mixtures"])
+def test_sounds_can_be_heard_and_only_teachers_of_sounds_are_asked(dataset):
+    app = opened("data_teachers", dataset=dataset)
+    assert not app.exception
+    assert len(app.get("audio")) == 1
+    asked = next(each.value for each in app.dataframe if "source task" in each.value)["name"].tolist()
+    assert asked == ["tones-autoencoder", "tones-simclr", "tones-pitch", "tones-random"]
+    app.selectbox(key="heard-class").set_value(2).run()
+    told = next(each.value for each in app.caption if "item:" in each.value)
+    assert re.search(r"there: \*\*[\w, ]*bow" if dataset == "mixtures" else r"class: \*\*bow", told)
+
+
+def test_teacher_and_student_follow_the_dataset():
+    app = opened("distill")
+    app.selectbox(key="dataset").select("tones").run()
+    assert (app.selectbox(key="teacher").value, app.selectbox(key="student").value) == ("tones-simclr", "mel-cnn")
+    assert not app.error, texts(app)
+    app.selectbox(key="teacher").select("tones-pitch").run()
+    app.selectbox(key="dataset").select("mixtures").run()
+    assert app.selectbox(key="teacher").value == "tones-pitch", "a teacher that fits is kept"
+    app.selectbox(key="dataset").select("digits").run()
+    assert (app.selectbox(key="teacher").value, app.selectbox(key="student").value) == ("simclr", "cnn")
+    assert "tones-simclr" not in app.selectbox(key="teacher").options
+
+
+@pytest.mark.parametrize("section", ["Accuracy", "Classes", "Table"])
+def test_several_labels_an_item_are_compared_by_map(section, home):
+    spec = stored_runs.SPEC.but(dataset="mixtures", teacher="tones-random", student="mel-cnn", epochs=1)
+    kept = [stored_runs.keep(each, each.spec.method) for each in stored_runs.trained(spec, ("baseline", "mlp"))]
+    app = opened("compare", runs=",".join(kept), show=section)
+    assert not app.exception
+    assert not app.error, texts(app)
+    shown = texts(app) + "".join(str(each.value) for each in app.dataframe) + "".join(each.proto.spec for each in app.get("plotly_chart"))
+    assert "mAP" in shown or "average precision" in shown
+    assert "accuracy, %" not in shown
 
 
 def spaces_of(run: str, **query: str) -> AppTest:

@@ -129,7 +129,8 @@ class TestListing:
         assert [run.name for run in listing.newest(10)] == ["new", "1"] == [run.name for run in here.newest(10)]
 
     def test_pages_follow_each_other_without_gaps(self, monkeypatch):
-        monkeypatch.setattr("kdlib.store.listing.PAGE", 3)
+        monkeypatch.setattr("kdlib.store.listing.FIRST", 2)
+        monkeypatch.setattr("kdlib.store.listing.LATER", 3)
         names = [str(number) for number in range(10)]
         ids = [create(name=name) for name in names]
         for run_id in ids:
@@ -159,7 +160,7 @@ def write_batches(worker, batches, run_id):
         store.Patience(60)(lambda batch=batch: store.log_points(run_id, points(1, first=worker * batches + batch)))
 
 
-@pytest.mark.parametrize(("writers", "batches"), [(2, 50), pytest.param(8, 500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize(("writers", "batches"), [(2, 500), pytest.param(8, 500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 @pytest.mark.usefixtures("fresh_home")
 def test_nothing_is_lost_when_several_processes_write(writers, batches):
     ids = [create(), create()]
@@ -172,6 +173,17 @@ def test_nothing_is_lost_when_several_processes_write(writers, batches):
     assert [process.exitcode for process in processes] == [0] * writers
     epochs = [point["epoch"] for run_id in ids for point in store.metric_history(run_id)]
     assert sorted(epochs) == list(range(writers * batches))
+
+
+@pytest.mark.usefixtures("fresh_home")
+def test_loading_the_library_on_a_busy_machine_is_not_taken_for_a_store_that_does_not_answer(monkeypatch):
+    ask = threading.Event()
+    monkeypatch.setattr(store.connection, "_loaded", set())
+    threading.Timer(0.5, ask.set).start()
+    assert store.within(0.1, lambda: ask.wait(10))
+    store.fetch(create())
+    with pytest.raises(store.StoreUnavailableError, match="busy"):
+        store.within(0.1, lambda: time.sleep(0.5))
 
 
 @pytest.mark.usefixtures("fresh_home")

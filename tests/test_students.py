@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.func import functional_call, stack_module_state, vmap
 
 from kdlib import students
 from kdlib.students import STUDENTS
@@ -26,6 +27,27 @@ def test_rows_do_not_see_each_other(name):
     body = STUDENTS[name]((1, 16, 16), 4)
     x = torch.randn(6, 1, 16, 16)
     torch.testing.assert_close(body(x)[2:3], body(x[2:3]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(STUDENTS))
+def test_members_of_a_population_compute_what_each_computes_alone(name):
+    members = [students.build(name, (1, 16, 16), 3, 5) for _ in range(2)]
+    x = torch.randn(2, 4, 1, 16, 16)
+    parameters, _ = stack_module_state(members)
+    together = vmap(lambda p, rows: functional_call(members[0], p, (rows,))[1])(parameters, x)
+    for member, logits, rows in zip(members, together, x, strict=True):
+        torch.testing.assert_close(logits, member(rows)[1], atol=1e-5, rtol=1e-4)
+
+
+def test_mel_cnn_goes_from_ten_thousand_to_a_million_parameters():
+    small, large = (sum(p.numel() for p in STUDENTS["mel-cnn"]((1, 32, 32), width).parameters()) for width in (3, 32))
+    assert small < 10_000
+    assert large == pytest.approx(1e6, rel=0.05)
+
+
+def test_a_depthwise_separable_network_is_cheaper_than_a_full_one():
+    sizes = {name: sum(p.numel() for p in STUDENTS[name]((1, 32, 32), 16).parameters()) for name in ("mel-cnn", "mobile-fcn")}
+    assert sizes["mobile-fcn"] < sizes["mel-cnn"] / 5
 
 
 def test_adapter_is_there_only_when_asked_for():

@@ -103,6 +103,32 @@ def test_confusion_by_hand():
     assert frame["values"].tolist() == [[1.0, 1.0], [1.0, 0.0]]
 
 
+def test_false_alarms_by_hand():
+    truth = np.array([[1, 0, 0], [1, 0, np.nan], [0, 1, 1]], float)
+    told = np.array([[[9, 9, -9], [-9, -9, 9], [9, 9, 9]]], float)  # one member; 9 is told, -9 is not
+    val, val_truth = np.array([[[1, 1, 1], [-1, -1, -1]]], float), np.array([[1, 1, 1], [0, 0, 0]], float)  # thresholds at 0.5
+    matrix = views.false_alarms(told, truth, val, val_truth)
+    np.testing.assert_allclose(matrix, [[0.5, 0.5, 0.0], [1.0, 1.0, np.nan], [1.0, np.nan, 1.0]])
+    frame = views.per_class(told, truth, ["a", "b", "c"])
+    assert frame["mean"].tolist() == pytest.approx([7 / 12, 1 / 2, 1]), "average precision, equal logits at once"
+    assert frame["class"].tolist() == ["a", "b", "c"]
+
+
+def test_several_labels_an_item_are_told_by_map():
+    assert views.metric([SPEC]) == "accuracy"
+    assert views.metric([SPEC, SPEC.but(dataset="mixtures")]) == "accuracy or mAP"
+
+
+def test_an_item_is_told_in_words():
+    data = datasets.load("mixtures")
+    row = int(views.of_class(data, 0)[0])
+    told = views.about(data, row)
+    assert "organ" in told["there"]
+    names = [name for state in ("there", "not there", "not known") for name in told.get(state, "").split(", ") if name]
+    assert sorted(names) == sorted(data.classes)
+    assert told["item"] == data.ids[row]
+
+
 def test_the_gallery_shows_an_item_of_each_class_and_category():
     data = datasets.load("digits")
     tiles, names = views.gallery(data, "ink")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "KD Lab"
+LOADING = 20.0  # seconds that the first question may take longer: loading the library says nothing about the store
 
 Answer = TypeVar("Answer")
 
@@ -50,6 +51,7 @@ class Connection:
 
 
 _connections: dict[str, Connection] = {}
+_loaded: set[str] = set()  # stores whose library is there, whether or not they answer
 _connecting = threading.Lock()
 _loading = threading.Lock()
 
@@ -93,6 +95,7 @@ def _connect(uri: str) -> Connection:
     if local_database(uri):
         _make_database(uri)
     client = MlflowClient(tracking_uri=uri)
+    _loaded.add(uri)
     with FileLock(home() / "experiment.lock", timeout=60):
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
@@ -186,6 +189,8 @@ class Patience:
 def within(seconds: float, call: Callable[[], Answer]) -> Answer:
     """Return what the call returns, if it does so in time; for callers that have something better to do than to wait for a locked database.
 
+    In a process that has not yet talked to the store it may take `LOADING` longer.
+
     Raises:
         StoreUnavailableError: it takes longer. The call goes on in a thread of its own until the library gives up.
     """
@@ -199,7 +204,7 @@ def within(seconds: float, call: Callable[[], Answer]) -> Answer:
 
     threading.Thread(target=run, daemon=True).start()
     try:
-        answer, error = box.get(timeout=seconds)
+        answer, error = box.get(timeout=seconds + (0 if tracking_uri() in _loaded else LOADING))
     except queue.Empty:
         raise StoreUnavailableError(f"the run store at {place()} is busy; it did not answer within {seconds:.0f} s") from None
     if error is not None:

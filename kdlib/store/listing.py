@@ -13,7 +13,7 @@ from contextlib import suppress
 from kdlib.store.connection import RunNotFoundError, asking, connected, tracking_uri
 from kdlib.store.records import ACTIVE, STATUS, RunInfo, fetch, info
 
-PAGE = 100
+FIRST, LATER = 50, 250  # runs read at once: few for who looks at the newest, many for who goes back
 MARGIN = 60.0  # seconds that the clocks of two machines may differ
 
 _ACTIVE = " and ".join(f"attributes.status != '{status}'" for state, status in STATUS.items() if state not in ACTIVE)
@@ -85,10 +85,10 @@ class Listing:
         self._asked, self._refreshed = asked, began
 
     def _read_older(self) -> None:
-        connection = connected()
+        connection, count = connected(), LATER if self._older else FIRST
         with asking():
             page = connection.client.search_runs(
-                [connection.experiment], max_results=PAGE, order_by=["attributes.start_time DESC"], page_token=self._older or None
+                [connection.experiment], max_results=count, order_by=["attributes.start_time DESC"], page_token=self._older or None
             )
         rows = list(filter(None, map(info, page)))
         for row in rows:

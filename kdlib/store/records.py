@@ -70,12 +70,20 @@ class RunInfo:
         """Whether it is queued or running."""
         return self.state in ACTIVE
 
+    @property
+    def metric(self) -> str:
+        """The metric that counts first: "accuracy", or "map" for several labels an item."""
+        return "map" if "test/map" in (self.metrics or {}) else "accuracy"
+
     def accuracy(self, split: str = "test") -> tuple[float, float | None] | None:
-        """Return mean and half-width of the 95 % interval over seeds, None when there is no result; the half-width is None for one seed."""
+        """Return mean and half-width of the 95 % interval over seeds of `metric`, None when there is no result.
+
+        The half-width is None for one seed.
+        """
         metrics = self.metrics or {}
-        if f"{split}/accuracy" not in metrics:
+        if f"{split}/{self.metric}" not in metrics:
             return None
-        return metrics[f"{split}/accuracy"], metrics.get(f"{split}/accuracy_ci95")
+        return metrics[f"{split}/{self.metric}"], metrics.get(f"{split}/{self.metric}_ci95")
 
 
 def info(run: "Run") -> RunInfo | None:
@@ -232,7 +240,7 @@ def finish(run_id: str, values: Mapping[str, float]) -> None:
     """Write the numbers of a result, and in a sentence how accurate it is."""
     from mlflow.entities import Metric, RunTag
 
-    told = [f"{key.removesuffix('/accuracy')}: accuracy {value:.1%}" for key, value in values.items() if key.endswith("/accuracy")]
+    told = [f"{key.replace('/', ': ')} {value:.1%}" for key, value in values.items() if key.endswith(("/accuracy", "/map"))]
     with asking(f"run {run_id}"):
         connected().client.log_batch(
             run_id,

@@ -78,15 +78,19 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def stop(self) -> None:
+        """End the app and its engine."""
+        self.kill()
+        code = "from kdlib import engine; engine.stop()"
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=self.env, check=True)
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     running = Server(home)
     yield running
-    running.kill()
-    code = "from kdlib import engine; engine.stop()"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=running.env, check=True)
+    running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,23 @@ def test_hostile_labels_are_shown_literally(visit):
     expect(page.get_by_text("A <b>dataset</b> with **hostile** $x^2$ labels")).to_be_visible()
 
 
+def test_a_sound_is_played(visit):
+    page = visit("/data_teachers?dataset=tones")
+    player = page.locator("audio")
+    expect(player).to_have_attribute("src", re.compile(r"\.wav$"), timeout=SLOW)
+    loaded = "a => new Promise((ok, no) => { a.onerror = () => no(a.error.message); a.oncanplaythrough = () => ok(a.duration); a.load(); })"
+    assert player.evaluate(loaded) == pytest.approx(0.77, abs=0.01)
+    ended = "a => new Promise(done => { a.onended = () => done(a.currentTime); a.muted = true; a.play(); })"
+    assert player.evaluate(ended) == pytest.approx(0.77, abs=0.01)
+
+
+def test_teachers_follow_the_dataset(visit):
+    page = visit("/distill?dataset=mixtures")
+    expect(page.get_by_role("combobox", name="Teacher")).to_have_value("tones-simclr")
+    page.get_by_role("combobox", name="Teacher").click()
+    expect(page.get_by_role("option")).to_have_text([re.compile("^tones-")] * 4)
+
+
 @pytest.mark.parametrize("path", ["/", "/data_teachers", "/distill", "/embeddings", "/compare", "/runs"])
 def test_no_page_is_wider_than_a_phone(visit, path):
     page = visit(path, width=390, height=844)

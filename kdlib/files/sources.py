@@ -1,0 +1,242 @@
+"""What was read and waits to become a dataset: columns in a folder of the waiting room `KDLIB_HOME/staging/`."""
+
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdlib import intake
+from kdlib.cache import home
+from kdlib.intake import IntakeError, Limits
+
+IDS = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
+VAGUE = ("embedding", "embeddings", "arr_0", "x", "data", "e")  # names that say nothing beside another file
+STALE = 24 * 3600  # seconds after which what waits is thrown away
+STEP = 10_000  # rows copied at a time
+
+
+@dataclass(frozen=True)
+class Column:
+    """Text (n,) or numbers (n, ...) float32, with what was seen while reading; see `kdlib.intake.arrays.Column`."""
+
+    name: str
+    file: str
+    shape: tuple[int, ...]
+    text: bool
+    bad_row: int | None = None
+    bad: int = 0
+    zero_rows: int = 0
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that was read from a file and what was given beside it.
+
+    Attributes:
+        token: name of its folder in the waiting room.
+        name: of the file.
+        kind: "table", "sounds" or "images".
+        rows: items.
+        columns: name -> column.
+        rate: of recordings, Hz; 0 for anything else.
+        first_line: line of the first row in a text file; 0 for other files, whose rows are counted from 0.
+        notes: what its owner should know.
+    """
+
+    token: str
+    name: str
+    kind: str
+    rows: int
+    columns: dict[str, Column]
+    rate: int = 0
+    first_line: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Return where its columns are."""
+        return _room() / self.token
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the names of the columns of text."""
+        return [name for name, column in self.columns.items() if column.text and name != "classes"]
+
+    @property
+    def numbers(self) -> list[str]:
+        """Return the names of the columns of numbers."""
+        return [name for name, column in self.columns.items() if not column.text]
+
+    def values(self, name: str) -> np.ndarray:
+        """Return a column, mapped from disk.
+
+        Raises:
+            IntakeError: there is none of that name.
+        """
+        if name not in self.columns:
+            raise IntakeError(f"{self.name} has no column {name!r}; it has: {', '.join(self.columns)}")
+        return np.load(self.folder / self.columns[name].file, mmap_mode="r", allow_pickle=False)
+
+    def where(self, row: int) -> str:
+        """Return how a person finds a row: by its line, or by its number from 0."""
+        return f"line {row + self.first_line}" if self.first_line else f"row {row}"
+
+
+def _room() -> Path:
+    return home() / "staging"
+
+
+def stage(path: Path, name: str = "", beside: Sequence[tuple[Path, str]] = (), limits: Limits | None = None) -> Source:
+    """Read a file or folder, and tables beside it (labels, metadata, embeddings), into the waiting room.
+
+    Args:
+        path: the file or folder.
+        name: what its owner calls it.
+        beside: further tables with their names; their rows are matched by id, or by their order where they have no ids.
+        limits: what may be read.
+
+    Raises:
+        IntakeError: something is refused; nothing stays in the waiting room.
+    """
+    _sweep()
+    token = secrets.token_hex(8)
+    folder = _room() / token
+    try:
+        told = _read(path, name, folder, limits)
+        source = _source(token, told, name or Path(path).name)
+        others = [(each["name"], folder / each["folder"], each) for each in told.get("tables", [])]
+        for number, (other, called) in enumerate(beside):
+            into = folder / f"beside-{number}"
+            others.append((called or Path(other).name, into, _read(other, called, into, limits)))
+        for called, where, read in others:
+            _attach(source, called, where, read)
+        (folder / "source.json").write_text(json.dumps(vars(source) | {"columns": [vars(c) for c in source.columns.values()]}))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return source
+
+
+def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]]) -> Source:
+    """Read what came over the network: name and bytes of a file, then of tables beside it. Otherwise as `stage`."""
+    folder = _room() / f"{secrets.token_hex(8)}.upload"
+    folder.mkdir(parents=True)
+    try:
+        written = []
+        for number, (name, content) in enumerate(uploads):
+            written.append((folder / str(number), name))
+            written[-1][0].write_bytes(content)
+        return stage(written[0][0], written[0][1], written[1:])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def reopen(token: str) -> Source:
+    """Return what waits under a token.
+
+    Raises:
+        IntakeError: it is gone.
+    """
+    path = _room() / token / "source.json"
+    if not token.isalnum() or not path.exists():
+        raise IntakeError("this file is no longer waiting; choose it again")
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return Source(**(told | {"columns": _columns(told["columns"])}))
+
+
+def drop(token: str) -> None:
+    """Throw away what waits under a token."""
+    if token.isalnum():
+        shutil.rmtree(_room() / token, ignore_errors=True)
+
+
+def _sweep() -> None:
+    for path in _room().glob("*"):
+        if time.time() - path.stat().st_mtime > STALE:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _read(path: Path, name: str, folder: Path, limits: Limits | None) -> dict[str, Any]:
+    folder.mkdir(parents=True)
+    return intake.read(path, folder, name, limits)
+
+
+def _columns(told: Sequence[dict[str, Any]]) -> dict[str, Column]:
+    return {each["name"]: Column(**(each | {"shape": tuple(each["shape"])})) for each in told}
+
+
+def _source(token: str, told: dict[str, Any], name: str) -> Source:
+    about = {key: told[key] for key in ("kind", "rows", "notes", "rate", "first_line") if key in told}
+    return Source(token, name, columns=_columns(told["columns"]), **about)
+
+
+def id_column(columns: dict[str, Column]) -> str:
+    """Return the column of text that is called like an id, "" if there is none."""
+    return next((name for name, column in columns.items() if column.text and name.lower() in IDS), "")
+
+
+def _attach(source: Source, called: str, where: Path, told: dict[str, Any]) -> None:
+    """Add the columns of a table to a source, row by row in the order of the source."""
+    if told["kind"] != "table":
+        raise IntakeError(f"{called} holds {told['kind']}; beside {source.name} a table is expected")
+    columns = _columns(told["columns"])
+    mine, its = id_column(source.columns), id_column(columns)
+    if mine and its:
+        ids = np.load(where / columns[its].file, allow_pickle=False).tolist()
+        order = _matched(source, source.values(mine).tolist(), ids, called)
+    elif told["rows"] == source.rows:
+        order = None
+        source.notes.append(f"{called} has no ids to match: its rows are taken to be in the same order")
+    else:
+        way_out = "give both a column 'id'"
+        raise IntakeError(
+            f"{called} has {told['rows']:,} rows, {source.name} has {source.rows:,}, and there are no ids to match; {way_out}"
+        )
+    for name, column in columns.items():
+        if name == its and order is not None:
+            continue
+        new = name
+        if name in source.columns or (not column.text and name in VAGUE):
+            new = Path(called).stem if Path(called).stem not in source.columns else f"{Path(called).stem} {name}"
+        file = f"attached-{len(source.columns)}.npy"
+        _reorder(where / column.file, source.folder / file, order)
+        kept = dict(vars(column)) | {"name": new, "file": file, "shape": (source.rows, *column.shape[1:])}
+        if order is not None and column.bad_row is not None:
+            kept["bad_row"] = int(np.argmax(order == column.bad_row))
+        source.columns[new] = Column(**kept)
+    shutil.rmtree(where)
+
+
+def _matched(source: Source, mine: list[str], its: list[str], called: str) -> np.ndarray:
+    """Return for every item the row of the other table with its id, (n,)."""
+    place = {name: row for row, name in enumerate(its)}
+    if len(place) < len(its):
+        twice = next(name for row, name in enumerate(its) if place[name] != row)
+        raise IntakeError(f"the id {twice!r} is there twice in {called}")
+    if not any(name in place for name in mine):  # the same files in another folder, or without their ending
+        place = {Path(name).stem: row for name, row in place.items()}
+        mine = [Path(name).stem for name in mine]
+    missing = [name for name in mine if name not in place]
+    if missing:
+        raise IntakeError(f"{called} has no row for {len(missing):,} of {len(mine):,} items, such as {missing[0]!r}")
+    if len(its) > len(mine):
+        source.notes.append(f"{called} has {len(its) - len(mine):,} rows for items that are not there; they are left out")
+    return np.array([place[name] for name in mine])
+
+
+def _reorder(before: Path, after: Path, order: np.ndarray | None) -> None:
+    if order is None:
+        before.rename(after)
+        return
+    values = np.load(before, mmap_mode="r", allow_pickle=False)
+    out = np.lib.format.open_memmap(after, mode="w+", dtype=values.dtype, shape=(len(order), *values.shape[1:]))
+    for start in range(0, len(order), STEP):
+        out[start : start + STEP] = values[order[start : start + STEP]]
+    out.flush()

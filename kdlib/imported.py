@@ -1,0 +1,145 @@
+"""What people imported: arrays and a card per dataset, under `KDLIB_HOME/data/<content hash>/`.
+
+A name is "<what the owner called it>@<first digits of the hash>", so that other content is another name and no run is ever mistaken for
+one on other data. `files` writes here, `datasets` and `teachers` read.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdlib.cache import home
+from kdlib.registry import choose
+
+CARD = "card.json"
+TITLE = re.compile(r"[^\W_][\w .-]{0,39}")
+MAPPED = 64 << 20  # bytes from which an array stays on disk
+ROWS = 1000  # taken at a time
+SHORT = 8  # digits of the hash in a name
+
+Card = dict[str, Any]
+
+
+def folder() -> Path:
+    """Return the folder that holds one folder per dataset."""
+    return home() / "data"
+
+
+def check_title(title: str) -> str:
+    """Return the title without blanks around it.
+
+    Raises:
+        ValueError: it cannot be part of a name.
+    """
+    title = title.strip()
+    if not TITLE.fullmatch(title):
+        raise ValueError(f"a name has 1 to 40 letters, digits, blanks, dots, dashes or underscores and begins with a letter, got {title!r}")
+    return title
+
+
+def suggest_title(file: str) -> str:
+    """Return a title made of a file name."""
+    return re.sub(r"[^\w .-]|^[\W_]+", "", Path(file).stem)[:40].strip() or "own data"
+
+
+def cards() -> dict[str, Card]:
+    """Return name -> card of everything that was imported, oldest first."""
+    found = []
+    for path in folder().glob(f"*/{CARD}"):
+        try:
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:  # deleted meanwhile
+            continue
+    return {card["name"]: card for card in sorted(found, key=lambda card: card["created"])}
+
+
+def resolve(name: str) -> str:
+    """Return the full name of a dataset, or of a teacher "<dataset>/<table>", that is called by its title; any other name as it is.
+
+    Raises:
+        ValueError: several datasets have that title.
+    """
+    title, slash, table = name.partition("/")
+    full = [each for each, card in cards().items() if card["title"] == title]
+    if len(full) > 1:
+        raise ValueError(f"there are several datasets called {title!r}, say which: {', '.join(full)}")
+    return full[0] + slash + table if full else name
+
+
+def path(name: str) -> Path:
+    """Return the folder of a dataset."""
+    return folder() / choose(cards(), name, "imported dataset")["hash"]
+
+
+class Mapped(np.memmap):
+    """An array on disk that gives its memory back after rows were taken from it.
+
+    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would keep gigabytes in memory.
+    """
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        if not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind == "i"):
+            return super().__getitem__(index)
+        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for start in range(0, len(index), ROWS):
+            found[start : start + ROWS] = super().__getitem__(index[start : start + ROWS])
+            self._mmap.madvise(mmap.MADV_DONTNEED)
+        return found
+
+
+def array(name: str, file: str) -> np.ndarray:
+    """Return an array of a dataset; large ones stay on disk, and only the rows that are asked for are read."""
+    where = path(name) / file
+    if where.stat().st_size <= MAPPED:
+        return np.load(where, allow_pickle=False)
+    return np.load(where, mmap_mode="c", allow_pickle=False).view(Mapped)
+
+
+def sound(name: str, row: int) -> tuple[int, np.ndarray]:
+    """Return the samples a second of a recording and its wave (samples,) float32 in [-1, 1]."""
+    where = path(name)
+    ends = np.load(where / "ends.npy", mmap_mode="r", allow_pickle=False)
+    start, end = (int(ends[row - 1]) if row else 0), int(ends[row])
+    wave = np.fromfile(where / "waves.raw", dtype="<i2", count=end - start, offset=2 * start)
+    return cards()[name]["rate"], wave.astype(np.float32) / 32768
+
+
+def keep(built: Path, card: Card, files: Sequence[str]) -> str:
+    """Move a finished folder to its place and return the name of the dataset; the same content under the same title is kept once.
+
+    Args:
+        built: a folder inside the data folder with all files; its card is written here.
+        card: everything but "name" and "hash".
+        files: whose bytes count for the hash.
+    """
+    told = hashlib.sha256(json.dumps({key: card[key] for key in sorted(card) if key != "created"}).encode())
+    for file in files:
+        with (built / file).open("rb") as stream:
+            told.update(hashlib.file_digest(stream, "sha256").digest())
+    code = told.hexdigest()[:24]
+    name = f"{card['title']}@{code[:SHORT]}"
+    (built / CARD).write_text(json.dumps(card | {"name": name, "hash": code}, ensure_ascii=False), encoding="utf-8")
+    folder().mkdir(exist_ok=True)
+    if not (folder() / code).exists():
+        os.replace(built, folder() / code)
+    return name
+
+
+def delete(name: str) -> None:
+    """Remove a dataset; it disappears at once, and then its files.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    gone = path(name)
+    hidden = gone.with_name(f".{gone.name}.deleted")
+    os.replace(gone, hidden)
+    shutil.rmtree(hidden)

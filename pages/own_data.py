@@ -1,0 +1,177 @@
+"""Own data, a part of Data & teachers: choose a file, see what was understood, say what each column is, import; and delete again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from kdlib import files, imported, library
+from pages import show, ui
+
+FORMATS = """
+- **Embeddings**: `.npz`, `.npy`, `.parquet` or `.csv` with a column of labels (or several of 0, 1 and blank for unknown) and one or
+  several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, val, test or `ood:name`.
+- **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
+- At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
+"""
+OPEN, STAGED, REFUSED, ARRIVED = "own", "own-token", "own-refused", "own-arrived"
+
+
+def arrive() -> None:
+    """Go to a dataset that was just imported; to be called before the dataset is chosen."""
+    if ARRIVED in st.session_state:
+        st.session_state["dataset"] = name = st.session_state.pop(ARRIVED)
+        st.toast(f"Imported as {ui.plain(name)}", icon=":material/check:")
+
+
+@st.fragment
+def section() -> None:
+    """Show the whole part; a click in it leaves the rest of the page alone until something was imported."""
+    if ARRIVED in st.session_state:
+        st.rerun()
+    opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
+    if not opened.open:
+        return
+    with opened, ui.guarded():
+        if STAGED in st.session_state:
+            _describe(files.reopen(st.session_state[STAGED]))
+        else:
+            _choose()
+
+
+def _choose() -> None:
+    st.markdown(FORMATS)
+    number = st.session_state.setdefault("own-number", 0)  # another key empties the uploaders
+    main, beside = st.columns(2)
+    chosen = main.file_uploader("Your data", key=f"own-main-{number}")
+    told = "Labels, metadata or embeddings, matched by id."
+    others = beside.file_uploader("Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=told)
+    if REFUSED in st.session_state:
+        st.error(ui.plain(st.session_state.pop(REFUSED)), icon=":material/block:")
+    st.button("Read", type="primary", disabled=chosen is None, on_click=_read, args=(chosen, others), key="own-read")
+
+
+def _read(chosen, others: Sequence) -> None:  # noqa: ANN001
+    try:
+        uploads = [(each.name, each.getbuffer()) for each in (chosen, *others)]
+        st.session_state[STAGED] = files.stage_uploads(uploads).token
+    except ValueError as error:
+        st.session_state[REFUSED] = f"Refused: {error}"
+    finally:
+        st.session_state["own-number"] += 1
+
+
+def _describe(source: files.Source) -> None:
+    kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
+    st.markdown(f"**{ui.plain(source.name)}**: {source.rows:,} {kinds[source.kind]}")
+    rows = [(name, "text" if each.text else "numbers", " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
+    st.dataframe(pd.DataFrame(rows, columns=["column", "holds", "shape"]), hide_index=True, alt="The columns that were found")
+    plan = _mapping(source, files.guess(source))
+    draft = None
+    try:
+        draft = files.understand(source, plan)
+        _preview(draft)
+    except ValueError as error:
+        st.error(ui.plain(error), icon=":material/block:")
+    name = st.text_input("Name", imported.suggest_title(source.name), max_chars=40, key="own-name")
+    with st.container(horizontal=True):
+        st.button("Import", type="primary", disabled=draft is None, on_click=_keep, args=(source, draft, name), key="own-import")
+        st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
+    if REFUSED in st.session_state:
+        st.error(ui.plain(st.session_state.pop(REFUSED)), icon=":material/block:")
+
+
+def _mapping(source: files.Source, guessed: files.Plan) -> files.Plan:
+    """Show the controls that say what each column is, and return what they say."""
+    texts, pattern = source.texts, ""
+    if source.kind != "table":
+        told = "Takes file names apart; each part can be the class, an attribute or a set: {digit}\\_{speaker}\\_{take}.wav"
+        pattern = st.text_input("Pattern of the file names (optional)", key="own-pattern", placeholder="{class}_{speaker}.wav", help=told)
+    values = files.values(source, pattern)
+    left, right = st.columns(2)
+    answers = [name for name in source.numbers if len(source.columns[name].shape) == 2 and name != guessed.inputs]
+    target = left.multiselect(
+        "Class", [*values, *answers], _there(guessed.target, values), key="own-target", help="One column; several hold 0, 1 or blank."
+    )
+    blank = ["", *texts]
+    known = right.selectbox("Id", blank, index=blank.index(guessed.id), key="own-id", format_func=_named)
+    inputs = left.selectbox("What the student gets", source.numbers, index=_place(source.numbers, guessed.inputs), key="own-inputs")
+    flat = [name for name in source.numbers if len(source.columns[name].shape) == 2]
+    tables = right.multiselect("Embeddings of teachers", flat, _there(guessed.tables, flat), key="own-tables")
+    attributes = left.multiselect("Attributes", [name for name in values if name not in target], key="own-attributes")
+    ways = ["", *values]
+    split = right.selectbox("Column that says the split", ways, index=_place(ways, guessed.split), key="own-split", format_func=_named)
+    test = _some(left, "Test set", "own-test", values)
+    out = _some(right, "Left out for out-of-domain", "own-out", values)
+    chosen = {"target": tuple(target), "id": known or "", "inputs": inputs or "", "tables": tuple(tables), "attributes": tuple(attributes)}
+    return replace(guessed, pattern=pattern, split=split or "", test=test, leave_out=out, **chosen)
+
+
+def _some(where, label: str, key: str, values: dict[str, list[str]]) -> tuple[str, tuple[str, ...]]:  # noqa: ANN001
+    ways = ["", *(name for name, found in values.items() if len(found) <= files.MOST_CATEGORIES)]
+    column = where.selectbox(f"{label}: by", ways, key=f"{key}-by", format_func=_named)
+    if not column:
+        return "", ()
+    chosen = where.multiselect(f"{label}: values", values[column], key=f"{key}-{column}")
+    return (column, tuple(chosen)) if chosen else ("", ())
+
+
+def _named(name: str) -> str:
+    return name or "–"
+
+
+def _there(names: Sequence[str], choices: Sequence[str]) -> list[str]:
+    return [name for name in names if name in choices]
+
+
+def _place(choices: Sequence[str], name: str) -> int | None:
+    return choices.index(name) if name in choices else 0 if choices else None
+
+
+def _preview(draft: files.Draft) -> None:
+    counts = draft.counts()
+    frame = pd.DataFrame([{"class": name} | row for name, row in counts.items()])
+    told = " × ".join(map(str, draft.shape))
+    st.caption(f"{len(counts)} classes; a student gets {told} numbers per item. Items per class and split:")
+    st.dataframe(frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split")
+    for note in draft.notes:
+        st.caption(f":material/info: {ui.plain(note)}")
+    for warning in draft.warnings:
+        st.warning(ui.plain(warning), icon=":material/lightbulb:")
+
+
+def _keep(source: files.Source, draft: files.Draft, name: str) -> None:
+    try:
+        kept = files.keep(source, draft, name)
+    except ValueError as error:
+        st.session_state[REFUSED] = str(error)
+        return
+    _drop(source)
+    st.session_state[OPEN] = False
+    st.session_state[ARRIVED] = kept
+
+
+def _drop(source: files.Source) -> None:
+    files.drop(source.token)
+    for key in [key for key in st.session_state if str(key).startswith("own-") and key != "own-number"]:
+        del st.session_state[key]
+
+
+def deletion(name: str) -> None:
+    """Show how to get rid of a dataset, if it was imported."""
+    if name not in imported.cards():
+        return
+    with st.popover("Delete this dataset", icon=":material/delete:"):
+        st.markdown(f"Delete {ui.plain(name)} with its embeddings? Runs on it keep their results.")
+        st.button("Delete for good", type="primary", on_click=_delete, args=(name,), key="own-delete")
+
+
+def _delete(name: str) -> None:
+    st.session_state.pop("dataset", None)
+    library.delete(name)
+
+
+def no_pictures() -> None:
+    """Say why items are not shown."""
+    show.empty("These items are rows of numbers: there is nothing to look at. What the teachers know of them is told beside.")

@@ -1,0 +1,106 @@
+"""What a person waits for in the browser: `python -m tests.benchmarks.browser`.
+
+A real server with its engine and a headless Chromium, all on this machine's cores: the first visit, the race on Start, and the time from a
+click on Launch to the first point of a curve. The data folder is new, the caches of datasets and embeddings are the user's.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Page, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+from kdlib.cache import home
+from tests.browser.conftest import CHROMIUM, Server
+
+SENTENCE = "Compression"  # how the outcome of a race begins, whatever it says
+LINE = ".js-plotly-plot .scatterlayer .trace .js-line"
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+def until(there: Callable[[], bool], page: Page, seconds: float = 120.0) -> None:
+    """Wait by looking ten times a second: Playwright's own waiting looks at every frame, which costs a core that the runs need.
+
+    Raises:
+        TimeoutError: it does not come.
+    """
+    deadline = time.perf_counter() + seconds
+    while not there():
+        if time.perf_counter() > deadline:
+            raise TimeoutError("what was waited for did not come")
+        page.wait_for_timeout(100)
+
+
+def spent() -> float:
+    """Return the processor seconds that the browser has used so far."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            total += sum(process.cpu_times()[:2]) if "chrom" in process.name() else 0.0
+    return total
+
+
+def race(page: Page, url: str) -> dict[str, float]:
+    """Return the seconds from a click on the race's button to the first point and to the outcome."""
+    page.goto(url)
+    button = page.get_by_role("button", name="Start the race")
+    button.wait_for(timeout=60_000)
+    page.wait_for_timeout(500)
+    began = time.perf_counter()
+    button.click()
+    until(lambda: page.locator(LINE).count() > 0, page)
+    first = time.perf_counter() - began
+    until(lambda: page.get_by_text(SENTENCE).count() > 0, page)
+    return {"first": first, "outcome": time.perf_counter() - began}
+
+
+def launched(page: Page, url: str, turn: int) -> float:
+    """Return the seconds from a click on Launch to the first point of a curve."""
+    page.goto(f"{url}/distill?methods=raw&epochs=200&labels={300 + turn}")
+    button = page.get_by_role("button", name="Launch", exact=True)
+    button.wait_for(timeout=60_000)
+    page.get_by_text("Show as code").wait_for()
+    page.wait_for_timeout(1500)
+    began = time.perf_counter()
+    button.click()
+    until(lambda: page.locator(LINE).count() > 0, page)
+    took = time.perf_counter() - began
+    page.get_by_role("button", name="Cancel").click()
+    until(lambda: page.get_by_text("cancelled").count() > 0, page)
+    return took
+
+
+def main() -> None:
+    """Print all of it."""
+    table = Table("what", "measured", "promised", title=f"In the browser on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    cache = home().resolve() / "cache"
+    with tempfile.TemporaryDirectory(prefix="kdlib-benchmark-") as folder, sync_playwright() as playwright:
+        (Path(folder) / "cache").symlink_to(cache)
+        began = time.perf_counter()
+        server = Server(Path(folder))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        try:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            for name in ("cold", "warm"):
+                used, took = spent(), race(page, server.url)
+                what = f"race, {name} ({time.perf_counter() - began - took['outcome']:.0f} s after the server's start)"
+                told = f"first point {took['first']:.1f} s, outcome {took['outcome']:.1f} s"
+                table.add_row(what, f"{told}; the browser used {spent() - used:.0f} s of a core", "<= 30 s")
+            clicks = [launched(page, server.url, turn) for turn in range(5)]
+            told = f"{statistics.median(clicks):.2f} s (from {min(clicks):.2f} to {max(clicks):.2f})"
+            table.add_row("Launch: click to the first point (median of 5)", told, "<= 1.5 s")
+        finally:
+            Console().print(table)
+            browser.close()
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

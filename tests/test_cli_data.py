@@ -1,0 +1,72 @@
+"""Own data from the command line: import with a preview, list, compare by its short name, delete."""
+
+import re
+
+import numpy as np
+import pytest
+
+from kdlib import imported
+from kdlib.cli import main
+from tests.evil_files import wav, zipped
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    label = np.arange(60) % 3
+    np.savez(tmp_path / "trees.npz", label=np.array(["ash", "[b]", "NA"])[label], e=rng.normal(size=(60, 5)) + 2 * np.eye(3, 5)[label])
+    return tmp_path / "trees.npz"
+
+
+def test_from_a_file_to_a_comparison_and_away(table, capsys):
+    assert main(["import", str(table), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    for told in ("60 items, vectors of shape 5", "classes: 3, from label", "[b]", "e (5 wide)", "val: 6 items drawn"):
+        assert told in out
+    assert not imported.cards()
+    assert main(["import", str(table), "--source-task", "nothing"]) == 0
+    name = re.search(r"kept as (trees@\w+)", capsys.readouterr().out)[1]
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr().out.startswith(name)
+    assert main(["list", "teachers"]) == 0
+    assert f"{name}/e" in capsys.readouterr().out
+    options = ["--dataset", "trees", "--teacher", "trees/e", "--methods", "baseline,raw", "--epochs", "2", "--seeds", "2", "--dim", "3"]
+    assert main(["compare", *options]) == 0
+    assert f"labels of {name}" in " ".join(capsys.readouterr().out.split())
+    assert main(["data", "delete", "trees"]) == 0
+    assert not imported.cards()
+
+
+def test_recordings_with_labels_in_a_table_beside_them(tmp_path, capsys):
+    names = [f"{number:03d}.wav" for number in range(24)]
+    listed = "file,label,room\n" + "".join(f"{name},{'ab'[row % 2]},{'xy'[row % 3 > 0]}\n" for row, name in enumerate(names[::-1]))
+    zipped(*((name, wav(0.3, hertz=200 + 50 * row)) for row, name in enumerate(names)), ("labels.csv", listed.encode()))(tmp_path / "a.zip")
+    assert main(["import", "a.zip", "--attributes", "room", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "24 items, sounds of shape 1 x 32" in out
+    assert "classes: 2, from label" in out
+    assert "attributes: room (2)" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["import", "nowhere.npz"], "there is no file nowhere.npz"),
+        (["import", "trees.npz", "--target", "species"], "no column 'species'"),
+        (["import", "trees.npz", "--leave-out", "place"], "expected COLUMN=VALUE"),
+        (["import", "trees.npz", "--leave-out", "label=oak"], "no item has label 'oak'; there are: NA, [b], ash"),
+        (["data", "delete", "digits"], "built in"),
+        (["data", "delete", "oaks"], "unknown dataset 'oaks'"),
+    ],
+)
+def test_bad_input_is_one_line(table, arguments, told, capsys):
+    assert main(arguments) == 2
+    complaint = capsys.readouterr().err
+    assert told in complaint
+    assert complaint.count("\n") == 1

@@ -1,0 +1,164 @@
+"""The gate: every kind of evil file is refused in words, quickly, and nothing it holds is ever run."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+import soundfile
+from pyarrow import parquet
+
+from kdlib import intake, spectrograms
+from kdlib.intake import IntakeError, Limits, reading
+from tests.evil_files import EVIL, GOOD_CSV, csv, npy, png, wav, zipped
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def written(tmp_path, name, write):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    write(folder / name)
+    (tmp_path / "out").mkdir()
+    return folder / name, tmp_path / "out"
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_an_evil_file_is_refused_in_words(evil, tmp_path):
+    name, told, limits, write = EVIL[evil]
+    path, out = written(tmp_path, name, write)
+    with pytest.raises(IntakeError, match=told):
+        reading.read(path, name, out, limits or Limits())
+    assert not (path.parent / "planted").exists(), "a pickle was opened"
+
+
+@pytest.fixture
+def child(tmp_path):
+    """Return a function that reads a file as the app does: in a child process."""
+
+    def read(path, limits=None):
+        out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
+        out.mkdir()
+        return intake.read(path, out, limits=limits), out
+
+    return read
+
+
+def test_a_refusal_costs_no_memory_and_leaves_nothing_elsewhere(tmp_path, monkeypatch, child):
+    """A few kB that decode to 115 MB: the process that asks stays as it was, and nothing is written but where it is told to."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for variable in ("HOME", "TMPDIR"):
+        monkeypatch.setenv(variable, str(elsewhere))
+    monkeypatch.chdir(elsewhere)
+    path, _ = written(tmp_path, "x.npz", zipped(("a.npy", npy(np.zeros((700, 163_840), np.int8))), compression=8))
+    before, compiled = psutil.Process().memory_info().rss, set(ROOT.rglob("*.pyc"))
+    with pytest.raises(IntakeError, match="163,840 numbers per row"):
+        child(path)
+    assert psutil.Process().memory_info().rss - before < 32 << 20
+    assert not list(elsewhere.iterdir())
+    assert set(ROOT.rglob("*.pyc")) == compiled
+
+
+def test_a_pickle_is_not_opened_by_the_child_either(tmp_path, child):
+    name, told, _, write = EVIL["object array"]
+    path, _ = written(tmp_path, name, write)
+    with pytest.raises(IntakeError, match=told):
+        child(path)
+    assert not (path.parent / "planted").exists()
+
+
+def test_the_child_is_held_to_its_memory(tmp_path, child):
+    """A column-ordered array has to be held as a whole: 80 MB of them."""
+    array = np.asfortranarray(np.zeros((5000, 16_000), np.int8))
+    path, _ = written(tmp_path, "x.npz", lambda path: np.savez_compressed(path, a=array))
+    with pytest.raises(IntakeError, match="more than 200 MB of memory"):
+        child(path, Limits(memory_mb=200))
+
+
+def test_the_child_is_held_to_its_time(tmp_path, child):
+    path, _ = written(tmp_path, "x.csv", csv("id\n" + "a\n" * 10_000_000))
+    with pytest.raises(IntakeError, match="longer than 1 s"):
+        child(path, Limits(wall_s=1, rows=20_000_000))
+
+
+def test_what_was_understood_comes_back(tmp_path, child):
+    path, _ = written(tmp_path, "x.csv", csv(GOOD_CSV))
+    told, out = child(path)
+    assert told["rows"] == 20
+    assert [(each["name"], each["shape"]) for each in told["columns"]] == [("id", [20]), ("label", [20]), ("e", [20, 2])]
+    np.testing.assert_array_equal(np.load(out / told["columns"][2]["file"]), [[n, -n] for n in range(20)])
+
+
+def understood(tmp_path, name, write, limits=None):
+    path, out = written(tmp_path, name, write)
+    told = reading.read(path, name, out, limits or Limits())
+    return told | {"values": {each["name"]: np.load(out / each["file"]) for each in told["columns"]}}, out
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_labels_and_ids_stay_as_they_are_written(tmp_path, separator):
+    rows = [["id", "label", "note"], ["007", "NA", ""], ["1e5", "None", "null"], ["٣", "  x", "=cmd()"]]
+    told, _ = understood(tmp_path, "x.csv", csv("\n".join(separator.join(row) for row in rows) + "\n"))
+    assert [told["values"][name].tolist() for name in rows[0]] == [list(column) for column in zip(*rows[1:], strict=True)]
+
+
+def test_columns_of_answers_are_no_embedding(tmp_path):
+    told, _ = understood(tmp_path, "x.csv", csv("tag0,tag1\n1,0\n,1\n0,\n"))
+    assert told["values"]["tag1"].tolist() == ["0", "1", ""]
+
+
+def test_parquet_keeps_text_numbers_and_lists(tmp_path):
+    columns = {"id": ["007", "NA"], "n": [3, None], "x": [0.5, 2.0], "e": [[1.0, 2.0], [3.0, 4.0]]}
+    told, _ = understood(tmp_path, "x.parquet", lambda path: parquet.write_table(pa.table(columns), path))
+    values = {name: each.tolist() for name, each in told["values"].items()}
+    assert values == {"id": ["007", "NA"], "n": ["3", ""], "x": ["0.5", "2"], "e": [[1, 2], [3, 4]]}
+
+
+def test_what_is_not_finite_zero_or_constant_is_found_while_reading(tmp_path):
+    array = np.ones((1000, 3))
+    array[[7, 9], 1] = np.nan, 1e300  # the second is finite as float64 only
+    array[20] = 0
+    told, _ = understood(tmp_path, "x.npz", lambda path: np.savez(path, bad=array, same=np.ones((1000, 2))))
+    bad, same = told["columns"]
+    assert (bad["bad_row"], bad["bad"], bad["zero_rows"], bad["constant"]) == (7, 2, 1, False)
+    assert same["constant"]
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_recording_becomes_a_spectrogram_and_stays_audible(tmp_path, kind):
+    time = np.arange(16000) / 16000
+    out = io.BytesIO()
+    soundfile.write(out, 0.5 * np.sin(2 * np.pi * 1000 * time), 16000, format=kind)
+    told, folder = understood(tmp_path, "x.zip", zipped((f"dogs/a.{kind.lower()}", out.getvalue()), ("cats/b.wav", wav(rate=16000))))
+    picture = told["values"]["spectrogram"]
+    assert told["rate"] == 16000
+    assert told["values"]["folder"].tolist() == ["dogs", "cats"]
+    assert 0 <= picture.min() < picture.max() <= 1
+    bands = spectrograms.frequencies(16000)
+    assert abs(bands[picture[0, 0, :, 10].argmax()] - 1000) < 80, "the loudest band is at the pitch that was played"
+    ends = np.load(folder / "ends.npy")
+    heard = np.fromfile(folder / "waves.raw", "<i2", count=int(ends[0])) / 32768
+    assert np.sqrt(np.mean(heard[4000:12000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
+def test_pictures_come_to_one_size(tmp_path):
+    told, _ = understood(tmp_path, "x.zip", zipped(("a.png", png(30, 20)), ("b.png", png(10, 40)), ("notes.txt", b"by hand")))
+    assert told["values"]["picture"].shape == (2, 1, 32, 32)
+    assert "notes.txt" in told["notes"][0]
+
+
+def test_a_symlink_in_a_folder_is_refused(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.wav").symlink_to("/etc/passwd")
+    with pytest.raises(IntakeError, match=r"'a\.wav' is a symbolic link"):
+        reading.read(folder, "folder", tmp_path, Limits())
+
+
+def test_limits_come_from_the_environment():
+    assert Limits.current({"KDLIB_MAX_ROWS": "5"}).rows == 5
+    with pytest.raises(ValueError, match="KDLIB_MAX_ROWS must be a whole number"):
+        Limits.current({"KDLIB_MAX_ROWS": "many"})
