@@ -21,7 +21,7 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
         )
         seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", **BOUND)
         pairs = spaces.PAIRS if run.spec.method != "baseline" else ()
-        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="by", **BOUND)
+        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="colour", **BOUND)
         told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
         name = st.segmented_control(
             "Projection",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kdlib import figures, spaces
+from kdlib import figures, spaces, spectrograms
 from kdlib.datasets import Dataset
 from kdlib.projection import PROJECTIONS, Maps
 from kdlib.spaces import Colouring, Question, Spaces
@@ -18,6 +18,7 @@ from pages import items, show, ui
 PROJECTED = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "aligned": "aligned UMAP"}  # others go by their own name
 TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"}
 LISTED = 100  # selected rows that are listed
+PLAYERS = 8  # of them that can be heard
 
 
 def projection_name(projection: str) -> str:
@@ -207,8 +208,19 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     )
     if len(here) > LISTED:
         st.caption(f"The first {LISTED} of {len(here):,} selected rows.")
+    if data.listen:
+        players(data, found.rows[here[:PLAYERS]])
     if len(here) == 1:
         neighbours(data, found, here[0])
+
+
+def players(data: Dataset, rows: Sequence[int]) -> None:
+    """Show a player for each of some items that can be heard."""
+    for cell, row in zip(show.grid(len(rows), 4), rows, strict=True):
+        rate, samples = data.listen(int(row))
+        with cell:
+            st.caption(ui.plain(data.ids[row] if len(data.ids) else row))
+            st.audio(spectrograms.wav(rate, samples), format="audio/wav")
 
 
 def neighbours(data: Dataset, found: Spaces, row: int) -> None:
