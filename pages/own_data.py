@@ -168,8 +168,8 @@ def deletion(name: str) -> None:
 
 
 def _delete(name: str) -> None:
-    st.session_state.pop("dataset", None)
-    library.delete(name)
+    with ui.guarded():
+        library.delete(name)
 
 
 def no_pictures() -> None:

@@ -195,7 +195,8 @@ def sound(data: Dataset, turn: int) -> None:
     row = int(rows[turn % len(rows)])
     rate, samples = data.listen(row)
     st.audio(spectrograms.wav(rate, samples), format="audio/wav")
-    drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), len(samples) / rate)
+    seconds = data.inputs.shape[-1] * spectrograms.HOP / rate  # what a student gets may be shorter than the sound, or end in silence
+    drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
     figure(drawn, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
     st.caption("  \n".join(f"{ui.plain(name)}: **{ui.plain(told)}**" for name, told in views.about(data, row).items()))
 

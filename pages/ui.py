@@ -167,11 +167,11 @@ def pick(
     Where `names` is empty nothing can be chosen, and the default is the answer.
     """
     names = list(helps(registry)) if names is None else list(names)
-    if st.session_state.get(key, names[:1] and names[0]) not in names:
-        st.session_state.pop(key, None)  # what was chosen is gone, or does not fit any more
     if not names:
         st.caption(f"{label}: there is none for this dataset.")
         return default
+    if st.session_state.get(key, names[0]) not in names:  # what was chosen is gone, or does not fit any more
+        st.session_state[key] = names[_place(names, default)]
     chosen = st.selectbox(label, names, index=_place(names, default), key=key, bind="query-params", on_change=on_change)
     st.caption(plain(helps(registry)[chosen]))
     return chosen
