@@ -1,5 +1,7 @@
 """What the Embeddings page shows: linked maps, selected rows, a row's neighbours, the scorecard, the replay."""
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -150,9 +152,13 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
     if found.spec.method == BASELINE:
         st.info("A baseline has no teacher, so there is no raw and no compressed space: this is the student's.", icon=":material/info:")
     names = {name: places[name] for name in found.spaces}
-    one = [int(st.query_params["row"])] if st.query_params.get("row", "").isdecimal() else []
+    asked = st.query_params.get("row", "")
+    same = st.session_state.setdefault("maps of", data.name) == data.name  # rows of another dataset are other items
+    st.session_state["maps of"] = data.name
+    one = [int(asked)] if same and re.fullmatch("[0-9]{1,9}", asked) else []
+    key = f"maps-{hashlib.sha256(data.name.encode()).hexdigest()[:12]}"
     kind = f"{question.projection} {question.strength}" if "places" in drawn else "pca"
-    chosen = linked("maps", data, rows, names, colouring, facts(data, rows, found.logits[shown]), kind=kind, notes=words, selected=one)
+    chosen = linked(key, data, rows, names, colouring, facts(data, rows, found.logits[shown]), kind=kind, notes=words, selected=one)
     if len(chosen) == 1:
         st.query_params["row"] = str(chosen[0])
     else:
