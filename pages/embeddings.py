@@ -21,7 +21,7 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
         )
         seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", **BOUND)
         pairs = spaces.PAIRS if run.spec.method != "baseline" else ()
-        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="by", **BOUND)
+        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="colour", **BOUND)
         told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
         name = st.segmented_control(
             "Projection",
@@ -52,10 +52,8 @@ def explore(run: RunInfo) -> None:
     card = spaces.Question(run.id, question.split, question.member)
     asked = [card] if PROJECTIONS[question.projection].instant else [card, question]
     known = [spaces.known(each, found) for each in asked]
-    above = st.container()
     chosen = maps.side_by_side(data, found, question, by, known[0], known[-1])
-    with above:
-        maps.waiting(asked, found, known)
+    maps.waiting(asked, found, known)  # below the maps, which so stay where they are under a hand that draws
     section = st.segmented_control("Below the maps", SECTIONS, default=SECTIONS[0], required=True, key="below", **BOUND)
     if section == "Selection":
         maps.selection(data, found, chosen)

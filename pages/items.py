@@ -20,7 +20,7 @@ LARGEST = 128  # pixels
 def picture(data: datasets.Dataset, row: int) -> np.ndarray:
     """Return what shows an item, (h, w) or (h, w, 3) in [0, 1], at most `LARGEST` high and wide.
 
-    The one place that knows how an item becomes visible: images as they are, rows of numbers folded into a square.
+    The one place that knows how an item becomes visible: images as they are, sounds as spectrograms, vectors folded into a square.
     """
     values = np.nan_to_num(np.asarray(data.inputs[row], np.float32))
     if values.ndim < 3:
@@ -29,6 +29,8 @@ def picture(data: datasets.Dataset, row: int) -> np.ndarray:
         values = np.pad(flat, (0, side * side - flat.size)).reshape(1, side, side)
     if values.shape[0] != 3:
         values = values.mean(0, keepdims=True)
+    if data.modality == datasets.AUDIO:
+        values = values[:, ::-1]  # high frequencies on top
     step = -(-max(values.shape[1:]) // LARGEST)
     values = values[:, ::step, ::step]
     low, high = float(values.min()), float(values.max())

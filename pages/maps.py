@@ -1,13 +1,14 @@
 """What the Embeddings page shows: linked maps, selected rows, a row's neighbours, the scorecard, the replay."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kdlib import figures, spaces
+from kdlib import figures, spaces, spectrograms
 from kdlib.datasets import Dataset
 from kdlib.projection import PROJECTIONS, Maps
 from kdlib.spaces import Colouring, Question, Spaces
@@ -17,6 +18,7 @@ from pages import items, show, ui
 PROJECTED = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "aligned": "aligned UMAP"}  # others go by their own name
 TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"}
 LISTED = 100  # selected rows that are listed
+PLAYERS = 8  # of them that can be heard
 
 
 def projection_name(projection: str) -> str:
@@ -26,9 +28,10 @@ def projection_name(projection: str) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _component() -> Callable[..., Any]:
-    names = ("embeddings.html", "embeddings.css", "embeddings.paint.js", "embeddings.js")
-    html, css, paint, maps = ((show.ASSETS / name).read_text(encoding="utf-8") for name in names)
-    return st.components.v2.component("kd_maps", html=html, css=css, js=paint + maps)
+    html, css, *scripts = (
+        (show.ASSETS / f"embeddings{end}").read_text(encoding="utf-8") for end in (".html", ".css", ".paint.js", ".view.js", ".js")
+    )
+    return st.components.v2.component("kd_maps", html=html, css=css, js="\n".join(scripts))
 
 
 def linked(
@@ -141,8 +144,8 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
             by, data, rows, found.logits[shown], {name: lost[shown] for name, lost in card.get("change", {}).items()}
         )
     except ValueError:
-        st.caption("How much neighbourhoods changed is still being measured; until then rows are coloured by class.")
-        colouring = spaces.colours("class", data, rows, None, {})
+        note = "How much neighbourhoods changed is still being measured; until then rows are coloured by class."
+        colouring = replace(spaces.colours("class", data, rows, None, {}), note=note)
     words = {name: faithful(trust.get(name), notes[name]) for name in places}
     if found.spec.method == BASELINE:
         st.info("A baseline has no teacher, so there is no raw and no compressed space: this is the student's.", icon=":material/info:")
@@ -205,8 +208,19 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     )
     if len(here) > LISTED:
         st.caption(f"The first {LISTED} of {len(here):,} selected rows.")
+    if data.listen:
+        players(data, found.rows[here[:PLAYERS]])
     if len(here) == 1:
         neighbours(data, found, here[0])
+
+
+def players(data: Dataset, rows: Sequence[int]) -> None:
+    """Show a player for each of some items that can be heard."""
+    for cell, row in zip(show.grid(len(rows), 4), rows, strict=True):
+        rate, samples = data.listen(int(row))
+        with cell:
+            st.caption(ui.plain(data.ids[row] if len(data.ids) else row))
+            st.audio(spectrograms.wav(rate, samples), format="audio/wav")
 
 
 def neighbours(data: Dataset, found: Spaces, row: int) -> None:

@@ -57,7 +57,7 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES.keys() - {"spectrogram"})  # that one has no labels
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "spectrogram"])  # that one has no labels
 def test_labels_are_shown_literally(name):
     text = json.dumps(json.loads(FIGURES[name]().to_json()), ensure_ascii=False)
     assert "<script>" not in text

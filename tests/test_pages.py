@@ -275,8 +275,8 @@ def test_a_measured_space_has_its_scorecard_and_every_colour(kept):
     assert pairs["spaces"].tolist() == ["raw → compressed", "compressed → student", "raw → student"]
     assert each["space"].tolist() == ["raw", "compressed", "student"]
     assert app.get("plotly_chart")
-    for by in app.selectbox(key="by").options:
-        app.selectbox(key="by").select(by).run()
+    for by in app.selectbox(key="colour").options:
+        app.selectbox(key="colour").select(by).run()
         assert not app.exception
         assert "still being measured" not in texts(app)
 

@@ -98,7 +98,7 @@ def page(home: str, rows: int) -> None:
     first = time.perf_counter() - started
     took = []
     for number in range(RERUNS):
-        app.selectbox(key="by").select("prediction" if number % 2 else "class")
+        app.selectbox(key="colour").select("prediction" if number % 2 else "class")
         started = time.perf_counter()
         app.run()
         took.append(time.perf_counter() - started)

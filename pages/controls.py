@@ -1,0 +1,74 @@
+"""The controls of Distill: the whole chain as one spec, made of the registries, bound to the address."""
+
+import streamlit as st
+
+from kdlib import datasets, students
+from kdlib.checks import usual
+from kdlib.spec import RunSpec
+from kdlib.teachers import fitting
+from pages import ui
+
+PRESETS = {  # what a click sets; everything else goes back to its default
+    "Default": {},
+    "Few labels": {"labels": 200},
+    "Only 4 numbers": {"dim": 4},
+    "Irrelevant teacher": {"teacher": "background"},
+    "Untrained teacher": {"teacher": "random"},
+    "Sounds": {"dataset": "tones"},
+    "Several labels an item": {"dataset": "mixtures"},
+}
+DEFAULT = RunSpec()
+FIELDS = ("dataset", "labels", "teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature", "student", "width")
+FIELDS += ("epochs", "batch_size", "lr", "seeds")
+METHODS = ["baseline", "raw", DEFAULT.method]
+
+
+def preset(values: dict) -> None:
+    """Set every control: as usual for the dataset, but for these values."""
+    spec = usual(values.get("dataset", DEFAULT.dataset)).but(**values)
+    for name in FIELDS:
+        st.session_state[name] = getattr(spec, name)
+    st.session_state["methods"] = METHODS
+
+
+def follow() -> None:
+    """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
+    spec = usual(st.session_state["dataset"])
+    if st.session_state.get("teacher") not in fitting(spec.dataset):
+        for name in ("teacher", "student", "width", "labels", "dim", "distance_weight"):
+            st.session_state[name] = getattr(spec, name)
+
+
+def chain() -> tuple[RunSpec, list[str]]:
+    """Show every control; return the spec they make, and the methods to compare."""
+    bound = {"bind": "query-params"}
+    with st.container(horizontal=True, gap="small"):
+        for name, values in PRESETS.items():
+            st.button(name, key=f"preset-{name}", on_click=preset, args=(values,))
+    methods = st.multiselect("Methods to compare", list(ui.helps("methods")), METHODS, key="methods", help=ui.listed("methods"), **bound)
+    dataset = ui.pick("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow)
+    default = usual(dataset)
+    teacher = ui.pick("Teacher", "teachers", "teacher", default.teacher, fitting(dataset))
+    dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    told = "How many numbers the compressor keeps of each embedding."
+    dim = st.select_slider("Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, **bound)
+    loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
+    told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
+    weight = st.slider("Weight λ of the distance", 0.0, 1.0, default.distance_weight, 0.05, key="distance_weight", help=told, **bound)
+    student = ui.pick("Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:]))
+    told = "The student's size dial: parameters grow with its square."
+    width = st.select_slider("Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, **bound)
+    told = "How many training items keep their label."
+    labels = st.number_input("Labels", 2, 10_000, default.labels, 50, key="labels", help=told, **bound)
+    told = "How often each method is trained, from different random beginnings: more seeds, narrower intervals."
+    seeds = st.slider("Seeds", 1, 20, DEFAULT.seeds, key="seeds", help=told, **bound)
+    with st.expander("Training and soft labels"):
+        epochs = st.number_input("Epochs", 1, 500, DEFAULT.epochs, key="epochs", help="Passes over the labelled items.", **bound)
+        batch = st.number_input("Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", **bound)
+        lr = st.number_input("Learning rate", 1e-5, 1.0, DEFAULT.lr, format="%.5f", key="lr", help="The peak of its schedule.", **bound)
+        told = "How much the student also learns from the probabilities of the teacher's head; 0 = not at all."
+        soft = st.slider("Soft labels", 0.0, 2.0, DEFAULT.soft_label_weight, 0.1, key="soft_label_weight", help=told, **bound)
+        told = "Higher: the soft labels say more about which wrong classes are nearly right."
+        temperature = st.slider("Temperature", 1.0, 10.0, DEFAULT.temperature, 0.5, key="temperature", help=told, **bound)
+    chosen = (dataset, labels, teacher, dim, loss, weight, soft, temperature, student, width, epochs, batch, lr, seeds)
+    return RunSpec(**dict(zip(FIELDS, chosen, strict=True))), methods

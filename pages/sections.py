@@ -1,0 +1,108 @@
+"""The sections of Compare: each shows the chosen, finished runs in another way."""
+
+import streamlit as st
+
+from kdlib import datasets, figures, views
+from kdlib.comparison import measured, verdict
+from kdlib.spec import RunSpec
+from pages import show, ui
+
+DIMS = [2, 4, 8, 16, 32, 64]
+
+
+def accuracy(done: list) -> None:
+    """Show what came out in one sentence, and the bars."""
+    st.info(ui.plain(verdict(done)), icon=":material/flag:")
+    drawn = figures.accuracy_bars(views.accuracies(done), measured(done))
+    show.exported(drawn, "accuracy", f"The {measured(done)} of each run, in-domain and on each out-of-domain set")
+    st.caption(f"Bars: mean over n seeds ({show.seeds(done)}), whiskers: 95 % interval, dots: the seeds. Hatched: out-of-domain.")
+
+
+def dimension(done: list) -> None:
+    """Show accuracy over the width of the compressed embedding, and what sweeps it."""
+    wide = views.over_dim(done)
+    if (wide["role"] == "compressed").any():
+        told = f"The {measured(done)} over the width of the compressed embedding"
+        show.exported(figures.over_dim(wide, measured(done)), "accuracy-over-dimension", told)
+        st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
+    else:
+        st.info("None of the chosen runs compresses anything.", icon=":material/info:")
+    with st.expander("Sweep the dimension", expanded=wide["dim"].nunique() < 2):
+        base = next((each.spec for each in done if views.role(each.spec) == "compressed"), done[0].spec if done else RunSpec())
+        compressors = [name for name in ui.helps("compressors") if name != "none"]
+        dims = st.multiselect("Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each.")
+        methods = st.multiselect(
+            "Compressors", compressors, [RunSpec.method], key="sweep", bind="query-params", help=ui.listed("compressors")
+        )
+        st.caption(
+            f"Everything else as in the chosen runs: {ui.plain(base.teacher)} on {ui.plain(base.dataset)}. What is there is not run again."
+        )
+        if st.button("Launch the sweep", type="primary", icon=":material/play_arrow:", disabled=not (dims and methods), key="launch-sweep"):
+            ui.sweep(base, methods, dims)
+            st.rerun()
+
+
+def cost(done: list) -> None:
+    """Show accuracy against what a student, or an embedding, costs."""
+    by = st.segmented_control(
+        "Against", list(views.COSTS), default="parameters", required=True, key="against", format_func=views.COSTS.get, bind="query-params"
+    )
+    frame = views.costs(done, by)
+    if frame.empty:
+        st.info("None of the chosen runs has this cost: a baseline has no embedding.", icon=":material/info:")
+        return
+    drawn = figures.over_cost(frame, views.COSTS[by], measured(done))
+    show.exported(drawn, f"accuracy-over-{by}", f"The {measured(done)} against {views.COSTS[by]}")
+
+
+def differences(done: list) -> None:
+    """Show paired differences to one of the runs."""
+    names = views.labels([each.spec for each in done])
+    other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
+    frame = views.differences_to(done, names.index(other))
+    if frame.empty:
+        st.info("Choose a second run to compare with.", icon=":material/info:")
+        return
+    st.dataframe(frame, hide_index=True, alt="Paired differences in points")
+    st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
+
+
+def classes(done: list) -> None:
+    """Show each class by itself, and what is taken for what."""
+    found = ui.predictions(done)
+    if not found:
+        return
+    data = datasets.load(done[0].spec.dataset)
+    truth, names = data.labels[data.splits["test"]], list(data.classes)
+    roles = {label: views.role(spec) for label, (spec, _, _) in found.items()}
+    frames = {label: views.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
+    metric = "average precision" if data.multi_label else "accuracy"
+    show.exported(figures.per_class(frames, roles, metric), "accuracy-per-class", f"Test {metric} of each class")
+    if data.multi_label:
+        st.caption(
+            "Below, where the row's class is known to be there: on the diagonal how often it is told, elsewhere how often the column's "
+            "class is told although it is known not to be there. The probability from which a class is told is chosen on validation."
+        )
+    for column, (label, (spec, logits, val)) in zip(show.grid(len(found), 3), found.items(), strict=True):
+        with column:
+            st.text(label)
+            if data.multi_label:
+                matrix, words = views.false_alarms(logits, truth, val, data.labels[data.splits["val"]]), figures.HEARD
+            else:
+                matrix, words = views.confusion(logits, truth), figures.TAKEN_FOR
+            drawn = figures.confusion(matrix, names, views.role(spec), words)
+            show.figure(drawn, f"confusion-{label}", f"Mistakes of {label}: rows are what is there, columns what is told")
+
+
+def table(done: list) -> None:
+    """Show all numbers, to be taken away."""
+    frame = views.table(done)
+    st.dataframe(frame, hide_index=True, alt="All numbers of the chosen runs")
+    with st.container(horizontal=True):
+        csv = views.to_csv(views.table(done, in_words=False))
+        st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
+        st.download_button("LaTeX", views.to_latex(frame), "comparison.tex", "text/x-tex", icon=":material/download:", on_click="ignore")
+
+
+SECTIONS = {"Accuracy": accuracy, "Dimension": dimension, "Size and cost": cost, "Differences": differences}
+SECTIONS |= {"Classes": classes, "Table": table}
