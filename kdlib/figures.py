@@ -179,7 +179,7 @@ def probes(frame: pd.DataFrame) -> go.Figure:
             figure.add_shape(
                 type="line", x0=place - 0.45, x1=place + 0.45, y0=100 * chance, y1=100 * chance, line={"dash": "dot", "color": WHISKER}
             )
-    figure.update_yaxes(title="probe accuracy, %")
+    figure.update_yaxes(title="read by a probe, %")
     return figure
 
 

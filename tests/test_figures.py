@@ -47,6 +47,7 @@ def knowledge_frame():
 FIGURES = {
     "curves": lambda: figures.curves(curve_frame(), "val", 3, {HOSTILE: "raw", "waiting": "baseline"}),
     "accuracy_bars": lambda: figures.accuracy_bars(accuracies()),
+    "probes": lambda: figures.probes(accuracies().assign(chance=[0.1, None, None])),
     "over_dim": lambda: figures.over_dim(dims(HOSTILE)),
     "over_cost": lambda: figures.over_cost(cost_frame(), "parameters"),
     "per_class": lambda: figures.per_class({HOSTILE: class_frame()}, {HOSTILE: "raw"}),

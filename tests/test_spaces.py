@@ -18,7 +18,7 @@ def kept(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDLIB_HOME", str(tmp_path_factory.mktemp("home")))
         ids = dict(zip(stored_runs.METHODS, stored_runs.keep_all(), strict=True))
-        yield ids | {"again": stored_runs.keep(stored_runs.results()[2], "again")}
+        yield ids | {"again": stored_runs.keep(stored_runs.trained()[2], "again")}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def invented():
 
 
 def test_rows_are_the_same_in_every_space(kept):
-    data, result = datasets.load("digits"), stored_runs.results()[2]
+    data, result = datasets.load("digits"), stored_runs.trained()[2]
     found = spaces.load(kept["mlp"], "ood:noise", member=1)
     np.testing.assert_array_equal(found.rows, data.splits["ood:noise"])
     np.testing.assert_array_equal(found.spaces["student"], result.arrays["features/ood:noise"][1])
@@ -57,7 +57,7 @@ def test_more_rows_than_are_looked_at_are_drawn_and_counted(kept, monkeypatch):
     found = spaces.load(kept["mlp"])
     assert (len(found.rows), found.total) == (50, 600)
     assert {len(each) for each in found.spaces.values()} == {50}
-    whole = stored_runs.results()[2].arrays["features/test"][0]
+    whole = stored_runs.trained()[2].arrays["features/test"][0]
     place = {row: i for i, row in enumerate(datasets.load("digits").splits["test"])}
     np.testing.assert_array_equal(found.spaces["student"], whole[[place[row] for row in found.rows]])
 
