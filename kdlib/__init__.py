@@ -39,6 +39,7 @@ What to read, in the order in which modules build on one another:
     runs        launch, list, watch, cancel, resume: store and engine brought together
     sweeps      a grid of specs
     spaces      the spaces of a run: rows, maps, scorecard, neighbours, replay
+    library     deleting what was imported
     figures     data frames in, plotly figures out
 
 Importing this package is cheap: torch comes with the first module that needs it.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kdlib import imported
@@ -134,20 +135,16 @@ def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F82
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("class")
     for split in draft.split_names:
-        table.add_column(split, justify="right")
+        table.add_column(escape(split), justify="right")
     counts = draft.counts()
     for name, row in list(counts.items())[:MOST]:
-        table.add_row(_literal(name), *(f"{count:,}" for count in row.values()))
+        table.add_row(escape(name), *(f"{count:,}" for count in row.values()))
     if len(counts) > MOST:
         table.add_row(f"... {len(counts) - MOST} more")
     console.print(table)
     for told, texts in (("note", draft.notes), ("warning", draft.warnings)):
         for text in texts:
             console.print(f"{told}: {text}", markup=False)
-
-
-def _literal(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001

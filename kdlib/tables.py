@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kdlib import papers
@@ -121,9 +122,9 @@ def _wide() -> Console:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column(columns[0], no_wrap=True)
+    table.add_column(escape(columns[0]), no_wrap=True)
     for column in columns[1:]:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(escape(column), justify="right", no_wrap=True)  # attributes are called as their owner likes
     return table
 
 
@@ -158,7 +159,7 @@ def _probes(done: Sequence[RunResult]) -> Table:
         found = each.spaces[space]
         rank = found["effective_rank"]["mean"]
         read = [target, *(each.attributes[name].get(space) for name in names)]
-        table.add_row(told, str(found["width"]), f"{rank:.1f}", *(percent(value).replace(" ", "") for value in read))
+        table.add_row(escape(told), str(found["width"]), f"{rank:.1f}", *(percent(value).replace(" ", "") for value in read))
 
     if taught:
         row(f"{taught[0].spec.teacher} raw", taught[0], "raw", taught[0].teacher["probe"]["raw"])

@@ -212,6 +212,13 @@ EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
     "text among numbers": ("x.csv", "line 12, column 'e1': 'oops' is not a number", None, csv(GOOD_CSV.replace(",10,-10\n", ",10,oops\n"))),
     "a column twice": ("x.csv", "'a' twice", None, csv("a,a\n1,2\n")),
     "columns that differ in length": ("x.npz", "y 3, x 4", None, lambda path: np.savez(path, y=np.zeros(3), x=np.zeros((4, 2)))),
+    "columns without end": (
+        "x.csv",
+        "more than 1,000 columns",
+        None,
+        csv(",".join(f"c{i}x" for i in range(1500)) + "\n" + "," * 1499 + "\n"),
+    ),
+    "a name without end": ("x.csv", "a name of 3,000 characters", None, csv("x" * 3000 + "\n1\n")),
     "html": ("x.html", "x.html is text; what can be read", None, _content(b"<html>\n<script>alert(1)</script>,1\n</html>\n")),
     "json": ("x.json", "x.json is text; what can be read", None, _content(json.dumps({"a": [1, 2]}, indent=1).encode())),
 }

@@ -67,7 +67,7 @@ def until(condition, seconds=20.0, every=0.02):
     raise AssertionError(f"not within {seconds} s")
 
 
-def over(run_id, seconds=30.0):
+def over(run_id, seconds=90.0):
     return until(lambda: None if (run := runs.get(run_id)).active else run, seconds)
 
 

@@ -234,6 +234,21 @@ def test_what_is_kept_is_what_was_given(tmp_path):
     assert set(data.labelled(3)) < set(data.labelled(30)) <= set(data.splits["train"])
 
 
+def test_rows_taken_from_disk_are_those_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(imported, "MAPPED", 0)
+    monkeypatch.setattr(imported, "ROWS", 7)
+    name = imported_table(tmp_path, title="on disk")
+    data, rows = datasets.load(name), np.random.default_rng(0).permutation(90)
+    assert isinstance(data.inputs, imported.Mapped)
+    with np.load(tmp_path / "trees.npz") as given:
+        np.testing.assert_array_equal(data.inputs[rows], given["x"][rows])
+        np.testing.assert_array_equal(data.inputs[10:20], given["x"][10:20])
+    data.inputs[rows][:] = 0
+    assert data.inputs.any(), "what was taken is a copy"
+    spec = usual(name).but(epochs=1, seeds=1, dim=2)
+    assert pipeline.run(spec).status == "done"
+
+
 def test_first_labels_do_not_all_come_from_the_first_rows(tmp_path):
     """Files come sorted: the first labels must not all be of one place."""
     name = imported_table(tmp_path, place=np.array(["a"] * 45 + ["b"] * 45))

@@ -18,11 +18,17 @@ def _students(name: str, count: int) -> list[nn.Module]:
     return [students.build(name, (1, 16, 16), 4, classes=5) for _ in range(count)]
 
 
-@pytest.mark.parametrize("name", list(students.STUDENTS))
-def test_population_equals_each_member_alone_after_20_steps(name):
-    members = _students(name, 3)
+# In double precision the two agree to 1e-13 for every student. In single precision, networks of many layers turn the rounding of one
+# step (two orders of adding up) into more than that within 20, so there it is held for the two that are not deep.
+EXACT = [(name, torch.float64, 1e-9) for name in students.STUDENTS]
+SINGLE = [("cnn", torch.float32, 1e-5), ("mlp", torch.float32, 1e-5)]
+
+
+@pytest.mark.parametrize(("name", "precision", "tolerance"), EXACT + SINGLE)
+def test_population_equals_each_member_alone_after_20_steps(name, precision, tolerance):
+    members = [member.to(precision) for member in _students(name, 3)]
     rng = torch.Generator().manual_seed(1)
-    inputs = torch.randn(20, 3, 12, 1, 16, 16, generator=rng)  # (steps, m, b, ...)
+    inputs = torch.randn(20, 3, 12, 1, 16, 16, generator=rng, dtype=torch.float32).to(precision)  # (steps, m, b, ...)
     labels = torch.randint(0, 5, (20, 3, 12), generator=rng)
 
     population = Population(members, CPU)
@@ -42,7 +48,7 @@ def test_population_equals_each_member_alone_after_20_steps(name):
             optimiser.step()
         together = population.member(i).state_dict()
         for key, value in alone.state_dict().items():
-            torch.testing.assert_close(together[key], value, atol=1e-5, rtol=0)
+            torch.testing.assert_close(together[key], value, atol=tolerance, rtol=0)
 
 
 def test_state_and_load_round_trip_without_sharing_memory():

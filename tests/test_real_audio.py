@@ -14,7 +14,7 @@ from kdlib.checks import usual
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "fsdd"
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason=f"the recordings are not in {FOLDER}")
-SMALL = {"student": "cnn", "width": 8, "lr": 0.01}
+SMALL = {"student": "mel-cnn", "width": 6, "epochs": 100}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,7 @@ def test_the_table_and_the_sentence_say_that_this_teacher_does_not_help(spoken):
     spec = usual(spoken).but(labels=200, **SMALL)
     results = pipeline.compare([spec.but(method=method) for method in ("baseline", "raw", "mlp")])
     alone, branch = results[0].metrics, results[2].teacher["head"]
-    assert alone["test"]["accuracy"]["mean"] > 0.8
-    assert 0.45 < alone["ood"]["accuracy"]["mean"] < 0.7
-    assert branch["test"]["accuracy"]["mean"] < alone["test"]["accuracy"]["mean"]
-    assert branch["ood"]["accuracy"]["mean"] < alone["ood"]["accuracy"]["mean"] - 0.05
+    assert alone["test"]["accuracy"]["mean"] > 0.8, "89 % on the card, with another small network"
+    assert alone["ood"]["accuracy"]["mean"] > 0.5, "56 % on the card"
+    assert branch["ood"]["accuracy"]["mean"] < alone["ood"]["accuracy"]["mean"] - 0.1, "37 % on the card"
     assert "knows the target less well than the student without it" in comparison.verdict(results)

@@ -14,6 +14,7 @@ from kdlib.intake.kinds import HEAD, NO_PICKLES, identify
 from kdlib.intake.limits import MB, TEXT, IntakeError, Limits
 
 CHUNK = 4 * MB
+COLUMNS = 1000  # at most
 HEADER = 10_000  # characters of a header, at most: longer ones are made to be slow
 
 
@@ -60,7 +61,13 @@ class Writer:
     columns: list[Column] = field(default_factory=list)
     written: int = 0
 
-    def _file(self, size: int) -> str:
+    def _file(self, name: str, size: int) -> str:
+        if len(name) > TEXT:
+            raise IntakeError(f"the column {name[:TEXT]!r} ... has a name of {len(name):,} characters, at most {TEXT} can be read")
+        if len(self.columns) == COLUMNS:
+            raise IntakeError(
+                f"there are more than {COLUMNS:,} columns; number those of one embedding (e0, e1, ...) or put it into an array"
+            )
         self.written += size
         if self.written > self.limits.dataset_mb * MB:
             told = f"all of it together would take more than {self.limits.dataset_mb:,} MB once decoded (KDLIB_MAX_DATASET_MB)"
@@ -73,14 +80,14 @@ class Writer:
         if long is not None:
             raise IntakeError(f"{name} holds a text of {len(values[long])} characters in row {long}, at most {TEXT} can be read")
         array = np.array(values, dtype=str)
-        column = Column(name, array.shape, text=True, constant=len(set(values)) < 2, file=self._file(array.nbytes))
+        column = Column(name, array.shape, text=True, constant=len(set(values)) < 2, file=self._file(name, array.nbytes))
         np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)
 
     def numbers(self, name: str, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
         """Keep a column of numbers that comes in chunks of rows, and look at every row of it."""
         self.limits.shape(name, shape)
-        column = Column(name, shape, file=self._file(4 * math.prod(shape)))
+        column = Column(name, shape, file=self._file(name, 4 * math.prod(shape)))
         first, row = None, 0
         with (self.folder / column.file).open("wb") as out:
             npy.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
