@@ -1,6 +1,7 @@
 """The shape of the code, proved from its syntax trees: who imports whom, one outside library per door, no unsafe reading."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,12 @@ def test_nothing_unsafe(path):
 def test_the_unsafe_check_sees_what_it_is_for():
     text = "import numpy as np\ntry:\n    np.load(f, allow_pickle=True)\nexcept:\n    torch.load(f, weights_only=False); pickle.load(f)\n"
     assert len(unsafe(ast.parse(text))) == 4
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "assets").glob("*.js")), ids=relative)
+def test_scripts_of_the_page_make_no_markup_of_text(path):
+    found = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", path.read_text(encoding="utf-8"))
+    assert not found, "names of classes and items are a person's own: textContent shows them literally"
 
 
 @pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=relative)
