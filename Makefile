@@ -14,7 +14,7 @@ app: $(VENV)/.runtime
 	$(PY) -m streamlit run app.py
 
 test: lint browser
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The browser tests drive a real browser; on Debian and Ubuntu it is installed when root asks.
 browser:
@@ -31,7 +31,7 @@ lint: $(VENV)/.dev
 	$(PY) -m ruff format --check .
 
 slow: $(VENV)/.dev
-	$(PY) -m pytest --slow -n 2 --dist loadfile
+	$(PY) -m pytest --slow -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.dev
 	@for file in tests/benchmarks/[a-z]*.py; do \

@@ -47,8 +47,9 @@ def _choose() -> None:
     chosen = main.file_uploader("Your data", key=f"own-main-{number}")
     told = "Labels, metadata or embeddings, matched by id."
     others = beside.file_uploader("Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=told)
-    if REFUSED in st.session_state:
-        st.error(ui.plain(st.session_state.pop(REFUSED)), icon=":material/block:")
+    if chosen is not None:  # another try
+        st.session_state.pop(REFUSED, None)
+    _refusal()
     st.button("Read", type="primary", disabled=chosen is None, on_click=_read, args=(chosen, others), key="own-read")
 
 
@@ -78,8 +79,13 @@ def _describe(source: files.Source) -> None:
     with st.container(horizontal=True):
         st.button("Import", type="primary", disabled=draft is None, on_click=_keep, args=(source, draft, name), key="own-import")
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
+    _refusal()
+
+
+def _refusal() -> None:
+    """Show why the last attempt was refused; it stays until the next one, whatever else makes the page draw itself anew."""
     if REFUSED in st.session_state:
-        st.error(ui.plain(st.session_state.pop(REFUSED)), icon=":material/block:")
+        st.error(ui.plain(st.session_state[REFUSED]), icon=":material/block:")
 
 
 def _mapping(source: files.Source, guessed: files.Plan) -> files.Plan:
@@ -142,6 +148,7 @@ def _preview(draft: files.Draft) -> None:
 
 
 def _keep(source: files.Source, draft: files.Draft, name: str) -> None:
+    st.session_state.pop(REFUSED, None)
     try:
         kept = files.keep(source, draft, name)
     except ValueError as error:

@@ -314,3 +314,12 @@ def test_no_page_draws_with_umap_itself(kept, monkeypatch):
     assert not app.exception
     assert not app.error, texts(app)
     assert app.get("progress")
+
+
+def test_a_refusal_stays_while_the_page_draws_itself_anew():
+    app = opened("data_teachers")
+    app.session_state["own"] = True
+    app.session_state["own-refused"] = "Refused: it is a pickle"
+    for _ in range(2):
+        app.run()
+        assert "Refused: it is a pickle" in texts(app).replace("\\", "")
