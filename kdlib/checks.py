@@ -11,10 +11,12 @@ from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.students import STUDENTS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
+FEW = {"labels": 600, "epochs": 50, "lr": 0.02}
 USUAL = {
-    AUDIO: {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
-    VECTOR: {"student": "mlp"},
+    AUDIO: FEW | {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
+    VECTOR: FEW | {"student": "mlp"},
 }  # modality -> what is not as in `RunSpec()`
+FOLLOWING = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")  # fields that `usual` fits to a dataset
 
 
 def usual(dataset: str) -> RunSpec:

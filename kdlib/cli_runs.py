@@ -21,7 +21,7 @@ from rich.text import Text
 
 from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
-from kdlib.checks import usual
+from kdlib.checks import FOLLOWING, usual
 from kdlib.comparison import WORDS, clear, differences, percent, primary_metric, to_json
 from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
 from kdlib.store import RunInfo
@@ -30,7 +30,6 @@ errors = Console(stderr=True, highlight=False)
 
 PIPED = 200  # columns of a table that nobody looks at directly
 METHODS = "baseline,raw,pca,linear,mlp"
-FOLLOWING = ("labels", "teacher", "dim", "distance_weight", "student", "width")  # options whose default `checks.usual` fits to the dataset
 SUITED = dict.fromkeys(FOLLOWING, ", or what suits the dataset")
 
 

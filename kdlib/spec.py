@@ -41,19 +41,19 @@ class RunSpec:
     """
 
     dataset: str = "cluttered-digits"
-    labels: int = 600
+    labels: int = 1000
     teacher: str = "simclr"
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"
-    distance_weight: float = 0.9
+    distance_weight: float = 0.85
     soft_label_weight: float = 0.0
     temperature: float = 4.0
     student: str = "cnn"
     width: int = 8
-    epochs: int = 50
+    epochs: int = 30
     batch_size: int = 32
-    lr: float = 0.02
+    lr: float = 0.01
     seeds: int = 5
 
     def to_json(self) -> str:

@@ -118,7 +118,7 @@ class _Step:
         labels = rows.labels[index]
         _, logits, matched = self.students(rows.inputs[index])
         prediction = self.prediction(logits, labels)
-        parts: dict[str, list[Tensor]] = {"distance": [], "teacher": [], "soft": []}
+        teaching, softened, pulled = [], [], {}  # the last: width of the target -> members and their targets, compared in one go
         start = 0
         for branch, teachers, targets in zip(self.branches, self.teachers, self.targets, strict=True):
             members = slice(start, start := start + len(branch.seeds))
@@ -134,12 +134,21 @@ class _Step:
                 if branch.soft_label_weight:
                     soft_labels = vmap(lambda s, t, at=branch.temperature: losses.soft_labels(s, t, at, multi_label=self.multi_label))
                     soft = branch.soft_label_weight * soft_labels(logits[members], prefix_logits[-1].detach())
-            parts["distance"].append(zero if target is None or not branch.distance_weight else self.distance(matched[members], target))
-            parts["teacher"].append(teacher)
-            parts["soft"].append(soft)
-        distance, teacher, soft = (torch.cat(parts[name]) for name in ("distance", "teacher", "soft"))
+            if target is not None and branch.distance_weight:
+                pulled.setdefault(target.shape[-1], []).append((members, target))
+            teaching.append(teacher)
+            softened.append(soft)
+        distance, teacher, soft = self.distances(matched, pulled), torch.cat(teaching), torch.cat(softened)
         total = (1 - self.weights) * prediction + self.weights * distance + soft + teacher
         return {"total": total, "prediction": prediction, "distance": distance, "teacher": teacher}
+
+    def distances(self, matched: Tensor, pulled: dict[int, list[tuple[slice, Tensor]]]) -> Tensor:
+        """Return the distance loss of every member (m,): those with targets of one width in one call, 0 for those without a target."""
+        found = matched.new_zeros(len(matched))
+        for each in pulled.values():
+            numbers = torch.tensor([i for members, _ in each for i in range(members.start, members.stop)], device=matched.device)
+            found = found.index_copy(0, numbers, self.distance(matched[numbers], torch.cat([target for _, target in each])))
+        return found
 
     def populations(self) -> dict[str, Population]:
         named = {f"teachers{i}": population for i, population in enumerate(self.teachers) if population is not None}

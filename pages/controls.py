@@ -3,7 +3,7 @@
 import streamlit as st
 
 from kdlib import datasets, students
-from kdlib.checks import usual
+from kdlib.checks import FOLLOWING, usual
 from kdlib.spec import RunSpec
 from kdlib.teachers import fitting
 from pages import ui
@@ -35,8 +35,10 @@ def follow() -> None:
     """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
     spec = usual(st.session_state["dataset"])
     if st.session_state.get("teacher") not in fitting(spec.dataset):
-        for name in ("teacher", "student", "width", "labels", "dim", "distance_weight"):
+        for name in FOLLOWING:
             st.session_state[name] = getattr(spec, name)
+    there = datasets.load(spec.dataset).labelled_rows
+    st.session_state["labels"] = min(st.session_state.get("labels", spec.labels), there)
 
 
 def chain() -> tuple[RunSpec, list[str]]:
@@ -63,9 +65,9 @@ def chain() -> tuple[RunSpec, list[str]]:
     told = "How often each method is trained, from different random beginnings: more seeds, narrower intervals."
     seeds = st.slider("Seeds", 1, 20, DEFAULT.seeds, key="seeds", help=told, **bound)
     with st.expander("Training and soft labels"):
-        epochs = st.number_input("Epochs", 1, 500, DEFAULT.epochs, key="epochs", help="Passes over the labelled items.", **bound)
+        epochs = st.number_input("Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", **bound)
         batch = st.number_input("Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", **bound)
-        lr = st.number_input("Learning rate", 1e-5, 1.0, DEFAULT.lr, format="%.5f", key="lr", help="The peak of its schedule.", **bound)
+        lr = st.number_input("Learning rate", 1e-5, 1.0, default.lr, format="%.5f", key="lr", help="The peak of its schedule.", **bound)
         told = "How much the student also learns from the probabilities of the teacher's head; 0 = not at all."
         soft = st.slider("Soft labels", 0.0, 2.0, DEFAULT.soft_label_weight, 0.1, key="soft_label_weight", help=told, **bound)
         told = "Higher: the soft labels say more about which wrong classes are nearly right."

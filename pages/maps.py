@@ -20,6 +20,7 @@ from pages import items, show, ui
 PROJECTED = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "aligned": "aligned UMAP"}  # others go by their own name
 TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"}
 LISTED = 100  # selected rows that are listed
+ADDRESSED = 250  # selected rows that fit into the address
 PLAYERS = 8  # of them that can be heard
 
 
@@ -155,12 +156,12 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
     asked = st.query_params.get("row", "")
     same = st.session_state.setdefault("maps of", data.name) == data.name  # rows of another dataset are other items
     st.session_state["maps of"] = data.name
-    one = [int(asked)] if same and re.fullmatch("[0-9]{1,9}", asked) else []
+    first = [int(row) for row in asked.split(",")] if same and re.fullmatch("[0-9]{1,9}(,[0-9]{1,9})*", asked) else []
     key = f"maps-{hashlib.sha256(data.name.encode()).hexdigest()[:12]}"
     kind = f"{question.projection} {question.strength}" if "places" in drawn else "pca"
-    chosen = linked(key, data, rows, names, colouring, facts(data, rows, found.logits[shown]), kind=kind, notes=words, selected=one)
-    if len(chosen) == 1:
-        st.query_params["row"] = str(chosen[0])
+    chosen = linked(key, data, rows, names, colouring, facts(data, rows, found.logits[shown]), kind=kind, notes=words, selected=first)
+    if 0 < len(chosen) <= ADDRESSED:
+        st.query_params["row"] = ",".join(map(str, chosen))
     else:
         st.query_params.pop("row", None)
     sampled = ", drawn at random," if len(rows) < found.total else ""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime.pages_manager import PagesManager
@@ -48,15 +49,50 @@ class Headers:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = [(name, value) for name, value in message["headers"] if name.decode().lower() not in HEADERS]
-                message["headers"] = [*given, *((name.encode(), value.encode()) for name, value in HEADERS.items())]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+# Where the server's root is, seen from any page. Without it Streamlit's page asks below its own address first, and a browser's console
+# holds two errors for every address that was shared.
+ROOT = b"<script>window.__streamlit = { BACKEND_BASE_URL: new URL('./', location.href).href }</script>"
+
+
+class Root:
+    """Writes `ROOT` into the page, before the scripts that look for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and its answer back, a page with the line in its head."""
+        begun: list[Message] = []
+        body = bytearray()
+
+        async def with_root(message: Message) -> None:
+            if message["type"] == "http.response.start" and MutableHeaders(scope=message).get("content-type", "").startswith("text/html"):
+                begun.append(message)
+            elif begun:
+                body.extend(message.get("body", b""))
+                if not message.get("more_body"):
+                    page = bytes(body).replace(b"<head>", b"<head>" + ROOT, 1)
+                    headers = MutableHeaders(scope=begun[0])
+                    if "content-length" in headers and scope["method"] != "HEAD":
+                        headers["content-length"] = str(len(page))
+                    await send(begun[0])
+                    await send(message | {"body": page})
+            else:
+                await send(message)
+
+        await self.app(scope, receive, with_root if scope["type"] == "http" else send)
+
+
 PagesManager.uses_pages_directory = False  # app.py has the page list; a first visit to /distill would otherwise run that file alone
-MIDDLEWARE = [Middleware(Headers)]
+MIDDLEWARE = [Middleware(Headers), Middleware(Root)]
 
 
 def warm_up() -> None:

@@ -23,6 +23,7 @@ from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
 from pages import ui
 
 ASSETS = Path(__file__).parent.parent / "assets"
+BOUND = {"bind": "query-params"}
 BADGES = {"queued": "gray", "running": "blue", DONE: "green", FAILED: "red", CANCELLED: "orange"}
 
 
@@ -169,7 +170,7 @@ def exported(drawn: Any, key: str, alt: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         told = "What the camera button in the figure saves."
         kind = st.segmented_control(
-            "Camera saves", ["png", "svg"], default="png", required=True, key=f"format-{key}", help=told, format_func=str.upper, wrap=False
+            "Camera saves", ["png", "svg"], default="png", required=True, key="saves", help=told, format_func=str.upper, wrap=False, **BOUND
         )
         st.download_button(
             "HTML", lambda: figures.to_html(drawn), f"{key}.html", "text/html", icon=":material/download:", on_click="ignore"
@@ -185,9 +186,13 @@ def sound(data: Dataset, turn: int) -> None:
         turn: another number, another item.
     """
     left, right = st.columns(2)
-    number = left.selectbox("Listen to", range(len(data.classes)), format_func=lambda i: str(data.classes[i]), key="heard-class")
-    splits = [split for split in data.splits if split != "train"]
-    split = right.selectbox("From", splits, index=splits.index("test"), format_func=views.split_name, key="heard-split")
+    names, splits = [str(name) for name in data.classes], [split for split in data.splits if split != "train"]
+    for key, there in (("heard", names), ("from", splits)):
+        if st.session_state.get(key, there[0]) not in there:  # chosen for another dataset
+            del st.session_state[key]
+    number = names.index(left.selectbox("Listen to", names, key="heard", help="A class of sounds.", **BOUND))
+    told = {"format_func": views.split_name, "help": "Which test set."}
+    split = right.selectbox("From", splits, index=splits.index("test"), key="from", **told, **BOUND)
     rows = views.of_class(data, number, split)
     if not len(rows):
         st.info("No item of this part is known to be of this class.", icon=":material/music_off:")
