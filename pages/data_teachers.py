@@ -36,7 +36,12 @@ with left:
     with st.container(horizontal=True):
         st.metric("Classes", len(data.classes), border=True)
         st.metric("Item", " × ".join(map(str, data.inputs.shape[1:])), help="Numbers an item consists of.", border=True)
-    st.dataframe(views.facts(data), hide_index=True, alt="The splits of the dataset and their sizes")
+    st.dataframe(
+        views.facts(data),
+        hide_index=True,
+        column_config={"items": st.column_config.NumberColumn(format="localized")},
+        alt="The splits of the dataset and their sizes",
+    )
     own_data.deletion(name)
     st.subheader("Items")
     if data.modality == datasets.VECTOR:
@@ -77,7 +82,12 @@ def teachers() -> bool:
     columns = {"effective rank": st.column_config.NumberColumn(format="%.1f", help=told), "name": "teacher", "help": "what it does"}
     order = ["name", "source task", "supervision", "width", "effective rank", "help"]
     st.dataframe(
-        pd.DataFrame(table), hide_index=True, column_config=columns, column_order=order, alt="The teachers and what they were trained for"
+        pd.DataFrame(table),
+        hide_index=True,
+        column_config=columns,
+        column_order=order,
+        placeholder="…" if waiting else "–",
+        alt="The teachers and what they were trained for",
     )
     for teacher in failed:
         st.error(f"{ui.plain(teacher)}: {ui.plain(reports[teacher]['error'])}", icon=":material/error:")

@@ -271,14 +271,14 @@ def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces)
     with left:
         st.subheader("Pair by pair")
         if card["pairs"]:
-            st.dataframe(spaces.pair_table(card), hide_index=True, alt="How alike each pair of spaces is")
+            st.dataframe(spaces.pair_table(card), hide_index=True, placeholder="–", alt="How alike each pair of spaces is")
             told = "Overlap: how many of its 10 nearest neighbours a row keeps; by chance: the same with the rows of one space shuffled. "
             st.caption(f"{told}CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card['n']:,} rows.")
         else:
             st.info("A baseline has one space only, so there is no pair.", icon=":material/info:")
     with right:
         st.subheader("Space by space")
-        st.dataframe(spaces.space_table(card), hide_index=True, alt="Width, effective rank and silhouette of each space")
+        st.dataframe(spaces.space_table(card), hide_index=True, placeholder="–", alt="Width, effective rank and silhouette of each space")
         st.caption("Effective rank: how many directions are really used. Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart.")
     for why in card["undefined"]:
         st.caption(f"Undefined: {ui.plain(why)}.")

@@ -63,7 +63,7 @@ def differences(done: list) -> None:
     if frame.empty:
         st.info("Choose a second run to compare with.", icon=":material/info:")
         return
-    st.dataframe(frame, hide_index=True, alt="Paired differences in points")
+    st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
     st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
 
 
@@ -97,7 +97,7 @@ def classes(done: list) -> None:
 def table(done: list) -> None:
     """Show all numbers, to be taken away."""
     frame = views.table(done)
-    st.dataframe(frame, hide_index=True, alt="All numbers of the chosen runs")
+    st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
     with st.container(horizontal=True):
         csv = views.to_csv(views.table(done, in_words=False))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")

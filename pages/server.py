@@ -70,6 +70,8 @@ class Root:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and its answer back, a page with the line in its head."""
+        if scope["type"] == "http" and "." not in scope["path"].rpartition("/")[2]:  # perhaps a page, which then must not be compressed
+            scope = scope | {"headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]}
         begun: list[Message] = []
         body = bytearray()
 
@@ -80,9 +82,8 @@ class Root:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
                     page = bytes(body).replace(b"<head>", b"<head>" + ROOT, 1)
-                    headers = MutableHeaders(scope=begun[0])
-                    if "content-length" in headers and scope["method"] != "HEAD":
-                        headers["content-length"] = str(len(page))
+                    if body:
+                        MutableHeaders(scope=begun[0])["content-length"] = str(len(page))
                     await send(begun[0])
                     await send(message | {"body": page})
             else:

@@ -124,6 +124,7 @@ def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
         on_select=changed,
         selection_mode="multi-row",
         selection_default={"selection": {"rows": marked, "columns": [], "cells": []}},
+        placeholder="–",
         alt="Runs, newest first",
     )
 
