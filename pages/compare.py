@@ -16,7 +16,9 @@ if done:
     st.page_link(
         "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params={"runs": ",".join(ui.chosen())}
     )
-    section = st.segmented_control("Show", list(SECTIONS), default="Accuracy", required=True, key="show", bind="query-params")
+    section = st.segmented_control(
+        "Show", list(SECTIONS), default="Accuracy", required=True, key="show", bind="query-params", help="How to look at the chosen runs."
+    )
     SECTIONS[section](done)
 elif not found and not runs.list_runs(limit=1, states=["done"]):
     show.empty("There is no finished run to compare yet.", "Start a race", "pages/start.py")

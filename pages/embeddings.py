@@ -17,11 +17,16 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
     options = spaces.splits(run.spec.dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.selectbox(
-            "Rows", options, key="split", format_func=lambda name: "test" if name == "test" else name.removeprefix("ood:"), **BOUND
+            "Rows",
+            options,
+            key="split",
+            help="Which test set: as in training, or out of domain.",
+            format_func=lambda name: "test" if name == "test" else name.removeprefix("ood:"),
+            **BOUND,
         )
         seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", **BOUND)
         pairs = spaces.PAIRS if run.spec.method != "baseline" else ()
-        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="colour", **BOUND)
+        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="colour", help="What the colour of a point tells.", **BOUND)
         told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
         name = st.segmented_control(
             "Projection",
@@ -54,7 +59,9 @@ def explore(run: RunInfo) -> None:
     known = [spaces.known(each, found) for each in asked]
     chosen = maps.side_by_side(data, found, question, by, known[0], known[-1])
     maps.waiting(asked, found, known)  # below the maps, which so stay where they are under a hand that draws
-    section = st.segmented_control("Below the maps", SECTIONS, default=SECTIONS[0], required=True, key="below", **BOUND)
+    section = st.segmented_control(
+        "Below the maps", SECTIONS, default=SECTIONS[0], required=True, key="below", help="What to look at closer.", **BOUND
+    )
     if section == "Selection":
         maps.selection(data, found, chosen)
     elif section == "Scorecard":
@@ -78,7 +85,14 @@ if found:
     names = dict(zip([run.id for run in found], views.labels([run.spec for run in found]), strict=True))
     first = next((run.id for run in found if views.role(run.spec) == "compressed"), found[0].id)
     picked = st.segmented_control(
-        "Run", list(names), default=first, required=True, key="run", format_func=lambda name: ui.plain(names[name]), **BOUND
+        "Run",
+        list(names),
+        default=first,
+        required=True,
+        key="run",
+        help="Whose spaces are drawn.",
+        format_func=lambda name: ui.plain(names[name]),
+        **BOUND,
     )
     run = next(each for each in found if each.id == picked)
     if run.active:

@@ -75,7 +75,7 @@ def _describe(source: files.Source) -> None:
         _preview(draft)
     except ValueError as error:
         st.error(ui.plain(error), icon=":material/block:")
-    name = st.text_input("Name", imported.suggest_title(source.name), max_chars=40, key="own-name")
+    name = st.text_input("Name", imported.suggest_title(source.name), max_chars=40, key="own-name", help="What it is called in every list.")
     with st.container(horizontal=True):
         st.button("Import", type="primary", disabled=draft is None, on_click=_keep, args=(source, draft, name), key="own-import")
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
@@ -101,13 +101,32 @@ def _mapping(source: files.Source, guessed: files.Plan) -> files.Plan:
         "Class", [*values, *answers], _there(guessed.target, values), key="own-target", help="One column; several hold 0, 1 or blank."
     )
     blank = ["", *texts]
-    known = right.selectbox("Id", blank, index=blank.index(guessed.id), key="own-id", format_func=_named)
-    inputs = left.selectbox("What the student gets", source.numbers, index=_place(source.numbers, guessed.inputs), key="own-inputs")
+    known = right.selectbox(
+        "Id", blank, index=blank.index(guessed.id), key="own-id", format_func=_named, help="Names each item; ties files together."
+    )
+    inputs = left.selectbox(
+        "What the student gets",
+        source.numbers,
+        index=_place(source.numbers, guessed.inputs),
+        key="own-inputs",
+        help="The input it learns from.",
+    )
     flat = [name for name in source.numbers if len(source.columns[name].shape) == 2]
-    tables = right.multiselect("Embeddings of teachers", flat, _there(guessed.tables, flat), key="own-tables")
-    attributes = left.multiselect("Attributes", [name for name in values if name not in target], key="own-attributes")
+    tables = right.multiselect(
+        "Embeddings of teachers", flat, _there(guessed.tables, flat), key="own-tables", help="Each becomes a teacher."
+    )
+    attributes = left.multiselect(
+        "Attributes", [name for name in values if name not in target], key="own-attributes", help="Known factors beside the class."
+    )
     ways = ["", *values]
-    split = right.selectbox("Column that says the split", ways, index=_place(ways, guessed.split), key="own-split", format_func=_named)
+    split = right.selectbox(
+        "Column that says the split",
+        ways,
+        index=_place(ways, guessed.split),
+        key="own-split",
+        format_func=_named,
+        help="It holds train, val, test or ood:name.",
+    )
     test = _some(left, "Test set", "own-test", values)
     out = _some(right, "Left out for out-of-domain", "own-out", values)
     chosen = {"target": tuple(target), "id": known or "", "inputs": inputs or "", "tables": tuple(tables), "attributes": tuple(attributes)}
@@ -116,10 +135,10 @@ def _mapping(source: files.Source, guessed: files.Plan) -> files.Plan:
 
 def _some(where, label: str, key: str, values: dict[str, list[str]]) -> tuple[str, tuple[str, ...]]:  # noqa: ANN001
     ways = ["", *(name for name, found in values.items() if len(found) <= files.MOST_CATEGORIES)]
-    column = where.selectbox(f"{label}: by", ways, key=f"{key}-by", format_func=_named)
+    column = where.selectbox(f"{label}: by", ways, key=f"{key}-by", format_func=_named, help="The column whose values decide.")
     if not column:
         return "", ()
-    chosen = where.multiselect(f"{label}: values", values[column], key=f"{key}-{column}")
+    chosen = where.multiselect(f"{label}: values", values[column], key=f"{key}-{column}", help="Items with these values.")
     return (column, tuple(chosen)) if chosen else ("", ())
 
 

@@ -9,14 +9,17 @@ PAGE = 50
 STATES = ["queued", "running", "done", "failed", "cancelled"]
 
 st.title("Runs")
-search, states, page = st.columns([3, 3, 1], vertical_alignment="bottom")
-text = search.text_input("Search", key="text", bind="query-params", placeholder="name, teacher, method ...", max_chars=80)
-wanted = states.pills("State", STATES, selection_mode="multi", key="states", bind="query-params")
+if not (ui.recent(1) or ui.chosen() or st.session_state.get("deleted")):
+    show.empty("There is no run yet.", "Start the first one", "pages/start.py")
+    st.stop()
+narrowed = ui.filters()
+states, page = st.columns([5, 1], vertical_alignment="bottom")
+wanted = states.pills("State", STATES, selection_mode="multi", key="states", bind="query-params", help="Only runs in these states.")
 number = page.number_input("Page", 1, 10_000, 1, key="page", bind="query-params", help=f"{PAGE} runs a page, newest first.")
 
 
 def listed() -> list:
-    return ui.recent(PAGE, text, wanted or (), PAGE * (number - 1))
+    return ui.recent(PAGE, wanted or (), PAGE * (number - 1), **narrowed)
 
 
 def rows() -> list:
@@ -24,10 +27,8 @@ def rows() -> list:
     found = listed()
     if found:
         show.table_of_runs(found)
-    elif text or wanted or number > 1:
-        st.info("No run fits this search.", icon=":material/search_off:")
     else:
-        show.empty("There is no run yet.", "Start the first one", "pages/start.py")
+        st.info("No run fits this search.", icon=":material/search_off:")
     return found
 
 
@@ -67,7 +68,7 @@ if chosen:
     if len(chosen) == 1:
         run = chosen[0]
         with st.form("rename", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", run.name, max_chars=120, key=f"name-{run.id}")
+            name = st.text_input("Name", run.name, max_chars=120, key=f"name-{run.id}", help="What it is called in every list.")
             if st.form_submit_button("Rename", icon=":material/edit:"):
                 runs.rename(run.id, name)
                 st.rerun()

@@ -45,7 +45,14 @@ def dimension(done: list) -> None:
 def cost(done: list) -> None:
     """Show accuracy against what a student, or an embedding, costs."""
     by = st.segmented_control(
-        "Against", list(views.COSTS), default="parameters", required=True, key="against", format_func=views.COSTS.get, bind="query-params"
+        "Against",
+        list(views.COSTS),
+        default="parameters",
+        required=True,
+        key="against",
+        help="What better accuracy costs.",
+        format_func=views.COSTS.get,
+        bind="query-params",
     )
     frame = views.costs(done, by)
     if frame.empty:

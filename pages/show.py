@@ -130,13 +130,14 @@ def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
 
 
 def choose_runs(states: Sequence[str]) -> None:
-    """Show a table of runs to choose from, closed once there is a choice."""
+    """Show a table of runs to choose from, closed once there is a choice; nothing where there are none."""
+    if not ui.recent(1, states):
+        return
     with st.expander(f"Runs ({len(ui.chosen())} chosen)", expanded=not ui.chosen(), icon=":material/checklist:"):
-        text = st.text_input("Search", key="text", bind="query-params", placeholder="name, teacher, method ...", max_chars=80)
-        found = ui.recent(100, text, states)
+        found = ui.recent(100, states, **ui.filters())
         if found:
             table_of_runs(found, "done" if list(states) == [DONE] else "table")
-        elif text:
+        else:
             st.info("No run fits this search.", icon=":material/search_off:")
 
 

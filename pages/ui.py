@@ -116,9 +116,27 @@ def histories(found: Sequence[RunInfo]) -> list[list[dict[str, Any]]]:
     return [runs.history(run.id) if run.active else _kept("history", run.id, run.ended or 0.0) for run in found]
 
 
-def recent(count: int = 200, text: str = "", states: Sequence[str] = (), offset: int = 0) -> list[RunInfo]:
-    """Return the newest runs."""
-    return runs.list_runs(limit=count, offset=offset, text=text, states=states)
+def recent(count: int = 200, states: Sequence[str] = (), offset: int = 0, **wanted: Any) -> list[RunInfo]:
+    """Return the newest runs; `wanted` is what `filters` returned."""
+    return runs.list_runs(limit=count, offset=offset, states=states, **wanted)
+
+
+def filters() -> dict[str, Any]:
+    """Show what runs can be narrowed down by, and return it as `runs.list_runs` takes it."""
+    bound = {"bind": "query-params"}
+    fields = {
+        "dataset": "Only runs on these data.",
+        "teacher": "Only runs that learn from these; a baseline learns from none.",
+        "method": "Only runs that do this with the teacher's embedding.",
+    }
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        told = {"placeholder": "name, loss, number ...", "help": "Only runs whose name or settings contain this text."}
+        text = st.text_input("Search", key="text", max_chars=80, **told, **bound)
+        where = {
+            name: st.multiselect(name.title(), list(helps(f"{name}s")), key=f"only-{name}", placeholder="all", help=told, **bound)
+            for name, told in fields.items()
+        }
+    return {"text": text, "where": where}
 
 
 def live(draw: Callable[[], Sequence[RunInfo]], active: bool) -> None:

@@ -196,6 +196,7 @@ class TestARun:
         assert [run.spec.dim for run in runs.list_runs(user="zoe", text='"dim":5')] == [5]
         assert [run.id for run in runs.list_runs(user="zoe", limit=1, offset=1)] == [ids[1]]
         assert runs.list_runs(user="zoe", states=("failed",)) == []
+        assert [run.spec.dim for run in runs.list_runs(user="zoe", where={"dim": [3, 7], "dataset": []})] == [7, 3]
 
 
 @pytest.mark.usefixtures("home")
@@ -381,6 +382,15 @@ class TestLaunch:
         ids = told[0].split()
         assert [over(run_id).state for run_id in ids] == ["done"] * 2
         assert [RunFolder(run_id).starts(0) for run_id in ids] == [1, 1]
+
+    def test_a_launch_that_a_busy_machine_holds_up_is_not_taken_for_dead(self):
+        ready()
+        run_id = store.create(spec(), name="held up", user="me", engine=engine.identity())
+        store.tag(run_id, submitted=time.time() - 60)
+        with RunFolder(run_id).launching():
+            assert runs.get(run_id).state == "queued"
+        run = runs.get(run_id)  # whoever launched it is gone, and no engine has it
+        assert (run.state, run.reason.split(":")[0]) == ("failed", "it was never begun")
 
     def test_many_runs_of_one_user_do_not_hold_up_the_first_of_another(self):
         ready()

@@ -205,6 +205,19 @@ def test_a_run_is_renamed_deleted_and_brought_back(kept):
     assert kept[0] in [run.id for run in runs.list_runs()]
 
 
+@pytest.mark.parametrize("page", ["runs", "compare"])
+def test_runs_are_narrowed_down_by_what_they_do(page, kept):
+    app = opened(page, **{"only-method": "mlp"})
+    [table] = [each.value for each in app.dataframe if "state" in each.value]
+    assert table["method"].tolist() == ["mlp"]
+    app.multiselect(key="only-method").set_value([])
+    app.multiselect(key="only-teacher").set_value(["random"]).run()
+    [table] = [each.value for each in app.dataframe if "state" in each.value]
+    assert sorted(table["method"]) == ["mlp", "raw"], "a baseline learns from no teacher"
+    app.multiselect(key="only-dataset").set_value(["tones"]).run()
+    assert "No run fits" in texts(app)
+
+
 def test_hostile_names_are_escaped_where_markdown_would_read_them(kept):
     runs.rename(kept[0], HOSTILE)
     app = opened("runs", runs=kept[0])

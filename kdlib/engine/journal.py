@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from kdlib.cache import Arrays, atomic_path, home
 
@@ -78,6 +78,21 @@ class RunFolder:
         """Return the lock of whoever works on the run; the death of its process frees it."""
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / "work.lock")
+
+    def launching(self) -> FileLock:
+        """Return the lock of whoever hands the run over to an engine; the death of its process frees it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path / "launch.lock")
+
+    def being_launched(self) -> bool:
+        """Return whether a living process of this machine is just handing the run over."""
+        if not (self.path / "launch.lock").exists():
+            return False
+        try:
+            with FileLock(self.path / "launch.lock", timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def append(self, kind: str, *, durable: bool = False, **fields: Any) -> None:
         """Add an event to the journal; `durable` waits until the disk has it.

@@ -104,12 +104,14 @@ def _launch_one(spec: RunSpec, name: str, user: str, group: str, wish: str, devi
 def _hand_over(run: RunInfo, device: str = "auto", restarts: int = 1, priority: float = 0.0) -> None:
     job = Job(run.id, run.spec.to_json(), _function(), server(), device, run.resumes, restarts)
     about = {"name": run.name, "user": run.user, "created": run.created}
-    RunFolder(run.id).write("job.json", about | {"job": asdict(job)})
-    try:
-        engine.submit(engine.execute, asdict(job), key=run.id, priority=priority)
-    except engine.EngineError as error:
-        end(run, Outcome(store.FAILED, str(error)))
-        raise
+    folder = RunFolder(run.id)
+    with folder.launching():
+        folder.write("job.json", about | {"job": asdict(job)})
+        try:
+            engine.submit(engine.execute, asdict(job), key=run.id, priority=priority)
+        except engine.EngineError as error:
+            end(run, Outcome(store.FAILED, str(error)))
+            raise
 
 
 def _function() -> str:

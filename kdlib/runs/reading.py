@@ -3,9 +3,10 @@
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,19 @@ from kdlib import engine, store
 from kdlib.cache import Arrays
 from kdlib.engine import Job, RunFolder
 from kdlib.runs.truth import listing, quickly, reconcile
-from kdlib.spec import RunResult, RunSpec
+from kdlib.spec import UNUSED, RunResult, RunSpec
 from kdlib.store import RunInfo, StoreUnavailableError
 
 
-def list_runs(*, limit: int = 50, offset: int = 0, states: Sequence[str] = (), text: str = "", user: str = "") -> list[RunInfo]:
+def list_runs(
+    *,
+    limit: int = 50,
+    offset: int = 0,
+    states: Sequence[str] = (),
+    text: str = "",
+    user: str = "",
+    where: Mapping[str, Collection[Any]] = MappingProxyType({}),
+) -> list[RunInfo]:
     """Return runs, newest first, as they are now.
 
     Args:
@@ -26,6 +35,7 @@ def list_runs(*, limit: int = 50, offset: int = 0, states: Sequence[str] = (), t
         states: only these; () = all.
         text: only runs whose name or spec contains it, in any case.
         user: only theirs.
+        where: field of a spec -> only runs in which it has one of these values; an empty collection asks for nothing.
 
     Raises:
         StoreUnavailableError: the store does not answer within seconds.
@@ -35,6 +45,8 @@ def list_runs(*, limit: int = 50, offset: int = 0, states: Sequence[str] = (), t
     def wanted(run: RunInfo) -> bool:
         run = now.get(run.id, run)
         fits = (not states or run.state in states) and (not user or run.user == user)
+        unused = UNUSED.get(run.spec.method, ())
+        fits = fits and all(getattr(run.spec, name) in values and name not in unused for name, values in where.items() if values)
         return fits and text.lower() in f"{run.name} {run.spec.to_json()}".lower()
 
     rows = quickly(lambda: listing.newest(offset + limit, wanted))

@@ -115,10 +115,12 @@ def _orphan(run: RunInfo) -> RunInfo:
         again = quickly(lambda: store.fetch(run.id))
         if not again.active or again.resumes != run.resumes:
             return again
-    with suppress(engine.EngineError):
-        if engine.states([run.id]):
-            return seen(run)
     folder = RunFolder(run.id)
+    if folder.being_launched():  # the machine is busy; asked before the engine is, which then knows of it
+        return run
+    with suppress(engine.EngineError):
+        if engine.states([run.id]) or not seen(run).active:
+            return seen(run)
     if shutil.disk_usage(home()).free < 1e6:
         reason = "disk full: free some space, then resume"
     elif folder.starts(run.resumes):
