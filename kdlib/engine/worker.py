@@ -26,7 +26,8 @@ from kdlib.engine.sync import push
 from kdlib.spec import Progress, RunResult, RunSpec
 
 LOOK = 0.2  # seconds between two looks at the wish to cancel
-SEND = 1.0  # seconds between two messages to the store
+SEND = 1.0  # seconds between two messages to the store, at least
+SHARE = 0.02  # of the time may go into them: they take turns with the training
 CANCEL_GRACE = 4.0  # seconds within which training must react to a cancel before its process is ended
 FILES = ("student", "features", "predictions", "replay")  # how the arrays of a result are divided
 
@@ -205,6 +206,7 @@ class Recorder:
     def _send(self) -> None:
         sent, started = None, False
         while True:
+            began = time.thread_time()
             try:
                 if not started:
                     store.set_state(self._job.run, store.RUNNING)
@@ -217,7 +219,7 @@ class Recorder:
             except store.StoreError:
                 self._stop = True  # deleted
                 return
-            if self._over.wait(SEND):
+            if self._over.wait(max(SEND, (time.thread_time() - began) / SHARE)):
                 return
 
 
