@@ -16,7 +16,7 @@ from kdlib.store import DONE, RunInfo, RunNotFoundError
 from kdlib.store.connection import connected
 from kdlib.teachers import fitting
 
-TICK = 0.5  # seconds between two looks at a live run
+TICK = 0.75  # seconds between two looks at a live run
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 log = logging.getLogger("kdlib.app")
 
