@@ -87,7 +87,7 @@ def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
     for run in found:
         accuracy = run.accuracy()
         told = percent({"mean": accuracy[0], "ci95": accuracy[1]}) if accuracy else ""
-        row = {"name": run.name, "state": run.state, "progress": run.progress, "method": run.spec.method}
+        row = {"name": run.name, "state": run.state, "progress": round(run.progress, 2), "method": run.spec.method}
         row |= {name: getattr(run.spec, name) for name in names}
         for name in UNUSED.get(run.spec.method, ()):
             if name in row:

@@ -14,6 +14,7 @@ import numpy as np
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from kdlib import engine
 from kdlib.cache import home
 
 RERUNS = 40
@@ -79,9 +80,12 @@ def main(count: int) -> None:
         reports()
         print(f"{count} runs in the store, {RERUNS} reruns a page, milliseconds")
         print(f"{'page':<15}{'median':>10}{'p95':>10}")
-        for page in ("start", "data_teachers", "distill", "embeddings", "compare", "runs"):
-            took = 1000 * measure(page, kept)
-            print(f"{page:<15}{np.median(took):>10.0f}{np.percentile(took, 95):>10.0f}")
+        try:
+            for page in ("start", "data_teachers", "distill", "embeddings", "compare", "runs"):
+                took = 1000 * measure(page, kept)
+                print(f"{page:<15}{np.median(took):>10.0f}{np.percentile(took, 95):>10.0f}")
+        finally:
+            engine.stop()  # a page may have asked it something
 
 
 if __name__ == "__main__":
