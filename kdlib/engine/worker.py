@@ -26,8 +26,8 @@ from kdlib.engine.sync import push
 from kdlib.spec import Progress, RunResult, RunSpec
 
 LOOK = 0.2  # seconds between two looks at the wish to cancel
-SEND = 1.0  # seconds between two messages to the store, at least
-SHARE = 0.02  # of the time may go into them: they take turns with the training
+SEND, SELDOM = 1.0, 4.0  # seconds between two messages to the store, at least and at most
+SHARE = 0.02  # of the time may go into them, within these bounds: they take turns with the training
 CANCEL_GRACE = 4.0  # seconds within which training must react to a cancel before its process is ended
 FILES = ("student", "features", "predictions", "replay")  # how the arrays of a result are divided
 
@@ -219,7 +219,7 @@ class Recorder:
             except store.StoreError:
                 self._stop = True  # deleted
                 return
-            if self._over.wait(max(SEND, (time.thread_time() - began) / SHARE)):
+            if self._over.wait(min(max(SEND, (time.thread_time() - began) / SHARE), SELDOM)):
                 return
 
 
