@@ -475,11 +475,10 @@ def test_a_store_that_stays_away_slows_nothing_and_a_resume_makes_up_for_it(tmp_
         [run_id] = runs.launch([given])
         until(lambda: len(epochs(run_id)) > 5)
         with tracking_server.away():
-            started, before = time.monotonic(), len(epochs(run_id))
             until(lambda: len(epochs(run_id)) == 40)
-            assert time.monotonic() - started < (40 - before) * 0.05 * 1.3 + 0.5
             until(lambda: not engine.states([run_id]))
             run = runs.get(run_id)
+            assert run.metrics["cost/waited"] < 0.5, "seconds that the training waited for whoever it told, whatever else the machine did"
             assert (run.state, run.progress) == ("done", 1.0)
             assert run.unsynced > 0
             assert run.accuracy() == (fake_runs.value(given, 0, 0), 0.01)
