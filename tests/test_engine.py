@@ -75,7 +75,8 @@ def workers():
     """Return the processes that train."""
     with suppress(psutil.NoSuchProcess, FileNotFoundError):
         about = json.loads((engine.process.folder() / "engine.json").read_text())
-        return [child for child in psutil.Process(about["pid"]).children() if "spawn_main" in " ".join(child.cmdline())]
+        family = psutil.Process(about["pid"]).children(recursive=True)
+        return [each for each in family if each.ppid() != about["pid"] or "spawn_main" in " ".join(each.cmdline())]
     return []
 
 
@@ -276,6 +277,19 @@ class TestKill:
         assert [point["epoch"] for point in store.metric_history(run_id)] == list(range(30))
         passed = [event["epoch"] for event in RunFolder(run_id).events() if event["kind"] == "point"]
         assert passed == sorted(set(passed))  # what was passed twice is written once
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+    def test_workers_leave_with_the_process_they_were_forked_from_and_others_take_their_place(self):
+        ready()
+        [run_id] = runs.launch([spec(epochs=60, width=50)])
+        until(lambda: len(epochs(run_id)) > 7)
+        before = workers()
+        psutil.Process(worker_of(run_id)).parent().kill()
+        assert over(run_id).state == "done"
+        assert RunFolder(run_id).starts(0) == 2
+        assert epochs(run_id) == list(range(60))
+        assert all(gone(each.pid) for each in before)
+        ready()
 
     def test_the_second_death_is_shown_within_five_seconds(self):
         ready()

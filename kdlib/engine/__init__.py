@@ -13,6 +13,7 @@ KDLIB_FUNCTION       "module:name" of what trains, in place of the pipeline: for
 
 control.py   from outside: start, submit, states, cancel, status, stop
 process.py   the detached local engine: a scheduler and its workers on loopback
+ahead.py     what the process imports that workers are forked from
 worker.py    inside a worker: one run from start to end
 journal.py   the folder of a run, the truth until the store has it
 sync.py      from that folder to the store

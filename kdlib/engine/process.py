@@ -6,10 +6,14 @@ lives, so there is one for each data folder, and leaves when it has had nothing 
 
 import asyncio
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
+from multiprocessing import forkserver
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,7 @@ SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.diagnostics.nvml": False,
+    "distributed.nanny.pre-spawn-environ": {},  # dask's MALLOC_TRIM_THRESHOLD_ gives memory back after every step: twice the time
 }
 
 
@@ -106,6 +111,7 @@ async def serve() -> None:
         for end in ends:
             end.cancel()
         await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2)) for nanny in nannies.values()], timeout=3)
+        shutil.rmtree(get_temp_dir(), ignore_errors=True)  # where workers were forked through
         os._exit(0)  # a worker that has not yet begun cannot be closed in good order; they all leave with this process
 
 
@@ -149,9 +155,12 @@ def main() -> int:
     except Timeout:
         return 0
     (folder() / "engine.json").unlink(missing_ok=True)
-    # Libraries read these when a worker begins, before any code of ours. What dask would set beside them goes: its MALLOC_TRIM_THRESHOLD_
-    # gives memory back after every step of a training, which then takes twice as long.
-    pinned = {"distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, slots()[1])}
-    with dask.config.set(SETTINGS | pinned):
+    os.environ |= dict.fromkeys(THREADS, str(slots()[1]))  # libraries read these when a worker begins, before any code of ours
+    method = "spawn"
+    if sys.platform == "linux":  # elsewhere libraries do not bear a fork
+        method = "forkserver"
+        multiprocessing.get_context(method).set_forkserver_preload(["kdlib.engine.ahead"])
+        forkserver.ensure_running()
+    with dask.config.set(SETTINGS | {"distributed.worker.multiprocessing-method": method}):
         asyncio.run(serve())
     return 0

@@ -224,14 +224,19 @@ class Recorder:
 
 
 def dask_setup(_worker: object) -> None:
-    """Import what a run needs before there is one, so that its first point does not wait; called by the engine in a new worker."""
-    threading.Thread(target=_warm_store, daemon=True).start()  # nothing but the first message to the store waits for it
-    try:
-        load(os.environ.get("KDLIB_FUNCTION", Job.function))
-    except Exception:  # a run meets the same error and reports it; a worker that cannot start reports nothing
-        traceback.print_exc()
+    """Make a new worker ready before there is a run; called by the engine in it."""
+    importlib.import_module("kdlib.engine.ahead")  # does nothing where it was forked from a process that has it
+    threading.Thread(target=_greet_store, daemon=True).start()  # nothing but the first message to the store waits for it
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _warm_store() -> None:
+def _greet_store() -> None:
     with suppress(store.StoreError):
         store.Listing().active()
+
+
+def _leave_with(parent: int) -> None:
+    """End this process with the one it was forked from: the engine takes it for dead then, and puts another in its place."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(70)

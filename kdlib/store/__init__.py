@@ -9,7 +9,7 @@ records.py      one run: create, update, read, rename, delete, its files
 listing.py      many runs, fast: what is terminal is read once and kept
 """
 
-from kdlib.store.connection import Patience, RunNotFoundError, StoreError, StoreUnavailableError, tracking_uri, within
+from kdlib.store.connection import Patience, RunNotFoundError, StoreError, StoreUnavailableError, prepare, tracking_uri, within
 from kdlib.store.listing import Listing
 from kdlib.store.records import (
     ACTIVE,
@@ -65,6 +65,7 @@ __all__ = [
     "members",
     "metric_history",
     "numbers",
+    "prepare",
     "put_files",
     "rename",
     "restore",

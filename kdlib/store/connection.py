@@ -72,13 +72,14 @@ def connected() -> Connection:
     uri = tracking_uri()
     with _connecting:
         if uri not in _connections:
-            _configure()
+            prepare()
             with asking():
                 _connections[uri] = _connect(uri)
         return _connections[uri]
 
 
-def _configure() -> None:
+def prepare() -> None:
+    """Load the library, without asking it anything."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for answers
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default a server that is away blocks a call for many minutes
@@ -86,6 +87,8 @@ def _configure() -> None:
     importlib.import_module("mlflow")  # which sets up its own logging
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # an error comes back as an exception, once is enough
+    if local_database(tracking_uri()):
+        importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def _connect(uri: str) -> Connection:

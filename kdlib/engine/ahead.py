@@ -1,0 +1,26 @@
+"""What every worker needs, imported once: in the process that workers are forked from, so that they begin, or begin again, at once.
+
+Nothing here may open a connection, start a thread or compute: a fork would copy half of it.
+"""
+
+import gc
+import importlib
+import os
+import sys
+import traceback
+
+from kdlib import store
+from kdlib.engine.journal import Job
+from kdlib.engine.worker import load
+
+gc.disable()  # it would look through thousands of modules again and again
+try:
+    importlib.import_module("distributed")
+    store.prepare()
+    load(os.environ.get("KDLIB_FUNCTION", Job.function))
+    if "torch" in sys.modules:
+        importlib.import_module("torch._dynamo")  # which the first step of an optimiser loads otherwise, for seconds
+except Exception:  # a run meets the same error and reports it; a worker that cannot start reports nothing
+    traceback.print_exc()
+gc.enable()
+gc.freeze()  # a collection in a worker writes to what it looks through, and so copies the memory that all share
