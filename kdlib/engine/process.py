@@ -23,7 +23,7 @@ from kdlib.cache import atomic_path, home
 
 IDLE = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
-MOST_WORKERS = 8
+LEAST_WORKERS, MOST_WORKERS = 3, 8  # baseline, raw and compressed train side by side also where there are fewer cores
 MOST_FAILURES = 5  # starts of a worker that fail one after the other, in
 PATIENCE = 60  # seconds, until the engine gives up
 
@@ -59,7 +59,8 @@ def slots() -> tuple[int, int, int]:
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    fitting = max(1, min(CPU_COUNT, MOST_WORKERS, int(0.8 * MEMORY_LIMIT / MEMORY_PER_WORKER)))
+    wanted = min(max(CPU_COUNT, LEAST_WORKERS), MOST_WORKERS)
+    fitting = max(1, min(wanted, int(0.8 * MEMORY_LIMIT / MEMORY_PER_WORKER)))
     workers = int(os.environ.get("KDLIB_WORKERS") or fitting)
     threads = int(os.environ.get("KDLIB_WORKER_THREADS") or max(1, CPU_COUNT // workers))
     return workers, threads, int(os.environ.get("KDLIB_WORKER_MEMORY") or 0.8 * MEMORY_LIMIT / workers)
