@@ -34,7 +34,9 @@ SETTINGS = {
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.worker-ttl": "60 s",
-    "distributed.worker.profile.enabled": False,  # it samples every 10 ms, which training would pay for
+    "distributed.worker.profile.enabled": False,  # it samples every 10 ms, which training would pay for; so it would for
+    "distributed.admin.tick.interval": "1 s",  # a look at every event loop 50 times a second, and
+    "distributed.admin.system-monitor.interval": "2 s",  # notes of what the processes use, for a dashboard that nobody opens
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
