@@ -32,7 +32,7 @@ class Population:
         self.parameters = {name: value.detach().to(device).requires_grad_() for name, value in stacked.items()}
         self.size, self.device = len(members), device
         self._template = copy.deepcopy(members[0]).to("meta")
-        self._forward = vmap(self._one)
+        self._forward, self._forward_on_same = vmap(self._one), vmap(self._one, in_dims=(0, None))
 
     def _one(self, parameters: dict[str, Tensor], *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         return functional_call(self._template, parameters, inputs)
@@ -40,6 +40,10 @@ class Population:
     def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return what each member makes of its own inputs, each (m, b, ...)."""
         return self._forward(self.parameters, *inputs)
+
+    def on_same(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what each member makes of the same inputs (b, ...): as if they were expanded to (m, b, ...), and faster."""
+        return self._forward_on_same(self.parameters, inputs)
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of the parameters."""

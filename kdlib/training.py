@@ -340,7 +340,7 @@ def _close_epoch(
 @torch.no_grad()
 def predict(students: Population, inputs: Tensor, chunk: int = 50) -> dict[str, Tensor]:
     """Return "features" (m, n, d_s) and "logits" (m, n, k) of all members on the same inputs (n, ...), on the CPU."""
-    parts = [students(part.expand(students.size, *part.shape))[:2] for part in inputs.split(chunk)]
+    parts = [students.on_same(part)[:2] for part in inputs.split(chunk)]
     features, logits = (torch.cat(kind, dim=1).cpu() for kind in zip(*parts, strict=True))
     return {"features": features, "logits": logits}
 

@@ -51,6 +51,17 @@ def test_population_equals_each_member_alone_after_20_steps(name, precision, tol
             torch.testing.assert_close(together[key], value, atol=tolerance, rtol=0)
 
 
+@pytest.mark.parametrize("name", students.STUDENTS)
+def test_the_same_inputs_for_all_give_what_each_member_makes_of_them_alone(name):
+    members = _students(name, 3)
+    inputs = torch.randn(7, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        together = Population(members, CPU).on_same(inputs)
+        for i, member in enumerate(members):
+            for found, alone in zip(together, member(inputs), strict=True):
+                torch.testing.assert_close(found[i], alone, atol=1e-5, rtol=1e-5)  # two orders of adding up
+
+
 def test_state_and_load_round_trip_without_sharing_memory():
     population = Population(_students("mlp", 2), CPU)
     state = population.state()
