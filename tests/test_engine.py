@@ -406,6 +406,28 @@ class TestLaunch:
         run = runs.get(run_id)  # whoever launched it is gone, and no engine has it
         assert (run.state, run.reason.split(":")[0]) == ("failed", "it was never begun")
 
+    def test_runs_outlive_a_process_that_ends_in_the_moment_they_are_launched(self):
+        ready()
+        busy = runs.launch([spec(epochs=1000, width=20)] * 2)
+        code = """if True:  # on a busy machine what is sent goes in pieces, and late
+            import os, time, distributed
+            from kdlib import engine, runs
+            from tests.fake_runs import spec
+            engine.control._connected().scheduler_comm.interval = 2
+            forget = distributed.fire_and_forget
+            distributed.fire_and_forget = lambda future: (time.sleep(0.3), forget(future))
+            time.sleep(2)
+            print(*runs.launch([spec(epochs=2)]), flush=True)
+            os._exit(0)
+        """
+        told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        [waiting] = told.stdout.split()
+        time.sleep(0.5)
+        assert runs.get(waiting).state == "queued"
+        for run_id in busy:
+            runs.cancel(run_id)
+        assert over(waiting).state == "done"
+
     def test_many_runs_of_one_user_do_not_hold_up_the_first_of_another(self):
         ready()
         many = runs.launch([spec(epochs=2000, width=20)] * 10, user="many")

@@ -215,21 +215,36 @@ def submit(function: Callable[..., Any], *arguments: Any, key: str, priority: fl
         from dask._task_spec import Task
         from distributed import fire_and_forget
 
+        def wanted(dask_scheduler: Any) -> bool:
+            task = dask_scheduler.tasks.get(key)  # none: it is over already
+            return task is None or any(client.client_key == "fire-and-forget" for client in task.who_wants or ())
+
         # Declared a producer, it waits in the scheduler's queue until a worker is free; dask may give others to a busy one in advance.
         task = Task(key, function, *arguments, _data_producer=True)
-        fire_and_forget(client.get({key: task}, [key], sync=False, priority=priority))
-        deadline = time.monotonic() + ANSWER
-        while time.monotonic() < deadline:  # what is only in our send buffer dies with us
-            if _status(client, [key])[key] is not None:
-                return True
-            time.sleep(0.005)
-        raise TimeoutError("the scheduler did not take the work")
+        [future] = client.get({key: task}, [key], sync=False, priority=priority)
+        _until(lambda: _status(client, [key])[key] is not None)
+        fire_and_forget(future)
+        _until(lambda: client.run_on_scheduler(wanted))  # before, what waits in a queue would leave with this process
+        return True
 
     for _ in range(3):
         start()
         if _ask(hand_over, nobody=False):  # otherwise it has left for want of work in this very moment
             return
     raise EngineError(f"the engine stopped while it was handed {key}")
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait until the scheduler has what was sent to it: what is only in our send buffer dies with us.
+
+    Raises:
+        TimeoutError: it does not come to have it.
+    """
+    deadline = time.monotonic() + ANSWER
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the scheduler did not take the work")
+        time.sleep(0.005)
 
 
 def _status(client: "Client", keys: Iterable[str]) -> dict[str, str | None]:
