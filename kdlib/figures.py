@@ -19,6 +19,7 @@ MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 WHISKER = "#6b6b6b"  # seen on bars, on white and on black
 HATCH = "rgba(255,255,255,0.7)"
 GRID = "rgba(128,128,128,0.25)"
+PAPER, INK = "#dfe3e8", "#111111"  # of tables in colour, the same on a white and on a black page
 LOUD = ("#0c0824", "#50127b", "#b6377a", "#fb8861", "#fcfdbf")  # plotly's Magma, whose first colour Streamlit takes for a place holder
 CURVES = {
     "val": "validation {metric}, %",
@@ -257,17 +258,16 @@ def per_class(frames: dict[str, pd.DataFrame], roles: dict[str, str], metric: st
     return accuracy_bars(pd.concat(parts, ignore_index=True), metric)
 
 
-def _written(figure: go.Figure, cells: list[list[str]], strength: list[list[float | None]]) -> None:
-    """Write text into the cells of a heatmap: black where the cell's colour is strong (from 0.6 of 1), elsewhere in the page's own colour.
-
-    Plotly would choose it as if the page were white.
-    """
-    notes = []
-    for y, row in enumerate(cells):
-        for x, text in enumerate(row):
-            colour = {"font": {"color": "#111"}} if (strength[y][x] or 0) >= 0.6 else {}
-            notes += [{"x": x, "y": y, "text": text, "showarrow": False} | colour] if text else []
+def _written(figure: go.Figure, cells: list[list[str]]) -> None:
+    """Write text into the cells of a heatmap of `_shades`. Plotly would choose its colour as if the page were white."""
+    ink = {"font": {"color": INK}, "showarrow": False}
+    notes = [{"x": x, "y": y, "text": text} | ink for y, row in enumerate(cells) for x, text in enumerate(row) if text]
     figure.update_layout(annotations=notes)
+
+
+def _shades(role: str) -> list[list[float | str]]:
+    """Return a scale up to the colour of a role, on all of which `INK` can be read, whatever the page's colour."""
+    return [[0, PAPER], [1, COLOURS[role]]]
 
 
 def confusion(matrix: np.ndarray, classes: list[str], role: str, words: tuple[str, str, str] = TAKEN_FOR) -> go.Figure:
@@ -282,13 +282,12 @@ def confusion(matrix: np.ndarray, classes: list[str], role: str, words: tuple[st
     names = [plain(name) for name in classes]
     columns, rows, cell = words
     figure = _figure(columns, rows, height=440)
-    shades = [[0, "rgba(128,128,128,0.06)"], [1, COLOURS[role]]]
     cells = [[f"{100 * value:.0f}" if value >= 0.005 else "" for value in row] for row in matrix]
     figure.add_heatmap(
-        z=100 * matrix, colorscale=shades, zmin=0, zmax=100, showscale=False,
+        z=100 * matrix, colorscale=_shades(role), zmin=0, zmax=100, showscale=False,
         hovertemplate=cell,
     )  # fmt: skip
-    _written(figure, cells, matrix.tolist())
+    _written(figure, cells)
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "showgrid": False}
     figure.update_xaxes(**ticks)
     figure.update_yaxes(autorange="reversed", **ticks)
@@ -309,10 +308,10 @@ def knowledge(frame: pd.DataFrame) -> go.Figure:
     text = [["" if c is None else f"{100 * c['accuracy']:.1f} %" for c in row] for row in cells]
     hover = [["" if c is None else f"{100 * c['accuracy']:.1f} % (chance {100 * c['chance']:.1f} %)" for c in row] for row in cells]
     figure.add_heatmap(
-        z=above, zmin=0, zmax=1, colorscale=[[0, "rgba(128,128,128,0.06)"], [1, COLOURS["raw"]]], showscale=False,
+        z=above, zmin=0, zmax=1, colorscale=_shades("raw"), showscale=False,
         customdata=hover, hovertemplate="%{customdata}<extra></extra>", xgap=3, ygap=3,
     )  # fmt: skip
-    _written(figure, text, above)
+    _written(figure, text)
     chance = {question: frame[frame["question"] == question]["chance"].iloc[0] for question in questions}
     heads = [f"{plain(question)}<br>chance<br>{100 * chance[question]:.0f} %" for question in questions]
     figure.update_xaxes(tickvals=list(range(len(questions))), ticktext=heads, side="top", showgrid=False, tickangle=0, tickfont_size=11)

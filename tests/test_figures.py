@@ -125,3 +125,15 @@ def test_a_page_of_its_own_asks_no_other_host():
     page = figures.to_html(FIGURES["over_cost"]())
     assert "<script>alert" not in page
     assert 'src="http' not in page
+
+
+@pytest.mark.parametrize("role", figures.COLOURS)
+def test_what_is_written_into_a_coloured_table_can_be_read_on_every_shade(role):
+    def luminance(colour):
+        parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+    matrix = figures.confusion(np.array([[1.0, 0.2], [0.5, 0.01]]), ["a", "b"], role)
+    ink = {note.font.color for note in matrix.layout.annotations}
+    for _, shade in matrix.data[0].colorscale:
+        assert all((luminance(shade) + 0.05) / (luminance(text) + 0.05) > 4.5 for text in ink)  # WCAG 2.2, 1.4.3
