@@ -141,7 +141,7 @@ def test_teachers_follow_the_dataset(visit):
 def test_no_page_is_wider_than_a_phone(visit, path):
     page = visit(path, width=390, height=844)
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("(main) => main.scrollWidth") <= 390
 
 
 def test_the_server_tells_browsers_what_is_allowed(server):

@@ -150,6 +150,8 @@ def test_the_morph_and_the_replay_move_the_points(visit, trained):
     assert start[0] == end[0]  # the raw space does not move
     assert start[1] != end[1]
     assert start[2] != end[2]
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
 
 
 def test_without_webgl_the_maps_are_drawn_flat(visit, trained):
