@@ -15,8 +15,6 @@ PAGES = {  # script -> title, icon; the first one opens
 }
 
 if __name__ == "__main__":  # a person's visit: this file runs anew on every click
-    from pages import ui
-
     st.set_page_config(page_title="KD Lab", page_icon=str(ASSETS / "logo.svg"), layout="wide")
     st.html(ASSETS / "app.css")
     st.logo(ASSETS / "logo.svg", size="large")
@@ -25,12 +23,14 @@ if __name__ == "__main__":  # a person's visit: this file runs anew on every cli
         for number, (script, (title, icon)) in enumerate(PAGES.items())
     ]
     page = st.navigation(pages, position="top")
+    with st.spinner("Getting ready"):  # the first visit waits for libraries
+        from pages import ui
     with ui.guarded():
         ui.open_store()
         page.run()
 else:  # the server imports it once
     from streamlit.starlette import App
 
-    from pages import items, server
+    from pages import server
 
-    app = App(__file__, lifespan=server.lifespan, middleware=server.MIDDLEWARE, routes=items.ROUTES)
+    app = App(__file__, lifespan=server.lifespan, middleware=server.MIDDLEWARE, routes=server.ROUTES)

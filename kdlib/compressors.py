@@ -18,6 +18,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
+from kdlib.optimiser import AdamW
+
 HIDDEN = 64  # units between in- and output of the non-linear compressors
 
 
@@ -104,7 +106,7 @@ class Autoencoder:
             torch.manual_seed(self.seed)
             self.encoder, decoder = mlp(d_t, self.dim), mlp(self.dim, d_t)
         rng = torch.Generator().manual_seed(self.seed)
-        optimiser = torch.optim.AdamW([*self.encoder.parameters(), *decoder.parameters()], lr=3e-3, fused=True)
+        optimiser = AdamW([*self.encoder.parameters(), *decoder.parameters()], lr=3e-3, fused=True)
         for _ in range(self.steps):
             batch = data[torch.randint(len(data), (512,), generator=rng)] if len(data) > 512 else data
             optimiser.zero_grad()

@@ -57,6 +57,6 @@ class Population:
 
     def member(self, index: int) -> nn.Module:
         """Return one member as an ordinary module on the CPU."""
-        module = copy.deepcopy(self._template).to_empty(device="cpu")
-        module.load_state_dict({name: value[index].detach().cpu() for name, value in self.parameters.items()})
+        module = copy.deepcopy(self._template)
+        module.load_state_dict({name: value[index].detach().cpu().clone() for name, value in self.parameters.items()}, assign=True)
         return module

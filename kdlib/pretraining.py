@@ -23,6 +23,7 @@ from kdlib import datasets
 from kdlib.cache import atomic_path
 from kdlib.datasets import CANVAS, ITEMS, ORIENTATIONS, Dataset
 from kdlib.evaluation import probe
+from kdlib.optimiser import AdamW
 from kdlib.registry import choose
 from kdlib.spec import OnProgress, Progress
 from kdlib.teachers import ASSETS, CHANNELS, SIZES, VERSION, WIDTH, Encoder, encode, on_canvas
@@ -152,7 +153,7 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
     rows = data.splits["train"]
     images = on_canvas(data.inputs[rows], encoder.size)
     labels = torch.from_numpy(objective.labels(data)[rows]) if objective.labels else torch.zeros(len(rows))
-    optimiser = torch.optim.AdamW([*encoder.parameters(), *beside.parameters()], lr=LR, weight_decay=1e-4, fused=True)
+    optimiser = AdamW([*encoder.parameters(), *beside.parameters()], lr=LR, weight_decay=1e-4, fused=True)
     per_epoch = len(rows) // BATCH
     steps = objective.epochs * per_epoch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps)

@@ -24,6 +24,7 @@ from torch.func import vmap
 from kdlib import losses
 from kdlib.cache import Arrays, atomic_path
 from kdlib.devices import keep_memory
+from kdlib.optimiser import AdamW
 from kdlib.population import Population
 from kdlib.snapshots import Frames, Watched
 from kdlib.spec import OnProgress, Progress
@@ -162,7 +163,7 @@ class _Run:
         self.populations = step.populations()
         self.parameters = [value for population in self.populations.values() for value in population.parameters.values()]
         fused = self.parameters[0].device.type in ("cpu", "cuda")
-        self.optimiser = torch.optim.AdamW(self.parameters, lr=lr, fused=fused)
+        self.optimiser = AdamW(self.parameters, lr=lr, fused=fused)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, lr, total_steps=steps)
         self.best = {name: population.state() for name, population in self.populations.items()}
         self.best_score = [-math.inf] * step.students.size

@@ -10,7 +10,7 @@ st.title("Compare")
 show.choose_runs(states=["done"])
 found = ui.infos(ui.chosen())
 if any(run.active for run in found):
-    ui.live(lambda: show.progress(ui.infos(ui.chosen())), active=True)
+    ui.live(lambda: show.progress(ui.infos(ui.chosen())), found)
 done = [each for each in ui.results(found) if each.metrics]
 if done:
     st.page_link(

@@ -69,4 +69,4 @@ with left:
     spec, methods = controls.chain()
 with right:
     before_launch(spec, methods)
-    ui.live(watch, any(run.active for run in ui.infos(ui.chosen())))
+    ui.live(watch, ui.infos(ui.chosen()))

@@ -7,10 +7,6 @@ from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from kdlib import datasets
 
@@ -66,21 +62,10 @@ def addresses(data: datasets.Dataset, rows: Sequence[int]) -> list[str]:
     return [address(enlarged(picture(data, row))) for row in rows]
 
 
-async def _item(request: Request) -> Response:
-    """Answer item?dataset=...&row=... with the item's picture."""
-    name, row = request.query_params.get("dataset", ""), request.query_params.get("row", "")
-
-    def make() -> bytes | None:
-        try:
-            data = datasets.load(name)
-        except ValueError:  # no such dataset
-            return None
-        return png(picture(data, int(row))) if row.isdecimal() and len(row) < 10 and int(row) < len(data.inputs) else None
-
-    made = await run_in_threadpool(make)
-    if made is None:
-        return Response(status_code=404)
-    return Response(made, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
-
-
-ROUTES = [Route("/item", _item)]
+def answer(dataset: str, row: str) -> bytes | None:
+    """Return an item's picture as PNG, None where a dataset has no such item."""
+    try:
+        data = datasets.load(dataset)
+    except ValueError:  # no such dataset
+        return None
+    return png(picture(data, int(row))) if row.isdecimal() and len(row) < 10 and int(row) < len(data.inputs) else None

@@ -32,7 +32,7 @@ def rows() -> list:
     return found
 
 
-ui.live(rows, any(run.active for run in listed()))
+ui.live(rows, listed())
 
 chosen = ui.infos(ui.chosen())
 if undo := st.session_state.get("deleted"):

@@ -7,11 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.starlette import App
+
+from kdlib import engine
 
 POLICY = {  # Streamlit writes inline styles and loads components from blobs; nothing is fetched from, or sent to, another host
     "default-src": "'self'",
@@ -96,30 +102,56 @@ PagesManager.uses_pages_directory = False  # app.py has the page list; a first v
 MIDDLEWARE = [Middleware(Headers), Middleware(Root)]
 
 
-def warm_up() -> None:
-    """Start the engine and load what the first page and the first run need, so that nobody waits for it."""
-    from kdlib import datasets, engine, figures, runs, tables, teachers, views
-    from kdlib.spec import RunSpec
-    from kdlib.store.connection import connected
+async def item(request: Request) -> Response:
+    """Answer item?dataset=...&row=... with the item's picture."""
 
+    def made() -> bytes | None:
+        from pages import items
+
+        return items.answer(request.query_params.get("dataset", ""), request.query_params.get("row", ""))
+
+    picture = await run_in_threadpool(made)
+    if picture is None:
+        return Response(status_code=404)
+    return Response(picture, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+
+ROUTES = [Route("/item", item)]
+
+
+def start_engine() -> None:
+    """Start the engine, so that nobody waits for it."""
     try:
         engine.start()
+    except (ValueError, OSError) as error:  # the pages will say so to whoever comes
+        log.warning("starting the engine: %s", error)
+
+
+def warm_up() -> None:
+    """Load what the first page needs; the libraries of it take seconds."""
+    gc.disable()  # it would look through thousands of modules again and again
+    try:
+        from kdlib import datasets, figures, runs, tables, teachers, views
+        from kdlib.spec import RunSpec
+        from kdlib.store.connection import connected
+
         figures.curves(views.curves([], []), "val", 1, {})
         tables.entries("teachers")
         datasets.load(RunSpec.dataset)
         teachers.embed(RunSpec.teacher, RunSpec.dataset)
         connected()
         runs.list_runs(limit=1)
-    except (ValueError, OSError) as error:  # the pages will say so to whoever comes
+    except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)
     # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through, a tenth of a second each
     # time, twice a second and visitor while something is live; frozen, they are left alone.
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[dict[str, Any]]:
     """Warm up beside the first visit, not before it."""
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    for work in (start_engine, warm_up):
+        threading.Thread(target=work, name=work.__name__, daemon=True).start()
     yield {}

@@ -55,11 +55,12 @@ def race() -> list:
     return found
 
 
-active = any(run.active for run in ui.infos(ui.chosen()))
+launched = ui.infos(ui.chosen())
+active = any(run.active for run in launched)
 if st.button("Start the race", type="primary", icon=":material/play_arrow:", disabled=active, key="go"):
     ui.launch(RACE, name="Race")
     st.rerun()
-ui.live(race, active)
+ui.live(race, launched)
 
 if ui.chosen() and not active:
     st.subheader("What to try next")

@@ -3,6 +3,7 @@
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,8 @@ from kdlib.store import DONE, RunInfo, RunNotFoundError
 from kdlib.store.connection import connected
 from kdlib.teachers import fitting
 
-TICK = 0.75  # seconds between two looks at a live run
+TICK = 1.0  # seconds between two looks at a live run, but
+EARLY_TICK, EARLY = 0.4, 4.0  # this many in the first seconds after its launch
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 log = logging.getLogger("kdlib.app")
 
@@ -45,7 +47,7 @@ def _sentence(error: Exception) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-@st.cache_resource(show_spinner="Opening the run store")
+@st.cache_resource(show_spinner="Getting ready")
 def open_store() -> bool:
     """Open the run store; the first visit waits for it, since loading it from two threads at once is not safe."""
     connected()
@@ -139,9 +141,25 @@ def filters() -> dict[str, Any]:
     return {"text": text, "where": where}
 
 
-def live(draw: Callable[[], Sequence[RunInfo]], active: bool) -> None:
-    """Draw a part of the page again and again while runs are active; when they are over, the whole page once."""
-    live_while(lambda: any(run.active for run in draw()), active)
+def live(draw: Callable[[], Sequence[RunInfo]], found: Sequence[RunInfo]) -> None:
+    """Draw a part of the page again and again while runs are active; when they are over, the whole page once.
+
+    Args:
+        draw: returns the runs it drew.
+        found: the same runs as the page knows them before drawing.
+    """
+    early = _just_launched(found)
+
+    def more() -> bool:
+        drawn = draw()
+        return any(run.active for run in drawn) and _just_launched(drawn) == early
+
+    live_while(more, any(run.active for run in found), EARLY_TICK if early else TICK)
+
+
+def _just_launched(found: Sequence[RunInfo]) -> bool:
+    """Return whether someone has clicked a moment ago and waits for the first point."""
+    return any(run.active and time.time() - run.submitted < EARLY for run in found)
 
 
 def live_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> None:

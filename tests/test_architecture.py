@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # fmt: off
 ORDER = (
     "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported",
-    "datasets", "files", "teachers", "compressors", "students", "losses", "checks", "devices",
+    "datasets", "files", "teachers", "optimiser", "compressors", "students", "losses", "checks", "devices",
     "population", "snapshots", "training", "evaluation", "pretraining", "geometry", "projection", "measuring", "comparison", "papers",
     "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",

@@ -6,7 +6,6 @@ Nothing here may open a connection, start a thread or compute: a fork would copy
 import gc
 import importlib
 import os
-import sys
 import traceback
 
 from kdlib import store
@@ -18,8 +17,6 @@ try:
     importlib.import_module("distributed")
     store.prepare()
     load(os.environ.get("KDLIB_FUNCTION", Job.function))
-    if "torch" in sys.modules:
-        importlib.import_module("torch._dynamo")  # which the first step of an optimiser loads otherwise, for seconds
 except Exception:  # a run meets the same error and reports it; a worker that cannot start reports nothing
     traceback.print_exc()
 gc.enable()
