@@ -22,10 +22,12 @@ What to read, in the order in which modules build on one another:
     students    the small networks                      to add one: a builder and a line in STUDENTS
     losses      distances between student and target    to add one: a function and a line in LOSSES
     devices     where to compute
+    optimiser   AdamW
     population  many networks as one
     snapshots   where some rows lie while spaces form
     training    the loop
-    evaluation  scores, probes, intervals
+    evaluation  scores and probes
+    intervals   one number per seed becomes a mean and its interval
     geometry    spaces against spaces
     projection  spaces drawn in the plane               to add one: a function and a line in PROJECTIONS
     pretraining how the built-in teachers were made

@@ -16,7 +16,6 @@ USUAL = {
     AUDIO: FEW | {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
     VECTOR: FEW | {"student": "mlp"},
 }  # modality -> what is not as in `RunSpec()`
-FOLLOWING = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")  # fields that `usual` fits to a dataset
 
 
 def usual(dataset: str) -> RunSpec:

@@ -21,9 +21,8 @@ from rich.text import Text
 
 from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
-from kdlib.checks import FOLLOWING, usual
 from kdlib.comparison import WORDS, clear, differences, percent, primary_metric, to_json
-from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
+from kdlib.spec import BASELINE, FOLLOWING, RAW, RunResult, RunSpec
 from kdlib.store import RunInfo
 
 errors = Console(stderr=True, highlight=False)
@@ -108,6 +107,8 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def specs_of(arguments: argparse.Namespace) -> list[RunSpec]:
     """Return one spec per method; what the options leave open is as usual for the dataset."""
+    from kdlib.checks import usual  # loads torch, which most commands do without
+
     methods, given = _names(arguments.methods), _given(arguments)
     base = usual(given.get("dataset", RunSpec.dataset))
     return [base.but(method=method, **given) for method in methods]
@@ -212,6 +213,8 @@ def rename(arguments: argparse.Namespace) -> int:
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Run every combination of the given values in the background, but for what is there already, and print what came out."""
+    from kdlib.checks import usual
+
     axes = _given(arguments)
     base = usual(next(iter(axes.get("dataset", ())), RunSpec.dataset))
     specs = sweeps.expand(base, {"method": _names(arguments.methods)} | axes)

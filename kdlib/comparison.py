@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kdlib.evaluation import paired_difference
+from kdlib.intervals import paired_difference
 from kdlib.spec import BASELINE, RAW, RunResult
 
 Summary = dict[str, Any]  # {"mean", "ci95", "values"}

@@ -1,16 +1,12 @@
-"""Evaluation: how good predictions are, what a space still tells, and how sure we are of it.
+"""Evaluation: how good predictions are, and what a space still tells.
 
-`scores` judges logits, `probe` judges a space by what a linear classifier reads from it (against `chance`), `summary` and
-`paired_difference` turn one number per seed into a mean with its 95 % interval. A number that does not exist is a `ValueError` that says
-"undefined: reason", never NaN. Everything here is a fraction, not percent.
+`scores` judges logits, `probe` judges a space by what a linear classifier reads from it (against `chance`). A number that does not exist is
+a `ValueError` that says "undefined: reason", never NaN. Everything here is a fraction, not percent.
 """
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.special import expit, logit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -89,33 +85,6 @@ def score(logits: np.ndarray, labels: np.ndarray) -> float:
 def primary(labels: np.ndarray) -> str:
     """Return the name of the metric that counts first for such labels: "accuracy", multi-label "map"."""
     return "map" if labels.ndim == 2 else "accuracy"
-
-
-def summary(values: Sequence[float]) -> dict[str, Any]:
-    """Return `{"mean", "ci95", "values"}`: the mean of some repetitions and how far the true mean may be from it.
-
-    `ci95` is the half-width of the two-sided 95 % t-interval, None for fewer than two values.
-
-    Raises:
-        ValueError: "undefined: ..." if there are no values or one is not finite.
-    """
-    values = [float(value) for value in values]
-    if not values or not np.isfinite(values).all():
-        raise ValueError(f"undefined: a mean needs finite values, got {values}")
-    n = len(values)
-    half_width = float(stats.t.ppf(0.975, n - 1) * stats.sem(values)) if n > 1 else None
-    return {"mean": float(np.mean(values)), "ci95": half_width, "values": values}
-
-
-def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
-    """Return the `summary` of a - b, paired by position (the same seed in both): the interval of the paired t-test.
-
-    Raises:
-        ValueError: a and b differ in length, or "undefined: ..." as in `summary`.
-    """
-    if len(a) != len(b):
-        raise ValueError(f"a paired difference needs as many values on both sides, got {len(a)} and {len(b)}")
-    return summary([x - y for x, y in zip(a, b, strict=True)])
 
 
 def probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:

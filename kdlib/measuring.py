@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from kdlib import teachers
 from kdlib.compressors import Fixed
 from kdlib.datasets import Dataset
-from kdlib.evaluation import chance, probe, scores, summary, thresholds
+from kdlib.evaluation import chance, probe, scores, thresholds
 from kdlib.geometry import effective_rank
+from kdlib.intervals import summary
 from kdlib.spec import BASELINE, RunResult, RunSpec
 from kdlib.training import Trained, compress, predict
 

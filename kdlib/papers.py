@@ -6,7 +6,6 @@ Ding & Lerch 2024 set a compressed embedding beside the raw one and beside the s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kdlib import teachers
 from kdlib.comparison import Summary, minus
 from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
 
@@ -60,8 +59,10 @@ def specs(base: RunSpec, names: Sequence[str] = ()) -> dict[tuple[str, str], Run
         base: what all of them share, as for `treatments`.
         names: of the teachers; by default all that take what the dataset holds.
     """
+    from kdlib.teachers import fitting  # loads torch, which tables of results do without
+
     found: dict[tuple[str, str], RunSpec] = {}
-    for name in names or teachers.fitting(base.dataset):
+    for name in names or fitting(base.dataset):
         for treatment, spec in treatments(base.but(teacher=name)).items():
             found.setdefault(("" if treatment == "baseline" else name, treatment), spec)
     return found

@@ -4,6 +4,7 @@ Nothing here trains or embeds; all of it answers within milliseconds, so that a 
 """
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +18,7 @@ from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
 CARRIES = 0.6  # share of a probe's accuracy that should be left out of domain
-SECONDS_PER_ITEM = 5e-5  # training time per member and item of the default student on one core, until runs of this machine are known
+SECONDS_PER_ITEM = 6e-5  # training time per member and item of the default student on one core, until runs of this machine are known
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 
     ]
     parameters = student_parameters(first.student, first.width, first.dataset)
     shape = datasets.load(first.dataset).inputs.shape[1:]
-    usual = SECONDS_PER_ITEM / student_parameters(students.fitting(shape)[0], RunSpec.width, first.dataset)
+    per_core = max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))  # what past runs took has it in it: most had others beside them
+    usual = per_core * SECONDS_PER_ITEM / student_parameters(students.fitting(shape)[0], RunSpec.width, first.dataset)
     each = (median(rates) if rates else usual) * parameters * _items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]

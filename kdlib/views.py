@@ -17,7 +17,8 @@ from scipy.special import expit
 from kdlib import datasets
 from kdlib.comparison import WORDS, clear, percent, primary_metric
 from kdlib.datasets import AUDIO, Dataset
-from kdlib.evaluation import paired_difference, primary, scores, summary, thresholds
+from kdlib.evaluation import primary, scores, thresholds
+from kdlib.intervals import paired_difference, summary
 from kdlib.spec import BASELINE, RAW, UNUSED, RunResult, RunSpec
 
 COMPRESSED = "compressed"

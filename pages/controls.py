@@ -3,8 +3,8 @@
 import streamlit as st
 
 from kdlib import datasets, students
-from kdlib.checks import FOLLOWING, usual
-from kdlib.spec import RunSpec
+from kdlib.checks import usual
+from kdlib.spec import FOLLOWING, RunSpec
 from kdlib.teachers import fitting
 from pages import ui
 

@@ -29,6 +29,17 @@ def test_without_runs_of_this_machine_the_time_is_a_guess():
     assert not planning.plan([SPEC]).measured
 
 
+def test_a_guess_counts_runs_that_share_a_core(monkeypatch):
+    specs = [SPEC.but(method=method) for method in ("baseline", "raw", "mlp")]
+    times = {}
+    for cores in (1, 2, 3, 8):
+        monkeypatch.setattr(planning.os, "cpu_count", lambda cores=cores: cores)
+        times[cores] = planning.plan(specs, workers=3).seconds - 1.5
+    assert times[1] == pytest.approx(3 * times[3])
+    assert times[2] == pytest.approx(1.5 * times[3])
+    assert times[8] == times[3]
+
+
 def test_a_plan_tells_what_is_compressed_to_what():
     plan = planning.plan([SPEC.but(method="raw"), SPEC.but(method="mlp", dim=4)])
     assert plan.compressed_width == 4

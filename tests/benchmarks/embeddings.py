@@ -58,7 +58,7 @@ def fill(home: str, rows: int, told: str) -> None:
     from dataclasses import asdict
 
     from kdlib import spaces, teachers
-    from kdlib.evaluation import summary
+    from kdlib.intervals import summary
     from kdlib.spec import RunResult, RunSpec
     from tests.stored_runs import keep
 
