@@ -12,8 +12,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 # Okabe and Ito's palette, made a little lighter where a dark page asks for it: told apart with every kind of colour blindness.
-COLOURS = {"baseline": "#8c8c8c", "raw": "#2b83ba", "compressed": "#e08214", "student": "#1b9e77"}
-SHADES = ("#e08214", "#b35806", "#fdb863", "#8c510a", "#f6a04d", "#d9730d")  # several compressors: all of them orange
+SHADES = {  # several of one role: its own colour first
+    "baseline": ("#8c8c8c", "#5f5f5f", "#b8b8b8"),
+    "raw": ("#2b83ba", "#74add1", "#1d5f8a"),
+    "compressed": ("#e08214", "#b35806", "#fdb863", "#8c510a", "#f6a04d", "#d9730d"),
+    "student": ("#1b9e77", "#66c2a5", "#12694f"),
+}
+COLOURS = {role: shades[0] for role, shades in SHADES.items()}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 WHISKER = "#6b6b6b"  # seen on bars, on white and on black
@@ -48,8 +53,8 @@ def _styles(roles: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
     for label, role in roles.items():
         number = used[role]
         used[role] += 1
-        colour = SHADES[number % len(SHADES)] if role == "compressed" else COLOURS[role]
-        styles[label] = (colour, DASHES[number % len(DASHES)], MARKS[number % len(MARKS)])
+        shades = SHADES[role]
+        styles[label] = (shades[number % len(shades)], DASHES[number % len(DASHES)], MARKS[number % len(MARKS)])
     return styles
 
 
@@ -200,29 +205,26 @@ def _with_interval(figure: go.Figure, rows: pd.DataFrame, x: list[float], name: 
 
 
 def over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
-    """Return accuracy over the width of the compressed embedding, one line per compressor, baseline and raw as reference lines.
+    """Return accuracy over the width of the compressed embedding, one line per label, baseline and raw as reference lines.
 
     Args:
         frame: from `views.over_dim`.
         metric: what the numbers are called.
     """
-    figure, styles = (
-        _figure("width of the compressed embedding (numbers an item)", f"{metric}, %", height=420),
-        _styles(_roles(frame, "method")),
-    )
+    figure, styles = _figure("width of the compressed embedding", f"{metric}, %", height=420), _styles(_roles(frame))
     wide = frame[frame["role"] == "compressed"]
     dims = sorted(wide["dim"].dropna().unique())
-    for name, rows in wide.groupby("method", sort=False):
-        _with_interval(figure, rows, rows["dim"].tolist(), name, styles[name], "lines+markers")
+    for label, rows in wide.groupby("label", sort=False):
+        _with_interval(figure, rows, rows["dim"].tolist(), label, styles[label], "lines+markers")
     ends = [dims[0] / 1.15, dims[-1] * 1.15] if dims else [1, 2]
     for _, row in frame[frame["role"] != "compressed"].iterrows():
-        colour, half = COLOURS[row["role"]], 0 if pd.isna(row["ci95"]) else row["ci95"]
+        colour, half = styles[row["label"]][0], 0 if pd.isna(row["ci95"]) else row["ci95"]
         low, high = 100 * (row["mean"] - half), 100 * (row["mean"] + half)
         band = {"x": [*ends, *ends[::-1]], "y": [low, low, high, high], "fill": "toself", "fillcolor": _faded(colour, 0.12)}
         figure.add_scatter(**band, line_width=0, mode="lines", hoverinfo="skip", showlegend=False)
         line = {"color": colour, "dash": "dash", "width": 2}
-        told = f"{row['role']}: {_told(pd.DataFrame([row]))[0]}"
-        figure.add_scatter(x=ends, y=[100 * row["mean"]] * 2, name=row["role"], mode="lines", line=line, hovertemplate=told)
+        told = f"{plain(row['label'])}: {_told(pd.DataFrame([row]))[0]}"
+        figure.add_scatter(x=ends, y=[100 * row["mean"]] * 2, name=plain(row["label"]), mode="lines", line=line, hovertemplate=told)
     figure.update_xaxes(type="log", tickvals=dims, ticktext=[f"{int(dim)}" for dim in dims])
     return figure
 

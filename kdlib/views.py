@@ -43,17 +43,22 @@ def differing(specs: Sequence[RunSpec]) -> list[str]:
 
 def labels(specs: Sequence[RunSpec]) -> list[str]:
     """Return a short name per spec that tells it from the others: method and width, then whatever else differs."""
-    apart = [name for name in differing(specs) if name not in ("method", "dim")]
-    told = []
-    for spec in specs:
-        unused = UNUSED.get(spec.method, ())
-        parts = [spec.method if role(spec) != COMPRESSED else f"{spec.method} {spec.dim}"]
-        told.append(", ".join(parts + [f"{name.replace('_', ' ')} {getattr(spec, name)}" for name in apart if name not in unused]))
+    told = _in_short(specs, [spec.method if role(spec) != COMPRESSED else f"{spec.method} {spec.dim}" for spec in specs])
     seen: dict[str, int] = {}
     for number, label in enumerate(told):
         seen[label] = seen.get(label, 0) + 1
         if seen[label] > 1:
             told[number] = f"{label} #{seen[label]}"
+    return told
+
+
+def _in_short(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
+    """Return each name with the settings other than method and width in which its spec differs from others."""
+    apart = [name for name in differing(specs) if name not in ("method", "dim")]
+    told = []
+    for spec, name in zip(specs, names, strict=True):
+        used = [each for each in apart if each not in UNUSED.get(spec.method, ())]
+        told.append(", ".join([name, *(f"{each.replace('_', ' ')} {getattr(spec, each)}" for each in used)]))
     return told
 
 
@@ -106,16 +111,19 @@ def accuracies(results: Sequence[RunResult], splits: Sequence[str] | None = None
 
 
 def over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
-    """Return one row per result: method, width and accuracy; baseline and raw are reference lines and have no width."""
-    rows = []
-    for result in results:
-        if result.metrics:
-            value = result.metrics[split][primary_metric(result)]
-            kind = role(result.spec)
-            dim = result.spaces["compressed"]["width"] if kind == COMPRESSED and "compressed" in result.spaces else None
-            rows.append((result.spec.method, kind, dim, value["mean"], value["ci95"], value["values"]))
-    frame = pd.DataFrame(rows, columns=["method", "role", "dim", "mean", "ci95", "values"])
-    return frame.sort_values(["method", "dim"], ignore_index=True)
+    """Return one row per result: width and accuracy; those that differ in nothing but their width share a label.
+
+    Baseline and raw are reference lines and have no width.
+    """
+    done = [each for each in results if each.metrics]
+    specs, rows = [each.spec for each in done], []
+    for result, label in zip(done, _in_short(specs, [spec.method for spec in specs]), strict=True):
+        value = result.metrics[split][primary_metric(result)]
+        kind = role(result.spec)
+        dim = result.spaces["compressed"]["width"] if kind == COMPRESSED and "compressed" in result.spaces else None
+        rows.append((label, kind, dim, value["mean"], value["ci95"], value["values"]))
+    frame = pd.DataFrame(rows, columns=["label", "role", "dim", "mean", "ci95", "values"])
+    return frame.sort_values(["label", "dim"], ignore_index=True)
 
 
 COSTS = {

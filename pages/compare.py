@@ -12,6 +12,7 @@ found = ui.infos(ui.chosen())
 if any(run.active for run in found):
     ui.live(lambda: show.progress(ui.infos(ui.chosen())), found)
 done = [each for each in ui.results(found) if each.metrics]
+show.left_out(found)
 if done:
     st.page_link(
         "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params={"runs": ",".join(ui.chosen())}

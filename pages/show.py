@@ -42,6 +42,14 @@ def state_line(found: Sequence[RunInfo], names: Sequence[str]) -> None:
             st.warning(f"{run.unsynced} points of {ui.plain(name)} wait for the store; resume it on the Runs page to bring them there.")
 
 
+def left_out(found: Sequence[RunInfo]) -> None:
+    """Say which of some runs have nothing to compare, and why."""
+    for run in found:
+        if run.state in (FAILED, CANCELLED):
+            told = f"failed: {run.reason}" if run.state == FAILED else "was cancelled"
+            st.info(f"{ui.plain(run.name)} is left out: it {ui.plain(told)}", icon=":material/info:")
+
+
 def remaining(found: Sequence[RunInfo], now: float) -> str:
     """Return how long it takes until all runs are over, in words."""
     share = sum(run.progress if run.active else 1.0 for run in found) / len(found)

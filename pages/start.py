@@ -64,8 +64,12 @@ ui.live(race, launched)
 
 if ui.chosen() and not active:
     st.subheader("What to try next")
-    first, second, third, fourth = st.columns(4)
-    first.page_link("pages/distill.py", label="A teacher that learned something else", query_params={"teacher": "background"})
-    second.page_link("pages/distill.py", label="Keep only 4 numbers", query_params={"dim": "4"})
-    third.page_link("pages/compare.py", label="These three in every detail", query_params={"runs": ",".join(ui.chosen())})
-    fourth.page_link("pages/embeddings.py", label="See what compression did to the space", query_params={"runs": ",".join(ui.chosen())})
+    these = ui.query(launched)
+    links = [
+        ("pages/distill.py", "A teacher that learned something else", "school", {"teacher": "background"}),
+        ("pages/distill.py", "Keep only 4 numbers", "compress", {"dim": "4"}),
+        ("pages/compare.py", "These three in every detail", "bar_chart", these),
+        ("pages/embeddings.py", "See what compression did to the space", "scatter_plot", these),
+    ]
+    for column, (page, label, icon, address) in zip(st.columns(len(links)), links, strict=True):
+        column.page_link(page, label=label, icon=f":material/{icon}:", query_params=address)

@@ -27,7 +27,7 @@ def curve_frame(label=HOSTILE):
 def dims(label="mlp"):
     rows = [(label, "compressed", 4.0, 0.6, 0.02, [0.6]), (label, "compressed", 16.0, 0.7, 0.02, [0.7])]
     rows += [("raw", "raw", None, 0.5, 0.03, [0.5]), ("baseline", "baseline", None, 0.4, None, [0.4])]
-    return pd.DataFrame(rows, columns=["method", "role", "dim", "mean", "ci95", "values"])
+    return pd.DataFrame(rows, columns=["label", "role", "dim", "mean", "ci95", "values"])
 
 
 def cost_frame():
@@ -84,7 +84,7 @@ def test_every_figure_is_in_the_contract():
 
 def test_the_role_decides_the_colour():
     bars = [trace for trace in FIGURES["accuracy_bars"]().data if isinstance(trace, go.Bar)]
-    assert [bar.marker.color for bar in bars] == [figures.COLOURS["baseline"], figures.SHADES[0]]
+    assert [bar.marker.color for bar in bars] == [figures.COLOURS["baseline"], figures.COLOURS["compressed"]]
 
 
 def test_out_of_domain_is_hatched_and_in_domain_is_not():
@@ -119,6 +119,13 @@ def test_baseline_and_raw_are_lines_across_the_dimensions():
     lines = {trace.name: trace for trace in FIGURES["over_dim"]().data if trace.mode == "lines" and trace.name}
     assert set(lines) == {"raw", "baseline"}
     assert lines["raw"].y == pytest.approx([50, 50])
+
+
+def test_two_raw_runs_are_told_apart():
+    frame = dims()
+    frame.loc[len(frame)] = ["raw, epochs 60", "raw", None, 0.55, 0.03, [0.55]]
+    lines = {trace.name: trace for trace in figures.over_dim(frame).data if trace.mode == "lines" and trace.name}
+    assert lines["raw"].line.color == figures.COLOURS["raw"] != lines["raw, epochs 60"].line.color
 
 
 def test_a_page_of_its_own_asks_no_other_host():

@@ -186,6 +186,17 @@ def test_every_section_of_compare_shows_something(section, kept):
     assert app.get("plotly_chart") or app.dataframe
 
 
+@pytest.mark.parametrize(("state", "told"), [(store.FAILED, "it failed\\: diverged\\: *all*"), (store.CANCELLED, "it was cancelled")])
+def test_compare_says_which_run_it_leaves_out_and_why(state, told, kept, monkeypatch):
+    known = runs.get
+    lost = replace(known(kept[2]), state=state, reason="diverged: *all*")
+    monkeypatch.setattr(runs, "get", lambda run_id: lost if run_id == lost.id else known(run_id))
+    app = opened("compare", runs=",".join(kept))
+    said = [each.value.replace("\\*", "*") for each in app.info if "left out" in each.value]
+    assert len(said) == 1
+    assert told in said[0]
+
+
 def test_what_the_others_are_compared_with_is_in_the_address(kept):
     runs_there = ",".join(kept)
     names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options

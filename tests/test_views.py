@@ -65,8 +65,17 @@ def test_differences_are_paired_seed_by_seed():
 
 def test_over_dim_gives_baseline_and_raw_no_width():
     frame = views.over_dim([result("baseline", [0.4]), result("mlp", [0.6], dim=8), result("mlp", [0.5], dim=4)])
-    assert frame[frame["method"] == "mlp"]["dim"].tolist() == [4, 8]
-    assert frame[frame["method"] == "baseline"]["dim"].isna().all()
+    assert frame[frame["label"] == "mlp"]["dim"].tolist() == [4, 8]
+    assert frame[frame["label"] == "baseline"]["dim"].isna().all()
+
+
+def test_over_dim_keeps_apart_what_differs_in_more_than_its_width():
+    found = [result("mlp", [0.5], dim=4), result("mlp", [0.6], dim=8), result("mlp", [0.7], dim=8, epochs=60), result("raw", [0.4], dim=2)]
+    labels = views.over_dim(found).groupby("label")["dim"].apply(list).to_dict()
+    short, long = (f"mlp, epochs {epochs}" for epochs in (SPEC.epochs, 60))
+    assert labels[short] == [4, 8]
+    assert labels[long] == [8]
+    assert set(labels) == {short, long, f"raw, epochs {SPEC.epochs}"}
 
 
 def test_a_baseline_has_no_bytes_per_embedding_to_be_drawn_over():
