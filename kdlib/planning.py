@@ -65,7 +65,7 @@ def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 
     ]
     parameters = student_parameters(first.student, first.width, first.dataset)
     shape = datasets.load(first.dataset).inputs.shape[1:]
-    per_core = max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))  # what past runs took has it in it: most had others beside them
+    per_core = max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))  # for a guess only: past runs had others beside them as well
     usual = per_core * SECONDS_PER_ITEM / student_parameters(students.fitting(shape)[0], RunSpec.width, first.dataset)
     each = (median(rates) if rates else usual) * parameters * _items(first)
     rounds = -(-len(specs) // max(workers, 1))

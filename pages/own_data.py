@@ -66,8 +66,8 @@ def _read(chosen, others: Sequence) -> None:  # noqa: ANN001
 def _describe(source: files.Source) -> None:
     kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
     st.markdown(f"**{ui.plain(source.name)}**: {source.rows:,} {kinds[source.kind]}")
-    kinds = {True: "one value each", False: "numbers"}
-    rows = [(name, kinds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
+    holds = {True: "one value each", False: "numbers"}
+    rows = [(name, holds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
     st.dataframe(pd.DataFrame(rows, columns=["column", "holds", "shape"]), hide_index=True, alt="The columns that were found")
     plan = _mapping(source, files.guess(source))
     draft = None

@@ -143,10 +143,11 @@ def warm_up() -> None:
         runs.list_runs(limit=1)
     except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)
-    # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through, a tenth of a second each
-    # time, twice a second and visitor while something is live; frozen, they are left alone.
-    gc.freeze()
-    gc.enable()
+    finally:
+        # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through, a tenth of a second
+        # each time, twice a second and visitor while something is live; frozen, they are left alone.
+        gc.freeze()
+        gc.enable()
 
 
 @asynccontextmanager
