@@ -18,11 +18,11 @@ What to read, in the order in which modules build on one another:
     datasets    built-in datasets                       to add one: a function and a line in DATASETS
     files       from a foreign file to a dataset
     teachers    providers of embeddings                 to add one: a function and a line in TEACHERS
+    optimiser   AdamW
     compressors from embedding to compact target        to add one: a builder and a line in COMPRESSORS
     students    the small networks                      to add one: a builder and a line in STUDENTS
     losses      distances between student and target    to add one: a function and a line in LOSSES
     devices     where to compute
-    optimiser   AdamW
     population  many networks as one
     snapshots   where some rows lie while spaces form
     training    the loop

@@ -106,7 +106,7 @@ async def item(request: Request) -> Response:
     """Answer item?dataset=...&row=... with the item's picture."""
 
     def made() -> bytes | None:
-        from pages import items
+        from pages import items  # loads for longer than the server may take to start
 
         return items.answer(request.query_params.get("dataset", ""), request.query_params.get("row", ""))
 
