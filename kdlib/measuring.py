@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +14,9 @@ from kdlib.compressors import Fixed
 from kdlib.datasets import Dataset
 from kdlib.evaluation import chance, probe, scores, thresholds
 from kdlib.geometry import effective_rank
-from kdlib.intervals import summary
-from kdlib.spec import BASELINE, RunResult, RunSpec
+from kdlib.intervals import summarize
+from kdlib.results import CURVES, Cost, Point, Probe, RunResult, SpaceStats, SplitMetrics, Summary, TeacherStats
+from kdlib.spec import BASELINE, RunSpec
 from kdlib.training import Trained, compress, predict
 
 PROBE_ROWS = 2000  # test rows a probe is judged on, at most
@@ -94,18 +94,18 @@ class _Probes:
         self.train, self.test = train, test
         self.attributes = [name for name, each in data.attributes.items() if _can_be_asked(each.values, train, test)]
         self.targets = {"target": data.labels} | {name: data.attributes[name].values for name in self.attributes}
-        self.raw: dict[str, dict[str, Any]] = {}
+        self.raw: dict[str, Summary] = {}
 
     def chance(self, name: str) -> float:
         return chance(self.targets[name][self.train], self.targets[name][self.test])
 
-    def read(self, spaces: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, Any]]:
-        """Return name -> summary over spaces, each given as its rows for training and for testing."""
+    def read(self, spaces: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Summary]:
+        """Return name -> accuracy over spaces, each given as its rows for training and for testing."""
         return {
-            name: summary([probe(train, y[self.train], test, y[self.test]) for train, test in spaces]) for name, y in self.targets.items()
+            name: summarize([probe(train, y[self.train], test, y[self.test]) for train, test in spaces]) for name, y in self.targets.items()
         }
 
-    def read_raw(self, embeddings: Rescaled) -> dict[str, dict[str, Any]]:
+    def read_raw(self, embeddings: Rescaled) -> dict[str, Summary]:
         self.raw = self.raw or self.read([(embeddings[self.train], embeddings[self.test])])
         return self.raw
 
@@ -128,7 +128,7 @@ def _measure_one(
     arrays = {f"{kind}/{name}": values for name, found in outputs.items() for kind, values in found.items()}
     arrays |= {f"student/{name}": value[members].detach().cpu().numpy() for name, value in trained.students.parameters.items()}
     arrays |= {f"replay/{name}": value for name, value in trained.replay[number].items()}
-    history = [{k: v[members] if isinstance(v, list) else v for k, v in point.items()} for point in trained.history]
+    history = [_point_of(members, point) for point in trained.history]
     lost = {member - members.start: epoch for member, epoch in trained.diverged.items() if members.start <= member < members.stop}
     if lost:
         told = ", ".join(f"seed {seed} in epoch {epoch}" for seed, epoch in lost.items())
@@ -138,9 +138,9 @@ def _measure_one(
         return outputs[split]["features"]
 
     student_probes = probes.read(list(zip(student_space("train"), student_space("test")[:, : len(probes.test)], strict=True)))
-    spaces = {"student": _space(student_space("test")) | {"probe": student_probes["target"]}}
-    teacher: dict[str, Any] = {}
-    attributes = {name: {"chance": probes.chance(name), "student": student_probes[name]} for name in probes.attributes}
+    spaces = {"student": replace(_space(student_space("test")), probe=student_probes["target"])}
+    teacher: TeacherStats | None = None
+    attributes = {name: Probe(probes.chance(name), student=student_probes[name]) for name in probes.attributes}
     bytes_per_embedding = None
     if spec.method != BASELINE:
         raw = probes.read_raw(material.embeddings)
@@ -150,15 +150,15 @@ def _measure_one(
         read = raw if spec.method in ("raw", "none") else probes.read(pairs)
         spaces |= {"raw": _space(material.embeddings[splits["test"]][None]), "compressed": _space(compressed["compressed"]["test"])}
         for name in probes.attributes:
-            attributes[name] |= {"raw": raw[name], "compressed": read[name]}
+            attributes[name] = replace(attributes[name], raw=raw[name], compressed=read[name])
         entry = teachers.find(spec.teacher)
-        teacher = {"name": spec.teacher, "source_task": entry.source_task, "supervised": entry.supervised}
-        teacher |= {"probe": {"chance": probes.chance("target"), "raw": raw["target"], "compressed": read["target"]}}
+        target = Probe(probes.chance("target"), raw["target"], read["target"])
+        head = _metrics(compressed["logits"], splits, data) if compressed["logits"] else {}
+        teacher = TeacherStats(spec.teacher, entry.source_task, entry.supervised, target, head)
         if compressed["logits"]:
-            teacher["head"] = _metrics(compressed["logits"], splits, data)
             arrays |= {f"teacher/{name}": value.detach().cpu().numpy() for name, value in trained.teachers[number].parameters.items()}
-        bytes_per_embedding = 4 * spaces["compressed"]["width"]
-    cost = student_cost(trained, data) | {"bytes_per_embedding": bytes_per_embedding, "seconds": material.seconds * spec.seeds}
+        bytes_per_embedding = 4 * spaces["compressed"].width
+    cost = replace(student_cost(trained, data), bytes_per_embedding=bytes_per_embedding, seconds=material.seconds * spec.seeds)
     return RunResult(
         spec,
         "cancelled" if trained.cancelled else "done",
@@ -170,6 +170,10 @@ def _measure_one(
         history=history,
         arrays=arrays,
     )
+
+
+def _point_of(members: slice, point: Point) -> Point:
+    return replace(point, **{curve: getattr(point, curve)[members] for curve in CURVES})
 
 
 def _tensor(values: np.ndarray, rows: np.ndarray, trained: Trained) -> torch.Tensor:
@@ -189,8 +193,8 @@ def _compressed(number: int, splits: dict[str, np.ndarray], material: Material) 
     return {"compressed": spaces if fitted else {name: each["compressed"].numpy() for name, each in found.items()}, "logits": logits}
 
 
-def _metrics(logits: dict[str, np.ndarray], splits: dict[str, np.ndarray], data: Dataset) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return split -> metric -> summary over members, and under "ood" the mean of the out-of-domain sets.
+def _metrics(logits: dict[str, np.ndarray], splits: dict[str, np.ndarray], data: Dataset) -> dict[str, SplitMetrics]:
+    """Return split -> scores over members, and under "ood" the mean of the out-of-domain sets.
 
     With several labels an item, the thresholds of F1 are each member's own, chosen per class on the validation rows.
     """
@@ -201,20 +205,23 @@ def _metrics(logits: dict[str, np.ndarray], splits: dict[str, np.ndarray], data:
         for name, found in logits.items()
         if name != "train"
     }
-    metrics = {name: {metric: summary([m[metric] for m in members]) for metric in members[0]} for name, members in values.items()}
+    metrics = {
+        name: SplitMetrics({metric: summarize([m[metric] for m in members]) for metric in members[0]}) for name, members in values.items()
+    }
     outside = [metrics[name] for name in data.out_of_domain]
     if outside:
-        metrics["ood"] = {metric: summary(np.mean([each[metric]["values"] for each in outside], axis=0).tolist()) for metric in outside[0]}
+        means = {metric: np.mean([each[metric].values for each in outside], axis=0).tolist() for metric in outside[0].scores}
+        metrics["ood"] = SplitMetrics({metric: summarize(values) for metric, values in means.items()})
     return metrics
 
 
-def _space(members: np.ndarray) -> dict[str, Any]:
-    return {"width": members.shape[-1], "effective_rank": summary([effective_rank(each) for each in members])}
+def _space(members: np.ndarray) -> SpaceStats:
+    return SpaceStats(members.shape[-1], summarize([effective_rank(each) for each in members]))
 
 
 @torch.no_grad()
-def student_cost(trained: Trained, data: Dataset) -> dict[str, float]:
-    """Return what a student costs at inference, without its adapter: "parameters", and for one item "multiply_adds" and "latency_ms".
+def student_cost(trained: Trained, data: Dataset) -> Cost:
+    """Return what a student costs at inference, without its adapter.
 
     The latency is the median of 20 calls on this machine's processor, in milliseconds.
     """
@@ -227,7 +234,7 @@ def student_cost(trained: Trained, data: Dataset) -> dict[str, float]:
         started = time.perf_counter()
         network(item)
         taken.append(time.perf_counter() - started)
-    return {"parameters": parameters, "multiply_adds": operations, "latency_ms": round(1000 * median(taken), 3)}
+    return Cost(parameters, operations, round(1000 * median(taken), 3))
 
 
 def multiply_adds(network: nn.Module, item: Tensor) -> int:

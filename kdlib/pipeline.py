@@ -22,8 +22,10 @@ from kdlib.evaluation import score
 from kdlib.geometry import drawn
 from kdlib.losses import LOSSES
 from kdlib.measuring import Material, Rescaled, measure
+from kdlib.progress import OnProgress
+from kdlib.results import RunResult
 from kdlib.snapshots import ROWS, Watched
-from kdlib.spec import BASELINE, RAW, OnProgress, RunResult, RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.training import Branch, Rows, train
 
 Built = TypeVar("Built")

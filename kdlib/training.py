@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -26,8 +25,9 @@ from kdlib.cache import Arrays, atomic_path
 from kdlib.devices import keep_memory
 from kdlib.optimiser import AdamW
 from kdlib.population import Population
+from kdlib.progress import OnProgress, Progress
+from kdlib.results import Point
 from kdlib.snapshots import Frames, Watched
-from kdlib.spec import OnProgress, Progress
 
 VALIDATIONS = 20  # how often a training looks at the validation rows, about
 CHECKPOINT_SECONDS = 3.0
@@ -86,7 +86,7 @@ class Trained:
     Attributes:
         students: all members of all branches, in order, with their best weights by validation score.
         teachers: per branch, its trained `TeacherBranch`es, or None.
-        history: one point per validation, as in `Progress`.
+        history: one point per validation.
         cancelled: whether `on_progress` asked to stop.
         diverged: member -> epoch at which its loss stopped being finite.
         replay: per branch, the snapshots of its first member, as in `Frames.of`.
@@ -94,7 +94,7 @@ class Trained:
 
     students: Population
     teachers: list[Population | None]
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Point] = field(default_factory=list)
     cancelled: bool = False
     diverged: dict[int, int] = field(default_factory=dict)
     replay: list[Arrays] = field(default_factory=list)
@@ -172,7 +172,7 @@ class _Run:
             name: torch.zeros(step.students.size, device=self.parameters[0].device) for name in ("prediction", "distance", "teacher")
         }
         self.done = 0
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
         self.frames = Frames(watched, [self.members[f"teachers{i}"].start for i in range(len(step.branches))], step.teachers)
 
@@ -194,7 +194,8 @@ class _Run:
         optimiser = self.optimiser.state_dict()
         for index, state in optimiser["state"].items():
             tensors |= {f"optimiser/{index}/{key}": value for key, value in state.items()}
-        notes = {"signature": signature, "done": self.done, "history": self.history, "groups": optimiser["param_groups"]}
+        history = [point.to_dict() for point in self.history]
+        notes = {"signature": signature, "done": self.done, "history": history, "groups": optimiser["param_groups"]}
         notes |= {"best_score": self.best_score, "diverged": list(self.diverged.items()), "frames": self.frames.epochs}
         with atomic_path(path) as temporary:
             save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, temporary, {"notes": json.dumps(notes)})
@@ -219,7 +220,8 @@ class _Run:
                 state.setdefault(int(index), {})[what] = value
         self.optimiser.load_state_dict({"state": state, "param_groups": notes["groups"]})
         self.schedule.last_epoch = self.done = notes["done"]
-        self.history, self.best_score, self.diverged = notes["history"], notes["best_score"], dict(notes["diverged"])
+        self.history = [Point.from_dict(point) for point in notes["history"]]
+        self.best_score, self.diverged = notes["best_score"], dict(notes["diverged"])
         self.frames.load(notes.get("frames", []), tensors)
         return True
 
@@ -317,9 +319,7 @@ def train(
     return Trained(step.students, step.teachers, run.history, cancelled, run.diverged, replay)
 
 
-def _close_epoch(
-    run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
-) -> dict[str, Any] | None:
+def _close_epoch(run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool) -> Point | None:
     """Notice members that diverged, validate where it is time to, and return the point of this epoch if there is one."""
     means = {name: (value / per_epoch).tolist() for name, value in run.sums.items()}
     for value in run.sums.values():
@@ -333,7 +333,7 @@ def _close_epoch(
     run.frames.take(epoch, predicted["features"])
     found = score(torch.nan_to_num(predicted["logits"]))
     run.keep_best(found)
-    point = {"epoch": epoch, **means, "val": found}
+    point = Point(epoch, **means, val=found)
     run.history.append(point)
     return point
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from kdlib import datasets, figures, planning, views
 from kdlib.comparison import verdict
+from kdlib.results import Summary
 from kdlib.spec import RunSpec
 from pages import show, ui
 
@@ -33,9 +34,9 @@ def race() -> list:
     names = [NAMES[spec.method] for spec in specs]
     frame = views.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
     done = ui.results(found)
-    tested = {views.role(each.spec): each.metrics["test"]["accuracy"] for each in done if each.metrics}
+    tested = {views.role(each.spec): each.metrics["test"].primary for each in done if each.metrics}
     latest = frame[frame["curve"] == "val"].groupby("role")["mean"].last()
-    live = {role: {"mean": latest[role], "ci95": None} if role in latest else None for role in map(views.role, specs)}
+    live = {role: Summary(latest[role], None) if role in latest else None for role in map(views.role, specs)}
     told = "on pictures held back while training" if not tested else f"test set, mean and 95 % interval, n = {specs[0].seeds}"
     numbers = {"teacher": SPEC.teacher, "method": SPEC.method, "dim": SPEC.dim, "labels": f"{specs[0].labels:,}", "told": told}
     numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}

@@ -12,7 +12,8 @@ import numpy as np
 import streamlit as st
 
 from kdlib import runs, sweeps, tables, views
-from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
+from kdlib.results import RunResult
+from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import DONE, RunInfo, RunNotFoundError
 from kdlib.store.connection import connected
 from kdlib.teachers import fitting

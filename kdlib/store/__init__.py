@@ -14,7 +14,6 @@ from kdlib.store.listing import Listing
 from kdlib.store.records import (
     ACTIVE,
     CANCELLED,
-    CURVES,
     DONE,
     FAILED,
     QUEUED,
@@ -42,7 +41,6 @@ from kdlib.store.records import (
 __all__ = [
     "ACTIVE",
     "CANCELLED",
-    "CURVES",
     "DONE",
     "FAILED",
     "QUEUED",
