@@ -13,7 +13,7 @@ export default function chain({ data, parentElement }) {
   const { words, bars, picture } = data;
   for (const text of parentElement.querySelectorAll("[data-text]")) {
     const template = text.getAttribute("data-text") ?? "";
-    text.textContent = template.replace(/\{(\w+)\}/g, (/** @type {string} */ _, /** @type {string} */ name) => words[name] ?? "");
+    text.textContent = template.replace(/\{\w+\}/g, (placeholder) => words[placeholder.slice(1, -1)] ?? "");
   }
   for (const bar of parentElement.querySelectorAll("[data-bar]")) {
     if (bar instanceof SVGElement) bar.style.transform = `scaleX(${bars[bar.dataset.bar ?? ""] ?? 0})`;

@@ -22,8 +22,8 @@ TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"
 LISTED = 100  # selected rows that are listed
 ADDRESSED = 250  # selected rows that fit into the address
 PLAYERS = 8  # of them that can be heard
-# The maps' script. Streamlit runs it from a blob, from where no relative import leads anywhere, and serves files of installed packages only;
-# so it imports the modules of assets/maps from the page's own server.
+# The maps' script. Streamlit runs it from a blob, where relative imports lead nowhere, and serves files of installed packages only. So it
+# imports the modules of assets/maps from the page's own server.
 SCRIPT = """
 const { default: maps } = await import(new URL("maps/index.js", document.baseURI).href);
 export default maps;

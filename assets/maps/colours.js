@@ -18,7 +18,8 @@ export function packPalette(legend) {
 }
 
 /**
- * Return the parts of a colour as the browser computes it: "rgb(255, 0, 51)" or "rgba(255, 0, 51, 0.5)"; black where there are none.
+ * Return the parts of a colour as the browser computes it: "rgb(255, 0, 51)" or "rgba(255, 0, 51, 0.5)"; black where
+ * there are none.
  * @param {string} computed
  * @returns {RGB}
  */

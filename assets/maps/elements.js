@@ -57,7 +57,8 @@ export function writeLabel({ element, title, note }, label, count) {
  */
 export function createLegend(legend) {
   return legend.map(({ name, colour, shape }, code) => {
-    const button = document.createElement("button"), mark = document.createElement("i"), word = document.createElement("span");
+    const button = document.createElement("button");
+    const mark = document.createElement("i"), word = document.createElement("span");
     button.type = "button";
     button.title = "Select these rows";
     button.dataset.code = String(code);

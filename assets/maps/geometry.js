@@ -1,4 +1,4 @@
-// Where points are: between the data and the screen, between two frames, near a pointer, inside a lasso. Pure functions.
+// Where points are: in the data and on the screen, between two frames, near a pointer, inside a lasso. Pure functions.
 
 /** @import { Box, Camera, Extent, Point, Step, Viewport } from "./types.js" */
 
@@ -171,7 +171,8 @@ export function isInside([x, y], polygon) {
  * @param {readonly Point[]} polygon
  */
 export function pointsInside(frame, polygon) {
-  return Array.from({ length: frame.length / 2 }, (_, i) => i).filter((i) => isInside([frame[2 * i], frame[2 * i + 1]], polygon));
+  const points = Array.from({ length: frame.length / 2 }, (_, i) => i);
+  return points.filter((i) => isInside([frame[2 * i], frame[2 * i + 1]], polygon));
 }
 
 /**

@@ -242,8 +242,8 @@ export class FlatPainter {
  * @param {HTMLCanvasElement} canvas
  * @param {number} ratio device pixels per CSS pixel
  * @param {string} colour
- * @param {readonly { box: Box, ring: { centre: Point, radius: number } | null, cross: boolean }[]} panels ring around the point
- *   under the pointer, cross where the keys select
+ * @param {readonly { box: Box, ring: { centre: Point, radius: number } | null, cross: boolean }[]} panels ring around the
+ *   point under the pointer, cross where the keys select
  * @param {readonly Point[]} lasso
  */
 export function paintOverlay(canvas, ratio, colour, panels, lasso) {

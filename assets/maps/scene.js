@@ -2,7 +2,8 @@
 
 import { ease, extent, interpolate, nearestPoint, pointsInside, stepAt } from "./geometry.js";
 
-/** @import { Extent, Fact, LegendEntry, MapsData, NumericArray, PanelLabel, Point, Table, Transition } from "./types.js" */
+/** @import { Extent, Fact, LegendEntry, MapsData, NumericArray, PanelLabel, Point } from "./types.js" */
+/** @import { Table, Transition } from "./types.js" */
 
 const FRAME_DURATION = 400; // ms from one snapshot to the next
 const MORPH_DURATION = 1500; // ms from one space to the next
@@ -59,7 +60,7 @@ export class Scene {
 
   /** @type {Set<number>} */
   #selected = new Set(); // row numbers of the dataset; they may be rows that are not shown now
-  #received = ""; // the selection Python and the maps agree about
+  #received = ""; // the selection Python sent last; it comes again with other colours, whatever was selected since
   /** @type {Map<number, number>} */
   #index = new Map(); // row number -> point
   #identity = ""; // which spaces these are, and how they were projected
@@ -190,7 +191,6 @@ export class Scene {
   select(points, add = false) {
     const rows = points.map((i) => this.rows[i]);
     this.#selected = new Set(add ? [...this.#selected, ...rows] : rows);
-    this.#received = JSON.stringify([...this.#selected]);
     this.#mark();
     return [...this.#selected];
   }

@@ -38,7 +38,8 @@ export class Tip {
   show(scene, i, [x, y]) {
     this.element.hidden = false;
     if (this.#row !== String(scene.rows[i])) this.#write(scene, i);
-    this.element.style.left = `${Math.max(0, Math.min(x + OFFSET.x, this.stage.clientWidth - this.element.offsetWidth))}px`;
+    const room = this.stage.clientWidth - this.element.offsetWidth;
+    this.element.style.left = `${Math.max(0, Math.min(x + OFFSET.x, room))}px`;
     this.element.style.top = `${this.stage.offsetTop + y + OFFSET.y}px`;
   }
   /**

@@ -6,7 +6,8 @@
  * An Arrow table as Streamlit hands it over; `toArray` of a column is a typed array.
  * @typedef {{ getChild(name: string): { toArray(): NumericArray } | null }} Table
  */
-/** @typedef {Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array} NumericArray */
+/** @typedef {Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array} IntegerArray */
+/** @typedef {IntegerArray | Float32Array | Float64Array} NumericArray */
 
 /**
  * What is written at a map.

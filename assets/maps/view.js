@@ -319,6 +319,10 @@ export class MapsView {
     this.#stale ||= points;
     this.#request ||= requestAnimationFrame((now) => this.#paint(now));
   }
+  /** @param {Panel} panel */
+  #ringRadius(panel) {
+    return pointSize(this.scene.count, panel) / 2 + 5;
+  }
   /** @param {number} now ms of the page's clock */
   #paint(now) {
     const { scene } = this, style = getComputedStyle(this.root);
@@ -332,7 +336,7 @@ export class MapsView {
     this.#stale = false;
     const over = this.panels.map((panel) => ({
       box: panel.box,
-      ring: this.hovered < 0 ? null : { centre: this.screen(panel, this.hovered), radius: pointSize(scene.count, panel) / 2 + 5 },
+      ring: this.hovered < 0 ? null : { centre: this.screen(panel, this.hovered), radius: this.#ringRadius(panel) },
       cross: panel.element.matches(":focus-visible"),
     }));
     paintOverlay(this.parts.over, devicePixelRatio, style.color, over, this.#outline());

@@ -95,6 +95,18 @@ def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_addr
     assert ask(again, "scene.highlighted()") == [row]
 
 
+def test_other_colours_leave_the_selection_as_it_is(visit, trained):
+    page = opened(visit, trained)
+    page.get_by_role("button", name="3", exact=True).click()
+    expect(page.get_by_text("Nothing is selected")).to_be_hidden()
+    chosen = ask(page, "scene.highlighted()")
+    assert chosen
+    page.get_by_role("combobox", name="Colour by").click()
+    page.get_by_role("option", name="ink").click()
+    expect(page.get_by_role("button", name="little", exact=True)).to_be_visible()
+    assert ask(page, "scene.highlighted()") == chosen
+
+
 def test_hover_shows_the_picture_itself(visit, trained):
     page = opened(visit, trained)
     page.mouse.move(*at(page, 2, 5))
@@ -162,7 +174,9 @@ def test_without_webgl_the_maps_are_drawn_flat(visit, trained):
     )
     page.reload()
     expect(page.locator("[data-panel=student]").first).to_be_visible(timeout=SLOW)
-    page.wait_for_function("() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-kd]')?.view?.scene.count)")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-kd]')?.view?.scene.count)"
+    )
     page.mouse.click(*at(page, 0, 11))
     expect(page.get_by_role("heading", name="Its 10 nearest neighbours")).to_be_visible()
     assert page.locator("[data-points]").first.evaluate(

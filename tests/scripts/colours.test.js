@@ -10,7 +10,8 @@ test("an entry of the legend is packed as red, green, blue and shape", () => {
 });
 
 test("the colour of class 257 did not overwrite that of the first", () => {
-  const legend = Array.from({ length: PALETTE_WIDTH + 1 }, (_, i) => ({ name: `${i}`, colour: i ? "#000002" : "#000001", shape: 0 }));
+  const colours = Array.from({ length: PALETTE_WIDTH + 1 }, (_, i) => (i ? "#000002" : "#000001"));
+  const legend = colours.map((colour) => ({ name: "", colour, shape: 0 }));
   const texels = packPalette(legend);
   assert.equal(texels[2], 1);
   assert.equal(texels[4 * PALETTE_WIDTH + 2], 2);

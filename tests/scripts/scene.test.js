@@ -23,7 +23,11 @@ function sent(changes = {}) {
   const x = new Float32Array([0, 1, 2]);
   return {
     kind: "pca",
-    points: table({ row: new Int32Array([7, 8, 9]), code: new Int16Array([0, 1, 0]), fact0: new Int16Array([1, 0, -1]) }),
+    points: table({
+      row: new Int32Array([7, 8, 9]),
+      code: new Int16Array([0, 1, 0]),
+      fact0: new Int16Array([1, 0, -1]),
+    }),
     frames: table({ x0: x, y0: x, x1: x.map((value) => 10 * value), y1: x }),
     panels: ["raw", "student"].map((name) => ({ name, title: name, note: "", colour: "#000000" })),
     legend: ["a", "b"].map((name) => ({ name, colour: "#000000", shape: 0 })),
@@ -95,12 +99,17 @@ test("a selection replaces the one before, or is added to it", () => {
   assert.deepEqual(scene.highlighted(), [8, 9]);
 });
 
-test("a selection survives that Python sends the maps again, until it sends another one", () => {
+test("other colours did away with the selection, because the first one came with them again", () => {
   const scene = loaded(sent({ selected: [9] }));
   assert.deepEqual(scene.highlighted(), [9]);
   scene.select([0]);
-  scene.load(sent({ selected: [7] }));
+  scene.load(sent({ selected: [9], legend: [] }));
   assert.deepEqual(scene.highlighted(), [7]);
+});
+
+test("another selection of Python replaces the one of the maps", () => {
+  const scene = loaded(sent({ selected: [9] }));
+  scene.select([0]);
   scene.load(sent({ selected: [8] }));
   assert.deepEqual(scene.highlighted(), [8]);
 });
