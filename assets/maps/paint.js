@@ -4,7 +4,7 @@ import { PALETTE_WIDTH, packPalette } from "./colours.js";
 import { middle, pointSize, toScreen } from "./geometry.js";
 
 /** @import { Scene } from "./scene.js" */
-/** @import { Box, Painter, Point, RGB, Viewport } from "./types.js" */
+/** @import { Box, Overlay, Painter, Point, RGB, Viewport } from "./types.js" */
 
 const FAINT = 0.16; // opacity of points beside selected ones
 const OPAQUE = 0.8; // opacity of points while none is selected
@@ -242,8 +242,7 @@ export class FlatPainter {
  * @param {HTMLCanvasElement} canvas
  * @param {number} ratio device pixels per CSS pixel
  * @param {string} colour
- * @param {readonly { box: Box, ring: { centre: Point, radius: number } | null, cross: boolean }[]} panels ring around the
- *   point under the pointer, cross where the keys select
+ * @param {readonly Overlay[]} panels
  * @param {readonly Point[]} lasso
  */
 export function paintOverlay(canvas, ratio, colour, panels, lasso) {

@@ -24,7 +24,7 @@
  * @property {string} colour "#rrggbb"
  * @property {number} shape 0 circle, 1 square, 2 triangle, 3 diamond
  */
-/** @typedef {{ name: string, names: string[] }} FactLabel what is known of every row: class, prediction, an attribute */
+/** @typedef {{ name: string, names: string[] }} FactLabel known of every row: class, prediction, attribute */
 /** @typedef {FactLabel & { codes: NumericArray }} Fact its codes (n,) into the names; below 0: not known */
 
 /**
@@ -45,10 +45,10 @@
 
 /** @typedef {[x: number, y: number]} Point */
 /** @typedef {{ left: number, top: number, width: number, height: number }} Box a panel on the stage, in CSS pixels */
-/** @typedef {{ x: number, y: number, zoom: number }} Camera middle of what a panel shows; zoom 1 fits [-1, 1] into it */
+/** @typedef {{ x: number, y: number, zoom: number }} Camera middle of what is shown; zoom 1 fits [-1, 1] into it */
 /** @typedef {{ x: number, y: number, reach: number }} Extent middle of a map and how far its points reach from there */
 /** @typedef {{ box: Box, camera: Camera, home: Extent }} Viewport */
-/** @typedef {{ low: number, high: number, share: number }} Step two neighbouring frames and the way from one to the other */
+/** @typedef {{ low: number, high: number, share: number }} Step two frames and the way between them */
 
 /**
  * The two frames a map lies between; a frame holds x0, y0, x1, y1, ... (2n,).
@@ -56,6 +56,14 @@
  * @property {Float32Array} from
  * @property {Float32Array} to
  * @property {number} share of the way, 0 to 1
+ */
+
+/**
+ * What lies over the points of a panel.
+ * @typedef {object} Overlay
+ * @property {Box} box
+ * @property {{ centre: Point, radius: number } | null} ring around the point under the pointer
+ * @property {boolean} cross where Enter selects
  */
 
 /** @typedef {"lasso" | "box" | "move"} Mode what dragging does */
