@@ -81,7 +81,7 @@ def test_the_child_is_held_to_its_memory(tmp_path, child):
 def test_the_child_is_held_to_its_time(tmp_path, child):
     path, _ = written(tmp_path, "x.csv", csv("id\n" + "a\n" * 10_000_000))
     with pytest.raises(IntakeError, match="longer than 1 s"):
-        child(path, Limits(wall_s=1, rows=20_000_000))
+        child(path, Limits(stall_s=1, rows=20_000_000))
 
 
 def test_what_was_understood_comes_back(tmp_path, child):
