@@ -62,7 +62,7 @@ def progress_bar(told: str, quiet: bool, unit: str = "steps") -> Iterator[OnProg
             errors.print(f"{told} ...", markup=False)
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as bar:
         task = bar.add_task(told, total=None)
 

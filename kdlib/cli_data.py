@@ -88,15 +88,15 @@ def import_data(arguments: argparse.Namespace) -> int:
 
     limits = Limits.current().large() if arguments.large else Limits.current()
     beside = [(path, path.name) for path in (*arguments.labels, *arguments.embeddings)]
-    quiet = not sys.stderr.isatty()
-    with arguments.progress_bar(f"Reading {arguments.path.name}", quiet, "items") as on_progress:
+    quiet, file = not sys.stderr.isatty(), arguments.path.resolve().name
+    with arguments.progress_bar(f"Reading {file}", quiet, "items") as on_progress:
         source = files.stage(arguments.path, beside=beside, limits=limits, on_progress=on_progress)
     try:
         draft = files.understand(source, _plan(arguments, source))
         _preview(source, draft)
         if arguments.dry_run:
             return 0
-        with arguments.progress_bar(f"Importing {arguments.path.name}", quiet, "items") as on_progress:
+        with arguments.progress_bar(f"Importing {file}", quiet, "items") as on_progress:
             name = files.keep(source, draft, arguments.name or arguments.path.resolve().stem, on_progress)
     finally:
         files.drop(source.token)

@@ -23,7 +23,7 @@ def home(tmp_path, monkeypatch):
     """A data folder of its own; files are read in this process, which the tests of the gate show to be the same."""
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
 
-    def read(path, folder, name="", limits=None):
+    def read(path, folder, name="", limits=None, on_progress=None):  # noqa: ARG001
         return reading.read(Path(path), name or Path(path).name, folder, limits or intake.Limits())
 
     monkeypatch.setattr(files.sources.intake, "read", read)

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SLOW
 from tests.browser.test_app import launch
+from tests.evil_files import wav, zipped
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -44,6 +45,20 @@ def test_an_evil_file_is_refused_in_words(visit, tmp_path):
     page = visit("/data_teachers?dataset=digits")
     upload(page, tmp_path / "numbers.npz")
     expect(page.get_by_text("Refused: numbers.npz is a pickle")).to_be_visible(timeout=SLOW)
+
+
+def test_reading_shows_how_far_it_is_and_a_click_stops_it_and_leaves_nothing(visit, server, tmp_path):
+    """15,000 recordings take longer than the click; the process that reads them and what it wrote are gone before the page says so."""
+    recording = wav(0.25)
+    zipped(*((f"{'ab'[row % 2]}/{row}.wav", recording) for row in range(15_000)), compression=8)(tmp_path / "many.zip")
+    page = visit("/data_teachers?dataset=digits")
+    upload(page, tmp_path / "many.zip")
+    expect(page.get_by_text(re.compile(r"Reading many\.zip: [\d,]+ of 15,000"))).to_be_visible(timeout=SLOW)
+    assert list((server.home / "staging").iterdir())
+    page.get_by_role("button", name="Stop reading").click()
+    expect(page.get_by_text("Reading many.zip was stopped; nothing of it is left.")).to_be_visible(timeout=SLOW)
+    assert not list((server.home / "staging").iterdir())
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_visible()
 
 
 def test_a_table_is_uploaded_mapped_distilled_and_deleted(visit, table):
