@@ -27,9 +27,7 @@ log = logging.getLogger("kdlib.intake")
 KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 
 
-def read(
-    path: Path, folder: Path, name: str = "", limits: Limits | None = None, on_progress: OnProgress | None = None
-) -> dict[str, Any]:
+def read(path: Path, folder: Path, name: str = "", limits: Limits | None = None, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Read a file or a folder of files in a child process and return what was understood.
 
     Args:
@@ -56,9 +54,7 @@ def read(
     environment = own | single | {"PYTHONPATH": str(ROOT), "ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONWARNINGS": "ignore"}
     complaints = folder / COMPLAINTS
     with complaints.open("wb") as errors:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
     try:
         follow(process, allowed.stall_s, on_progress)
     except StalledError as error:

@@ -193,13 +193,16 @@ def _exactly(stream: _Counted, size: int, name: str) -> bytes:
 
 def _words(values: np.ndarray, name: str) -> list[str]:
     """Return one-dimensional values as text: whole numbers without a point, missing numbers as ""."""
-    if values.dtype.kind in "US":
+    if values.dtype.kind == "U":
+        codes = values.view(f"{values.dtype.str[0]}u4")  # of letters; halves of surrogate pairs are none, and no file holds them as UTF-8
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise IntakeError(f"{name} holds letters that do not exist: it is damaged")
+        return values.tolist()
+    if values.dtype.kind == "S":
         try:
-            texts = [text.decode() if isinstance(text, bytes) else text for text in values.tolist()]
-            "".join(texts).encode()  # halves of surrogate pairs are no text: no file could hold them as UTF-8
-        except ValueError as error:
-            raise IntakeError(f"{name} holds a text that is not UTF-8; save it as plain text") from error
-        return texts
+            return [text.decode() for text in values.tolist()]
+        except UnicodeDecodeError as error:
+            raise IntakeError(f"{name} holds a text that is not UTF-8; save it as text instead of bytes") from error
     if values.dtype.kind != "f":
         return [str(int(value)) if isinstance(value, bool) else str(value) for value in values.tolist()]
     return ["" if math.isnan(value) else str(int(value)) if value.is_integer() else repr(value) for value in values.astype(float).tolist()]

@@ -44,7 +44,7 @@ def read_csv(path: Path, writer: Writer) -> int:
         IntakeError: a row has another number of fields, it is not UTF-8, a number column holds text; line and column are named.
     """
     head, delimiter, head_lines = _first_record(path)
-    lines, whole = _check_lines(path, delimiter, writer.reporter)
+    lines, quotes = _check_lines(path, delimiter, writer.reporter)
     if len(head) > COLUMNS:
         raise IntakeError(f"the first line has {len(head):,} columns, at most {COLUMNS:,} can be read")
     if len(set(head)) != len(head) or not all(head):
@@ -66,7 +66,7 @@ def read_csv(path: Path, writer: Writer) -> int:
             writer.reporter.advance(batch.num_rows)
     except pa.ArrowInvalid as error:
         raise IntakeError(_explain_csv(path, delimiter, len(head))) from error
-    first_line = head_lines + 1 if whole else 0
+    first_line = head_lines + 1 if not quotes or _is_row_per_line(path, delimiter, head_lines) else 0
     _keep(batches, head, writer, first_line)
     return first_line
 
@@ -94,7 +94,7 @@ def _first_record(path: Path) -> tuple[list[str], str, int]:
 
 
 def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, bool]:
-    """Return how many lines a file has, and whether every one of them is a row of its own.
+    """Return how many lines a file has, and whether one has an odd number of quotes: a row of several lines has two such lines.
 
     Raises:
         IntakeError: it is not UTF-8; line and column are named.
@@ -110,7 +110,14 @@ def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, b
                 column = len(next(csv.reader([raw[: error.start].decode()], delimiter=delimiter), []))
                 raise IntakeError(f"line {number}, column {max(1, column)} is not UTF-8; save the file as UTF-8") from error
             quotes = quotes or raw.count(b'"') % 2 == 1
-    return number, not (quotes and any(last > first for first, last, _ in _records(path, delimiter)))
+    return number, quotes
+
+
+def _is_row_per_line(path: Path, delimiter: str, head_lines: int) -> bool:
+    try:
+        return all(last == first or first <= head_lines for first, last, _ in _records(path, delimiter))
+    except csv.Error:  # a field without end: whoever reads the rows says so
+        return False
 
 
 def _records(path: Path, delimiter: str) -> Iterator[tuple[int, int, int]]:
