@@ -27,7 +27,9 @@ MAPPED = 64 << 20  # bytes from which an array stays on disk
 ROWS = 1000  # taken at a time
 SHORT = 8  # digits of the hash in a name
 PIECE = 4 << 20  # bytes hashed between two reports
-NEEDED = frozenset(("name", "hash", "title", "created", "rows", "classes", "splits", "attributes", "tables", "modality", "shape"))
+NEEDED = frozenset(
+    ("name", "hash", "title", "created", "rows", "classes", "splits", "attributes", "tables", "modality", "inputs", "shape", "rate")
+)
 log = logging.getLogger("kdlib.imported")
 
 Card = dict[str, Any]

@@ -269,6 +269,7 @@ EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
         csv("a,b\n1,2\n" + '"' + "x,\n" * 2_000_000),
     ),
     "a first line without end": ("x.csv", "the first line does not end within 1 MB", None, csv('a,"b' + ",c" * 700_000)),
+    "a first line of nothing": ("x.csv", "must name every column once, got '' as a name", None, csv("\n1\n")),
     "only a first line": ("x.csv", "a first line but no rows", None, csv("a,b")),
     "bytes of another encoding": ("x.npy", "x holds a text that is not UTF-8", None, _content(npy(np.array([b"\xe9"])))),
     "text of no letters": ("x.npy", "texts of 0 letters", None, _content(_header("(3,)", "<U0"))),

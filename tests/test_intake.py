@@ -194,6 +194,13 @@ def test_a_quoted_name_of_a_column_may_hold_the_delimiter_a_quote_and_a_line_bre
     assert told["first_line"] == 3
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path, end):
+    told, _ = understood(tmp_path, "x.csv", csv(f'id,"a,b"{end}x,1{end}y,2{end}'))
+    assert {name: each.tolist() for name, each in told["values"].items()} == {"id": ["x", "y"], "a,b": ["1", "2"]}
+    assert told["first_line"] == 2
+
+
 def test_semicolons_are_found_beside_quoted_commas(tmp_path):
     told, _ = understood(tmp_path, "x.csv", csv('"a,b,c,d";e\n"1,2";3\n'))
     assert [each["name"] for each in told["columns"]] == ["a,b,c,d", "e"]

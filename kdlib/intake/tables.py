@@ -79,18 +79,20 @@ def _first_record(path: Path) -> tuple[list[str], str, int]:
     with path.open("rb") as stream:
         text = stream.read(HEAD).decode("utf-8-sig", errors="replace")
         longer = bool(stream.read(1))
-    found = []
+    best, ends = None, False
     for delimiter in (",", ";", "\t"):
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
-            record = next(reader, [])
+            record, lines = next(reader, []), reader.line_num
+            ended = not longer or next(reader, None) is not None
         except csv.Error:  # a field of more than 131,072 characters
             continue
-        found.append((record, delimiter, reader.line_num))
-    record, delimiter, lines = max(found, key=lambda each: len(each[0]), default=([], ",", 0))
-    if not found or (longer and lines >= len(text.splitlines())):
+        if best is None or len(record) > len(best[0]):
+            best, ends = (record, delimiter, lines), ended
+    if best is None or not ends:
         raise IntakeError(f"the first line does not end within {HEAD // MB} MB, or a quote in it is never closed")
-    return [name.strip() for name in record] or [""], delimiter, lines
+    names, delimiter, lines = best
+    return [name.strip() for name in names] or [""], delimiter, lines
 
 
 def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, bool]:
@@ -99,7 +101,7 @@ def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, b
     Raises:
         IntakeError: it is not UTF-8; line and column are named.
     """
-    number, quotes = 0, False
+    number, alone, quotes = 0, 0, False
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             if number % 1000 == 0:
@@ -107,10 +109,19 @@ def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, b
             try:
                 raw.decode()
             except UnicodeDecodeError as error:
-                column = len(next(csv.reader([raw[: error.start].decode()], delimiter=delimiter), []))
-                raise IntakeError(f"line {number}, column {max(1, column)} is not UTF-8; save the file as UTF-8") from error
+                column = _count_fields(raw[: error.start].decode(), delimiter)
+                raise IntakeError(f"line {number}, column {column} is not UTF-8; save the file as UTF-8") from error
             quotes = quotes or raw.count(b'"') % 2 == 1
-    return number, quotes
+            alone += raw.count(b"\r") - raw.count(b"\r\n")  # lines that end as on an old Mac
+    return number + alone, quotes
+
+
+def _count_fields(line: str, delimiter: str) -> int:
+    """Return how many fields the beginning of a line has, the last of them perhaps not whole; at least 1."""
+    try:
+        return max(1, len(next(csv.reader([line], delimiter=delimiter), [])))
+    except csv.Error:
+        return line.count(delimiter) + 1
 
 
 def _is_row_per_line(path: Path, delimiter: str, head_lines: int) -> bool:
