@@ -87,9 +87,7 @@ def test_too_few_rows_to_show_every_class_are_refused_with_how_many_do():
     alone = np.full((12, 3), np.nan)
     for row in range(12):
         alone[row, row % 3] = row // 3 % 2
-    with pytest.raises(
-        ValueError, match="5 labels cannot hold a positive and a negative row of each of the 3 classes of tags; use at least 6"
-    ):
+    with pytest.raises(ValueError, match=r"^5 labels cannot hold a positive and a negative row of each of the 3 classes .* at least 6$"):
         tags(alone).labelled(5)
     assert tags(alone).labelled(6).tolist() == [0, 1, 2, 3, 4, 5]
 

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
 import pytest
+import torch
 
 from kdlib import pipeline
 from kdlib.compressors import COMPRESSORS
@@ -68,7 +69,16 @@ def test_a_loss_that_gives_the_student_an_adapter_counts_at_weight_0_too():
     assert RunSpec(distance_weight=0.0, loss="mse").identity != RunSpec(distance_weight=0.0).identity
 
 
-TINY = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, width=2, seeds=1, dim=4)
+@pytest.fixture
+def one_thread():
+    """Training is reproducible bit by bit on one thread only."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+TINY = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, batch_size=15, width=2, seeds=1, dim=4)
 OTHER = {"teacher": "simclr", "dim": 3, "loss": "cka", "distance_weight": 0.3, "soft_label_weight": 0.7, "temperature": 2.0}
 
 
@@ -84,6 +94,7 @@ OTHER = {"teacher": "simclr", "dim": 3, "loss": "cka", "distance_weight": 0.3, "
     ],
     ids=["baseline", "raw without distance", "none with soft labels", "pca", "mlp without distance", "mlp with soft labels"],
 )
+@pytest.mark.usefixtures("one_thread")
 def test_a_field_is_unused_exactly_if_training_gives_the_same_without_it(spec):
     def outcome(spec):
         result = pipeline.run(spec)
