@@ -112,8 +112,10 @@ class RunSpec:
 
 def _typed(name: str, kind: type, value: Any) -> Any:
     """Return a value as `kind`: numbers of any library, whole or not, become Python's own if nothing is lost."""
-    if isinstance(value, str) and kind is str:
+    if type(value) is kind:
         return value
+    if isinstance(value, str) and kind is str:
+        return str(value)
     if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
         if kind is float:
             try:
