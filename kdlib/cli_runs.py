@@ -22,7 +22,7 @@ from rich.text import Text
 from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
 from kdlib.comparison import WORDS, clear, differences, percent, primary_metric, to_json
-from kdlib.spec import BASELINE, FOLLOWING, RAW, RunResult, RunSpec
+from kdlib.spec import BASELINE, EXPECTED, FOLLOWING, RAW, RunResult, RunSpec
 from kdlib.store import RunInfo
 
 errors = Console(stderr=True, highlight=False)
@@ -86,7 +86,10 @@ def _option(name: str) -> str:
 
 
 def _values(kind: type, text: str) -> list[Any]:
-    return [kind(part) for part in text.split(",") if part.strip()]
+    try:
+        return [kind(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {EXPECTED[kind]} or several, separated by commas, got {text!r}") from None
 
 
 def _names(text: str) -> list[str]:
@@ -288,8 +291,9 @@ def _bar() -> Progress:
 def _outcome(results: Sequence[RunResult]) -> Table:
     """Return a row per result: what it differs in, accuracy, and the paired difference to raw and baseline (* the interval excludes 0)."""
     fields_shown = sweeps.varying(result.spec for result in results) or ["method"]
+    several = len({primary_metric(result) for result in results}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in (*fields_shown, "test, %", "mean ood, %", "- baseline", "- raw"):
+    for column in (*fields_shown, *(["metric"] if several else []), "test, %", "mean ood, %", "- baseline", "- raw"):
         table.add_column(column, no_wrap=True)
     for result in results:
         metric, found = primary_metric(result), differences(results, result)
@@ -297,7 +301,8 @@ def _outcome(results: Sequence[RunResult]) -> Table:
         for other in (BASELINE, RAW):
             value = found.get(other, {}).get("test")
             cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
-        table.add_row(*(str(getattr(result.spec, name)) for name in fields_shown), *cells)
+        measure = [WORDS[metric]] if several else []
+        table.add_row(*(str(getattr(result.spec, name)) for name in fields_shown), *measure, *cells)
     return table
 
 
