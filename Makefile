@@ -1,14 +1,16 @@
 # make app    set up everything the application needs (own .venv) and start it
 # make test   set up everything the tests need, lint, run all tests
-# make lint | bench | slow | clean
+# make lint | scripts | bench | slow | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app test browser lint bench slow clean
+.PHONY: app test browser lint scripts bench slow clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet
+NODE := $(and $(shell command -v node),$(shell command -v npm))
+SCRIPTS := tests/scripts
 
 app: $(VENV)/.runtime
 	$(PY) -m streamlit run app.py
@@ -26,9 +28,22 @@ browser:
 	    echo "the browser tests need Chromium on the PATH; on Debian and Ubuntu: sudo apt install chromium" >&2; exit 1; \
 	fi
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev scripts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+# Types and tests of the JavaScript in assets/. The app needs neither node nor npm, so without them the other checks go on.
+ifdef NODE
+scripts: $(SCRIPTS)/node_modules/.installed
+	cd $(SCRIPTS) && npx tsc -p . && node --test --test-reporter=spec *.test.js
+else
+scripts:
+	@echo "skipped: types and tests of the scripts in assets/ need node (20 or newer) and npm on the PATH" >&2
+endif
+
+$(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package.json $(SCRIPTS)/package-lock.json
+	cd $(SCRIPTS) && npm ci --silent
+	@touch $@
 
 slow: $(VENV)/.dev
 	$(PY) -m pytest --slow -n 2 --dist loadfile --no-loadscope-reorder
@@ -39,7 +54,7 @@ bench: $(VENV)/.dev
 	done
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SCRIPTS)/node_modules .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than the files it was installed from, so a second call installs nothing.

@@ -3,7 +3,7 @@
 import math
 
 from kdlib import datasets, students, teachers
-from kdlib.compressors import COMPRESSORS
+from kdlib.compressors import COMPRESSORS, check_discriminable
 from kdlib.datasets import AUDIO, ITEMS, VECTOR
 from kdlib.losses import LOSSES
 from kdlib.registry import choose, summary
@@ -44,7 +44,7 @@ def check(spec: RunSpec) -> None:
     choose(STUDENTS, spec.student, "student")
     for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
-        if not isinstance(value, int) or value < 1:
+        if value < 1:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
     if not (math.isfinite(spec.lr) and spec.lr > 0):
         raise ValueError(f"lr must be a positive number, got {spec.lr!r}")
@@ -55,7 +55,7 @@ def check(spec: RunSpec) -> None:
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
     data = datasets.load(spec.dataset)
-    data.labelled(spec.labels)
+    labelled = data.labelled(spec.labels)
     if spec.student not in students.fitting(data.inputs.shape[1:]):
         told = f"{spec.dataset} holds {ITEMS[data.modality]} of shape {data.inputs.shape[1:]}"
         raise ValueError(
@@ -70,5 +70,5 @@ def check(spec: RunSpec) -> None:
         raise ValueError(f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}")
     if spec.method == "pca" and spec.dim > spec.labels:
         raise ValueError(f"pca finds at most as many dimensions as there are labels, got dim {spec.dim} and {spec.labels} labels")
-    if spec.method == "lda" and data.multi_label:
-        raise ValueError("lda needs one label per item; for several labels per item choose another compressor")
+    if spec.method == "lda":
+        check_discriminable(data.labels[labelled])

@@ -56,19 +56,20 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def progress_bar(told: str, quiet: bool) -> Iterator[OnProgress | None]:
+def progress_bar(told: str, quiet: bool, unit: str = "steps") -> Iterator[OnProgress | None]:
     """Yield a callback that moves a bar on standard error; without a terminal there only `told` appears, if `quiet` nothing."""
     if quiet or not errors.is_terminal:
         if not quiet:
             errors.print(f"{told} ...", markup=False)
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as bar:
         task = bar.add_task(told, total=None)
 
         def move(step: Step) -> None:
-            bar.update(task, completed=step.step, total=step.steps, description="Measuring" if step.step == step.steps else told)
+            measuring = step.phase == "training" and step.step == step.steps
+            bar.update(task, completed=step.step, total=step.steps or None, description="Measuring" if measuring else told)
 
         yield move
 
@@ -177,7 +178,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
-    cli_data.add_commands(commands)
+    cli_data.add_commands(commands, progress_bar)
     cli_runs.add_commands(commands, add_spec_options)
     return main_parser
 

@@ -1,7 +1,9 @@
 """The command line of the user's own data: import, data list, data delete."""
 
 import argparse
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from kdlib import imported
+from kdlib.progress import OnProgress
 
 PIPED = 200  # columns of a table that nobody looks at directly
 MOST = 30  # classes that a preview lists
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add the commands to a parser; each sets `handler`, which returns the exit code."""
+ProgressBar = Callable[..., AbstractContextManager[OnProgress | None]]
+
+
+def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar) -> None:
+    """Add the commands to a parser; each sets `handler`, which returns the exit code.
+
+    Args:
+        commands: takes them.
+        progress_bar: shows how far a reading is, as in `cli.progress_bar`.
+    """
 
     def command(parent: argparse._SubParsersAction, name: str, handler: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         told = (handler.__doc__ or "").strip()
@@ -25,6 +36,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         return parser
 
     importing = command(commands, "import", import_data)
+    importing.set_defaults(progress_bar=progress_bar)
     importing.add_argument("path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures")
     importing.add_argument("--name", default="", help="what to call it (default: after the file)")
     importing.add_argument("--labels", type=Path, action="append", default=[], metavar="FILE", help="a table of labels, matched by id")
@@ -76,13 +88,16 @@ def import_data(arguments: argparse.Namespace) -> int:
 
     limits = Limits.current().large() if arguments.large else Limits.current()
     beside = [(path, path.name) for path in (*arguments.labels, *arguments.embeddings)]
-    source = files.stage(arguments.path, beside=beside, limits=limits)
+    quiet, file = not sys.stderr.isatty(), arguments.path.resolve().name
+    with arguments.progress_bar(f"Reading {file}", quiet, "items") as on_progress:
+        source = files.stage(arguments.path, beside=beside, limits=limits, on_progress=on_progress)
     try:
         draft = files.understand(source, _plan(arguments, source))
         _preview(source, draft)
         if arguments.dry_run:
             return 0
-        name = files.keep(source, draft, arguments.name or arguments.path.resolve().stem)
+        with arguments.progress_bar(f"Importing {file}", quiet, "items") as on_progress:
+            name = files.keep(source, draft, arguments.name or arguments.path.resolve().stem, on_progress)
     finally:
         files.drop(source.token)
     console = Console(highlight=False, soft_wrap=True)
@@ -148,7 +163,7 @@ def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F82
 
 
 def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001
-    """Print what was imported, a line each."""
+    """Print what was imported, a line each; on standard error what cannot be read."""
     from kdlib.datasets import ITEMS
 
     console = Console(highlight=False, soft_wrap=True)
@@ -156,6 +171,9 @@ def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001
         splits, tables = ", ".join(card["splits"]), ", ".join(card["tables"]) or "none"
         about = f"{card['rows']:,} {ITEMS[card['modality']]}, {len(card['classes'])} classes, splits {splits}, teachers {tables}"
         console.print(f"{name}  {about}", markup=False)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for folder in imported.damaged():
+        errors.print(f"{folder} cannot be read: its {imported.CARD} is damaged; delete that folder and import the file again", markup=False)
     return 0
 
 

@@ -23,7 +23,7 @@ from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
 from kdlib.comparison import WORDS, clear, differences, percent, to_json
 from kdlib.results import CURVES, RunResult
-from kdlib.spec import BASELINE, FOLLOWING, RAW, RunSpec
+from kdlib.spec import BASELINE, EXPECTED, FOLLOWING, RAW, RunSpec
 from kdlib.store import RunInfo
 
 errors = Console(stderr=True, highlight=False)
@@ -87,7 +87,10 @@ def _option(name: str) -> str:
 
 
 def _values(kind: type, text: str) -> list[Any]:
-    return [kind(part) for part in text.split(",") if part.strip()]
+    try:
+        return [kind(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {EXPECTED[kind]} or several, separated by commas, got {text!r}") from None
 
 
 def _names(text: str) -> list[str]:
@@ -292,8 +295,9 @@ def _bar() -> Progress:
 def _outcome(results: Sequence[RunResult]) -> Table:
     """Return a row per result: what it differs in, accuracy, and the paired difference to raw and baseline (* the interval excludes 0)."""
     fields_shown = sweeps.varying(result.spec for result in results) or ["method"]
+    several = len({result.primary_name for result in results}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in (*fields_shown, "test, %", "mean ood, %", "- baseline", "- raw"):
+    for column in (*fields_shown, *(["metric"] if several else []), "test, %", "mean ood, %", "- baseline", "- raw"):
         table.add_column(column, no_wrap=True)
     for result in results:
         found = differences(results, result)
@@ -301,7 +305,8 @@ def _outcome(results: Sequence[RunResult]) -> Table:
         for other in (BASELINE, RAW):
             value = found.get(other, {}).get("test")
             cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
-        table.add_row(*(str(getattr(result.spec, name)) for name in fields_shown), *cells)
+        measure = [WORDS[result.primary_name]] if several else []
+        table.add_row(*(str(getattr(result.spec, name)) for name in fields_shown), *measure, *cells)
     return table
 
 

@@ -22,13 +22,32 @@ def reference(results: Sequence[RunResult], result: RunResult, method: str) -> R
     return next((each for each in results if each.spec.identity == wanted and each.metrics), None)
 
 
-def minus(result: RunResult, other: RunResult) -> dict[str, Summary]:
-    """Return split -> paired difference of the primary metric, `result` minus `other`, seed by seed; empty where one has no metrics."""
+def why_unpaired(result: RunResult, other: RunResult) -> str:
+    """Return why two results cannot be subtracted seed by seed, "" if they can: the same rows must be asked the same question."""
     if not (result.metrics and other.metrics):
+        return "no metrics"
+    if result.spec.dataset != other.spec.dataset:
+        return f"another dataset, {result.spec.dataset} and not {other.spec.dataset}"
+    if result.spec.labels != other.spec.labels:
+        return f"another number of labels, {result.spec.labels:,} and not {other.spec.labels:,}"
+    if result.primary_name != other.primary_name:
+        return f"another metric, {WORDS[result.primary_name]} and not {WORDS[other.primary_name]}"
+    return ""
+
+
+def minus(result: RunResult, other: RunResult) -> dict[str, Summary]:
+    """Return split -> paired difference of the primary metric, `result` minus `other`, over the seeds and splits that both have.
+
+    Empty where the two cannot be paired: `why_unpaired`.
+    """
+    if why_unpaired(result, other):
         return {}
-    return {
-        split: paired_difference(metrics.primary.values, other.metrics[split].primary.values) for split, metrics in result.metrics.items()
-    }
+    differences = {}
+    for split in [split for split in result.metrics if split in other.metrics]:
+        a, b = (each.metrics[split].primary.values for each in (result, other))
+        shared = min(len(a), len(b))  # a value per seed, from seed 0 up
+        differences[split] = paired_difference(a[:shared], b[:shared])
+    return differences
 
 
 def differences(results: Sequence[RunResult], result: RunResult) -> dict[str, dict[str, Summary]]:

@@ -6,6 +6,7 @@ their own (Ding & Lerch 2024): the distance loss never moves them. To add one, w
 `tests/test_compressors.py` runs the contract over every entry.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -68,6 +69,29 @@ def random(dim: int, seed: int) -> Fixed:
     return GaussianRandomProjection(n_components=dim, random_state=seed)
 
 
+def check_discriminable(labels: np.ndarray) -> None:
+    """Return if lda can be fitted to rows with these labels, (n,) class indices, -1 = missing.
+
+    The spread within the classes must be known in every direction of the embedding. Shrinkage sees to that, but two rows of a class
+    lie on a line and are not shrunk at all: some class needs a third.
+
+    Raises:
+        ValueError: several labels an item, fewer than two classes, or fewer than three rows in each of them.
+    """
+    if labels.ndim == 2:
+        raise ValueError("lda needs one label per item; for several labels per item choose another compressor")
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    if len(counts) < 2:
+        raise ValueError(
+            f"lda separates classes and needs at least 2 among the labelled rows, got {len(counts)}; choose another compressor"
+        )
+    if counts.max() < 3:
+        raise ValueError(
+            f"lda needs a class with at least 3 labelled rows, got at most {counts.max()} in each of {len(counts)} classes; "
+            f"use at least {2 * len(counts) + 1} labels or another compressor"
+        )
+
+
 class _Discriminant(LinearDiscriminantAnalysis):
     """LDA that takes a wish for more dimensions than there are as all of them."""
 
@@ -76,11 +100,18 @@ class _Discriminant(LinearDiscriminantAnalysis):
         self.dim = dim
 
     def fit(self, rows: np.ndarray, labels: np.ndarray) -> "_Discriminant":
-        if labels.ndim == 2:
-            raise ValueError("lda needs one label per item; for several labels per item choose another compressor")
+        check_discriminable(labels)
         known = labels >= 0
         self.n_components = min(self.dim, len(np.unique(labels[known])) - 1)
-        return super().fit(rows[known], labels[known])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Only one sample available")  # a class of one row adds no spread of its own
+            try:
+                return super().fit(rows[known], labels[known])
+            except np.linalg.LinAlgError:
+                raise ValueError(
+                    "lda needs embeddings that differ within the classes, got the same numbers for all rows of a class; "
+                    "use more labels or another compressor"
+                ) from None
 
 
 def lda(dim: int, seed: int) -> Fixed:  # noqa: ARG001

@@ -79,15 +79,15 @@ class Dataset:
     def labelled(self, count: int) -> np.ndarray:
         """Return `count` rows of the training split whose labels the student may see, (count,) int64.
 
-        Classes take turns, so every class is there and the subsets of a smaller count are contained in those of a larger one.
+        Classes take turns, so every class is there; with several labels an item, every class has a positive and a negative row if the
+        training rows have both. The subsets of a smaller count are contained in those of a larger one.
 
         Raises:
-            ValueError: fewer than one row per class or more than there are.
+            ValueError: too few to show every class, or more than there are.
         """
         train = self.splits["train"]
         if self.multi_label:
-            known = train[~np.isnan(self.labels[train]).all(axis=1)]
-            order = known
+            order = train[~np.isnan(self.labels[train]).all(axis=1)]
         else:
             known = train[self.labels[train] >= 0]
             turn = np.empty(len(known), dtype=np.int64)  # how many rows of the same class come before
@@ -101,7 +101,25 @@ class Dataset:
             )
         if count > len(order):
             raise ValueError(f"{self.name} has {len(order)} labelled training rows, got {count}")
-        return order[:count]
+        return order[self._covering(self.labels[order], count)] if self.multi_label else order[:count]
+
+    def _covering(self, labels: np.ndarray, count: int) -> np.ndarray:
+        """Return which `count` of the rows of labels (n, k) show every class present and absent: the first ones if these do."""
+        shown = np.concatenate([labels == 1, labels == 0], axis=1)
+        missing = shown.any(axis=0)
+        if (shown[:count].any(axis=0) == missing).all():
+            return np.arange(count)
+        enough = shown[:, missing].argmax(axis=0).max() + 1  # rows from the first on that show everything
+        cover: list[int] = []
+        while missing.any():
+            cover.append(int((shown[:enough] & missing).sum(axis=1).argmax()))
+            missing &= ~shown[cover[-1]]
+        if count < len(cover):
+            raise ValueError(
+                f"{count} labels cannot hold a positive and a negative row of each of the {len(self.classes)} classes of {self.name}; "
+                f"use at least {len(cover)}"
+            )
+        return np.concatenate([cover, np.setdiff1d(np.arange(enough), cover)])[:count]
 
 
 # --- handwritten digits -----------------------------------------------------------------------------------------------------------------
@@ -333,6 +351,20 @@ def load(name: str) -> Dataset:
     if name not in DATASETS:
         choose(helps(), name, "dataset")
     return _load(name)
+
+
+@lru_cache(maxsize=64)
+def content(name: str) -> str:
+    """Return what names everything in a dataset: of an imported one the hash it is kept under, of a built-in one that of its arrays.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in DATASETS:
+        return imported.path(name).name
+    data = load(name)
+    attributes = {key: [each.values, each.names] for key, each in data.attributes.items()}
+    return content_key(inputs=data.inputs, labels=data.labels, classes=data.classes, splits=data.splits, attributes=attributes)
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ one on other data. `files` writes here, `datasets` and `teachers` read.
 
 import hashlib
 import json
+import logging
 import mmap
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from kdlib.cache import home
+from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import choose
 
 CARD = "card.json"
@@ -24,6 +26,11 @@ TITLE = re.compile(r"[^\W_][\w .-]{0,39}")
 MAPPED = 64 << 20  # bytes from which an array stays on disk
 ROWS = 1000  # taken at a time
 SHORT = 8  # digits of the hash in a name
+PIECE = 4 << 20  # bytes hashed between two reports
+NEEDED = frozenset(
+    ("name", "hash", "title", "created", "rows", "classes", "splits", "attributes", "tables", "modality", "inputs", "shape", "rate")
+)
+log = logging.getLogger("kdlib.imported")
 
 Card = dict[str, Any]
 
@@ -51,14 +58,30 @@ def suggest_title(file: str) -> str:
 
 
 def cards() -> dict[str, Card]:
-    """Return name -> card of everything that was imported, oldest first."""
-    found = []
-    for path in folder().glob(f"*/{CARD}"):
-        try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:  # deleted meanwhile
-            continue
-    return {card["name"]: card for card in sorted(found, key=lambda card: card["created"])}
+    """Return name -> card of everything that was imported, oldest first. What cannot be read is left out: see `damaged`."""
+    readable = [card for path in _folders() if (card := _read_card(path)) is not None]
+    return {card["name"]: card for card in sorted(readable, key=lambda card: card["created"])}
+
+
+def damaged() -> list[Path]:
+    """Return the folders of datasets whose card cannot be read."""
+    return sorted(path for path in _folders() if _read_card(path) is None and path.exists())
+
+
+def _folders() -> list[Path]:
+    """Return one folder per dataset; those that begin with a dot are being built or deleted."""
+    return [path for path in folder().glob("*") if not path.name.startswith(".") and path.is_dir()]
+
+
+def _read_card(where: Path) -> Card | None:
+    """Return the card of a dataset, None if it is damaged or gone."""
+    try:
+        card = json.loads((where / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        log.debug("no card in %s: %s", where, error)
+        return None
+    whole = isinstance(card, dict) and card.keys() >= NEEDED and card["hash"] == where.name and isinstance(card["created"], int | float)
+    return card if whole else None
 
 
 def resolve(name: str) -> str:
@@ -112,18 +135,28 @@ def sound(name: str, row: int) -> tuple[int, np.ndarray]:
     return cards()[name]["rate"], wave.astype(np.float32) / 32768
 
 
-def keep(built: Path, card: Card, files: Sequence[str]) -> str:
+def keep(built: Path, card: Card, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
     """Move a finished folder to its place and return the name of the dataset; the same content under the same title is kept once.
 
     Args:
         built: a folder inside the data folder with all files; its card is written here.
         card: everything but "name" and "hash".
         files: whose bytes count for the hash.
+        on_progress: called after every few MB with rows done of all rows; returning True stops.
+
+    Raises:
+        CancelledError: `on_progress` asked to stop; nothing was moved.
     """
     told = hashlib.sha256(json.dumps({key: card[key] for key in sorted(card) if key != "created"}).encode())
+    size, done = sum((built / file).stat().st_size for file in files), 0
     for file in files:
+        digest = hashlib.sha256()
         with (built / file).open("rb") as stream:
-            told.update(hashlib.file_digest(stream, "sha256").digest())
+            while piece := stream.read(PIECE):
+                digest.update(piece)
+                done += len(piece)
+                report_progress(on_progress, "importing", card["rows"] * done // size, card["rows"])
+        told.update(digest.digest())
     code = told.hexdigest()[:24]
     name = f"{card['title']}@{code[:SHORT]}"
     (built / CARD).write_text(json.dumps(card | {"name": name, "hash": code}, ensure_ascii=False), encoding="utf-8")

@@ -21,8 +21,8 @@ PROBE_ROWS = 2000  # test rows they are judged on, at most
 
 
 def _key(teacher: str, dataset: str) -> str:
-    entry = teachers.find(teacher)
-    return content_key(version=VERSION, labels=LABELS, rows=PROBE_ROWS, teacher=teacher, dataset=dataset, card=entry.card)
+    settings = {"version": VERSION, "labels": LABELS, "few": FEW, "rows": PROBE_ROWS}
+    return content_key(**settings, teacher=[teacher, teachers.provenance(teacher)], dataset=[dataset, datasets.content(dataset)])
 
 
 def _path(teacher: str, dataset: str) -> Path:
@@ -35,9 +35,13 @@ def known(teacher: str, dataset: str) -> dict[str, Any]:
     A report holds "width", "effective_rank", and per question ("target" and every attribute) `{"accuracy", "chance"}` under "questions".
     For the target also "ood", the mean accuracy on the out-of-domain sets (None without any), and "few", the same three for 200 labels.
     """
+    path = _path(teacher, dataset)
     try:
-        return json.loads(_path(teacher, dataset).read_text(encoding="utf-8"))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError):
+        path.unlink(missing_ok=True)  # damaged by something outside: a report can always be made again
         return {}
 
 

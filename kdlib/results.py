@@ -242,9 +242,8 @@ class RunResult:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], arrays: dict[str, np.ndarray] | None = None) -> "RunResult":
         """Return the result that `to_dict` wrote, in this or another version."""
-        known = {field.name for field in fields(RunSpec)}
         return cls(
-            RunSpec(**{name: value for name, value in data["spec"].items() if name in known}),
+            RunSpec.from_record(data["spec"]),
             data.get("status", "done"),
             data.get("reason", ""),
             {split: SplitMetrics.from_dict(scores) for split, scores in data.get("metrics", {}).items()},

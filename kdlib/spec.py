@@ -6,14 +6,22 @@ JSON is its identity, so the same question is asked only once. It travels as JSO
 
 import hashlib
 import json
+import reprlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
 
 FORMAT = 1  # part of every identity: raise it when the same spec would mean another computation
 
 BASELINE, RAW = "baseline", "raw"  # the two methods that are no compressor: no teacher at all, the teacher's embedding as it is
 FOLLOWING = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")  # what `checks.usual` fits to the data
-UNUSED = {BASELINE: ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature"), RAW: ("dim",)}
+TEACHER_FIELDS = ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")  # what a baseline does without
+UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
+POINTWISE = ("mse", "cosine", "info_nce")  # losses that give the student an adapter, even with a weight of 0
+EXPECTED = {str: "text", int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,15 @@ class RunSpec:
     lr: float = 0.01
     seeds: int = 5
 
+    def __post_init__(self) -> None:
+        """Bring every value to the type of its field, so that equal values are one computation.
+
+        Raises:
+            ValueError: a value is of another kind; the message names the field.
+        """
+        for each in fields(self):
+            object.__setattr__(self, each.name, _typed(each.name, each.type, getattr(self, each.name)))
+
     def to_json(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
@@ -63,7 +80,7 @@ class RunSpec:
         """Return the spec of a JSON object. Missing fields take their defaults.
 
         Raises:
-            ValueError: unknown field, or not a JSON object.
+            ValueError: unknown field, a value of another kind than its field, or not a JSON object.
         """
         given = json.loads(text)
         if not isinstance(given, dict):
@@ -73,12 +90,53 @@ class RunSpec:
             raise ValueError(f"unknown field {sorted(unknown)[0]!r} in a spec, known: {', '.join(f.name for f in fields(cls))}")
         return cls(**given)
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "RunSpec":
+        """Return the spec that a run was recorded with. Fields of another version are left out, missing ones take their defaults.
+
+        Raises:
+            ValueError: a value is of another kind than its field.
+        """
+        return cls(**{f.name: record[f.name] for f in fields(cls) if f.name in record})
+
     @property
     def identity(self) -> str:
-        """Return 16 hexadecimal digits that name this computation: fields that the method does not look at do not count."""
-        kept = self.but(**{name: getattr(RunSpec, name) for name in UNUSED.get(self.method, ())})
+        """Return 16 hexadecimal digits that name this computation: `unused_fields` do not count."""
+        kept = self.but(**{name: getattr(RunSpec, name) for name in unused_fields(self)})
         return hashlib.sha256(f"{FORMAT}:{kept.to_json()}".encode()).hexdigest()[:16]
 
     def but(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""
         return replace(self, **changes)
+
+
+def _typed(name: str, kind: type, value: Any) -> Any:
+    """Return a value as `kind`: numbers of any library, whole or not, become Python's own if nothing is lost."""
+    if type(value) is kind:
+        return value
+    if isinstance(value, str) and kind is str:
+        return str(value)
+    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+        if kind is float:
+            try:
+                return float(value)
+            except OverflowError:
+                raise ValueError(f"{name} must be a number of less than 309 digits, got {reprlib.repr(value)}") from None
+        if kind is int and (isinstance(value, Integral) or float(value).is_integer()):
+            return int(value)
+    raise ValueError(f"{name} must be {EXPECTED[kind]}, got {reprlib.repr(value)}")
+
+
+def unused_fields(spec: RunSpec) -> tuple[str, ...]:
+    """Return the fields that cannot change what a spec computes: another value there is the same computation.
+
+    `tests/test_spec.py` holds this to what training really does.
+    """
+    if spec.method == BASELINE:
+        return TEACHER_FIELDS
+    unused = {
+        "dim": spec.method in UNCOMPRESSED,
+        "loss": spec.distance_weight == 0 and spec.loss not in POINTWISE,
+        "temperature": spec.soft_label_weight == 0,
+    }
+    return tuple(name for name, without_effect in unused.items() if without_effect)

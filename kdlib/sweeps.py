@@ -13,7 +13,7 @@ from kdlib import runs, store
 from kdlib.results import RunResult
 from kdlib.runs.changing import locked
 from kdlib.runs.truth import patiently
-from kdlib.spec import UNUSED, RunSpec
+from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo
 
 RESTARTS = 3  # nobody watches a sweep: each run goes on by itself after this many deaths of its worker
@@ -102,7 +102,7 @@ def varying(specs: Iterable[RunSpec]) -> list[str]:
     seen: dict[str, set[Any]] = {f.name: set() for f in fields(RunSpec)}
     for spec in specs:
         for name, values in seen.items():
-            if name not in UNUSED.get(spec.method, ()):
+            if name not in unused_fields(spec):
                 values.add(getattr(spec, name))
     return [name for name, values in seen.items() if len(values) > 1]
 
@@ -115,7 +115,7 @@ def curves(results: Iterable[RunResult], x: str, by: str = "method") -> tuple[di
     drawn: dict[Any, list[RunResult]] = {}
     flat = []
     for result in results:
-        if x in UNUSED.get(result.spec.method, ()):
+        if x in unused_fields(result.spec):
             flat.append(result)
         else:
             drawn.setdefault(getattr(result.spec, by), []).append(result)

@@ -188,9 +188,21 @@ def _embeddings(name: str, dataset: str) -> np.ndarray:
 
 
 def _key(name: str, data: Dataset) -> str:
-    teacher = find(name)
-    weights = hashlib.sha256(teacher.weights.read_bytes()).hexdigest() if teacher.weights else ""
-    return content_key(teacher=name, version=VERSION, weights=weights, inputs=data.inputs)
+    return content_key(teacher=name, **provenance(name), inputs=data.inputs)
+
+
+def provenance(name: str) -> dict[str, Any]:
+    """Return what decides a teacher's embeddings beside its name and the rows: "version" and the hash of its "weights", "" for none.
+
+    An imported table needs neither: its name holds the hash of its content.
+    """
+    weights = find(name).weights
+    return {"version": VERSION, "weights": _hashed(weights, weights.stat().st_mtime_ns) if weights else ""}
+
+
+@lru_cache(maxsize=64)
+def _hashed(path: Path, modified: int) -> str:  # noqa: ARG001 - another time, another file
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def forget(name: str, dataset: str) -> None:

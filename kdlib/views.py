@@ -15,12 +15,12 @@ import pandas as pd
 from scipy.special import expit
 
 from kdlib import datasets
-from kdlib.comparison import WORDS, clear, percent
+from kdlib.comparison import WORDS, clear, minus, percent, why_unpaired
 from kdlib.datasets import AUDIO, Dataset
 from kdlib.evaluation import primary, scores, thresholds
-from kdlib.intervals import paired_difference, summarize
+from kdlib.intervals import summarize
 from kdlib.results import Point, RunResult
-from kdlib.spec import BASELINE, RAW, UNUSED, RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
 
 COMPRESSED = "compressed"
 MOST_TILES = 24  # rows and columns of a gallery
@@ -37,7 +37,7 @@ def differing(specs: Sequence[RunSpec]) -> list[str]:
     names = [f.name for f in fields(RunSpec) if f.name != "method"]
     found = ["method"] if len({spec.method for spec in specs}) > 1 else []
     for name in names:
-        values = {getattr(spec, name) for spec in specs if name not in UNUSED.get(spec.method, ())}
+        values = {getattr(spec, name) for spec in specs if name not in unused_fields(spec)}
         found += [name] if len(values) > 1 else []
     return found
 
@@ -58,7 +58,7 @@ def _in_short(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
     apart = [name for name in differing(specs) if name not in ("method", "dim")]
     told = []
     for spec, name in zip(specs, names, strict=True):
-        used = [each for each in apart if each not in UNUSED.get(spec.method, ())]
+        used = [each for each in apart if each not in unused_fields(spec)]
         told.append(", ".join([name, *(f"{each.replace('_', ' ')} {getattr(spec, each)}" for each in used)]))
     return told
 
@@ -148,23 +148,29 @@ def costs(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.Da
     return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
 
 
-def differences_to(results: Sequence[RunResult], number: int) -> pd.DataFrame:
-    """Return the paired difference of every result to one of them, seed by seed, in words: "+4.9 ± 2.1", a star where 0 is excluded."""
+def differences_to(results: Sequence[RunResult], number: int) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return paired differences to one of the results, and which results cannot be paired with it.
+
+    Returns:
+        One row per result that can, in words: "+4.9 ± 2.1", a star where 0 is excluded, "n" the seeds that both have; and for the
+        others their label -> why not.
+    """
     names, other = labels([each.spec for each in results]), results[number]
-    rows = []
+    rows, left_out = [], {}
     for result, label in zip(results, names, strict=True):
-        if result is other or not result.metrics or not other.metrics:
+        if result is other:
             continue
-        cells = {"method": label, "compared with": names[number]}
-        for split, values in result.metrics.items():
-            if split == "val" or split not in other.metrics:
-                continue
-            a, b = values.primary.values, other.metrics[split].primary.values
-            shared = min(len(a), len(b))
-            found = paired_difference(a[:shared], b[:shared])
-            cells |= {split_name(split): percent(found, signed=True) + (" *" if clear(found) else ""), "n": shared}
+        reason = why_unpaired(result, other)
+        if reason:
+            left_out[label] = reason
+            continue
+        cells: dict[str, Any] = {"method": label, "compared with": names[number]}
+        for split, difference in minus(result, other).items():
+            if split != "val":
+                cells[split_name(split)] = percent(difference, signed=True) + (" *" if clear(difference) else "")
+                cells["n"] = len(difference.values)
         rows.append(cells)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), left_out
 
 
 def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
@@ -173,7 +179,7 @@ def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
     rows = []
     for result in results:
         row = {name: getattr(result.spec, name) for name in dict.fromkeys(["method", *differing(specs)])}
-        for name in UNUSED.get(result.spec.method, ()):
+        for name in unused_fields(result.spec):
             if name in row:
                 row[name] = None
         for split, values in result.metrics.items():

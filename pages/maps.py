@@ -23,6 +23,12 @@ TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"
 LISTED = 100  # selected rows that are listed
 ADDRESSED = 250  # selected rows that fit into the address
 PLAYERS = 8  # of them that can be heard
+# The maps' script. Streamlit runs it from a blob, where relative imports lead nowhere, and serves files of installed packages only. So it
+# imports the modules of assets/maps from the page's own server.
+SCRIPT = """
+const { default: maps } = await import(new URL("maps/index.js", document.baseURI).href);
+export default maps;
+"""
 
 
 def projection_name(projection: str) -> str:
@@ -32,10 +38,8 @@ def projection_name(projection: str) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _component() -> Callable[..., Any]:
-    html, css, *scripts = (
-        (show.ASSETS / f"embeddings{end}").read_text(encoding="utf-8") for end in (".html", ".css", ".paint.js", ".view.js", ".js")
-    )
-    return st.components.v2.component("kd_maps", html=html, css=css, js="\n".join(scripts))
+    html, css = ((show.ASSETS / "maps" / name).read_text(encoding="utf-8") for name in ("maps.html", "maps.css"))
+    return st.components.v2.component("kd_maps", html=html, css=css, js=SCRIPT)
 
 
 def linked(

@@ -1,12 +1,15 @@
 """Own data, a part of Data & teachers: choose a file, see what was understood, say what each column is, import; and delete again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from kdlib import files, imported, library
+from kdlib.progress import OnProgress, Progress
 from pages import show, ui
 
 FORMATS = """
@@ -15,7 +18,7 @@ FORMATS = """
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
-OPEN, STAGED, REFUSED, ARRIVED = "own", "own-token", "own-refused", "own-arrived"
+OPEN, STAGED, REFUSED, ARRIVED, JOB = "own", "own-token", "own-refused", "own-arrived", "own-job"
 
 
 def arrive() -> None:
@@ -25,10 +28,20 @@ def arrive() -> None:
         st.toast(f"Imported as {ui.plain(name)}", icon=":material/check:")
 
 
-@st.fragment
 def section() -> None:
-    """Show the whole part; a click in it leaves the rest of the page alone until something was imported."""
-    if ARRIVED in st.session_state:
+    """Show the whole part; what takes long runs in the whole page's run, since only a click outside of fragments interrupts one."""
+    job = st.session_state.pop(JOB, None)
+    if job is None:
+        _section()
+        return
+    with ui.guarded():
+        job()
+
+
+@st.fragment
+def _section() -> None:
+    """Show the controls; a click in them leaves the rest of the page alone until there is something to do or to show."""
+    if ARRIVED in st.session_state or JOB in st.session_state:
         st.rerun()
     opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
     if not opened.open:
@@ -38,6 +51,29 @@ def section() -> None:
             _describe(files.reopen(st.session_state[STAGED]))
         else:
             _choose()
+
+
+def _start(job: Callable[..., None], *arguments: object) -> None:
+    """Have a job done in the next run of the whole page."""
+    st.session_state[JOB] = partial(job, *arguments)
+
+
+@contextmanager
+def _progress(doing: str) -> Iterator[OnProgress]:
+    """Yield a callback that moves a bar beside a button that stops.
+
+    A click on it makes Streamlit end this run inside the next call that draws, as leaving the page does; what runs then ends its child
+    process and removes its files.
+    """
+    with st.container(border=True):
+        st.button(f"Stop {doing.split()[0].lower()}", icon=":material/stop_circle:", key="own-stop")
+        bar = st.progress(0.0, ui.plain(doing))
+
+        def move(progress: Progress) -> None:
+            count = f": {progress.step:,} of {progress.steps:,}" if progress.steps else ""
+            bar.progress(progress.share, ui.plain(doing + count))
+
+        yield move
 
 
 def _choose() -> None:
@@ -50,17 +86,22 @@ def _choose() -> None:
     if chosen is not None:  # another try
         st.session_state.pop(REFUSED, None)
     _refusal()
-    st.button("Read", type="primary", disabled=chosen is None, on_click=_read, args=(chosen, others), key="own-read")
+    st.button("Read", type="primary", disabled=chosen is None, on_click=_start, args=(_read, [chosen, *others]), key="own-read")
 
 
-def _read(chosen, others: Sequence) -> None:  # noqa: ANN001
+def _read(chosen: Sequence) -> None:
+    """Read uploaded files; a click that ends this run leaves the message that stands until the work is done."""
+    st.session_state[OPEN] = True
+    st.session_state[REFUSED] = f"Reading {chosen[0].name} was stopped; nothing of it is left."
+    st.session_state["own-number"] += 1
     try:
-        uploads = [(each.name, each.getbuffer()) for each in (chosen, *others)]
-        st.session_state[STAGED] = files.stage_uploads(uploads).token
+        with _progress(f"Reading {chosen[0].name}") as on_progress:
+            uploads = [(each.name, each.getbuffer()) for each in chosen]
+            st.session_state[STAGED] = files.stage_uploads(uploads, on_progress).token
+        del st.session_state[REFUSED]
     except ValueError as error:
         st.session_state[REFUSED] = f"Refused: {error}"
-    finally:
-        st.session_state["own-number"] += 1
+    st.rerun()
 
 
 def _describe(source: files.Source) -> None:
@@ -78,7 +119,7 @@ def _describe(source: files.Source) -> None:
         st.error(ui.plain(error), icon=":material/block:")
     name = st.text_input("Name", imported.suggest_title(source.name), max_chars=40, key="own-name", help="What it is called in every list.")
     with st.container(horizontal=True):
-        st.button("Import", type="primary", disabled=draft is None, on_click=_keep, args=(source, draft, name), key="own-import")
+        st.button("Import", type="primary", disabled=draft is None, on_click=_start, args=(_keep, source, draft, name), key="own-import")
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
     _refusal()
 
@@ -168,15 +209,17 @@ def _preview(draft: files.Draft) -> None:
 
 
 def _keep(source: files.Source, draft: files.Draft, name: str) -> None:
-    st.session_state.pop(REFUSED, None)
+    st.session_state[OPEN] = True
+    st.session_state[REFUSED] = "Importing was stopped; nothing was kept yet."
     try:
-        kept = files.keep(source, draft, name)
+        with _progress(f"Importing {source.name}") as on_progress:
+            kept = files.keep(source, draft, name, on_progress)
+        _drop(source)
+        st.session_state[OPEN] = False
+        st.session_state[ARRIVED] = kept
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
-        return
-    _drop(source)
-    st.session_state[OPEN] = False
-    st.session_state[ARRIVED] = kept
+    st.rerun()
 
 
 def _drop(source: files.Source) -> None:

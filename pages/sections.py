@@ -66,12 +66,15 @@ def differences(done: list) -> None:
     """Show paired differences to one of the runs."""
     names = views.labels([each.spec for each in done])
     other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
-    frame = views.differences_to(done, names.index(other))
-    if frame.empty:
+    frame, left_out = views.differences_to(done, names.index(other))
+    if not frame.empty:
+        st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
+        st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
+    elif not left_out:
         st.info("Choose a second run to compare with.", icon=":material/info:")
-        return
-    st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
-    st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
+    if left_out:
+        reasons = "  \n".join(f"{ui.plain(label)}: {ui.plain(reason)}" for label, reason in left_out.items())
+        st.info(f"Not paired with {ui.plain(other)}, because it was measured on something else:  \n{reasons}", icon=":material/info:")
 
 
 def classes(done: list) -> None:

@@ -5,13 +5,14 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime.pages_manager import PagesManager
@@ -116,7 +117,18 @@ async def item(request: Request) -> Response:
     return Response(picture, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
-ROUTES = [Route("/item", item)]
+SCRIPTS = {path.name: path for path in (Path(__file__).parent.parent / "assets" / "maps").glob("*.js")}
+
+
+async def script(request: Request) -> Response:
+    """Answer maps/NAME.js with a module of the maps; a browser asks anew each time, so that modules of one version meet."""
+    path = SCRIPTS.get(request.path_params["name"])
+    if path is None:
+        return Response(status_code=404)
+    return FileResponse(path, media_type="text/javascript", headers={"cache-control": "no-cache"})
+
+
+ROUTES = [Route("/item", item), Route("/maps/{name}", script)]
 
 
 def start_engine() -> None:

@@ -19,7 +19,7 @@ from kdlib.comparison import WORDS, percent
 from kdlib.datasets import Dataset
 from kdlib.planning import Plan
 from kdlib.results import RunResult, Summary
-from kdlib.spec import UNUSED
+from kdlib.spec import unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
 from pages import ui
 
@@ -98,7 +98,7 @@ def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
         told = percent(accuracy) if accuracy else ""
         row = {"name": run.name, "state": run.state, "progress": round(run.progress, 2), "method": run.spec.method}
         row |= {name: getattr(run.spec, name) for name in names}
-        for name in UNUSED.get(run.spec.method, ()):
+        for name in unused_fields(run.spec):
             if name in row:
                 row[name] = None
         rows.append(row | {f"{metric} %": told, "seeds": run.spec.seeds, "age": age(now - run.created)})

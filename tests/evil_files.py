@@ -6,6 +6,7 @@ import pickle
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,33 @@ def _columns(path: Path, **columns) -> None:
     parquet.write_table(pa.table(columns), path)
 
 
+def _parquet_damaged(path: Path) -> None:
+    """A table whose end is whole and whose pages are not."""
+    _columns(path, a=[f"word {row}" for row in range(1000)])
+    raw = bytearray(path.read_bytes())
+    raw[4:200] = b"\xff" * 196
+    path.write_bytes(raw)
+
+
+def _column_twice(path: Path) -> None:
+    parquet.write_table(pa.Table.from_arrays([pa.array(["x", "y"])] * 2, names=["a", "a"]), path)
+
+
+def _with_rate(rate: int) -> bytes:
+    """A wav whose header says another sampling rate."""
+    raw = bytearray(wav())
+    raw[24:28] = struct.pack("<I", rate)
+    return bytes(raw)
+
+
+def _with_size(side: int) -> bytes:
+    """A png whose header says another size, with the checksum that belongs to it."""
+    raw = bytearray(png())
+    raw[16:24] = struct.pack(">II", side, side)
+    raw[29:33] = struct.pack(">I", zlib.crc32(raw[12:29]))
+    return bytes(raw)
+
+
 def _parquet_bomb(path: Path) -> None:
     """A few kB that decode to megabytes: 4,000 rows of the same 500 zeros."""
     _columns(path, e=pa.array([[0.0] * 500] * 4000, pa.list_(pa.float32())))
@@ -171,6 +199,12 @@ EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
     "name that climbs": ("x.zip", r"'../a.wav' points outside", None, zipped(("../a.wav", wav()))),
     "name of Windows": ("x.zip", "points outside", None, zipped(("c:\\a.wav", wav()))),
     "symlink": ("x.zip", "'secret.wav' is a symbolic link", None, _symlink),
+    "same after composing accents": (
+        "x.zip",
+        "'\u00e9.wav' and 'e\u0301.wav' are the same",
+        None,
+        zipped(("\u00e9.wav", wav()), ("e\u0301.wav", wav())),
+    ),
     "encrypted": ("x.zip", "'a.wav' is encrypted", None, _flag(1)),
     "nested": ("x.zip", "'b.zip' is a zip inside", None, zipped(("a.wav", wav()), ("b.zip", b"PK\x05\x06" + bytes(18)))),
     "overlapping": ("x.zip", "overlap", None, _overlapping),
@@ -189,6 +223,14 @@ EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
     "too long": ("x.npy", "6,000 rows, at most 5,000", SMALL, _content(npy(np.zeros((6000, 2), np.float32)))),
     "parquet bomb": ("x.parquet", "500 numbers per row, at most 64", SMALL, _parquet_bomb),
     "parquet cut off": ("x.parquet", "not a whole parquet", None, _cut(lambda path: _columns(path, a=list(range(1000))))),
+    "parquet damaged inside": ("x.parquet", "parquet table is damaged", None, _parquet_damaged),
+    "parquet with a column twice": ("x.parquet", "'a' twice", None, _column_twice),
+    "parquet with text among numbers": (
+        "x.parquet",
+        "row 1, column 'e1': '1_0' is not a number",
+        None,
+        lambda p: _columns(p, e0=["1", "2"], e1=["1", "1_0"]),
+    ),
     "parquet of lists that differ": (
         "x.parquet",
         "'e' has 1 numbers in row 1, 2 in row 0",
@@ -197,10 +239,15 @@ EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
     ),
     "wav cut off": ("x.zip", "'a.wav' is cut off", None, zipped(("a.wav", wav()[:3000]))),
     "wav of a header": ("x.zip", "'a.wav' is a header without samples", None, zipped(("a.wav", wav(0)))),
+    "wav of an absurd rate": ("x.zip", "'a.wav' has a sampling rate of 4,294,967,295 Hz", None, zipped(("a.wav", _with_rate(2**32 - 1)))),
+    "wav of no rate": ("x.zip", "'a.wav' has a sampling rate of 0 Hz", None, zipped(("a.wav", _with_rate(0)))),
+    "flac of nothing": ("x.zip", "'a.flac' is not a whole recording", None, zipped(("a.flac", b"fLaC" + bytes(600)))),
     "flac cut off": ("x.zip", "'a.flac' is (damaged or )?cut off", None, zipped(("a.flac", encoded("FLAC")[:8000]))),
     "ogg cut off": ("x.zip", "'a.ogg' is cut off", None, zipped(("a.ogg", encoded("OGG")[:6000]))),
     "png cut off": ("x.zip", "'a.png' is damaged or cut off", None, zipped(("a.png", png(64, 64)[:2000]))),
     "too many pixels": ("x.zip", "'a.png' has 200 x 100 pixels", SMALL, zipped(("a.png", png(200, 100)))),
+    "pixels without end": ("x.zip", "'a.png' has more than 179 million pixels, at most 25", None, zipped(("a.png", _with_size(60_000)))),
+    "png of nothing": ("x.zip", "'a.png' is not a whole picture", None, zipped(("a.png", png()[:20] + bytes(600)))),
     "wrong extension": ("x.csv", "named .csv but holds a png", None, _content(png())),
     "wrong extension in a zip": ("x.zip", "a.wav is named .wav but holds a png", None, zipped(("a.wav", png()))),
     "empty": ("x.csv", "empty", None, _content(b"")),
@@ -209,6 +256,25 @@ EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
     "ragged": ("x.csv", "line 3 has 3 fields, the first line has 2: column 3 is too much", None, csv("a,b\n1,2\n1,2,3\n")),
     "ragged, too short": ("x.csv", "line 3 has 1 fields, the first line has 2: column 2 is missing", None, csv("a,b\n1,2\n1\n")),
     "latin-1": ("x.csv", "line 3, column 2 is not UTF-8", None, _content("a,b\n1,2\n1,é\n".encode("latin-1"))),
+    "latin-1 behind a semicolon": (
+        "x.csv",
+        "line 2, column 3 is not UTF-8",
+        None,
+        _content('a;b;c\n"1;0";2,5;\u00e9\n'.encode("latin-1")),
+    ),
+    "a row without end": (
+        "x.csv",
+        "a row after line 2 has a field of more than 131,072 characters; is a quote missing",
+        None,
+        csv("a,b\n1,2\n" + '"' + "x,\n" * 2_000_000),
+    ),
+    "a first line without end": ("x.csv", "the first line does not end within 1 MB", None, csv('a,"b' + ",c" * 700_000)),
+    "a first line of nothing": ("x.csv", "must name every column once, got '' as a name", None, csv("\n1\n")),
+    "only a first line": ("x.csv", "a first line but no rows", None, csv("a,b")),
+    "bytes of another encoding": ("x.npy", "x holds a text that is not UTF-8", None, _content(npy(np.array([b"\xe9"])))),
+    "text of no letters": ("x.npy", "texts of 0 letters", None, _content(_header("(3,)", "<U0"))),
+    "half a letter": ("x.npy", "x holds letters that do not exist", None, _content(_header("(1,)", "<U1") + struct.pack("<I", 0xD800))),
+    "no letter": ("x.npy", "x holds letters that do not exist", None, _content(_header("(1,)", "<U1") + struct.pack("<I", 0x7FFFFFFF))),
     "text among numbers": ("x.csv", "line 12, column 'e1': 'oops' is not a number", None, csv(GOOD_CSV.replace(",10,-10\n", ",10,oops\n"))),
     "a column twice": ("x.csv", "'a' twice", None, csv("a,a\n1,2\n")),
     "columns that differ in length": ("x.npz", "y 3, x 4", None, lambda path: np.savez(path, y=np.zeros(3), x=np.zeros((4, 2)))),

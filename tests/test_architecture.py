@@ -43,6 +43,7 @@ def files(*folders: str) -> list[Path]:
 
 
 LIBRARY = files("kdlib")
+SCRIPTS = sorted((ROOT / "assets").rglob("*.js"))
 APP = [path for path in [ROOT / "app.py", *files("pages")] if path.exists()]
 
 
@@ -123,13 +124,13 @@ def test_the_unsafe_check_sees_what_it_is_for():
     assert len(unsafe(ast.parse(text))) == 4
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "assets").glob("*.js")), ids=relative)
+@pytest.mark.parametrize("path", SCRIPTS, ids=relative)
 def test_scripts_of_the_page_make_no_markup_of_text(path):
     found = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", path.read_text(encoding="utf-8"))
     assert not found, "names of classes and items are a person's own: textContent shows them literally"
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=relative)
+@pytest.mark.parametrize("path", [*LIBRARY, *APP, *SCRIPTS], ids=relative)
 def test_a_file_can_be_read_in_one_sitting(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= LONGEST, f"{relative(path)} has {lines} lines, at most {LONGEST}: make it a package that re-exports"

@@ -61,6 +61,8 @@ def test_list_prints_a_described_line_per_entry(what, capsys):
         ["compare", "--distance-weight", "2"],
         ["compare", "--lr", "fast"],
         ["compare", "--device", "tpu"],
+        ["compare", "--methods", "lda", "--dataset", "digits", "--labels", "10"],
+        ["sweep", "--lr", "0.1,fast"],
         ["list", "everything"],
         ["dance"],
         [],
@@ -72,6 +74,11 @@ def test_bad_input_is_one_line_and_exit_code_2(wrong, capsys):
     assert out == ""
     assert len(err.splitlines()) == 1
     assert err.startswith("error: ")
+
+
+def test_a_list_of_wrong_values_is_refused_in_words(capsys):
+    assert main(["sweep", "--seeds", "3,many"]) == 2
+    assert "--seeds: expected a whole number or several, separated by commas, got '3,many'" in capsys.readouterr().err
 
 
 def test_unknown_names_list_the_choices(capsys):

@@ -1,11 +1,16 @@
 """Own data from the command line: import with a preview, list, compare by its short name, delete."""
 
+import io
 import re
+import sys
+from contextlib import contextmanager
 
 import numpy as np
+import psutil
 import pytest
+from rich.console import Console
 
-from kdlib import imported
+from kdlib import cli, imported
 from kdlib.cli import main
 from tests.evil_files import wav, zipped
 
@@ -52,6 +57,47 @@ def test_recordings_with_labels_in_a_table_beside_them(tmp_path, capsys):
     assert "24 items, sounds of shape 1 x 32" in out
     assert "classes: 2, from label" in out
     assert "attributes: room (2)" in out
+
+
+def test_a_damaged_dataset_is_named_with_the_way_out(table, tmp_path, capsys):
+    assert main(["import", str(table)]) == 0
+    name = re.search(r"kept as (trees@\w+)", capsys.readouterr().out)[1]
+    broken = tmp_path / "home" / "data" / "0123456789abcdef"
+    broken.mkdir()
+    (broken / "card.json").write_text("{")
+    assert main(["data", "list"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(name)
+    assert printed.out.count("\n") == 1
+    assert printed.err == f"{broken} cannot be read: its card.json is damaged; delete that folder and import the file again\n"
+
+
+@pytest.mark.parametrize("doing", ["Reading", "Importing"])
+def test_ctrl_c_leaves_nothing_of_an_import(doing, table, tmp_path, capsys, monkeypatch):
+    """The key is pressed in the first moment in which a bar has something to show."""
+
+    @contextmanager
+    def bar(told, quiet, unit):
+        def press(_):
+            if told == f"{doing} trees.npz":
+                raise KeyboardInterrupt
+
+        yield press
+
+    monkeypatch.setattr(cli, "progress_bar", bar)
+    assert main(["import", str(table)]) == 130
+    assert "stopped" in capsys.readouterr().err
+    assert not [*(tmp_path / "home" / "staging").iterdir(), *(tmp_path / "home").glob("data/*")]
+    assert not psutil.Process().children()
+
+
+def test_a_terminal_shows_how_far_an_import_is(table, monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(cli, "errors", Console(file=shown, force_terminal=True, width=100))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert main(["import", str(table)]) == 0
+    assert "Reading trees.npz" in shown.getvalue()
+    assert re.search(r"60/60\S* items", shown.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from kdlib import cli_runs, engine, runs
+from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
 from tests.test_engine import data_folder, over, until
 
@@ -36,6 +37,18 @@ def kdlib(capsys):
         return code, capsys.readouterr().out
 
     return call
+
+
+@pytest.mark.parametrize(("datasets", "named"), [(("digits", "tones"), False), (("digits", "mixtures"), True)])
+def test_the_metric_is_named_where_a_sweep_has_several(datasets, named):
+    results = []
+    for dataset in datasets:
+        value = SplitMetrics({"map" if dataset == "mixtures" else "accuracy": Summary(0.5, 0.1, [0.4, 0.6])})
+        results += [RunResult(RunSpec(dataset=dataset, method=method), metrics={"test": value}) for method in ("raw", "mlp")]
+    table = cli_runs._outcome(results)
+    columns = {column.header: list(column.cells) for column in table.columns}
+    assert columns.get("metric") == (["accuracy"] * 2 + ["mAP"] * 2 if named else None)
+    assert [cell[:4] for cell in columns["- raw"]] == ["–", "+0.0"] * 2
 
 
 QUICK = ("--epochs", 5, "--width", 10, "--seeds", 2)

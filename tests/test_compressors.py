@@ -70,6 +70,26 @@ def test_lda_refuses_several_labels_per_item():
         COMPRESSORS["lda"].build(2, 0).fit(np.zeros((4, 3)), np.zeros((4, 2)))
 
 
+@pytest.mark.parametrize("labels", [[0] * 9, [0, 1], [0, 1, 2, 2], [0, 0, 1, 1, 2, 2], [0, 0, -1, -1, -1, 1, 1]])
+def test_lda_says_which_labels_it_cannot_separate(labels):
+    rows = np.random.default_rng(0).normal(size=(len(labels), 20)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"^lda (needs|separates).*compressor$"):
+        COMPRESSORS["lda"].build(2, 0).fit(rows, np.array(labels))
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1, 1], [0, 0, 1, 1, 1], [0, 1, 2, 2, 2]])
+def test_lda_takes_classes_of_one_row_beside_one_of_three(labels):
+    rows = np.random.default_rng(0).normal(size=(len(labels), 20)).astype(np.float32)
+    fitted = COMPRESSORS["lda"].build(1, 0).fit(rows, np.array(labels))
+    assert np.isfinite(fitted.transform(rows)).all()
+
+
+def test_lda_says_that_rows_do_not_differ_within_the_classes():
+    labels = np.repeat([0, 1, 2], 4)
+    with pytest.raises(ValueError, match="lda needs embeddings that differ within the classes"):
+        COMPRESSORS["lda"].build(2, 0).fit(np.eye(3, 5, dtype=np.float32)[labels], labels)
+
+
 def test_autoencoder_keeps_what_restores_the_rows():
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(300, 2))

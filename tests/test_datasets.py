@@ -1,5 +1,7 @@
 """Every dataset: splits apart, shapes, attributes, labelled subsets; and what the cluttered digits promise."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,44 @@ def test_labelled_rows_are_nested_balanced_training_rows(data):
         return
     counts = np.bincount(data.labels[many], minlength=len(data.classes))
     assert counts.max() - counts.min() <= 1
+
+
+def test_few_rows_with_several_labels_show_every_class_present_and_absent():
+    data = datasets.load("mixtures")
+    chosen = [data.labelled(count) for count in range(len(data.classes), 41)]
+    for fewer, more in itertools.pairwise(chosen):
+        assert set(fewer) < set(more)
+    for rows in chosen:
+        assert len(set(rows)) == len(rows)
+        assert (data.labels[rows] == 1).any(0).all()
+        assert (data.labels[rows] == 0).any(0).all()
+
+
+def test_rows_that_show_every_class_already_are_the_first_ones():
+    data = datasets.load("mixtures")
+    for count in (15, 60, 200, 600, 3000):
+        np.testing.assert_array_equal(data.labelled(count), data.splits["train"][:count])
+
+
+def tags(labels: np.ndarray) -> Dataset:
+    splits = {"train": np.arange(len(labels)), "val": np.array([], int), "test": np.array([], int)}
+    classes = tuple(f"class {number}" for number in range(labels.shape[1]))
+    return Dataset("tags", np.zeros((len(labels), 3), np.float32), labels.astype(np.float32), classes, splits)
+
+
+def test_too_few_rows_to_show_every_class_are_refused_with_how_many_do():
+    alone = np.full((12, 3), np.nan)
+    for row in range(12):
+        alone[row, row % 3] = row // 3 % 2
+    with pytest.raises(ValueError, match=r"^5 labels cannot hold a positive and a negative row of each of the 3 classes .* at least 6$"):
+        tags(alone).labelled(5)
+    assert tags(alone).labelled(6).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_class_without_a_positive_row_anywhere_hinders_nobody():
+    never = np.array([[1, 0], [1, 0], [0, 0], [1, 0]])
+    assert tags(never).labelled(3).tolist() == [0, 1, 2]
+    assert tags(never).labelled(2).tolist() == [0, 2]
 
 
 def test_labelled_rows_that_cannot_be_are_refused(data):

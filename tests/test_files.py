@@ -1,10 +1,16 @@
 """From a file to a dataset: what is understood, what is refused in words, what is kept, and that it works like a built-in one."""
 
+import errno
 import io
+import json
+import os
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from PIL import Image
@@ -14,8 +20,11 @@ from kdlib.checks import check, usual
 from kdlib.comparison import verdict
 from kdlib.files import Plan
 from kdlib.intake import IntakeError, reading
+from kdlib.progress import CancelledError
 from kdlib.spec import RunSpec
 from tests.evil_files import wav, zipped
+
+READ = intake.read
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +32,7 @@ def home(tmp_path, monkeypatch):
     """A data folder of its own; files are read in this process, which the tests of the gate show to be the same."""
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
 
-    def read(path, folder, name="", limits=None):
+    def read(path, folder, name="", limits=None, on_progress=None):
         return reading.read(Path(path), name or Path(path).name, folder, limits or intake.Limits())
 
     monkeypatch.setattr(files.sources.intake, "read", read)
@@ -167,6 +176,7 @@ CONTENT = {
     "NaN": ({"y": _with(ROWS, (17, 2), np.nan)}, "'y' is not finite .* in row 17; in all, 1 rows"),
     "infinite": ({"y": _with(ROWS, (3, 0), np.inf)}, "row 3"),
     "constant": ({"y": np.ones((90, 4))}, "'y' is constant: all 90 rows"),
+    "no numbers": ({"y": np.ones((90, 0))}, "'y' has width 0: it needs two or more numbers per item"),
     "one number": ({"y": ROWS[:, :1]}, "'y' has width 1"),
     "same id twice": ({"id": np.array(["a", "b", "a"] * 30)}, "the id 'a' is there twice, in row 0 and row 2"),
     "no id": ({"id": _with(np.array([f"item {row}" for row in range(90)]), 5, "")}, "row 5 has no id"),
@@ -217,6 +227,97 @@ def test_embeddings_that_lack_an_item_are_refused_and_leave_nothing(tmp_path, ho
     with pytest.raises(IntakeError, match=r"net\.npz has no row for 10 of 90 items, such as 'item 080'"):
         files.stage(table(tmp_path / "a.npz"), beside=[(tmp_path / "net.npz", "")])
     assert not list((home / "staging").iterdir())
+
+
+def test_a_folder_that_is_dropped_while_others_are_swept_does_no_harm(tmp_path, home, monkeypatch):
+    """Another session drops what it read between the listing of the waiting room and the look at its age."""
+    room = home / "staging"
+    room.mkdir(parents=True)
+    real, gone = Path.glob, room / "gone"
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: [*real(path, pattern), *([gone] if path == room else [])])
+    assert files.stage(table(tmp_path / "a.npz")).rows == 90
+
+
+def _aged(path: Path, days: float) -> None:
+    then = time.time() - days * 24 * 3600
+    for each in (*path.rglob("*"), path):
+        os.utime(each, (then, then))
+
+
+def test_only_what_nobody_has_written_to_for_a_day_is_swept(tmp_path, home):
+    waiting = files.stage(table(tmp_path / "a.npz"))
+    opened, left = files.stage(tmp_path / "a.npz"), files.stage(tmp_path / "a.npz")
+    halves = [home / "data" / name for name in (".1.building", ".2.deleted", ".3.building")]
+    for half in halves:
+        half.mkdir(parents=True)
+        (half / "inputs.npy").write_bytes(b"half of it")
+    for folder in (waiting.folder, opened.folder, left.folder, *halves):
+        _aged(folder, 2)
+    (halves[2] / "inputs.npy").write_bytes(b"is being written")  # which leaves the age of the folder as it is
+    (waiting.folder / waiting.columns["x"].file).write_bytes(b"so is this")
+    files.reopen(opened.token)
+    kept = imported_table(tmp_path)
+    assert waiting.folder.exists()
+    assert opened.folder.exists()
+    assert not left.folder.exists()
+    assert [half.exists() for half in halves] == [False, False, True]
+    assert list(imported.cards()) == [kept]
+
+
+# --- progress and stopping ------------------------------------------------------------------------------------------------------------
+
+
+class LeftError(BaseException):
+    """What Streamlit raises inside a page that is left, and Python when somebody presses Ctrl-C."""
+
+
+def _leave(_):
+    raise LeftError
+
+
+@pytest.mark.parametrize(("on_progress", "raised"), [(lambda _: True, CancelledError), (_leave, LeftError)])
+def test_reading_that_is_stopped_leaves_no_process_and_no_folder(on_progress, raised, tmp_path, home, monkeypatch):
+    monkeypatch.setattr(files.sources.intake, "read", READ)
+    with pytest.raises(raised):
+        files.stage(table(tmp_path / "a.npz"), on_progress=on_progress)
+    with pytest.raises(raised):
+        files.stage_uploads([("a.npz", (tmp_path / "a.npz").read_bytes())], on_progress)
+    assert not list((home / "staging").iterdir())
+    assert not psutil.Process().children()
+
+
+@pytest.mark.parametrize(("on_progress", "raised"), [(lambda _: True, CancelledError), (_leave, LeftError)])
+def test_keeping_that_is_stopped_leaves_no_dataset_and_what_was_read(on_progress, raised, tmp_path, home):
+    source = files.stage(table(tmp_path / "a.npz"))
+    draft = files.understand(source, files.guess(source))
+    with pytest.raises(raised):
+        files.keep(source, draft, "trees", on_progress)
+    assert not list((home / "data").iterdir())
+    seen = []
+    assert files.keep(source, draft, "trees", seen.append) in imported.cards()
+    assert (seen[-1].step, seen[-1].steps, seen[-1].phase) == (90, 90, "importing")
+
+
+def test_matching_by_id_reports_and_can_be_stopped(tmp_path, home):
+    ids = np.array([f"item {row:03d}" for row in range(90)])
+    np.savez(tmp_path / "net.npz", id=ids[::-1], e=ROWS)
+    seen = []
+    files.stage(table(tmp_path / "a.npz"), beside=[(tmp_path / "net.npz", "")], on_progress=seen.append)
+    assert [(each.step, each.steps) for each in seen] == [(90, 90)]
+
+
+def test_a_disk_that_is_full_is_named_in_words(tmp_path, home, monkeypatch):
+    source = files.stage(table(tmp_path / "a.npz"))
+    draft = files.understand(source, files.guess(source))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(files.keeping.shutil, "copyfile", full)
+    with pytest.raises(IntakeError, match="npz cannot be kept: the disk is full"):
+        files.keep(source, draft, "trees")
+    assert not list((home / "data").iterdir())
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------------------------
@@ -271,7 +372,7 @@ def test_a_table_is_compared_against_another_and_against_itself(tmp_path):
     assert spec.student == "mlp"
     results = pipeline.compare([spec.but(method=method) for method in ("baseline", "raw", "pca", "mlp")])
     assert [result.status for result in results] == ["done"] * 4
-    assert results[0].metrics["test"]["accuracy"]["mean"] > 0.6, "three classes that a network can tell"
+    assert results[0].metrics["test"]["accuracy"].mean > 0.6, "three classes that a network can tell"
     assert verdict(results)
 
 
@@ -284,6 +385,29 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path):
         check(RunSpec(dataset="digits", teacher=f"{name}/x", labels=100))
     with pytest.raises(ValueError, match=r"student cnn takes pictures, but .* vectors of shape .* choose one of: mlp"):
         check(spec.but(student="cnn"))
+
+
+def test_what_is_half_built_or_half_deleted_is_not_listed(tmp_path, home):
+    name = imported_table(tmp_path)
+    whole = imported.path(name)
+    for other in (f".{whole.name}.deleted", ".abc.building"):
+        shutil.copytree(whole, home / "data" / other)
+        card = json.loads((whole / "card.json").read_text()) | {"name": other, "title": other}
+        (home / "data" / other / "card.json").write_text(json.dumps(card))
+    assert list(imported.cards()) == [name]
+    assert not imported.damaged()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": "a"}', "\udcff"])
+def test_a_damaged_card_hides_no_other_dataset(text, tmp_path, home):
+    whole, broken = imported_table(tmp_path), imported_table(tmp_path, title="others")
+    where = imported.path(broken)
+    (where / "card.json").write_text(text, errors="surrogateescape")
+    assert list(imported.cards()) == [whole]
+    assert imported.damaged() == [where]
+    assert broken not in datasets.helps()
+    (where / "card.json").unlink()
+    assert imported.damaged() == [where]
 
 
 def test_what_is_deleted_is_gone_with_what_was_made_of_it(tmp_path, home):

@@ -1,6 +1,8 @@
 """The gate: every kind of evil file is refused in words, quickly, and nothing it holds is ever run."""
 
 import io
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import soundfile
 from pyarrow import parquet
 
 from kdlib import intake, spectrograms
-from kdlib.intake import IntakeError, Limits, reading
+from kdlib.intake import IntakeError, Limits, progress, reading
+from kdlib.progress import CancelledError, Progress
 from tests.evil_files import EVIL, GOOD_CSV, csv, npy, png, wav, zipped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,14 +37,36 @@ def test_an_evil_file_is_refused_in_words(evil, tmp_path):
     assert not (path.parent / "planted").exists(), "a pickle was opened"
 
 
+INTERNALS = re.compile(
+    r"<_io|0x[0-9a-f]{6}|\[Errno|Traceback|Error\b|straddl|[Pp]yarrow|Arrow|libsndfile|soundfile|PIL|Format not recognised|cannot identify"
+    r"|truncated|File is not a zip|magic|CRC|codec|object at|<class|deserializ|buffer|chunker|unpack requires|Expected \d"
+)
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_a_refusal_does_not_show_the_words_of_a_library(evil, tmp_path):
+    name, _, limits, write = EVIL[evil]
+    path, out = written(tmp_path, name, write)
+    with pytest.raises(IntakeError) as refused:
+        reading.read(path, name, out, limits or Limits())
+    assert not INTERNALS.search(str(refused.value)), str(refused.value)
+
+
+def test_a_refusal_does_not_show_the_trace_of_a_child_that_crashed():
+    complaint = "Traceback (most recent call last):\nValueError: cannot reshape array of size 3 into shape (2,)\n"
+    told = intake._fate("x.npz", 1, complaint, Limits())
+    assert told.startswith("x.npz could not be read: it is damaged")
+    assert not INTERNALS.search(told)
+
+
 @pytest.fixture
 def child(tmp_path):
     """Return a function that reads a file as the app does: in a child process."""
 
-    def read(path, limits=None):
+    def read(path, limits=None, on_progress=None):
         out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
         out.mkdir()
-        return intake.read(path, out, limits=limits), out
+        return intake.read(path, out, limits=limits, on_progress=on_progress), out
 
     return read
 
@@ -78,10 +103,60 @@ def test_the_child_is_held_to_its_memory(tmp_path, child):
         child(path, Limits(memory_mb=200))
 
 
-def test_the_child_is_held_to_its_time(tmp_path, child):
-    path, _ = written(tmp_path, "x.csv", csv("id\n" + "a\n" * 10_000_000))
-    with pytest.raises(IntakeError, match="longer than 1 s"):
-        child(path, Limits(wall_s=1, rows=20_000_000))
+def test_a_child_that_hangs_is_ended(tmp_path, child):
+    """A pipe that nobody writes to takes no processor time, so that no other limit ends the reading."""
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(IntakeError, match=r"x\.csv: reading it made no progress for 1 s"):
+        child(tmp_path / "x.csv", Limits(stall_s=1))
+    assert not psutil.Process().children()
+
+
+def test_a_reading_that_moves_is_not_ended_however_long_it_takes():
+    patience = progress.Patience(60, now=0)
+    for now in range(50, 1000, 50):
+        assert not patience.is_over(now)
+        patience.reported(now)
+    assert patience.is_over(950 + 61)
+
+
+def test_reading_reports_rows_and_can_be_stopped(tmp_path, child):
+    """The callback sees the rows grow towards all there are; when it says stop, the child is ended at once."""
+    path, _ = written(tmp_path, "x.npy", _content_of(200_000))
+    seen = []
+    child(path, on_progress=seen.append)
+    assert {each.phase for each in seen} == {"importing"}
+    steps = [each.step for each in seen]
+    assert steps == sorted(steps)
+    with pytest.raises(CancelledError):
+        child(path, on_progress=lambda _: True)
+    assert not psutil.Process().children()
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "items"),
+    [
+        ("x.npy", lambda path: np.save(path, np.zeros((3000, 4))), 3000),
+        ("x.npz", lambda path: np.savez(path, a=np.zeros((30, 4)), b=np.arange(30)), 30),
+        ("x.csv", csv(GOOD_CSV), 20),
+        ("x.parquet", lambda path: parquet.write_table(pa.table({"a": ["x", "y"], "e0": [1.0, 2.0], "e1": [1.0, 3.0]}), path), 2),
+        ("x.zip", zipped(("a.png", png()), ("b.png", png()), ("c.csv", b"id,label\na,1\nb,2\n")), 2),
+        ("x.zip", zipped(("a.wav", wav()), ("b.wav", wav())), 2),
+    ],
+)
+def test_every_kind_of_file_reports_its_items_up_to_the_last(name, write, items, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0)
+    path, out = written(tmp_path, name, write)
+    seen = []
+    reading.read(path, name, out, Limits(), progress.Reporter(lambda step, steps: seen.append((step, steps))))
+    assert seen[-1] == (items, items)
+    assert seen == sorted(seen)
+
+
+def test_reports_of_a_child_that_lies_are_passed_over():
+    before = Progress(3, 9, phase="importing")
+    for line in (b"nonsense", b"[4]", b"{}", b"[9, 3]", b'["4", 9]', b"[-1, 9]", b"[4, 9", b"[[[[", b"[true, true]", b"\xff"):
+        assert progress.decode(line + b"\n", before) is before
+    assert progress.decode(b"[4, 9]\n[5, 9]\n[6", before).step == 5
 
 
 def test_what_was_understood_comes_back(tmp_path, child):
@@ -90,6 +165,10 @@ def test_what_was_understood_comes_back(tmp_path, child):
     assert told["rows"] == 20
     assert [(each["name"], each["shape"]) for each in told["columns"]] == [("id", [20]), ("label", [20]), ("e", [20, 2])]
     np.testing.assert_array_equal(np.load(out / told["columns"][2]["file"]), [[n, -n] for n in range(20)])
+
+
+def _content_of(rows):
+    return lambda path: np.save(path, np.zeros((rows, 8), np.float32))
 
 
 def understood(tmp_path, name, write, limits=None):
@@ -103,6 +182,37 @@ def test_labels_and_ids_stay_as_they_are_written(tmp_path, separator):
     rows = [["id", "label", "note"], ["007", "NA", ""], ["1e5", "None", "null"], ["٣", "  x", "=cmd()"]]
     told, _ = understood(tmp_path, "x.csv", csv("\n".join(separator.join(row) for row in rows) + "\n"))
     assert [told["values"][name].tolist() for name in rows[0]] == [list(column) for column in zip(*rows[1:], strict=True)]
+
+
+def test_a_quoted_name_of_a_column_may_hold_the_delimiter_a_quote_and_a_line_break(tmp_path):
+    told, _ = understood(tmp_path, "x.csv", csv('id,"size, in ""m""","two\nlines"\na,1,x\nb,2,y\n'))
+    assert {name: each.tolist() for name, each in told["values"].items()} == {
+        "id": ["a", "b"],
+        'size, in "m"': ["1", "2"],
+        "two\nlines": ["x", "y"],
+    }
+    assert told["first_line"] == 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path, end):
+    told, _ = understood(tmp_path, "x.csv", csv(f'id,"a,b"{end}x,1{end}y,2{end}'))
+    assert {name: each.tolist() for name, each in told["values"].items()} == {"id": ["x", "y"], "a,b": ["1", "2"]}
+    assert told["first_line"] == 2
+
+
+def test_semicolons_are_found_beside_quoted_commas(tmp_path):
+    told, _ = understood(tmp_path, "x.csv", csv('"a,b,c,d";e\n"1,2";3\n'))
+    assert [each["name"] for each in told["columns"]] == ["a,b,c,d", "e"]
+
+
+def test_rows_of_several_lines_are_read_and_the_line_of_a_bad_one_is_right(tmp_path):
+    told, _ = understood(tmp_path, "x.csv", csv('id,note\na,"one\ntwo"\nb,c\n'))
+    assert told["values"]["note"].tolist() == ["one\ntwo", "c"]
+    assert told["first_line"] == 0, "rows are counted, since lines are no rows"
+    (tmp_path / "other").mkdir()
+    with pytest.raises(IntakeError, match="line 4 has 3 fields, the first line has 2: column 3 is too much"):
+        understood(tmp_path / "other", "x.csv", csv('id,note\na,"one\ntwo"\nb,c,d\n'))
 
 
 def test_columns_of_answers_are_no_embedding(tmp_path):

@@ -1,8 +1,10 @@
 """What a teacher knows: made once by the engine, kept, and honest about what went wrong."""
 
+from dataclasses import replace
+
 import pytest
 
-from kdlib import knowledge
+from kdlib import datasets, knowledge, teachers
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +44,43 @@ def test_a_report_that_fails_says_why_until_it_is_asked_for_again(monkeypatch, e
 def test_knowing_asks_nobody(engine):
     assert knowledge.known("random", "digits") == {}
     assert not engine
+
+
+@pytest.mark.parametrize("text", ["", '{"width": 2', "\udcff", "3", "null", "[1]"])
+def test_a_damaged_report_is_one_that_has_not_been_made(text, engine):
+    path = knowledge._path("random", "digits")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert knowledge.read("random", "digits") == {}
+    assert len(engine) == 1
+    assert not path.exists()
+
+
+def test_other_content_under_the_same_name_is_another_report(monkeypatch):
+    data = datasets.load("digits")
+    changed = {
+        "inputs": replace(data, inputs=data.inputs + 1),
+        "labels": replace(data, labels=data.labels[::-1]),
+        "splits": replace(data, splits=data.splits | {"test": data.splits["test"][1:]}),
+        "attributes": replace(data, attributes={}),
+    }
+    keys = {knowledge._key("random", "digits")}
+    for other in changed.values():
+        datasets.content.cache_clear()
+        monkeypatch.setattr(datasets, "load", lambda _, other=other: other)
+        keys.add(knowledge._key("random", "digits"))
+    datasets.content.cache_clear()
+    assert len(keys) == 1 + len(changed)
+
+
+def test_a_changed_teacher_is_another_report(monkeypatch, tmp_path):
+    keys, teacher = {knowledge._key("random", "digits")}, teachers.TEACHERS["random"]
+    with monkeypatch.context() as patch:
+        patch.setattr(teachers, "VERSION", teachers.VERSION + 1)
+        keys.add(knowledge._key("random", "digits"))
+    weights = tmp_path / "random.safetensors"
+    weights.write_bytes(teacher.weights.read_bytes() + b" ")
+    weights.with_suffix(".json").write_bytes(teacher.weights.with_suffix(".json").read_bytes())
+    monkeypatch.setitem(teachers.TEACHERS, "random", replace(teacher, weights=weights))
+    keys.add(knowledge._key("random", "digits"))
+    assert len(keys) == 3

@@ -205,6 +205,18 @@ def test_what_the_others_are_compared_with_is_in_the_address(kept):
     assert names[-1] not in app.dataframe[-1].value.iloc[:, 0].tolist()
 
 
+def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(kept):
+    result = stored_runs.trained()[2]
+    fewer = stored_runs.keep(replace(result, spec=result.spec.but(labels=50)), "fewer labels")
+    app = opened("compare", runs=",".join([*kept, fewer]), show="Differences")
+    assert not app.exception
+    said = [each.value for each in app.info if "Not paired" in each.value]
+    assert len(said) == 1
+    other = app.selectbox(key="to").value
+    assert ("60 and not 50" if "labels 50" in other else "50 and not 60") in said[0]
+    assert "labels 50" not in "".join(app.dataframe[-1].value["method"] if not app.dataframe[-1].value.empty else [])
+
+
 def test_a_run_is_renamed_deleted_and_brought_back(kept):
     app = opened("runs", runs=kept[0])
     app.text_input(key=f"name-{kept[0]}").input(HOSTILE)

@@ -159,12 +159,18 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
         ({"temperature": 0.0}, "temperature must be"),
         ({"soft_label_weight": -1.0}, "0 or more"),
         ({"method": "pca", "dim": 61}, "pca finds at most"),
+        ({"method": "lda", "labels": 10}, "use at least 21 labels"),
+        ({"method": "lda", "labels": 20}, "at least 3 labelled rows, got at most 2 in each of 10 classes"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, told, monkeypatch):
     monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(ValueError, match=told):
         pipeline.compare([SMALL, SMALL.but(**changes)])
+
+
+def test_lda_runs_with_the_fewest_labels_that_are_not_refused():
+    assert pipeline.run(SMALL.but(method="lda", labels=21, epochs=1)).status == "done"
 
 
 def test_the_default_spec_is_fine():

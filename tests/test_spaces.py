@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from kdlib import datasets, engine, geometry, runs, spaces, teachers
 from kdlib.datasets import Attribute, Dataset
@@ -141,6 +142,21 @@ def test_an_answer_that_fails_says_why_until_it_is_asked_for_again(kept, handed,
     assert not handed
     spaces.retry(question, found)
     assert spaces.known(question, found) == {}
+
+
+@pytest.mark.parametrize("left", [0, 5, 60, 0.5, "no report", "other words"])
+def test_a_damaged_answer_is_one_that_has_not_been_found(left, kept, handed):
+    question, found = Question(kept["raw"]), spaces.load(kept["raw"])
+    answers.write(asdict(question))
+    path = answers._path(question.key(found))
+    whole = path.read_bytes()
+    if isinstance(left, str):
+        save_file({"change": np.zeros(1)}, path, {"report": "{"} if left == "other words" else None)
+    else:
+        path.write_bytes(whole[: left if isinstance(left, int) else int(left * len(whole))])
+    assert spaces.read(question, found) == {}
+    assert len(handed) == 1
+    assert not path.exists()
 
 
 def test_several_labels_and_missing_ones_have_colours_and_words():

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from kdlib import pipeline
+from kdlib.compressors import COMPRESSORS
+from kdlib.losses import LOSSES
 from kdlib.results import RunResult, SplitMetrics, Summary
-from kdlib.spec import RunSpec
+from kdlib.spec import BASELINE, POINTWISE, RAW, TEACHER_FIELDS, UNCOMPRESSED, RunSpec, unused_fields
 
 
 def test_a_spec_survives_json():
@@ -23,11 +27,126 @@ def test_missing_fields_take_their_defaults():
 
 
 def test_every_field_is_part_of_the_identity():
-    spec = RunSpec()
+    spec = RunSpec(soft_label_weight=0.5)
     others = []
     for name, value in asdict(spec).items():
         others.append(spec.but(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
     assert len({other.identity for other in [spec, *others]}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "identity"),
+    [
+        (RunSpec(), "c58e6bfa842ecf94"),
+        (RunSpec(method="baseline"), "87203a2b4b721e9e"),
+        (RunSpec(method="baseline", teacher="parity", dim=4, loss="cka", distance_weight=0.5, temperature=2.0), "87203a2b4b721e9e"),
+        (RunSpec(method="raw", dim=4), "9024811fabd8cf63"),
+        (RunSpec(method="none"), "e279b9b4be522c86"),
+        (RunSpec(method="pca", dim=8, loss="cka"), "d8645d53a1059865"),
+        (RunSpec(soft_label_weight=1.0, temperature=2.0), "c550b177b49b49a2"),
+        (RunSpec(distance_weight=0.0), "5d9835c1143ae442"),
+        (RunSpec(distance_weight=1.0), "b331e217c91d0b76"),
+    ],
+)
+def test_stored_runs_are_found_by_the_identity_that_was_recorded_for_them(spec, identity):
+    assert spec.identity == identity
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"distance_weight": 1}, {"distance_weight": 1.0}),
+        ({"dim": 8.0}, {"dim": 8}),
+        ({"lr": np.float32(0.5), "seeds": np.int64(3)}, {"lr": 0.5, "seeds": 3}),
+        ({"temperature": 2.0}, {"temperature": 4.0}),
+        ({"method": "none", "dim": 2}, {"method": "none", "dim": 8}),
+        ({"distance_weight": 0, "loss": "cka"}, {"distance_weight": 0, "loss": "pkt"}),
+    ],
+)
+def test_two_ways_to_write_one_computation_have_one_identity(one, other):
+    assert RunSpec(**one).identity == RunSpec(**other).identity
+
+
+def test_a_loss_that_gives_the_student_an_adapter_counts_at_weight_0_too():
+    assert RunSpec(distance_weight=0.0, loss="mse").identity != RunSpec(distance_weight=0.0).identity
+
+
+@pytest.fixture
+def one_thread():
+    """Training is reproducible bit by bit on one thread only."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+TINY = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, batch_size=15, width=2, seeds=1, dim=4)
+OTHER = {"teacher": "simclr", "dim": 3, "loss": "cka", "distance_weight": 0.3, "soft_label_weight": 0.7, "temperature": 2.0}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TINY.but(method=BASELINE),
+        TINY.but(method=RAW, distance_weight=0.0),
+        TINY.but(method="none", soft_label_weight=0.5),
+        TINY.but(method="pca"),
+        TINY.but(distance_weight=0.0),
+        TINY.but(soft_label_weight=0.5),
+    ],
+    ids=["baseline", "raw without distance", "none with soft labels", "pca", "mlp without distance", "mlp with soft labels"],
+)
+@pytest.mark.usefixtures("one_thread")
+def test_a_field_is_unused_exactly_if_training_gives_the_same_without_it(spec):
+    def outcome(spec):
+        result = pipeline.run(spec)
+        return result.arrays, (result.metrics, result.spaces, result.attributes, result.teacher, result.history)
+
+    arrays, numbers = outcome(spec)
+    for name in TEACHER_FIELDS:
+        other_arrays, other_numbers = outcome(spec.but(**{name: OTHER[name]}))
+        same_arrays = all(np.array_equal(arrays[key], other_arrays.get(key)) for key in arrays)
+        assert (same_arrays and numbers == other_numbers) == (name in unused_fields(spec)), name
+
+
+def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
+    constant_width = [name for name, entry in COMPRESSORS.items() if len({entry.width(64, dim, 100) for dim in (2, 3, 8)}) == 1]
+    assert set(UNCOMPRESSED) == {RAW, *constant_width}
+    assert set(POINTWISE) == {name for name, loss in LOSSES.items() if loss.pointwise}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"lr": "0.1"}, "lr must be a number, got '0.1'"),
+        ({"lr": True}, "lr must be a number, got True"),
+        ({"lr": 10**400}, "lr must be a number of less than 309 digits, got 1000"),
+        ({"temperature": None}, "temperature must be a number, got None"),
+        ({"dataset": ["digits"]}, r"dataset must be text, got \['digits'\]"),
+        ({"seeds": True}, "seeds must be a whole number, got True"),
+        ({"seeds": 2.5}, "seeds must be a whole number, got 2.5"),
+        ({"dim": float("inf")}, "dim must be a whole number, got inf"),
+        ({"labels": "600"}, "labels must be a whole number, got '600'"),
+        ({"method": 3}, "method must be text, got 3"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_words_in_python_and_in_json(given, told):
+    for make in (lambda: RunSpec(**given), lambda: RunSpec().but(**given), lambda: RunSpec.from_json(json.dumps(given))):
+        with pytest.raises(ValueError, match=told):
+            make()
+
+
+@pytest.mark.parametrize("name", list(asdict(RunSpec())))
+@pytest.mark.parametrize("value", [None, [], {}, b"x", object(), 1j, np.array([1, 2]), np.bool_(True)], ids=repr)
+def test_no_field_takes_what_is_neither_text_nor_a_number(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        RunSpec(**{name: value})
+
+
+def test_a_result_of_a_later_version_is_read_without_what_is_unknown_here():
+    data = RunResult(RunSpec(dim=8)).to_dict()
+    data["spec"]["warmup"] = 0.1
+    assert RunResult.from_dict(data | {"carbon": 3}) == RunResult(RunSpec(dim=8))
 
 
 def test_the_identity_is_the_same_in_another_process():

@@ -101,6 +101,13 @@ class TestOneRun:
         store.join(other, "sweep")
         assert {run.id for run in store.members("sweep")} == {first, other}
 
+    def test_runs_of_a_later_version_do_not_hide_the_others(self):
+        own, later, strange = create(dim=2), create(dim=4), create(dim=8)
+        store.records.tag(later, spec=json.dumps(json.loads(RunSpec(dim=4).to_json()) | {"warmup": 0.1}))
+        store.records.tag(strange, spec='{"dataset": ["digits", "tones"]}')
+        assert store.fetch(later).spec == RunSpec(dim=4)
+        assert [run.id for run in store.Listing().newest(10)] == [later, own]
+
     def test_a_look_up_that_would_change_the_question_is_refused(self):
         with pytest.raises(ValueError, match="holds a quote"):
             store.find(request="x' or tags.y = '")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib import datasets, views
+from kdlib import comparison, datasets, views
 from kdlib.results import Cost, Point, RunResult, SpaceStats, SplitMetrics, Summary
 from kdlib.spec import RunSpec
 
@@ -53,10 +53,33 @@ def test_accuracies_name_the_splits_and_say_which_are_outside():
 
 
 def test_differences_are_paired_seed_by_seed():
-    frame = views.differences_to([result("raw", [0.5, 0.6]), result("mlp", [0.6, 0.7])], 0)
+    frame, left_out = views.differences_to([result("raw", [0.5, 0.6]), result("mlp", [0.6, 0.7])], 0)
     assert frame.iloc[0]["in-domain"].startswith("+10.0")
     assert frame.iloc[0]["in-domain"].endswith("*")
     assert frame.iloc[0]["n"] == 2
+    assert left_out == {}
+
+
+def test_only_seeds_that_both_have_are_paired():
+    frame, _ = views.differences_to([result("raw", [0.5, 0.6, 0.9]), result("mlp", [0.6, 0.7])], 0)
+    assert frame.iloc[0]["in-domain"].startswith("+10.0")
+    assert frame.iloc[0]["n"] == 2
+
+
+def test_runs_on_other_rows_are_not_paired_and_named_with_the_reason():
+    several = result("mlp", [0.8, 0.81], dim=2)
+    for values in several.metrics.values():
+        values["map"] = values.pop("accuracy")
+    others = [result("mlp", [0.9, 0.91], dataset="tones"), result("mlp", [0.9, 0.92], labels=100), several, result("mlp", [0.6, 0.7])]
+    frame, left_out = views.differences_to([result("raw", [0.5, 0.51]), *others], 0)
+    assert len(frame) == 1
+    assert frame.iloc[0]["n"] == 2
+    assert list(left_out.values()) == [
+        "another dataset, tones and not cluttered-digits",
+        "another number of labels, 100 and not 1,000",
+        "another metric, mAP and not accuracy",
+    ]
+    assert all(comparison.minus(other, result("raw", [0.5, 0.51])) == {} for other in others[:3])
 
 
 def test_over_dim_gives_baseline_and_raw_no_width():

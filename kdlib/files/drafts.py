@@ -222,6 +222,8 @@ def _check_numbers(source: Source, column: Column) -> list[str]:
         raise IntakeError(
             f"{column.name!r} is not finite (NaN or infinite) in {source.where(column.bad_row)}; in all, {column.bad:,} rows are not"
         )
+    if 0 in column.shape[1:]:
+        raise IntakeError(f"{column.name!r} has width 0: it needs two or more numbers per item")
     if column.constant:
         raise IntakeError(f"{column.name!r} is constant: all {source.rows:,} rows are the same, nothing can be learned from it")
     if column.shape[1:] == (1,):

@@ -11,24 +11,35 @@ import numpy as np
 from kdlib import imported
 from kdlib.files.drafts import Draft
 from kdlib.files.sources import Source
+from kdlib.intake import IntakeError, describe_os_error
+from kdlib.progress import OnProgress
 
 
-def keep(source: Source, draft: Draft, title: str) -> str:
+def keep(source: Source, draft: Draft, title: str, on_progress: OnProgress | None = None) -> str:
     """Store a draft under `KDLIB_HOME/data/` and return the name of the new dataset. The source goes on waiting until it is dropped.
 
+    Args:
+        source: what was read.
+        draft: what `understand` made of it.
+        title: what its owner calls it.
+        on_progress: called after every few MB with rows done of all rows; returning True stops.
+
     Raises:
-        ValueError: the title cannot be a name.
+        ValueError: the title cannot be a name, or the disk does not take it.
+        CancelledError: `on_progress` asked to stop; nothing is kept.
     """
     title = imported.check_title(title)
     building = imported.folder() / f".{secrets.token_hex(8)}.building"
-    building.mkdir(parents=True)
     try:
-        return _keep(source, draft, title, building)
+        building.mkdir(parents=True)
+        return _keep(source, draft, title, building, on_progress)
+    except OSError as error:
+        raise IntakeError(f"{source.name} cannot be kept: {describe_os_error(error)}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _keep(source: Source, draft: Draft, title: str, building: Path) -> str:
+def _keep(source: Source, draft: Draft, title: str, building: Path, on_progress: OnProgress | None) -> str:
     files = ["inputs.npy", "labels.npy", "splits.npy", "ids.npy"]
     _place(source.folder / source.columns[draft.plan.inputs].file, building / "inputs.npy")
     np.save(building / "labels.npy", draft.labels, allow_pickle=False)
@@ -64,7 +75,7 @@ def _keep(source: Source, draft: Draft, title: str, building: Path) -> str:
         "rate": source.rate,
         "notes": draft.notes + draft.warnings,
     }
-    return imported.keep(building, card, files)
+    return imported.keep(building, card, files, on_progress)
 
 
 def _place(before: Path, after: Path) -> None:

@@ -1,19 +1,22 @@
 """What was read and waits to become a dataset: columns in a folder of the waiting room `KDLIB_HOME/staging/`."""
 
 import json
+import os
 import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdlib import intake
+from kdlib import imported, intake
 from kdlib.cache import home
-from kdlib.intake import IntakeError, Limits
+from kdlib.intake import IntakeError, Limits, describe_os_error
+from kdlib.progress import OnProgress, report_progress
 
 IDS = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
 VAGUE = ("embedding", "embeddings", "arr_0", "x", "data", "e")  # names that say nothing beside another file
@@ -90,10 +93,19 @@ class Source:
 
 
 def _room() -> Path:
-    return home() / "staging"
+    try:
+        return home() / "staging"
+    except OSError as error:
+        raise IntakeError(f"the data folder cannot be used: {describe_os_error(error)}") from error
 
 
-def stage(path: Path, name: str = "", beside: Sequence[tuple[Path, str]] = (), limits: Limits | None = None) -> Source:
+def stage(
+    path: Path,
+    name: str = "",
+    beside: Sequence[tuple[Path, str]] = (),
+    limits: Limits | None = None,
+    on_progress: OnProgress | None = None,
+) -> Source:
     """Read a file or folder, and tables beside it (labels, metadata, embeddings), into the waiting room.
 
     Args:
@@ -101,39 +113,46 @@ def stage(path: Path, name: str = "", beside: Sequence[tuple[Path, str]] = (), l
         name: what its owner calls it.
         beside: further tables with their names; their rows are matched by id, or by their order where they have no ids.
         limits: what may be read.
+        on_progress: called a few times a second with the items of one file read so far; returning True stops the reading.
 
     Raises:
         IntakeError: something is refused; nothing stays in the waiting room.
+        CancelledError: `on_progress` asked to stop; nothing stays either.
     """
-    _sweep()
-    token = secrets.token_hex(8)
+    token, name = secrets.token_hex(8), name or Path(path).name
     folder = _room() / token
     try:
-        told = _read(path, name, folder, limits)
-        source = _source(token, told, name or Path(path).name)
+        _sweep()
+        told = _read(path, name, folder, limits, on_progress)
+        source = _source(token, told, name)
         others = [(each["name"], folder / each["folder"], each) for each in told.get("tables", [])]
         for number, (other, called) in enumerate(beside):
             into = folder / f"beside-{number}"
-            others.append((called or Path(other).name, into, _read(other, called, into, limits)))
+            others.append((called or Path(other).name, into, _read(other, called, into, limits, on_progress)))
         for called, where, read in others:
-            _attach(source, called, where, read)
+            _attach(source, called, where, read, on_progress)
         (folder / "source.json").write_text(json.dumps(vars(source) | {"columns": [vars(c) for c in source.columns.values()]}))
-    except BaseException:
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise IntakeError(f"{name} cannot be read: {describe_os_error(error)}") from error
+    except BaseException:  # Ctrl-C and a page that is left included
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return source
 
 
-def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]]) -> Source:
+def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]], on_progress: OnProgress | None = None) -> Source:
     """Read what came over the network: name and bytes of a file, then of tables beside it. Otherwise as `stage`."""
     folder = _room() / f"{secrets.token_hex(8)}.upload"
-    folder.mkdir(parents=True)
     try:
+        folder.mkdir(parents=True)
         written = []
         for number, (name, content) in enumerate(uploads):
             written.append((folder / str(number), name))
             written[-1][0].write_bytes(content)
-        return stage(written[0][0], written[0][1], written[1:])
+        return stage(written[0][0], written[0][1], written[1:], on_progress=on_progress)
+    except OSError as error:
+        raise IntakeError(f"{uploads[0][0]} cannot be taken in: {describe_os_error(error)}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -147,6 +166,8 @@ def reopen(token: str) -> Source:
     path = _room() / token / "source.json"
     if not token.isalnum() or not path.exists():
         raise IntakeError("this file is no longer waiting; choose it again")
+    with suppress(FileNotFoundError):
+        os.utime(path)  # what somebody works with is not thrown away
     told = json.loads(path.read_text(encoding="utf-8"))
     return Source(**(told | {"columns": _columns(told["columns"])}))
 
@@ -158,14 +179,23 @@ def drop(token: str) -> None:
 
 
 def _sweep() -> None:
-    for path in _room().glob("*"):
-        if time.time() - path.stat().st_mtime > STALE:
+    """Throw away what nobody has touched for a day: in the waiting room, and datasets that were never built or deleted to the end."""
+    for path in (*_room().glob("*"), *imported.folder().glob(".*")):
+        if time.time() - _last_change(path) > STALE:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _read(path: Path, name: str, folder: Path, limits: Limits | None) -> dict[str, Any]:
+def _last_change(path: Path) -> float:
+    """Return when a folder or something in it was written last; infinity if it is being dropped."""
+    try:
+        return max(each.stat().st_mtime for each in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _read(path: Path, name: str, folder: Path, limits: Limits | None, on_progress: OnProgress | None) -> dict[str, Any]:
     folder.mkdir(parents=True)
-    return intake.read(path, folder, name, limits)
+    return intake.read(path, folder, name, limits, on_progress)
 
 
 def _columns(told: Sequence[dict[str, Any]]) -> dict[str, Column]:
@@ -182,7 +212,7 @@ def id_column(columns: dict[str, Column]) -> str:
     return next((name for name, column in columns.items() if column.text and name.lower() in IDS), "")
 
 
-def _attach(source: Source, called: str, where: Path, told: dict[str, Any]) -> None:
+def _attach(source: Source, called: str, where: Path, told: dict[str, Any], on_progress: OnProgress | None) -> None:
     """Add the columns of a table to a source, row by row in the order of the source."""
     if told["kind"] != "table":
         raise IntakeError(f"{called} holds {told['kind']}; beside {source.name} a table is expected")
@@ -206,7 +236,7 @@ def _attach(source: Source, called: str, where: Path, told: dict[str, Any]) -> N
         if name in source.columns or (not column.text and name in VAGUE):
             new = Path(called).stem if Path(called).stem not in source.columns else f"{Path(called).stem} {name}"
         file = f"attached-{len(source.columns)}.npy"
-        _reorder(where / column.file, source.folder / file, order)
+        _reorder(where / column.file, source.folder / file, order, on_progress)
         kept = dict(vars(column)) | {"name": new, "file": file, "shape": (source.rows, *column.shape[1:])}
         if order is not None and column.bad_row is not None:
             kept["bad_row"] = int(np.argmax(order == column.bad_row))
@@ -231,7 +261,7 @@ def _matched(source: Source, mine: list[str], its: list[str], called: str) -> np
     return np.array([place[name] for name in mine])
 
 
-def _reorder(before: Path, after: Path, order: np.ndarray | None) -> None:
+def _reorder(before: Path, after: Path, order: np.ndarray | None, on_progress: OnProgress | None) -> None:
     if order is None:
         before.rename(after)
         return
@@ -239,4 +269,5 @@ def _reorder(before: Path, after: Path, order: np.ndarray | None) -> None:
     out = np.lib.format.open_memmap(after, mode="w+", dtype=values.dtype, shape=(len(order), *values.shape[1:]))
     for start in range(0, len(order), STEP):
         out[start : start + STEP] = values[order[start : start + STEP]]
+        report_progress(on_progress, "importing", min(start + STEP, len(order)), len(order))
     out.flush()

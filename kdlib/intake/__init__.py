@@ -6,6 +6,7 @@ arrays and one JSON into a folder inside `KDLIB_HOME`. Nothing foreign is parsed
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -14,15 +15,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kdlib.intake.limits import IntakeError, Limits
+from kdlib.intake.limits import IntakeError, Limits, describe_os_error
+from kdlib.intake.progress import StalledError, follow
+from kdlib.progress import OnProgress
 
-__all__ = ["IntakeError", "Limits", "read"]
+__all__ = ["IntakeError", "Limits", "describe_os_error", "read"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+COMPLAINTS = "complaints.txt"  # what the child wrote to its standard error
+log = logging.getLogger("kdlib.intake")
 KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 
 
-def read(path: Path, folder: Path, name: str = "", limits: Limits | None = None) -> dict[str, Any]:
+def read(path: Path, folder: Path, name: str = "", limits: Limits | None = None, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Read a file or a folder of files in a child process and return what was understood.
 
     Args:
@@ -30,6 +35,7 @@ def read(path: Path, folder: Path, name: str = "", limits: Limits | None = None)
         folder: an empty folder inside the data folder; it takes one .npy per column.
         name: what its owner calls it; by default its own name.
         limits: by default as the environment sets them.
+        on_progress: called a few times a second with the items read so far; returning True stops the reading.
 
     Returns:
         "kind" ("table", "sounds" or "images"), "rows", "columns" (see `kdlib.intake.arrays.Column`), "notes", for recordings "rate" in Hz,
@@ -37,6 +43,7 @@ def read(path: Path, folder: Path, name: str = "", limits: Limits | None = None)
 
     Raises:
         IntakeError: it is refused; the message says why and what would do.
+        CancelledError: `on_progress` asked to stop.
     """
     path, folder, allowed, name = Path(path), Path(folder).resolve(), limits or Limits.current(), name or Path(path).name
     if not path.exists():
@@ -45,16 +52,22 @@ def read(path: Path, folder: Path, name: str = "", limits: Limits | None = None)
     own = {key: os.environ[key] for key in KEPT if key in os.environ}
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
     environment = own | single | {"PYTHONPATH": str(ROOT), "ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONWARNINGS": "ignore"}
+    complaints = folder / COMPLAINTS
+    with complaints.open("wb") as errors:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=allowed.wall_s, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise IntakeError(f"{name} took longer than {allowed.wall_s} s to read (KDLIB_MAX_WALL_S)") from error
-    found = folder / "answer.json"
-    if done.returncode or not found.exists():
-        raise IntakeError(_fate(name, done.returncode, done.stderr.decode(errors="replace"), allowed))
-    told = json.loads(found.read_text(encoding="utf-8"))
+        follow(process, allowed.stall_s, on_progress)
+    except StalledError as error:
+        raise IntakeError(f"{name}: reading it made no progress for {allowed.stall_s} s and was ended (KDLIB_MAX_STALL_S)") from error
+    finally:
+        process.kill()  # whatever ends the waiting ends the child: a refusal, Ctrl-C, a page that is left
+        process.wait()
+        process.stdout.close()
+    result = folder / "answer.json"
+    if process.returncode or not result.exists():
+        raise IntakeError(_fate(name, process.returncode, complaints.read_text(encoding="utf-8", errors="replace"), allowed))
+    complaints.unlink()
+    told = json.loads(result.read_text(encoding="utf-8"))
     if "refused" in told:
         raise IntakeError(told["refused"])
     return told
@@ -66,5 +79,5 @@ def _fate(name: str, code: int, complaint: str, limits: Limits) -> str:
         return f"{name} took more than {limits.cpu_s} s of processor time or too much memory to read (KDLIB_MAX_CPU_S)"
     if "MemoryError" in complaint or "bad_alloc" in complaint or "malloc" in complaint:
         return f"{name} needs more than {limits.memory_mb:,} MB of memory to be read (KDLIB_MAX_MEMORY_MB)"
-    last = complaint.strip().splitlines()[-1][:200] if complaint.strip() else f"exit code {code}"
-    return f"{name} could not be read: {last}"
+    log.warning("the process that read %s ended with exit code %d: %s", name, code, complaint)
+    return f"{name} could not be read: it is damaged, or made in a way that is not known here; the log has the details"

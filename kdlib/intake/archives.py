@@ -2,6 +2,7 @@
 
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import IO
 from kdlib.intake.limits import MB, IntakeError, Limits
 
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error)
 SKIPPED = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 
 
@@ -31,26 +33,28 @@ class Source:
     Args:
         path: of the zip or the folder.
         limits: what it may ask for.
+        name: what its owner calls it.
 
     Raises:
         IntakeError: it is dangerous, damaged or too large; the message names the entry.
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
-        self.path, self.limits, self.zip = path, limits, None
+    def __init__(self, path: Path, limits: Limits, name: str) -> None:
+        self.path, self.limits, self.name, self.zip = path, limits, name, None
         if path.is_dir():
             self.members = _folder(path, limits)
         else:
             try:
                 self.zip = zipfile.ZipFile(path)
-            except (zipfile.BadZipFile, OSError, ValueError) as error:
-                raise IntakeError(f"{path.name} is not a whole zip archive: {error}") from error
+            except (*UNREADABLE, OSError) as error:
+                raise IntakeError(f"{name} is not a whole zip archive: it is damaged or cut off") from error
             self.members = _checked(self.zip, path, limits)
         folded: dict[str, str] = {}
         for member in self.members:
-            other = folded.setdefault(member.name.casefold(), member.name)
+            other = folded.setdefault(_fold(member.name), member.name)
             if other is not member.name:
-                raise IntakeError(f"the names {other!r} and {member.name!r} are the same on many systems; rename one")
+                told = f"the names {other!r} and {member.name!r} are the same on many systems"
+                raise IntakeError(f"{told}, which do not tell large from small letters, or two ways to write an accent, apart; rename one")
 
     def read(self, member: Member) -> bytes:
         """Return the bytes of a member, at most as many as it declares.
@@ -72,8 +76,15 @@ class Source:
         try:
             with self.zip.open(member.name) if self.zip else (self.path / member.name).open("rb") as stream:
                 yield stream
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise IntakeError(f"{member.name!r} cannot be unpacked, or is not as large as declared: {error}") from error
+        except IntakeError:  # of whoever reads the stream
+            raise
+        except UNREADABLE as error:
+            raise IntakeError(f"{member.name!r} cannot be unpacked: it is damaged, cut off, or not as large as declared") from error
+
+
+def _fold(name: str) -> str:
+    """Return what two names have in common that a file system may take for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _name(name: str) -> str:

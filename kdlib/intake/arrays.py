@@ -12,6 +12,7 @@ from numpy.lib import format as npy
 from kdlib.intake.archives import Source
 from kdlib.intake.kinds import HEAD, NO_PICKLES, identify
 from kdlib.intake.limits import MB, TEXT, IntakeError, Limits
+from kdlib.intake.progress import Reporter
 
 CHUNK = 4 * MB
 COLUMNS = 1000  # at most
@@ -54,10 +55,12 @@ class Writer:
     Args:
         folder: where to.
         limits: what may be written.
+        reporter: is told of every row of numbers that was written.
     """
 
     folder: Path
     limits: Limits
+    reporter: Reporter = field(default_factory=Reporter)
     columns: list[Column] = field(default_factory=list)
     written: int = 0
 
@@ -103,6 +106,7 @@ class Writer:
                 column.constant = column.constant and bool((rows == first).all())
                 out.write(rows.tobytes())
                 row += len(rows)
+                self.reporter.advance(len(rows))
         if row != shape[0]:
             raise IntakeError(f"{name} says it has {shape[0]:,} rows but holds {row:,}")
         self.columns.append(column)
@@ -124,6 +128,8 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
         raise IntakeError(f"{name} holds Python objects, which is a pickle: {NO_PICKLES}")
     if dtype.kind not in "fiubUS":
         raise IntakeError(f"{name} holds {dtype}, expected numbers or text")
+    if not dtype.itemsize:
+        raise IntakeError(f"{name} holds texts of 0 letters, expected a column of words")
     if any(size < 0 for size in shape):
         raise IntakeError(f"{name} has a header with a negative shape: {shape}")
     return shape, fortran, dtype
@@ -146,8 +152,10 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     if dtype.kind in "US" and not textual:
         raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
     writer.limits.shape(name, shape, max(4, dtype.itemsize) if textual else 4)
+    writer.reporter.begin(shape[0], shape[0])
     if textual:
-        writer.text(name, _words(np.frombuffer(_exactly(counted, body, name), dtype)))
+        writer.text(name, _words(np.frombuffer(_exactly(counted, body, name), dtype), name))
+        writer.reporter.advance(shape[0])
         return
     if fortran:
         whole = np.frombuffer(_exactly(counted, body, name), dtype).reshape(shape, order="F")
@@ -183,25 +191,35 @@ def _exactly(stream: _Counted, size: int, name: str) -> bytes:
     return found
 
 
-def _words(values: np.ndarray) -> list[str]:
+def _words(values: np.ndarray, name: str) -> list[str]:
     """Return one-dimensional values as text: whole numbers without a point, missing numbers as ""."""
+    if values.dtype.kind == "U":
+        codes = values.view(f"{values.dtype.str[0]}u4")  # of letters; halves of surrogate pairs are none, and no file holds them as UTF-8
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise IntakeError(f"{name} holds letters that do not exist: it is damaged")
+        return values.tolist()
     if values.dtype.kind == "S":
         try:
-            return [value.decode() for value in values.tolist()]
+            return [text.decode() for text in values.tolist()]
         except UnicodeDecodeError as error:
-            raise IntakeError("a text is not UTF-8") from error
+            raise IntakeError(f"{name} holds a text that is not UTF-8; save it as text instead of bytes") from error
     if values.dtype.kind != "f":
         return [str(int(value)) if isinstance(value, bool) else str(value) for value in values.tolist()]
     return ["" if math.isnan(value) else str(int(value)) if value.is_integer() else repr(value) for value in values.astype(float).tolist()]
 
 
-def read_npz(path: Path, writer: Writer) -> None:
+def read_npz(source: Source, writer: Writer) -> None:
     """Read every array of an .npz into a column."""
-    source = Source(path, writer.limits)
+    rows = []
     for member in source.members:
         with source.open(member) as stream:
             kind = identify(member.name, stream.read(HEAD))
         if kind != "npy":
-            raise IntakeError(f"{member.name!r} in {path.name} is not a numpy array but {kind}")
+            raise IntakeError(f"{member.name!r} in {source.name} is not a numpy array but {kind}")
+        with source.open(member) as stream:
+            shape, _, _ = _header(stream, member.name.removesuffix(".npy"))
+        rows += shape[:1]
+    writer.reporter.begin(max(rows, default=0), sum(rows))
+    for member in source.members:
         with source.open(member) as stream:
             read_array(stream, member.size, member.name.removesuffix(".npy"), writer)

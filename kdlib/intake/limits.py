@@ -3,6 +3,7 @@
 Every limit has an environment variable: `KDLIB_MAX_ROWS`, `KDLIB_MAX_ARRAY_MB` and so on.
 """
 
+import errno
 import os
 import resource
 from collections.abc import Mapping
@@ -14,6 +15,24 @@ TEXT = 200  # characters of a label, an id or a file name, at most
 
 class IntakeError(ValueError):
     """A file that is refused; the message says what is in it, what would do, and where."""
+
+
+OS_ERRORS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full",
+    errno.EFBIG: "it takes more room on the disk than is allowed (KDLIB_MAX_DATASET_MB)",
+    errno.EACCES: "it, or the data folder, may not be opened; check their permissions",
+    errno.EPERM: "it, or the data folder, may not be opened; check their permissions",
+    errno.EROFS: "the disk of the data folder cannot be written to",
+    errno.ENOENT: "a file of it is gone",
+    errno.EEXIST: "a file is in the place of the data folder (KDLIB_HOME)",
+    errno.ENOTDIR: "a file is in the place of the data folder (KDLIB_HOME)",
+}
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return why the system failed to open, read or write a file, in words."""
+    return OS_ERRORS.get(error.errno, f"the system reports: {(error.strerror or 'an unknown error').lower()}")
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,7 @@ class Limits:
         sound_s: length of a recording, s.
         memory_mb: the child process that reads may use, MiB.
         cpu_s: processor time it may take, s.
-        wall_s: time it may take, s.
+        stall_s: time it may go without progress, s.
     """
 
     array_mb: int = 512
@@ -42,7 +61,7 @@ class Limits:
     sound_s: int = 600
     memory_mb: int = 3072
     cpu_s: int = 240
-    wall_s: int = 300
+    stall_s: int = 60
 
     @classmethod
     def current(cls, environment: Mapping[str, str] = os.environ) -> "Limits":
@@ -63,7 +82,7 @@ class Limits:
 
     def large(self) -> "Limits":
         """Return the limits for files that are read from the command line because they are too large for a browser."""
-        return replace(self, array_mb=max(self.array_mb, 16_384), dataset_mb=max(self.dataset_mb, 32_768), cpu_s=3600, wall_s=3600)
+        return replace(self, array_mb=max(self.array_mb, 16_384), dataset_mb=max(self.dataset_mb, 32_768), cpu_s=3600, stall_s=300)
 
     def shape(self, name: str, shape: tuple[int, ...], bytes_each: int = 4) -> None:
         """Return if an array of that shape may be decoded.

@@ -5,9 +5,10 @@ from pathlib import PurePosixPath
 from kdlib.intake.archives import Member, Source
 from kdlib.intake.kinds import HEAD, IMAGES, SOUNDS, identify
 from kdlib.intake.limits import IntakeError
+from kdlib.intake.progress import Reporter
 
 
-def members(source: Source) -> tuple[dict[str, list[Member]], list[str]]:
+def members(source: Source, reporter: Reporter) -> tuple[dict[str, list[Member]], list[str]]:
     """Return "sounds", "images" and "tables" -> members, and the names of what is none of these.
 
     Raises:
@@ -16,6 +17,7 @@ def members(source: Source) -> tuple[dict[str, list[Member]], list[str]]:
     found: dict[str, list[Member]] = {"sounds": [], "images": [], "tables": []}
     others = []
     for member in source.members:
+        reporter.advance()
         with source.open(member) as stream:
             kind = identify(member.name, stream.read(HEAD))
         if kind in ("zip", "npy") or kind.endswith("archive"):

@@ -1,6 +1,7 @@
 """Pictures: decoded one by one and brought to one size, (1 or 3, height, width) in [0, 1]."""
 
 import io
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from kdlib.intake.archives import Member, Source
 from kdlib.intake.arrays import Writer
 from kdlib.intake.limits import IntakeError
 
+UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, OverflowError, IndexError, KeyError, struct.error)
 SIDE = 64  # pixels of a picture's side, at most
 
 
@@ -25,7 +27,10 @@ def open_picture(name: str, raw: bytes, pixels: int) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(raw), formats=["PNG", "JPEG", "BMP", "WEBP"])
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:  # so large that the library stops at the header
+        told = f"at most {pixels / 1e6:g} million can be read (KDLIB_MAX_PIXELS)"
+        raise IntakeError(f"{name!r} has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, {told}") from error
+    except UNREADABLE as error:
         raise IntakeError(f"{name!r} is not a whole picture") from error
     if picture.width * picture.height > pixels:
         told = f"{picture.width:,} x {picture.height:,} pixels"
@@ -37,6 +42,7 @@ def read_images(source: Source, pictures: list[Member], writer: Writer) -> None:
     """Write pictures, all brought to one size, as column "picture"; grey ones keep one channel."""
     sizes, grey = [], True
     for member in pictures:
+        writer.reporter.advance()
         picture = open_picture(member.name, source.read(member), writer.limits.pixels)
         sizes.append((picture.height, picture.width))
         grey = grey and picture.mode in ("1", "L", "I", "I;16", "LA")
@@ -53,8 +59,8 @@ def read_images(source: Source, pictures: list[Member], writer: Writer) -> None:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     values = _values(picture, grey, (width, height))
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                raise IntakeError(f"{member.name!r} is damaged or cut off: {error}") from error
+            except UNREADABLE as error:
+                raise IntakeError(f"{member.name!r} is damaged or cut off") from error
             yield values[None]
 
     writer.numbers("picture", (len(pictures), 1 if grey else 3, height, width), decoded())

@@ -8,12 +8,13 @@ from kdlib.intake import arrays, media
 from kdlib.intake.archives import Member, Source
 from kdlib.intake.arrays import Writer
 from kdlib.intake.kinds import HEAD, IMAGES, SOUNDS, identify, suffix
-from kdlib.intake.limits import MB, IntakeError, Limits
+from kdlib.intake.limits import MB, IntakeError, Limits, describe_os_error
+from kdlib.intake.progress import Reporter
 
 ANSWER = "answer.json"
 
 
-def read(path: Path, name: str, out: Path, limits: Limits) -> dict[str, Any]:
+def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | None = None) -> dict[str, Any]:
     """Read a file or folder into `out` and return what was understood, as JSON can hold it.
 
     Args:
@@ -21,13 +22,14 @@ def read(path: Path, name: str, out: Path, limits: Limits) -> dict[str, Any]:
         name: what its owner calls it.
         out: an empty folder; afterwards it holds one .npy per column.
         limits: what it may ask for.
+        reporter: is told of every item read.
 
     Raises:
         IntakeError: it is refused.
     """
-    writer = Writer(out, limits)
+    writer = Writer(out, limits, reporter or Reporter())
     if path.is_dir():
-        return _media(Source(path, limits), writer)
+        return _media(Source(path, limits, name), writer)
     with path.open("rb") as stream:
         kind = identify(name, stream.read(HEAD))
     told: dict[str, Any] = {"kind": "table", "notes": []}
@@ -35,7 +37,7 @@ def read(path: Path, name: str, out: Path, limits: Limits) -> dict[str, Any]:
         with path.open("rb") as stream:
             arrays.read_array(stream, path.stat().st_size, Path(name).stem, writer)
     elif kind == "zip":
-        source = Source(path, limits)
+        source = Source(path, limits, name)
         if not source.members:
             raise IntakeError(f"{name} is an archive without files")
         if any(member.name.endswith("data.pkl") for member in source.members):
@@ -44,13 +46,12 @@ def read(path: Path, name: str, out: Path, limits: Limits) -> dict[str, Any]:
             )
         if not all(member.name.endswith(".npy") for member in source.members):
             return _media(source, writer)
-        arrays.read_npz(path, writer)
+        arrays.read_npz(source, writer)
     elif kind == "parquet" or (kind == "csv" and suffix(name) in ("csv", "tsv", "txt", "")):
         from kdlib.intake import tables  # pyarrow takes longer to load than most refusals take
 
         if kind == "csv":
-            tables.read_csv(path, writer)
-            told["first_line"] = 2
+            told["first_line"] = tables.read_csv(path, writer)
         else:
             tables.read_parquet(path, writer)
     elif kind in SOUNDS | IMAGES:
@@ -75,13 +76,14 @@ def _lengths(writer: Writer) -> dict[str, Any]:
 
 
 def _media(source: Source, writer: Writer) -> dict[str, Any]:
-    found, others = media.members(source)
+    found, others = media.members(source, writer.reporter)
     items = found["sounds"] or found["images"]
     if not items:
         raise IntakeError("there are no recordings (wav, flac, ogg, mp3) or pictures (png, jpeg, bmp, webp) in it")
     told: dict[str, Any] = {"kind": "sounds" if found["sounds"] else "images", "notes": [], "tables": []}
     if others:
         told["notes"].append(f"{len(others)} other files are left out, such as {others[0]!r}")
+    writer.reporter.begin(len(items), len(items))
     writer.text("file", [member.name for member in items])
     folders = [Path(member.name).parent.name for member in items]
     if len(set(folders)) > 1:
@@ -95,30 +97,30 @@ def _media(source: Source, writer: Writer) -> dict[str, Any]:
 
         read_images(source, items, writer)
     for number, table in enumerate(found["tables"]):
-        told["tables"].append(_table(source, table, writer.folder / f"table-{number}", writer.limits))
+        told["tables"].append(_table(source, table, writer.folder / f"table-{number}", writer))
     return told | _lengths(writer)
 
 
-def _table(source: Source, member: Member, folder: Path, limits: Limits) -> dict[str, Any]:
+def _table(source: Source, member: Member, folder: Path, writer: Writer) -> dict[str, Any]:
     """Return what a table inside an archive holds; its bytes are copied to a plain name first."""
-    if member.size > limits.array_mb * MB:
-        raise IntakeError(f"{member.name!r} is larger than {limits.array_mb} MB (KDLIB_MAX_ARRAY_MB)")
+    if member.size > writer.limits.array_mb * MB:
+        raise IntakeError(f"{member.name!r} is larger than {writer.limits.array_mb} MB (KDLIB_MAX_ARRAY_MB)")
     folder.mkdir()
     copy = folder / "copy"
     copy.write_bytes(source.read(member))
-    told = read(copy, Path(member.name).name, folder, limits)
+    told = read(copy, Path(member.name).name, folder, writer.limits, writer.reporter)
     copy.unlink()
     return told | {"name": member.name, "folder": folder.name}
 
 
-def answer(path: Path, name: str, out: Path, limits: Limits) -> None:
+def answer(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter) -> None:
     """Read and write `answer.json`: what was understood, or {"refused": why}."""
     try:
-        told = read(path, name, out, limits)
+        told = read(path, name, out, limits, reporter)
     except IntakeError as error:
         told = {"refused": str(error)}
     except MemoryError:
         told = {"refused": f"{name} needs more than {limits.memory_mb:,} MB of memory to be read (KDLIB_MAX_MEMORY_MB)"}
     except OSError as error:
-        told = {"refused": f"{name} cannot be read: {error.strerror or error}"}
+        told = {"refused": f"{name} cannot be read: {describe_os_error(error)}"}
     (out / ANSWER).write_text(json.dumps(told), encoding="utf-8")

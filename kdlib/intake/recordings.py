@@ -15,7 +15,24 @@ from kdlib.intake.limits import MB, IntakeError
 from kdlib.spectrograms import HOP, MELS, log_mel
 
 RATE = 16_000  # Hz, at most; a set recorded at less keeps its rate
+SLOWEST, FASTEST = 1_000, 384_000  # Hz, of a recording that is read
 LONGEST_S, SHORTEST_S = 4.0, 0.25  # of what a student hears of a recording, s
+
+
+def _check_rate(name: str, rate: int) -> None:
+    if not SLOWEST <= rate <= FASTEST:
+        raise IntakeError(f"{name!r} has a sampling rate of {rate:,} Hz, {SLOWEST:,} to {FASTEST:,} Hz can be read")
+
+
+def _check_wav_rate(name: str, head: bytes) -> None:
+    """Return if the header of a wav promises a rate that can be, or none: the library calls an absurd one damage."""
+    place = 12
+    while place + 16 <= len(head):
+        chunk, size = struct.unpack_from("<4sI", head, place)
+        if chunk == b"fmt ":
+            _check_rate(name, struct.unpack_from("<I", head, place + 12)[0])
+            return
+        place += 8 + size + size % 2
 
 
 def _check_wav(name: str, raw: bytes) -> None:
@@ -62,7 +79,7 @@ def decode_sound(name: str, raw: bytes, longest_s: float) -> tuple[np.ndarray, i
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         if isinstance(error, IntakeError):
             raise
-        raise IntakeError(f"{name!r} is damaged or cut off: {error}") from error
+        raise IntakeError(f"{name!r} is damaged or cut off") from error
     if len(samples) < promised:
         raise IntakeError(f"{name!r} is cut off: {promised:,} samples are promised, {len(samples):,} are there")
     mono = samples.mean(axis=1)
@@ -71,19 +88,31 @@ def decode_sound(name: str, raw: bytes, longest_s: float) -> tuple[np.ndarray, i
     return mono, rate
 
 
+def _header(source: Source, member: Member) -> tuple[int, float]:
+    """Return rate (Hz) and length (s) as the header of a recording says them; nothing is decoded."""
+    with source.open(member) as stream:
+        head = stream.read(min(member.size, 1 * MB))
+    if head[:4] == b"RIFF":
+        _check_wav_rate(member.name, head)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            about = soundfile.info(io.BytesIO(head))
+    except soundfile.SoundFileError as error:
+        raise IntakeError(f"{member.name!r} is not a whole recording: it is damaged, cut off, or of a kind that is not known") from error
+    _check_rate(member.name, about.samplerate)
+    return about.samplerate, about.frames / about.samplerate
+
+
 def read_sounds(source: Source, recordings: list[Member], writer: Writer) -> int:
     """Write spectrograms as column "spectrogram", and samples as `waves.npy` with `ends.npy`; return their rate in Hz."""
     rates: Counter[int] = Counter()
     lengths = []
     for member in recordings:  # a first look at every one, so that a bad one is found before much is written
-        try:
-            with source.open(member) as stream, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                about = soundfile.info(io.BytesIO(stream.read(min(member.size, 1 * MB))))
-        except soundfile.SoundFileError as error:
-            raise IntakeError(f"{member.name!r} is not a whole recording: {error}") from error
-        rates[about.samplerate] += 1
-        lengths.append(about.frames / about.samplerate)
+        writer.reporter.advance()
+        own, length = _header(source, member)
+        rates[own] += 1
+        lengths.append(length)
     rate = min(RATE, rates.most_common(1)[0][0])
     seconds = float(np.clip(np.quantile(lengths, 0.95), SHORTEST_S, LONGEST_S))
     frames = round(seconds * rate / HOP)

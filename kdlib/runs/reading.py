@@ -16,7 +16,7 @@ from kdlib.cache import Arrays
 from kdlib.engine import Job, RunFolder
 from kdlib.results import Point, RunResult
 from kdlib.runs.truth import listing, quickly, reconcile
-from kdlib.spec import UNUSED, RunSpec
+from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo, StoreUnavailableError
 
 
@@ -46,7 +46,7 @@ def list_runs(
     def wanted(run: RunInfo) -> bool:
         run = now.get(run.id, run)
         fits = (not states or run.state in states) and (not user or run.user == user)
-        unused = UNUSED.get(run.spec.method, ())
+        unused = unused_fields(run.spec)
         fits = fits and all(getattr(run.spec, name) in values and name not in unused for name, values in where.items() if values)
         return fits and text.lower() in f"{run.name} {run.spec.to_json()}".lower()
 
@@ -68,7 +68,7 @@ def get(run_id: str) -> RunInfo:
         if not about:
             raise
         job = Job(**about["job"])
-        spec = RunSpec.from_json(job.spec)
+        spec = RunSpec.from_record(json.loads(job.spec))
         own = {"resumes": job.resume, "submitted": about["created"], "engine": engine.identity()}
         run = RunInfo(run_id, about["name"], about["user"], spec, store.QUEUED, about["created"], **own)
     return reconcile([run])[0] if run.active else run

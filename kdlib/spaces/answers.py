@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from kdlib import datasets, engine
@@ -64,9 +64,10 @@ def known(question: Question, spaces: Spaces) -> dict[str, Any]:
     Maps: "shown" (r,), which of the rows are drawn, "places" space -> (r, 2), "notes" and "faithful" space -> `faithfulness`.
     Scorecard: "pairs", "spaces", "faithful" of the PCA maps, all JSON, and "change": "a>b" -> (n,), the fraction of neighbours lost.
     """
+    path = _path(question.key(spaces))
     try:
-        with safe_open(_path(question.key(spaces)), framework="np") as file:
-            found = json.loads(file.metadata()["report"])
+        with safe_open(path, framework="np") as file:
+            found = dict(json.loads(file.metadata()["report"]))
             for name in file.keys():  # noqa: SIM118
                 group, _, part = name.partition("/")
                 if part:
@@ -75,6 +76,9 @@ def known(question: Question, spaces: Spaces) -> dict[str, Any]:
                     found[group] = file.get_tensor(name)
             return found
     except FileNotFoundError:
+        return {}
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+        path.unlink(missing_ok=True)  # damaged by something outside: an answer can always be found again
         return {}
 
 

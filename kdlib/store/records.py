@@ -85,9 +85,11 @@ class RunInfo:
 
 
 def info(run: "Run") -> RunInfo | None:
-    """Return our view of a run of MLflow, None when it is none of ours."""
+    """Return our view of a run of MLflow, None when it is none of ours, or of a version whose spec cannot be read here."""
     tags, metrics = run.data.tags, run.data.metrics
-    if "kdlib.spec" not in tags:
+    try:
+        spec = RunSpec.from_record(json.loads(tags["kdlib.spec"]))
+    except (KeyError, TypeError, ValueError):
         return None
     state = STATES.get(run.info.status, FAILED)
     created = run.info.start_time / 1000
@@ -95,7 +97,7 @@ def info(run: "Run") -> RunInfo | None:
         id=run.info.run_id,
         name=run.info.run_name or "",
         user=tags.get("mlflow.user", ""),
-        spec=RunSpec.from_json(tags["kdlib.spec"]),
+        spec=spec,
         state=state,
         created=created,
         reason=tags.get("kdlib.reason", "") if state == FAILED else "",

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SLOW
 from tests.browser.test_app import launch
+from tests.evil_files import wav, zipped
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -46,6 +47,20 @@ def test_an_evil_file_is_refused_in_words(visit, tmp_path):
     expect(page.get_by_text("Refused: numbers.npz is a pickle")).to_be_visible(timeout=SLOW)
 
 
+def test_reading_shows_how_far_it_is_and_a_click_stops_it_and_leaves_nothing(visit, server, tmp_path):
+    """15,000 recordings take longer than the click; the process that reads them and what it wrote are gone before the page says so."""
+    recording = wav(0.25)
+    zipped(*((f"{'ab'[row % 2]}/{row}.wav", recording) for row in range(15_000)), compression=8)(tmp_path / "many.zip")
+    page = visit("/data_teachers?dataset=digits")
+    upload(page, tmp_path / "many.zip")
+    expect(page.get_by_text(re.compile(r"Reading many\.zip: [\d,]+ of 15,000"))).to_be_visible(timeout=SLOW)
+    assert list((server.home / "staging").iterdir())
+    page.get_by_role("button", name="Stop reading").click()
+    expect(page.get_by_text("Reading many.zip was stopped; nothing of it is left.")).to_be_visible(timeout=SLOW)
+    assert not list((server.home / "staging").iterdir())
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_visible()
+
+
 def test_a_table_is_uploaded_mapped_distilled_and_deleted(visit, table):
     page = visit("/data_teachers?dataset=digits")
     upload(page, table)
@@ -54,6 +69,14 @@ def test_a_table_is_uploaded_mapped_distilled_and_deleted(visit, table):
     page.get_by_role("combobox", name="Attributes").click()
     page.get_by_role("option", name="place").click()
     page.keyboard.press("Escape")
+    name = page.get_by_role("textbox", name="Name", exact=True)
+    name.fill("a/b")
+    name.press("Enter")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("a name has 1 to 40 letters")).to_be_visible(timeout=SLOW)
+    expect(page.locator("[data-testid=stMultiSelect]", has_text="Attributes")).to_contain_text("place")
+    name.fill("birds")
+    name.press("Enter")
     page.get_by_role("button", name="Import", exact=True).click()
     page.wait_for_url(re.compile("dataset=birds%40"), timeout=SLOW)
     expect(page.get_by_text("These items are rows of numbers")).to_be_visible(timeout=SLOW)

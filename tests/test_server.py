@@ -1,0 +1,57 @@
+"""What the server answers beside pages, asked without a network."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from starlette.routing import Router
+
+from pages import maps, server
+
+MAPS = Path(__file__).parent.parent / "assets" / "maps"
+MODULES = sorted(path.name for path in MAPS.glob("*.js"))
+IMPORTS = re.compile(r'^import .* from "(.*)";$', re.MULTILINE)
+
+
+def answered(path: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of what the server's own routes answer to a path, as a browser's address decodes to it."""
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": path, "query_string": b"", "headers": []}
+    messages = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        messages.append(message)
+
+    asyncio.run(Router(routes=server.ROUTES)(scope, receive, send))
+    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    return messages[0]["status"], headers, b"".join(message.get("body", b"") for message in messages[1:])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_of_the_maps_is_served_as_a_script_and_asked_for_anew(name):
+    status, headers, body = answered(f"/maps/{name}")
+    assert (status, body) == (200, (MAPS / name).read_bytes())
+    assert headers["content-type"].startswith("text/javascript")  # whatever the machine thinks `.js` is
+    assert headers["cache-control"] == "no-cache"  # or modules of two versions would meet after an update
+
+
+@pytest.mark.parametrize("name", ["", "maps.html", "none.js", "../chain.js", "..\\chain.js", "/etc/passwd", ".", ".."])
+def test_nothing_else_is_served_from_there(name):
+    assert answered(f"/maps/{name}")[0] == 404
+
+
+def test_all_modules_of_the_maps_are_reached_from_the_script_of_the_component():
+    (start,) = re.findall(r'new URL\("maps/(.*?)"', maps.SCRIPT)
+    reached, waiting = set(), [start]
+    while waiting:
+        name = waiting.pop()
+        assert name in MODULES
+        if name not in reached:
+            reached.add(name)
+            imported = IMPORTS.findall((MAPS / name).read_text(encoding="utf-8"))
+            assert all(each.startswith("./") for each in imported), f"{name}: a browser finds relative imports only"
+            waiting += [each.removeprefix("./") for each in imported]
+    assert reached == set(MODULES) - {"types.js"}  # which is read by the type check only
