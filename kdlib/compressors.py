@@ -26,9 +26,9 @@ HIDDEN = 64  # units between in- and output of the non-linear compressors
 class Fixed(Protocol):
     """A compressor that is fitted once, on training rows only."""
 
-    def fit(self, rows: np.ndarray, labels: np.ndarray) -> "Fixed": ...
+    def fit(self, rows: np.ndarray, labels: np.ndarray, /) -> "Fixed": ...
 
-    def transform(self, rows: np.ndarray) -> np.ndarray: ...
+    def transform(self, rows: np.ndarray, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,25 @@ def pca(dim: int, seed: int) -> Fixed:
 
 def random(dim: int, seed: int) -> Fixed:
     """Random projection: what any map of that width would keep, the control for the others."""
-    return GaussianRandomProjection(n_components=dim, random_state=seed)
+    return GaussianRandomProjection(random_state=seed).set_params(n_components=dim)
 
 
-class _Discriminant(LinearDiscriminantAnalysis):
+class _Discriminant:
     """LDA that takes a wish for more dimensions than there are as all of them."""
 
-    def __init__(self, dim: int = 2) -> None:
-        super().__init__(solver="eigen", shrinkage="auto")
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
     def fit(self, rows: np.ndarray, labels: np.ndarray) -> "_Discriminant":
         if labels.ndim == 2:
             raise ValueError("lda needs one label per item; for several labels per item choose another compressor")
         known = labels >= 0
-        self.n_components = min(self.dim, len(np.unique(labels[known])) - 1)
-        return super().fit(rows[known], labels[known])
+        dim = min(self.dim, len(np.unique(labels[known])) - 1)
+        self.fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=dim).fit(rows[known], labels[known])
+        return self
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        return self.fitted.transform(rows)
 
 
 def lda(dim: int, seed: int) -> Fixed:  # noqa: ARG001
