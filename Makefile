@@ -1,20 +1,26 @@
 # make app    set up everything the application needs (own .venv) and start it
-# make test   set up everything the tests need, lint, run all tests
-# make lint | bench | slow | clean
+# make check  lint, and the tests that need no browser: for every day
+# make test   lint, and all tests but the slow ones; sets up everything they need, the browser too
+# make slow   the tests of make test and the slow ones
+# make lint | types | bench | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app test browser lint bench slow clean
+.PHONY: app check test browser lint types bench slow clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet
 
 app: $(VENV)/.runtime
 	$(PY) -m streamlit run app.py
 
+check: lint
+	$(PYTEST) --ignore tests/browser
+
 test: lint browser
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 # The browser tests drive a real browser; on Debian and Ubuntu it is installed when root asks.
 browser:
@@ -30,8 +36,11 @@ lint: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-slow: $(VENV)/.dev
-	$(PY) -m pytest --slow -n 2 --dist loadfile --no-loadscope-reorder
+types: $(VENV)/.dev
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
+
+slow: $(VENV)/.dev browser
+	$(PYTEST) --slow
 
 bench: $(VENV)/.dev
 	@for file in tests/benchmarks/[a-z]*.py; do \
