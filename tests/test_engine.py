@@ -486,11 +486,12 @@ def test_no_step_of_a_training_waits_for_the_store(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "push", lambda *_: answered.wait(HANG))
     folder = RunFolder("0" * 32)
     with worker.Recorder(folder, Job(folder.path.name, spec().to_json())) as recorder:
-        assert asked.wait(HANG)
-        assert not any(recorder(Progress(epoch + 1, 100, {"epoch": epoch})) for epoch in range(100))
-        assert not answered.is_set()
-        assert len(folder.points()) == 100
-        answered.set()
+        try:
+            assert asked.wait(HANG)
+            assert not any(recorder(Progress(epoch + 1, 100, {"epoch": epoch})) for epoch in range(100))
+            assert len(folder.points()) == 100
+        finally:
+            answered.set()
 
 
 @pytest.mark.parametrize("steps", [64, pytest.param(480, marks=pytest.mark.slow)])
