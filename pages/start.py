@@ -1,6 +1,7 @@
 """Start: the idea as a picture, one button, a race, and its outcome in one sentence."""
 
 import time
+from typing import Any
 
 import streamlit as st
 
@@ -9,6 +10,7 @@ from kdlib.comparison import verdict
 from kdlib.spec import RunSpec
 from pages import show, ui
 
+Accuracies = dict[str, dict[str, Any] | None]  # role -> mean and interval, None while they are not known
 SPEC = RunSpec()
 NAMES = {  # in the order in which they start: where two run at a time, the two that matter most
     "raw": "raw: teacher as it is",
@@ -33,9 +35,9 @@ def race() -> list:
     names = [NAMES[spec.method] for spec in specs]
     frame = views.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
     done = ui.results(found)
-    tested = {views.role(each.spec): each.metrics["test"]["accuracy"] for each in done if each.metrics}
+    tested: Accuracies = {views.role(each.spec): each.metrics["test"]["accuracy"] for each in done if each.metrics}
     latest = frame[frame["curve"] == "val"].groupby("role")["mean"].last()
-    live = {role: {"mean": latest[role], "ci95": None} if role in latest else None for role in map(views.role, specs)}
+    live: Accuracies = {role: {"mean": latest[role], "ci95": None} if role in latest else None for role in map(views.role, specs)}
     told = "on pictures held back while training" if not tested else f"test set, mean and 95 % interval, n = {specs[0].seeds}"
     numbers = {"teacher": SPEC.teacher, "method": SPEC.method, "dim": SPEC.dim, "labels": f"{specs[0].labels:,}", "told": told}
     numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}
