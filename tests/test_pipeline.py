@@ -9,6 +9,7 @@ import torch
 
 from kdlib import RunSpec, comparison, datasets, pipeline, teachers
 from kdlib.checks import METHODS, check
+from kdlib.compressors import COMPRESSORS
 from kdlib.losses import LOSSES
 from kdlib.spec import RunResult
 from kdlib.teachers import TEACHERS, Teacher
@@ -167,6 +168,11 @@ def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, told,
     monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(ValueError, match=told):
         pipeline.compare([SMALL, SMALL.but(**changes)])
+
+
+def test_a_compressor_that_is_registered_later_is_a_method_too(monkeypatch):
+    monkeypatch.setitem(COMPRESSORS, "another", COMPRESSORS["linear"])
+    check(SMALL.but(method="another"))
 
 
 def test_the_default_spec_is_fine():
