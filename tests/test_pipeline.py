@@ -170,11 +170,6 @@ def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, told,
         pipeline.compare([SMALL, SMALL.but(**changes)])
 
 
-def test_a_compressor_that_is_registered_later_is_a_method_too(monkeypatch):
-    monkeypatch.setitem(COMPRESSORS, "another", COMPRESSORS["linear"])
-    check(SMALL.but(method="another"))
-
-
 def test_the_default_spec_is_fine():
     check(RunSpec())
 
@@ -183,3 +178,8 @@ def test_identity_ignores_what_a_method_does_not_look_at():
     assert SMALL.but(method="baseline", dim=2, teacher="simclr").identity == SMALL.but(method="baseline").identity
     assert SMALL.but(method="raw", dim=2).identity == SMALL.but(method="raw").identity
     assert SMALL.but(method="pca", dim=2).identity != SMALL.but(method="pca").identity
+
+
+def test_a_compressor_that_is_registered_later_is_a_method_too(monkeypatch):
+    monkeypatch.setitem(COMPRESSORS, "another", COMPRESSORS["linear"])
+    check(SMALL.but(method="another"))
