@@ -1,13 +1,16 @@
 # make app    set up everything the application needs (own .venv) and start it
-# make test   set up everything the tests need, lint, run all tests
-# make lint | scripts | bench | slow | clean
+# make check  lint, and the tests that need no browser: for every day
+# make test   lint, and all tests but the slow ones; sets up everything they need, the browser too
+# make slow   the tests of make test and the slow ones
+# make lint | types | scripts | bench | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app test browser lint scripts bench slow clean
+.PHONY: app check test browser lint types scripts bench slow clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet
 NODE := $(and $(shell command -v node),$(shell command -v npm))
 SCRIPTS := tests/scripts
@@ -15,8 +18,11 @@ SCRIPTS := tests/scripts
 app: $(VENV)/.runtime
 	$(PY) -m streamlit run app.py
 
+check: lint
+	$(PYTEST) --ignore tests/browser
+
 test: lint browser
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 # The browser tests drive a real browser; on Debian and Ubuntu it is installed when root asks.
 browser:
@@ -45,8 +51,11 @@ $(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package.json $(SCRIPTS)/package-l
 	cd $(SCRIPTS) && npm ci --silent
 	@touch $@
 
-slow: $(VENV)/.dev
-	$(PY) -m pytest --slow -n 2 --dist loadfile --no-loadscope-reorder
+types: $(VENV)/.dev
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
+
+slow: $(VENV)/.dev browser
+	$(PYTEST) --slow
 
 bench: $(VENV)/.dev
 	@for file in tests/benchmarks/[a-z]*.py; do \

@@ -56,3 +56,4 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from kdlib.spec import RunSpec
 
 __all__ = ["RunSpec"]
+__version__ = "0.1.0"

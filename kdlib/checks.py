@@ -39,7 +39,7 @@ def check(spec: RunSpec) -> None:
     Raises:
         ValueError: it cannot; one line says why.
     """
-    choose(dict.fromkeys(METHODS), spec.method, "method")
+    choose(method_helps(), spec.method, "method")
     choose(datasets.helps(), spec.dataset, "dataset")
     choose(STUDENTS, spec.student, "student")
     for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):

@@ -27,9 +27,9 @@ HIDDEN = 64  # units between in- and output of the non-linear compressors
 class Fixed(Protocol):
     """A compressor that is fitted once, on training rows only."""
 
-    def fit(self, rows: np.ndarray, labels: np.ndarray) -> "Fixed": ...
+    def fit(self, rows: np.ndarray, labels: np.ndarray, /) -> "Fixed": ...
 
-    def transform(self, rows: np.ndarray) -> np.ndarray: ...
+    def transform(self, rows: np.ndarray, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def pca(dim: int, seed: int) -> Fixed:
 
 def random(dim: int, seed: int) -> Fixed:
     """Random projection: what any map of that width would keep, the control for the others."""
-    return GaussianRandomProjection(n_components=dim, random_state=seed)
+    return GaussianRandomProjection(random_state=seed).set_params(n_components=dim)
 
 
 def check_discriminable(labels: np.ndarray) -> None:
@@ -92,26 +92,30 @@ def check_discriminable(labels: np.ndarray) -> None:
         )
 
 
-class _Discriminant(LinearDiscriminantAnalysis):
+class _Discriminant:
     """LDA that takes a wish for more dimensions than there are as all of them."""
 
-    def __init__(self, dim: int = 2) -> None:
-        super().__init__(solver="eigen", shrinkage="auto")
+    def __init__(self, dim: int) -> None:
         self.dim = dim
 
     def fit(self, rows: np.ndarray, labels: np.ndarray) -> "_Discriminant":
         check_discriminable(labels)
         known = labels >= 0
-        self.n_components = min(self.dim, len(np.unique(labels[known])) - 1)
+        dim = min(self.dim, len(np.unique(labels[known])) - 1)
+        self.fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=dim)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Only one sample available")  # a class of one row adds no spread of its own
             try:
-                return super().fit(rows[known], labels[known])
+                self.fitted.fit(rows[known], labels[known])
             except np.linalg.LinAlgError:
                 raise ValueError(
                     "lda needs embeddings that differ within the classes, got the same numbers for all rows of a class; "
                     "use more labels or another compressor"
                 ) from None
+        return self
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        return self.fitted.transform(rows)
 
 
 def lda(dim: int, seed: int) -> Fixed:  # noqa: ARG001

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 
 from kdlib import imported, sounds
 from kdlib.cache import Arrays, cached_arrays, content_key
@@ -130,6 +131,7 @@ SCANS_VAL, SCANS_TEST = 300, 600  # of the 1,797 scans; the rest is for training
 def _scans() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Return the scans (1797, 8, 8) in [0, 1], their digits, and which scans belong to train, val and test."""
     bunch = load_digits()
+    assert isinstance(bunch, Bunch)
     order = np.random.default_rng(0).permutation(len(bunch.target))
     test, val, train = np.split(order, [SCANS_TEST, SCANS_TEST + SCANS_VAL])
     return bunch.images.astype(np.float32) / 16, bunch.target.astype(np.int64), {"train": train, "val": val, "test": test}

@@ -109,7 +109,7 @@ def probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: 
     if not (np.isfinite(train_x).all() and np.isfinite(test_x).all()):
         raise ValueError("undefined: some features are not finite")
     scaler = StandardScaler().fit(train_x.astype(np.float64))  # float64: squares of 1e30 must not overflow
-    train_x, test_x = (scaler.transform(part.astype(np.float64)).astype(np.float32) for part in (train_x, test_x))
+    train_x, test_x = (np.asarray(scaler.transform(part.astype(np.float64)), dtype=np.float32) for part in (train_x, test_x))
     if train_y.ndim == 2:
         return _multi_label_probe(train_x, train_y, test_x, test_y)
     train, test = _known(train_y), _known(test_y)

@@ -111,7 +111,10 @@ def curves(frame: pd.DataFrame, curve: str, epochs: int, roles: Mapping[str, str
             hovertemplate="epoch %{x}: %{y:.2f}<br>seeds %{customdata[0]:.2f} to %{customdata[1]:.2f}, n = %{customdata[2]}",
         )  # fmt: skip
     figure.update_xaxes(range=[0, epochs + 0.5])
-    figure.update_yaxes(**({"range": [0, 100]} if curve == "val" else {"rangemode": "tozero"}))
+    if curve == "val":
+        figure.update_yaxes(range=[0, 100])
+    else:
+        figure.update_yaxes(rangemode="tozero")
     return figure
 
 
@@ -214,7 +217,8 @@ def over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     figure, styles = _figure("width of the compressed embedding", f"{metric}, %", height=420), _styles(_roles(frame))
     wide = frame[frame["role"] == "compressed"]
     dims = sorted(wide["dim"].dropna().unique())
-    for label, rows in wide.groupby("label", sort=False):
+    for label in wide["label"].unique():
+        rows = wide[wide["label"] == label]
         _with_interval(figure, rows, rows["dim"].tolist(), label, styles[label], "lines+markers")
     ends = [dims[0] / 1.15, dims[-1] * 1.15] if dims else [1, 2]
     for _, row in frame[frame["role"] != "compressed"].iterrows():
@@ -238,7 +242,8 @@ def over_cost(frame: pd.DataFrame, cost: str, metric: str = "accuracy") -> go.Fi
         metric: what the numbers are called.
     """
     figure, styles = _figure(cost, f"{metric}, %", height=420), _styles(_roles(frame))
-    for name, rows in frame.groupby("label", sort=False):
+    for name in frame["label"].unique():
+        rows = frame[frame["label"] == name]
         _with_interval(figure, rows, rows["cost"].tolist(), name, styles[name], "markers")
     if frame["cost"].nunique() > 1:
         figure.update_xaxes(type="log")

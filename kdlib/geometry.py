@@ -178,7 +178,7 @@ def linear_cka(a: np.ndarray, b: np.ndarray) -> float:
         shared, of_a, of_b = np.vdot(a, b), np.linalg.norm(a), np.linalg.norm(b)
     else:
         shared, of_a, of_b = np.linalg.norm(a.T @ b) ** 2, np.linalg.norm(a.T @ a), np.linalg.norm(b.T @ b)
-    return _clipped(shared / of_a / of_b)
+    return _clipped(float(shared / of_a / of_b))
 
 
 def distance_correlation(a: np.ndarray, b: np.ndarray, sample: int = SAMPLE) -> float:

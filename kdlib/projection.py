@@ -103,7 +103,7 @@ def tsne(space: np.ndarray) -> np.ndarray:
 
     start = pca(space)
     start *= 1e-4 / max(float(start[:, 0].std()), np.finfo(np.float32).tiny)
-    return TSNE(perplexity=2 * _around(space), init=start, random_state=0).fit_transform(_scaled(space))
+    return TSNE(perplexity=2 * _around(space), random_state=0).set_params(init=start).fit_transform(_scaled(space))
 
 
 def aligned(spaces: Sequence[np.ndarray], strength: float = STRENGTH) -> list[np.ndarray]:

@@ -44,7 +44,7 @@ def log_mel(waves: np.ndarray, rate: int) -> np.ndarray:
     padded = np.pad(waves, ((0, 0), (around, around)))
     seen = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1)[:, : frames * HOP : HOP]
     window = np.hanning(WINDOW).astype(np.float32)
-    power = np.square(np.abs(fft.rfft(seen * window, axis=2))) / np.square(window.sum() / 2)
+    power = np.square(np.abs(np.asarray(fft.rfft(seen * window, axis=2)))) / np.square(window.sum() / 2)
     decibels = 10 * np.log10(power @ _filters(rate) + 10 ** (QUIETEST / 10))  # (n, frames, MELS)
     return ((decibels - QUIETEST) / -QUIETEST).transpose(0, 2, 1)[:, None].astype(np.float32)
 

@@ -24,7 +24,7 @@ class Student(nn.Module):
         adapter_width: d_c of the target where a pointwise loss compares entry by entry; 0 for no adapter.
     """
 
-    def __init__(self, body: nn.Module, classes: int, adapter_width: int = 0) -> None:
+    def __init__(self, body: "Body", classes: int, adapter_width: int = 0) -> None:
         super().__init__()
         self.body = body
         self.head = nn.Linear(body.features, classes)

@@ -25,8 +25,8 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
         for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")):
             st.warning(ui.plain(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
-    told = {"placeholder": "a name to find it by (optional)", "label_visibility": "collapsed", "bind": "query-params"}
-    name = naming.text_input("Name", key="name", max_chars=80, **told)
+    told = "a name to find it by (optional)"
+    name = naming.text_input("Name", key="name", max_chars=80, placeholder=told, label_visibility="collapsed", bind="query-params")
     if launch.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"):
         ui.launch(specs, name=name)
         st.rerun()
@@ -55,8 +55,16 @@ def watch() -> list:
             st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found))
     show.state_line(found, names)
     frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
-    told = {"format_func": CURVES.get, "label_visibility": "collapsed", "bind": "query-params"}
-    curve = st.segmented_control("Curve", list(CURVES), default="val", required=True, key="curve", **told)
+    curve = st.segmented_control(
+        "Curve",
+        list(CURVES),
+        default="val",
+        required=True,
+        key="curve",
+        format_func=CURVES.__getitem__,
+        label_visibility="collapsed",
+        bind="query-params",
+    )
     drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles, views.metric(specs))
     show.figure(drawn, f"curve-{curve}", CURVES[curve])
     st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")

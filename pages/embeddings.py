@@ -9,7 +9,6 @@ from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
 from pages import maps, show, ui
 
 SECTIONS = ["Selection", "Scorecard", "Replay"]
-BOUND = {"bind": "query-params"}
 
 
 def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str]:
@@ -22,11 +21,13 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
             key="split",
             help="Which test set: as in training, or out of domain.",
             format_func=lambda name: "test" if name == "test" else name.removeprefix("ood:"),
-            **BOUND,
+            bind="query-params",
         )
-        seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", **BOUND)
+        seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", bind="query-params")
         pairs = spaces.PAIRS if run.spec.method != "baseline" else ()
-        by = st.selectbox("Colour by", spaces.colourings(data, pairs), key="colour", help="What the colour of a point tells.", **BOUND)
+        by = st.selectbox(
+            "Colour by", spaces.colourings(data, pairs), key="colour", help="What the colour of a point tells.", bind="query-params"
+        )
         told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
         name = st.segmented_control(
             "Projection",
@@ -36,12 +37,12 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
             key="projection",
             help=told,
             format_func=maps.projection_name,
-            **BOUND,
+            bind="query-params",
         )
         strength = STRENGTH
         if PROJECTIONS[name].joint:
             told = "How strongly each row is pulled to where it is on the neighbouring map: agreement that is made, not found."
-            strength = st.select_slider("Strength", STRENGTHS, STRENGTH, key="strength", help=told, **BOUND)
+            strength = st.select_slider("Strength", STRENGTHS, STRENGTH, key="strength", help=told, bind="query-params")
     return spaces.Question(run.id, split, int(seed), name, strength), by
 
 
@@ -60,7 +61,7 @@ def explore(run: RunInfo) -> None:
     chosen = maps.side_by_side(data, found, question, by, known[0], known[-1])
     maps.waiting(asked, found, known)  # below the maps, which so stay where they are under a hand that draws
     section = st.segmented_control(
-        "Below the maps", SECTIONS, default=SECTIONS[0], required=True, key="below", help="What to look at closer.", **BOUND
+        "Below the maps", SECTIONS, default=SECTIONS[0], required=True, key="below", help="What to look at closer.", bind="query-params"
     )
     if section == "Selection":
         maps.selection(data, found, chosen)
@@ -92,7 +93,7 @@ if found:
         key="run",
         help="Whose spaces are drawn.",
         format_func=lambda name: ui.plain(names[name]),
-        **BOUND,
+        bind="query-params",
     )
     run = next(each for each in found if each.id == picked)
     if run.active:

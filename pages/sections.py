@@ -51,7 +51,7 @@ def cost(done: list) -> None:
         required=True,
         key="against",
         help="What better accuracy costs.",
-        format_func=views.COSTS.get,
+        format_func=views.COSTS.__getitem__,
         bind="query-params",
     )
     frame = views.costs(done, by)

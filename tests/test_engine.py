@@ -8,23 +8,25 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
 
 from kdlib import engine, runs, store
-from kdlib.engine import Outcome, RunFolder
+from kdlib.engine import Job, Outcome, RunFolder, worker
+from kdlib.progress import Progress
 from kdlib.results import Summary
 from tests import fake_runs
 from tests.fake_runs import spec
 
 ROOT = Path(__file__).resolve().parent.parent
 STALL = 4  # seconds without a step after which a worker is taken for hung
+HANG = 120  # seconds after which a test is taken for hung; how long things take is printed by tests/benchmarks/engine.py
 ENVIRONMENT = {
     "KDLIB_FUNCTION": "tests.fake_runs:run",
     "KDLIB_WORKERS": "2",
@@ -57,19 +59,19 @@ def home(tmp_path_factory, empty_database):
         yield path
 
 
-def until(condition, seconds=20.0, every=0.02):
-    """Wait until the condition holds and return its value; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
+def until(condition, every=0.02):
+    """Wait until the condition holds and return its value; fail when it seems never to."""
+    deadline = time.monotonic() + HANG
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(every)
-    raise AssertionError(f"not within {seconds} s")
+    raise AssertionError(f"still not after {HANG} s")
 
 
-def over(run_id, seconds=90.0):
-    return until(lambda: None if (run := runs.get(run_id)).active else run, seconds)
+def over(run_id):
+    return until(lambda: None if (run := runs.get(run_id)).active else run)
 
 
 def workers():
@@ -154,7 +156,7 @@ class TestARun:
         how = ("vanishes", "is killed", "hangs")
         *ids, other = runs.launch([*(spec(student=each, epochs=6) for each in how), spec(epochs=20, width=50)])
         for each, run_id in zip(how, ids, strict=True):
-            run = over(run_id, seconds=60)
+            run = over(run_id)
             assert run.state == "failed"
             assert run.reason.startswith(
                 "its worker died 2 times" + (f": no training step for {STALL} s" if each == "hangs" else ", killed")
@@ -203,14 +205,15 @@ class TestARun:
 
 @pytest.mark.usefixtures("home")
 class TestCancel:
-    def test_a_running_run_stops_within_two_seconds(self):
-        [run_id] = runs.launch([spec(epochs=1000, width=20)])
+    def test_a_running_run_stops_before_its_last_step_and_its_worker_lives_on(self):
+        [run_id] = runs.launch([spec(epochs=2000, width=20)])
         until(lambda: epochs(run_id))
-        started = time.monotonic()
+        pid = worker_of(run_id)
         assert runs.cancel(run_id).cancelling or not runs.get(run_id).active
         assert over(run_id).state == "cancelled"
-        assert time.monotonic() - started < 2
-        until(lambda: not engine.states([run_id]), seconds=2)
+        until(lambda: not engine.states([run_id]))
+        assert len(epochs(run_id)) < 2000
+        assert (RunFolder(run_id).starts(0), gone(pid)) == (1, False)
         assert runs.cancel(run_id).state == "cancelled"  # twice is once
 
     def test_a_queued_run_never_starts(self):
@@ -233,11 +236,10 @@ class TestCancel:
         ready()
         [run_id] = runs.launch([spec(epochs=1, student="slow to save")])
         until(lambda: epochs(run_id))
-        pid, started = worker_of(run_id), time.monotonic()
+        pid = worker_of(run_id)
         assert runs.cancel(run_id).cancelling
         assert over(run_id).state == "cancelled"
-        until(lambda: gone(pid))
-        assert time.monotonic() - started < 10
+        until(lambda: gone(pid))  # by itself it would stay for an hour
         until(lambda: store.fetch(run_id).state == "cancelled")
         ready()
 
@@ -292,27 +294,23 @@ class TestKill:
         assert all(gone(each.pid) for each in before)
         ready()
 
-    def test_the_second_death_is_shown_within_five_seconds(self):
+    def test_the_second_death_fails_the_run_and_says_what_to_do(self):
         ready()
-        [run_id] = runs.launch([spec(epochs=400, width=20)])
+        [run_id] = runs.launch([spec(epochs=2000, width=20)])
         for starts in (1, 2):
             until(lambda starts=starts: RunFolder(run_id).starts(0) == starts and runs.get(run_id).state == "running")
             os.kill(worker_of(run_id), signal.SIGKILL)
-        killed = time.monotonic()
-        run = over(run_id, seconds=5)
-        assert time.monotonic() - killed < 5
+        run = over(run_id)
         assert run.state == "failed"
         assert run.reason == "its worker died 2 times, killed from outside or by the system; a resume goes on from the last checkpoint"
         until(lambda: store.fetch(run_id).state == "failed")
 
-    def test_a_killed_engine_fails_its_runs_within_five_seconds_and_a_resume_ends_them(self):
+    def test_a_killed_engine_fails_its_runs_and_a_resume_ends_them(self):
         ready()
         ids = runs.launch([spec(epochs=60, width=40), spec(epochs=60, width=41), spec(epochs=3)])
         until(lambda: len(epochs(ids[0])) > 6)
         os.kill(engine.status().pid, signal.SIGKILL)
-        killed = time.monotonic()
-        ended = [over(run_id, seconds=5) for run_id in ids]
-        assert time.monotonic() - killed < 5
+        ended = [over(run_id) for run_id in ids]
         assert [run.state for run in ended] == ["failed"] * 3
         assert ended[0].reason == "the engine stopped while it ran; a resume goes on from the last checkpoint"
         assert ended[2].reason.startswith("it was never begun")
@@ -332,7 +330,7 @@ class TestKill:
             time.sleep(random.uniform(0.2, 2.5))
             process.kill()
             process.communicate()
-        until(lambda: not [run for run in runs.list_runs(user="killed") if run.active], seconds=15)
+        until(lambda: not [run for run in runs.list_runs(user="killed") if run.active])
         ids = runs.launch([spec(epochs=2)] * 3, request_id="wish 0", user="killed")  # the same wish again: one run each
         assert len(set(ids)) == 3
         for run_id in ids:
@@ -364,14 +362,14 @@ class TestKill:
             if len([run_id for run_id in ids[-6:] if runs.get(run_id).active]) < 3:
                 ids += runs.launch([spec(epochs=rng.randint(5, 60), width=rng.randint(5, 40)) for _ in range(2)])
             if rng.random() < 0.5:  # otherwise hardly anyone lives long enough to begin
-                until(lambda: (engine.start(), engine.status().workers)[1], 60)
+                until(lambda: (engine.start(), engine.status().workers)[1])
             time.sleep(rng.uniform(0, 1.2))
             victims = workers()
             if rng.random() < 0.15 or not victims:
                 victims = [psutil.Process(engine.status().pid)] if engine.status().running else []
             if victims:
                 rng.choice(victims).kill()
-        ended = [over(run_id, seconds=60) for run_id in ids]
+        ended = [over(run_id) for run_id in ids]
         assert {run.state for run in ended} <= {"done", "failed"}
         assert {run.reason for run in ended if "worker died" not in run.reason and "stopped" not in run.reason} <= {""}
         for run in ended:
@@ -482,25 +480,35 @@ def test_who_has_no_key_cannot_talk_to_the_engine():
     assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip() == "refused"
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.slow)])
-def test_a_locked_store_slows_nothing_and_loses_nothing(home, seconds):
+def test_no_step_of_a_training_waits_for_the_store(tmp_path, monkeypatch):
+    asked, answered = threading.Event(), threading.Event()
+    monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
+    monkeypatch.setattr(store, "set_state", lambda *_: (asked.set(), answered.wait(HANG)))
+    monkeypatch.setattr(worker, "push", lambda *_: answered.wait(HANG))
+    folder = RunFolder("0" * 32)
+    with worker.Recorder(folder, Job(folder.path.name, spec().to_json())) as recorder:
+        try:
+            assert asked.wait(HANG)
+            assert not any(recorder(Progress(epoch + 1, 100, {"epoch": epoch})) for epoch in range(100))
+            assert len(folder.points()) == 100
+        finally:
+            answered.set()
+
+
+@pytest.mark.parametrize("steps", [64, pytest.param(480, marks=pytest.mark.slow)])
+def test_training_goes_on_while_the_store_is_locked_and_nothing_is_lost(home, steps):
     ready()
-    given = spec(epochs=seconds * 20 + 80, width=50)  # it outlasts the lock
+    given = spec(epochs=steps + 100, width=50)  # it outlasts the lock
     [run_id] = runs.launch([given])
     until(lambda: len(epochs(run_id)) > 5)
     holder = sqlite3.connect(home / "mlflow.db", isolation_level=None)
     until(lambda: not holder.execute("BEGIN EXCLUSIVE").fetchall() or True)
-    locked = time.time()
-    time.sleep(seconds * 0.8)
+    before = len(RunFolder(run_id).points())
+    until(lambda: len(RunFolder(run_id).points()) >= before + steps)
     assert runs.get(run_id).progress < 1  # what this machine knows, while the store does not answer
-    freed = time.time()
     holder.rollback()
     holder.close()
-    times = [locked, *(point["t"] for point in RunFolder(run_id).points() if locked < point["t"] < freed), freed]
-    assert (
-        max(after - before for before, after in pairwise(times)) < 1.5
-    )  # a machine with much else to do; waiting would take as long as the lock
-    assert over(run_id, seconds + 30).unsynced == 0
+    assert over(run_id).unsynced == 0
     assert [point.epoch for point in store.metric_history(run_id)] == list(range(given.epochs))
 
 
@@ -515,7 +523,6 @@ def test_a_store_that_stays_away_slows_nothing_and_a_resume_makes_up_for_it(tmp_
             until(lambda: len(epochs(run_id)) == 40)
             until(lambda: not engine.states([run_id]))
             run = runs.get(run_id)
-            assert run.metrics["cost/latency_ms"] < 500, "how long the training waited for the store, whatever else the machine did"
             assert (run.state, run.progress) == ("done", 1.0)
             assert run.unsynced > 0
             assert run.accuracy() == Summary(fake_runs.value(given, 0, 0), 0.01)
@@ -566,7 +573,7 @@ def test_an_idle_engine_leaves_and_the_next_run_starts_another(tmp_path, empty_d
     with data_folder(tmp_path / "idle", empty_database, KDLIB_ENGINE_IDLE="3"):
         engine.start()
         pid = engine.status().pid
-        until(lambda: gone(pid), seconds=30)
+        until(lambda: gone(pid))
         assert not engine.status().running
         [run_id] = runs.launch([spec(epochs=1)])
         assert over(run_id).state == "done"

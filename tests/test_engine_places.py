@@ -29,10 +29,10 @@ def cluster(tmp_path, empty_database, tracking_server):
             for each in (scheduler, worker)
         ]
     try:
-        until(lambda: (tmp_path / "scheduler.json").exists(), 60)
+        until(lambda: (tmp_path / "scheduler.json").exists())
         address = json.loads(until((tmp_path / "scheduler.json").read_text))["address"]
         with data_folder(tmp_path / "ours", empty_database, KDLIB_SCHEDULER=address, MLFLOW_TRACKING_URI=tracking_server.uri) as path:
-            until(lambda: engine.status().workers == 1, 60)
+            until(lambda: engine.status().workers == 1)
             yield path
             engine.disconnect()
             os.environ.pop("KDLIB_SCHEDULER")
@@ -54,7 +54,8 @@ def test_runs_on_a_cluster_with_other_disks_and_a_server_for_a_store():
     assert runs.get(long).state == "running"
     assert runs.get(long).progress > 0
     runs.cancel(long)
-    assert over(long, seconds=5).state == "cancelled"
+    assert over(long).state == "cancelled"
+    assert len(epochs(long)) < 2000
     with pytest.raises(engine.EngineError, match="not ours to stop"):
         engine.stop()
 
@@ -62,7 +63,7 @@ def test_runs_on_a_cluster_with_other_disks_and_a_server_for_a_store():
 def test_a_run_that_needs_more_memory_than_its_worker_has_is_failed_for_that(tmp_path, empty_database):
     with data_folder(tmp_path / "small", empty_database, KDLIB_WORKERS="1", KDLIB_WORKER_MEMORY=str(10**9)):
         [run_id] = runs.launch([spec(epochs=100, width=150, student="eats memory")])
-        run = over(run_id, 60)
+        run = over(run_id)
         assert run.state == "failed"
         assert run.reason.startswith("its worker died 2 times: out of memory (")
         [run_id] = runs.launch([spec()])

@@ -9,6 +9,7 @@ import torch
 
 from kdlib import RunSpec, comparison, datasets, pipeline, teachers
 from kdlib.checks import METHODS, check
+from kdlib.compressors import COMPRESSORS
 from kdlib.losses import LOSSES
 from kdlib.results import RunResult
 from kdlib.teachers import TEACHERS, Teacher
@@ -181,3 +182,8 @@ def test_identity_ignores_what_a_method_does_not_look_at():
     assert SMALL.but(method="baseline", dim=2, teacher="simclr").identity == SMALL.but(method="baseline").identity
     assert SMALL.but(method="raw", dim=2).identity == SMALL.but(method="raw").identity
     assert SMALL.but(method="pca", dim=2).identity != SMALL.but(method="pca").identity
+
+
+def test_a_compressor_that_is_registered_later_is_a_method_too(monkeypatch):
+    monkeypatch.setitem(COMPRESSORS, "another", COMPRESSORS["linear"])
+    check(SMALL.but(method="another"))

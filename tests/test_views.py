@@ -13,7 +13,7 @@ SPEC = RunSpec()
 
 def result(method: str, values: list[float], **changes) -> RunResult:
     accuracy = SplitMetrics({"accuracy": Summary(float(np.mean(values)), 0.1 if len(values) > 1 else None, values)})
-    metrics = dict.fromkeys(("val", "test", "ood:rotated", "ood"), accuracy)
+    metrics = {split: SplitMetrics(dict(accuracy.scores)) for split in ("val", "test", "ood:rotated", "ood")}
     spaces = {} if method == "baseline" else {"compressed": SpaceStats(changes.get("dim", SPEC.dim), Summary(2.0, None))}
     cost = Cost(100, 1000, bytes_per_embedding=None if method == "baseline" else 64, seconds=1.0)
     return RunResult(SPEC.but(method=method, seeds=len(values), **changes), metrics=metrics, spaces=spaces, cost=cost)
@@ -69,7 +69,7 @@ def test_only_seeds_that_both_have_are_paired():
 def test_runs_on_other_rows_are_not_paired_and_named_with_the_reason():
     several = result("mlp", [0.8, 0.81], dim=2)
     for values in several.metrics.values():
-        values["map"] = values.pop("accuracy")
+        values.scores["map"] = values.scores.pop("accuracy")
     others = [result("mlp", [0.9, 0.91], dataset="tones"), result("mlp", [0.9, 0.92], labels=100), several, result("mlp", [0.6, 0.7])]
     frame, left_out = views.differences_to([result("raw", [0.5, 0.51]), *others], 0)
     assert len(frame) == 1

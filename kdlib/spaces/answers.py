@@ -150,11 +150,12 @@ def scorecard(spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
         }
     for a, b in spaces.pairs:
         one, other, before, after = spaces.spaces[a], spaces.spaces[b], tables[a], tables[b]
-        there = before is not None and after is not None
-        shared = shared_neighbours(before, after) if there else None
+        shared = chance = None
+        if before is not None and after is not None:
+            shared, chance = shared_neighbours(before, after), permuted_overlap(before, after)
         report["pairs"][f"{a}>{b}"] = {
             "overlap": None if shared is None else float(shared.mean()),
-            "chance": permuted_overlap(before, after) if there else None,
+            "chance": chance,
             "cka": of(f"CKA, {a} and {b}", lambda one=one, other=other: linear_cka(one, other)),
             "distance correlation": of(f"distance correlation, {a} and {b}", lambda one=one, other=other: distance_correlation(one, other)),
         }

@@ -116,7 +116,10 @@ def by_row(data: Dataset, rows: np.ndarray, logits: np.ndarray) -> pd.DataFrame:
     """Return one line per row, in words: its id, class, attributes, prediction and whether that is right."""
     told, right = predictions(logits, data.labels[rows])
     label = first_label(data.labels[rows])
-    frame = {"item": data.ids[rows] if len(data.ids) else rows.astype(str), "class": _named(label, data.classes)}
+    frame: dict[str, np.ndarray | list[str]] = {
+        "item": data.ids[rows] if len(data.ids) else rows.astype(str),
+        "class": _named(label, data.classes),
+    }
     if data.multi_label:
         frame["class"] = [
             ", ".join(str(data.classes[i]) for i in np.flatnonzero(np.nan_to_num(line) > 0)) or "–" for line in data.labels[rows]

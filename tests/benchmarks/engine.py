@@ -14,16 +14,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
 from kdlib import engine, runs, store, sweeps
 from kdlib.cache import home
 from kdlib.spec import RunSpec
+from tests import fake_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = RunSpec()
@@ -88,6 +91,58 @@ def start_up(table: Table) -> None:
         until(lambda run_id=run_id: not engine.states([run_id]))
     table.add_row("launch returns, warm (median of 5)", f"{statistics.median(returned):.2f} s", "")
     table.add_row("launch -> first progress seen, warm (median of 5)", f"{statistics.median(first):.2f} s", "<= 1 s")
+
+
+def promises(table: Table) -> None:
+    """Measure how soon a cancel, a death and a locked store are noticed, on runs that only count."""
+    os.environ["KDLIB_FUNCTION"] = "tests.fake_runs:run"
+    ready(2)
+
+    def begun(**changes: object) -> str:
+        [run_id] = runs.launch([fake_runs.spec(**{"epochs": 2000, "width": 20} | changes)])
+        until(lambda: runs.history(run_id))
+        return run_id
+
+    def worker_of(run_id: str) -> psutil.Process:
+        return psutil.Process([event["pid"] for event in engine.RunFolder(run_id).events() if event["kind"] == "start"][-1])
+
+    def ended(run_id: str) -> float:
+        return timed(lambda: until(lambda: not runs.get(run_id).active))
+
+    run_id = begun()
+    took = timed(lambda: runs.cancel(run_id)) + ended(run_id)
+    table.add_row("cancel -> seen as cancelled", f"{took:.2f} s", "<= 2 s")
+    deaf = begun(epochs=1, student="slow to save")
+    victim = worker_of(deaf)
+    took = timed(lambda: runs.cancel(deaf)) + timed(victim.wait)
+    table.add_row("  ... of one that does not listen -> its worker is gone", f"{took:.2f} s", "<= 10 s")
+
+    until(lambda: engine.status().workers == 2)
+    run_id = begun()
+    worker_of(run_id).kill()
+    until(lambda: engine.RunFolder(run_id).starts(0) == 2)
+    worker_of(run_id).kill()
+    table.add_row("a worker's second death -> its run seen as failed", f"{ended(run_id):.2f} s", "<= 5 s")
+
+    run_id = begun(width=50)
+    began = time.time()
+    with closing(sqlite3.connect(home() / "mlflow.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        refused = timed(lambda: _refused(lambda: store.within(0.3, lambda: store.fetch(run_id))))
+        time.sleep(4)
+    stamps = [began, *(point.t for point in engine.RunFolder(run_id).points() if point.t > began), time.time()]
+    table.add_row("locked store: 0.3 s of patience -> said to be busy", f"{refused:.2f} s", "<= 2 s")
+    table.add_row("  ... longest step of a training meanwhile, of 0.05 s", f"{max(b - a for a, b in pairwise(stamps)):.2f} s", "<= 1.5 s")
+
+    psutil.Process(engine.status().pid).kill()
+    table.add_row("the engine's death -> its run seen as failed", f"{ended(run_id):.2f} s", "<= 5 s")
+    del os.environ["KDLIB_FUNCTION"]
+
+
+def _refused(call: Callable[[], object]) -> None:
+    with suppress(store.StoreUnavailableError):
+        call()
+        raise SystemExit("a locked store answered")
 
 
 def overhead(table: Table, repeats: int) -> None:
@@ -162,7 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="runs in the store for the listing")
     parser.add_argument("--repeats", type=int, default=3, help="of the default run, for the overhead")
-    parser.add_argument("--only", nargs="*", choices=["start", "overhead", "sweep", "listing"], help="not all of it")
+    parser.add_argument("--only", nargs="*", choices=["start", "promises", "overhead", "sweep", "listing"], help="not all of it")
     given = parser.parse_args()
     cache = home().resolve() / "cache"
     cache.mkdir(exist_ok=True)
@@ -171,7 +226,7 @@ def main() -> None:
     os.environ["KDLIB_HOME"] = str(folder)
     for name in ("MLFLOW_TRACKING_URI", "KDLIB_SCHEDULER", "KDLIB_FUNCTION"):
         os.environ.pop(name, None)
-    parts = {"start": start_up, "overhead": lambda table: overhead(table, given.repeats), "sweep": two_workers}
+    parts = {"start": start_up, "promises": promises, "overhead": lambda table: overhead(table, given.repeats), "sweep": two_workers}
     parts["listing"] = lambda table: listing(table, given.runs)
     table = Table("what", "measured", "promised", title=f"Engine and store on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     try:
