@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "KD Lab"
 LOADING = 20.0  # seconds that the first question may take longer: loading the library says nothing about the store
 
-DAMAGE = ("is malformed", "is not a database")  # what SQLite says of a file that cannot be read
+DAMAGE = ("is malformed", "is not a database", "no such table")  # what SQLite says of a file that is cut off, or another one
 
 Answer = TypeVar("Answer")
 
@@ -98,7 +98,8 @@ def prepare() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for answers
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default a server that is away blocks a call for many minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    importlib.import_module("mlflow")  # which sets up its own logging
+    with _loading:
+        importlib.import_module("mlflow")  # which sets up its own logging
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # an error comes back as an exception, once is enough
     if local_database(tracking_uri()):

@@ -108,15 +108,24 @@ def keep_copy(path: Path) -> bool:
     return True
 
 
+def newest_copy(path: Path) -> Path:
+    """Return the newest copy of a database.
+
+    Raises:
+        StoreError: there is none.
+    """
+    for copy in copies(path):
+        return copy
+    raise StoreError("there is no copy of the run store; `python -m kdlib store rebuild` makes it anew from the files of the runs")
+
+
 def restore_copy(path: Path) -> Path:
     """Put the newest copy in the place of a database that is not there, and return the copy.
 
     Raises:
-        StoreError: there is no copy.
+        StoreError: there is none.
     """
-    copy = next(iter(copies(path)), None)
-    if copy is None:
-        raise StoreError("there is no copy of the run store yet; `python -m kdlib store rebuild` makes it from the files of the runs")
+    copy = newest_copy(path)
     with atomic_path(path) as temporary:
         shutil.copyfile(copy, temporary)
     return copy

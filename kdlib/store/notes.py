@@ -65,9 +65,9 @@ def write_runs(path: Path, runs: Iterable[tuple[StoredRun, Mapping[str, Any], Se
             points = {(key, step): (run.id, key, step, when, value) for key, step, when, value in curves}
             latest = {key: row for (key, _), row in sorted(points.items())}
             others = {key: (run.id, key, 0, ended, value) for key, value in run.metrics.items() if key not in latest}
-            for table, rows in (("metrics", [*points.values(), *others.values()]), ("latest_metrics", [*latest.values(), *others.values()])):
+            for table, rows in (("metrics", points | others), ("latest_metrics", latest | others)):
                 question = f"INSERT INTO {table} (run_uuid, key, step, timestamp, value, is_nan) VALUES (?, ?, ?, ?, ?, 0)"
-                connection.executemany(question, rows)
+                connection.executemany(question, list(rows.values()))
             for table, pairs in (("tags", run.tags), ("params", params)):
                 rows = [(run.id, key, str(value)) for key, value in pairs.items()]
                 connection.executemany(f"INSERT INTO {table} (run_uuid, key, value) VALUES (?, ?, ?)", rows)
