@@ -61,6 +61,16 @@ def cards() -> dict[str, Card]:
     return {card["name"]: card for card in sorted(found, key=lambda card: card["created"])}
 
 
+def describe(card: Card) -> str:
+    """Return what a dataset is, in one line."""
+    return f"Imported: {card['rows']:,} items, {len(card['classes'])} classes"
+
+
+def describe_table(card: Card, table: str) -> str:
+    """Return what a table of embeddings is, in one line."""
+    return f"Imported embeddings, {card['tables'][table]['width']} numbers for each of {card['rows']:,} items"
+
+
 def resolve(name: str) -> str:
     """Return the full name of a dataset, or of a teacher "<dataset>/<table>", that is called by its title; any other name as it is.
 

@@ -13,13 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports kdlib modules that stand before it, nothing else of kdlib. The parts of a package count as the package.
 # fmt: off
 ORDER = (
-    "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported",
+    "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported", "catalog",
     "datasets", "files", "teachers", "optimiser", "compressors", "students", "losses", "checks", "devices",
     "population", "snapshots", "training", "evaluation", "intervals",
     "pretraining", "geometry", "projection", "measuring", "comparison", "papers",
     "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",
-    "library", "export", "figures", "tables", "cli_data", "cli_runs", "cli", "__main__",
+    "library", "export", "figures", "tables", "cli_data", "cli_runs", "cli_store", "cli", "__main__",
 )
 # fmt: on
 
