@@ -18,7 +18,6 @@ from kdlib.registry import choose, summary
 from kdlib.spec import METHOD_HELPS
 
 FOLDER = Path(__file__).parent
-TAKES = {"image": "images", "audio": "sounds", "vector": "vectors"}
 SUPERVISION = {True: "supervised", False: "unsupervised", None: "untrained"}
 NAMES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
 FUNCTION = {"datasets": "", "students": "", "compressors": "build", "losses": "function"}  # attribute of an entry that has the help
@@ -74,7 +73,7 @@ def _teacher(name: str, about: Any) -> Entry:
     about = about if isinstance(about, dict) else vars(about)
     return {
         "name": name,
-        "takes": TAKES[about["modality"]],
+        "takes": imported.ITEMS[about["modality"]],
         "supervision": SUPERVISION[about["supervised"]],
         "source task": about["source_task"],
         "help": about["help"],
@@ -85,7 +84,7 @@ def _imported_teachers() -> list[Entry]:
     return [
         {
             "name": f"{name}/{table}",
-            "takes": TAKES[card["modality"]],
+            "takes": imported.ITEMS[card["modality"]],
             "supervision": "imported",
             "source task": about["source_task"],
             "help": imported.describe_table(card, table),

@@ -18,7 +18,7 @@ from kdlib.registry import choose
 from kdlib.sounds import FAMILIES, ROOMS, USUAL_PITCH
 
 IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
-ITEMS = {IMAGE: "images", AUDIO: "sounds", VECTOR: "vectors"}  # modality -> what several items are called
+ITEMS = imported.ITEMS
 
 
 @dataclass(frozen=True)

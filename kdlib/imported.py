@@ -25,6 +25,8 @@ MAPPED = 64 << 20  # bytes from which an array stays on disk
 ROWS = 1000  # taken at a time
 SHORT = 8  # digits of the hash in a name
 
+ITEMS = {"image": "images", "audio": "sounds", "vector": "vectors"}  # modality -> what several items are called
+
 Card = dict[str, Any]
 
 
