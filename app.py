@@ -24,10 +24,10 @@ if __name__ == "__main__":  # a person's visit: this file runs anew on every cli
     ]
     page = st.navigation(pages, position="top")
     with st.spinner("Getting ready"):  # the first visit waits for libraries
-        from pages import ui
+        from pages import server, ui
     with ui.guarded():
-        ui.open_store()
         page.run()
+    server.usable.set()
 else:  # the server imports it once
     from streamlit.starlette import App
 

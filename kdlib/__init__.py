@@ -15,6 +15,7 @@ What to read, in the order in which modules build on one another:
     sounds      notes of instrument families            to add one: a function and a line in FAMILIES
     intake      the gate every foreign file passes
     imported    what people imported, on disk
+    catalog     what there is to choose from, without loading it
     datasets    built-in datasets                       to add one: a function and a line in DATASETS
     files       from a foreign file to a dataset
     teachers    providers of embeddings                 to add one: a function and a line in TEACHERS

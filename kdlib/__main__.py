@@ -2,7 +2,9 @@
 
 import sys
 
+from kdlib.cache import keep_private
 from kdlib.cli import main
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main())

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,18 @@ Arrays = dict[str, np.ndarray]
 
 
 def home() -> Path:
-    """Return the data folder: `KDLIB_HOME`, by default `~/.kdlib`. It is created if it is not there."""
+    """Return the data folder: `KDLIB_HOME`, by default `~/.kdlib`. It is created if it is not there; only its owner can look into it."""
     folder = Path(os.environ.get("KDLIB_HOME") or Path.home() / ".kdlib")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        with suppress(PermissionError):  # somebody else's folder, who decides about it
+            folder.chmod(0o700)
     return folder
+
+
+def keep_private() -> None:
+    """Make everything that this process writes from now on readable by its owner only, for the processes that are ours alone."""
+    os.umask(0o077)
 
 
 def content_key(**parts: Any) -> str:

@@ -7,7 +7,7 @@ from kdlib.compressors import COMPRESSORS, check_discriminable
 from kdlib.datasets import AUDIO, ITEMS, VECTOR
 from kdlib.losses import LOSSES
 from kdlib.registry import choose, summary
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, METHOD_HELPS, RAW, RunSpec
 from kdlib.students import STUDENTS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
@@ -29,8 +29,7 @@ def usual(dataset: str) -> RunSpec:
 
 def method_helps() -> dict[str, str]:
     """Return each method with what it is, in one line."""
-    helps = {BASELINE: "No teacher: the student learns from the labels alone", RAW: "The teacher's embedding as it is"}
-    return helps | {name: summary(entry.build) for name, entry in COMPRESSORS.items()}
+    return METHOD_HELPS | {name: summary(entry.build) for name, entry in COMPRESSORS.items()}
 
 
 def check(spec: RunSpec) -> None:

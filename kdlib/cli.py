@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdlib import cli_data, cli_runs, tables
+from kdlib import catalog, cli_data, cli_runs, cli_store, tables
 from kdlib.cache import atomic_path
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -171,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
     papers.add_argument("--quiet", action="store_true", help="print nothing but complaints")
 
     listing = command("list", list_entries)
-    listing.add_argument("what", choices=list(tables.REGISTRIES))
+    listing.add_argument("what", choices=list(catalog.NAMES))
 
     building = commands.add_parser("teachers", help="Work with the built-in teachers.").add_subparsers(required=True, metavar="COMMAND")
     build = command("build", build_teachers, building)
@@ -180,6 +180,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     cli_data.add_commands(commands, progress_bar)
     cli_runs.add_commands(commands, add_spec_options)
+    cli_store.add_commands(commands)
     return main_parser
 
 

@@ -164,12 +164,10 @@ def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F82
 
 def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001
     """Print what was imported, a line each; on standard error what cannot be read."""
-    from kdlib.datasets import ITEMS
-
     console = Console(highlight=False, soft_wrap=True)
     for name, card in imported.cards().items():
         splits, tables = ", ".join(card["splits"]), ", ".join(card["tables"]) or "none"
-        about = f"{card['rows']:,} {ITEMS[card['modality']]}, {len(card['classes'])} classes, splits {splits}, teachers {tables}"
+        about = f"{card['rows']:,} {imported.ITEMS[card['modality']]}, {len(card['classes'])} classes, splits {splits}, teachers {tables}"
         console.print(f"{name}  {about}", markup=False)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for folder in imported.damaged():

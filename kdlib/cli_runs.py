@@ -130,6 +130,10 @@ def list_runs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _tell(*(json.dumps(asdict(run), ensure_ascii=False) for run in found))
         return 0
+    if not found:
+        told = "no run fits" if arguments.state or arguments.user or arguments.text else "no runs yet"
+        errors.print(told, markup=False)
+        return 0
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("run", "state", "progress", "test, %", "age", "user"):
         table.add_column(column, no_wrap=True, min_width=11 if column == "test, %" else None)

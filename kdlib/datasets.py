@@ -19,7 +19,7 @@ from kdlib.registry import choose
 from kdlib.sounds import FAMILIES, ROOMS, USUAL_PITCH
 
 IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
-ITEMS = {IMAGE: "images", AUDIO: "sounds", VECTOR: "vectors"}  # modality -> what several items are called
+ITEMS = imported.ITEMS
 
 
 @dataclass(frozen=True)
@@ -340,8 +340,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
 
 def helps() -> dict[str, Callable[[], Dataset] | str]:
     """Return every name there is: built-in ones with the function that makes them, imported ones with a line that says what they are."""
-    told = {name: f"Imported: {card['rows']:,} items, {len(card['classes'])} classes" for name, card in imported.cards().items()}
-    return DATASETS | told
+    return DATASETS | {name: imported.describe(card) for name, card in imported.cards().items()}
 
 
 def load(name: str) -> Dataset:

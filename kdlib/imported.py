@@ -32,6 +32,8 @@ NEEDED = frozenset(
 )
 log = logging.getLogger("kdlib.imported")
 
+ITEMS = {"image": "images", "audio": "sounds", "vector": "vectors"}  # modality -> what several items are called
+
 Card = dict[str, Any]
 
 
@@ -82,6 +84,16 @@ def _read_card(where: Path) -> Card | None:
         return None
     whole = isinstance(card, dict) and card.keys() >= NEEDED and card["hash"] == where.name and isinstance(card["created"], int | float)
     return card if whole else None
+
+
+def describe(card: Card) -> str:
+    """Return what a dataset is, in one line."""
+    return f"Imported: {card['rows']:,} items, {len(card['classes'])} classes"
+
+
+def describe_table(card: Card, table: str) -> str:
+    """Return what a table of embeddings is, in one line."""
+    return f"Imported embeddings, {card['tables'][table]['width']} numbers for each of {card['rows']:,} items"
 
 
 def resolve(name: str) -> str:

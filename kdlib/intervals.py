@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit  # quantiles of the t-distribution; all of scipy.stats would load for a second
 
 from kdlib.results import Summary
 
@@ -14,6 +13,8 @@ def summarize(values: Sequence[float]) -> Summary:
     Raises:
         ValueError: "undefined: ..." if there are no values or one is not finite.
     """
+    from scipy.special import stdtrit  # quantiles of the t-distribution; it loads for a quarter of a second, all of scipy.stats for one
+
     values = [float(value) for value in values]
     if not values or not np.isfinite(values).all():
         raise ValueError(f"undefined: a mean needs finite values, got {values}")

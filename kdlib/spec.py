@@ -17,6 +17,7 @@ import numpy as np
 FORMAT = 1  # part of every identity: raise it when the same spec would mean another computation
 
 BASELINE, RAW = "baseline", "raw"  # the two methods that are no compressor: no teacher at all, the teacher's embedding as it is
+METHOD_HELPS = {BASELINE: "No teacher: the student learns from the labels alone", RAW: "The teacher's embedding as it is"}
 FOLLOWING = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")  # what `checks.usual` fits to the data
 TEACHER_FIELDS = ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")  # what a baseline does without
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says

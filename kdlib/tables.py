@@ -1,55 +1,22 @@
 """What the command line prints: the comparison and the registries, as tables that fit the terminal."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kdlib import papers
+from kdlib import catalog, papers
 from kdlib.comparison import WORDS, clear, differences, measured, percent, verdict
-from kdlib.registry import choose, summary
 from kdlib.results import Probe, RunResult, Summary
 from kdlib.spec import BASELINE, RAW
 
 WIDE = 140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
-REGISTRIES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
-
-
-def entries(what: str) -> list[dict[str, str]]:
-    """Return name and one-line help of each entry of a registry, for teachers also what they take, source task and supervision."""
-    from kdlib import checks, compressors, datasets, losses, students, teachers
-
-    def helps(table: dict[str, Any], described: Any = lambda entry: entry) -> list[dict[str, str]]:
-        return [{"name": n, "help": entry if isinstance(entry, str) else summary(described(entry))} for n, entry in table.items()]
-
-    def supervision(each: teachers.Teacher) -> str:
-        return "imported" if each.dataset else {True: "supervised", False: "unsupervised", None: "untrained"}[each.supervised]
-
-    makers = {
-        "datasets": lambda: helps(datasets.helps()),
-        "teachers": lambda: [
-            {
-                "name": name,
-                "takes": datasets.ITEMS[each.modality],
-                "supervision": supervision(each),
-                "source task": each.source_task,
-                "help": each.help,
-            }
-            for name, each in teachers.everyone().items()
-        ],
-        "methods": lambda: [{"name": name, "help": told} for name, told in checks.method_helps().items()],
-        "compressors": lambda: helps(compressors.COMPRESSORS, lambda entry: entry.build),
-        "losses": lambda: helps(losses.LOSSES, lambda entry: entry.function),
-        "students": lambda: helps(students.STUDENTS),
-    }
-    return choose(makers, what, "registry")()
 
 
 def print_entries(what: str) -> None:
     """Print the entries of a registry, a line each; lines are as long as they are, so that other programs can read them."""
-    rows = entries(what)
+    rows = catalog.entries(what)
     short = [key for key in rows[0] if key != "help"]
     widths = {key: max(len(row[key]) for row in rows) for key in short}
     console = Console(highlight=False, soft_wrap=True)

@@ -135,7 +135,7 @@ def imported_tables(dataset: str = "") -> dict[str, Teacher]:
     found = {}
     for name, card in imported.cards().items():
         for table, about in card["tables"].items() if dataset in ("", name) else ():
-            told = f"Imported embeddings, {about['width']} numbers for each of {card['rows']:,} items"
+            told = imported.describe_table(card, table)
             embed = partial(_table, name, about["file"])
             found[f"{name}/{table}"] = Teacher(told, about["source_task"], None, embed, modality=card["modality"], dataset=name)
     return found

@@ -19,6 +19,8 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.starlette import App
 
 from kdlib import engine
+from kdlib.cache import keep_private
+from pages.hosts import OwnHostsOnly
 
 POLICY = {  # Streamlit writes inline styles and loads components from blobs; nothing is fetched from, or sent to, another host
     "default-src": "'self'",
@@ -100,7 +102,7 @@ class Root:
 
 
 PagesManager.uses_pages_directory = False  # app.py has the page list; a first visit to /distill would otherwise run that file alone
-MIDDLEWARE = [Middleware(Headers), Middleware(Root)]
+MIDDLEWARE = [Middleware(Headers), Middleware(OwnHostsOnly), Middleware(Root)]
 
 
 async def item(request: Request) -> Response:
@@ -131,6 +133,10 @@ async def script(request: Request) -> Response:
 ROUTES = [Route("/item", item), Route("/maps/{name}", script)]
 
 
+usable = threading.Event()  # set when a visitor can use a page
+UNVISITED = 5.0  # seconds after which the rest is loaded although nobody has come
+
+
 def start_engine() -> None:
     """Start the engine, so that nobody waits for it."""
     try:
@@ -140,18 +146,17 @@ def start_engine() -> None:
 
 
 def warm_up() -> None:
-    """Load what the first page needs; the libraries of it take seconds."""
+    """Load what a first click needs; the libraries of it take seconds."""
     gc.disable()  # it would look through thousands of modules again and again
     try:
-        from kdlib import datasets, figures, runs, tables, teachers, views
+        from kdlib import catalog, datasets, figures, runs, store, teachers, views
         from kdlib.spec import RunSpec
-        from kdlib.store.connection import connected
 
         figures.curves(views.curves([], []), "val", 1, {})
-        tables.entries("teachers")
+        catalog.entries("teachers")
         datasets.load(RunSpec.dataset)
         teachers.embed(RunSpec.teacher, RunSpec.dataset)
-        connected()
+        store.connected()
         runs.list_runs(limit=1)
     except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)
@@ -162,9 +167,16 @@ def warm_up() -> None:
         gc.enable()
 
 
+def prepare() -> None:
+    """Do everything that may come later than the first page: both would take turns on the same cores."""
+    usable.wait(UNVISITED)
+    threading.Thread(target=start_engine, name="start_engine", daemon=True).start()
+    warm_up()
+
+
 @asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[dict[str, Any]]:
-    """Warm up beside the first visit, not before it."""
-    for work in (start_engine, warm_up):
-        threading.Thread(target=work, name=work.__name__, daemon=True).start()
+    """Answer the first visit at once, and get everything else ready after it."""
+    keep_private()
+    threading.Thread(target=prepare, name="prepare", daemon=True).start()
     yield {}

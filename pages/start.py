@@ -4,11 +4,9 @@ import time
 
 import streamlit as st
 
-from kdlib import datasets, figures, planning, views
-from kdlib.comparison import verdict
 from kdlib.results import Summary
 from kdlib.spec import RunSpec
-from pages import show, ui
+from pages import server, ui
 
 Accuracies = dict[str, Summary | None]  # role -> mean and interval, None while they are not known
 SPEC = RunSpec()
@@ -27,6 +25,10 @@ st.markdown(
 
 
 def race() -> list:
+    from kdlib import datasets, figures, planning, views  # they load for seconds, in which the button is there already
+    from kdlib.comparison import verdict
+    from pages import show
+
     racing = {run.spec.method: run for run in ui.infos(ui.chosen()) if run.spec.method in NAMES}
     complete = len(racing) == len(NAMES)
     found = list(racing.values()) if complete else []
@@ -62,6 +64,7 @@ active = any(run.active for run in launched)
 if st.button("Start the race", type="primary", icon=":material/play_arrow:", disabled=active, key="go"):
     ui.launch(RACE, name="Race")
     st.rerun()
+server.usable.set()
 ui.live(race, launched)
 
 if ui.chosen() and not active:

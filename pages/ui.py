@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from kdlib import runs, sweeps, tables, views
+from kdlib import catalog, runs, sweeps
 from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import DONE, RunInfo, RunNotFoundError
-from kdlib.store.connection import connected
-from kdlib.teachers import fitting
 
 TICK = 1.0  # seconds between two looks at a live run, but
 EARLY_TICK, EARLY = 0.4, 4.0  # this many in the first seconds after its launch
@@ -46,13 +44,6 @@ def guarded() -> Iterator[None]:
 def _sentence(error: Exception) -> str:
     text = str(error) or type(error).__name__
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-@st.cache_resource(show_spinner="Getting ready")
-def open_store() -> bool:
-    """Open the run store; the first visit waits for it, since loading it from two threads at once is not safe."""
-    connected()
-    return True
 
 
 def chosen() -> list[str]:
@@ -183,12 +174,14 @@ def live_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> N
 
 def helps(registry: str) -> dict[str, str]:
     """Return name -> one-line help of a registry."""
-    return {entry["name"]: entry["help"] for entry in tables.entries(registry)}
+    return {entry["name"]: entry["help"] for entry in catalog.entries(registry)}
 
 
 def teachers(dataset: str) -> list[dict[str, str]]:
     """Return name, help, source task and supervision of each teacher that takes what the dataset holds."""
-    return [entry for entry in tables.entries("teachers") if entry["name"] in fitting(dataset)]
+    from kdlib.teachers import fitting  # loads torch, which a first page does without
+
+    return [entry for entry in catalog.entries("teachers") if entry["name"] in fitting(dataset)]
 
 
 def pick(
@@ -248,6 +241,8 @@ def _logits(run_id: str) -> tuple[np.ndarray, np.ndarray]:
 
 def predictions(done: Sequence[RunResult]) -> dict[str, tuple[RunSpec, np.ndarray, np.ndarray]]:
     """Return label -> spec, test and validation logits (m, n, k) of the first nine chosen runs of one dataset whose files are there."""
+    from kdlib import views
+
     ids = {run.spec: run.id for run in infos(chosen()) if run.state == DONE}
     alike = [each for each in done if each.spec.dataset == done[0].spec.dataset][:9]
     if len(alike) < len(done):

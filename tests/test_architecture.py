@@ -1,6 +1,7 @@
 """The shape of the code, proved from its syntax trees: who imports whom, one outside library per door, no unsafe reading."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -8,18 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from kdlib import store
+from kdlib.spec import RunSpec
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A module imports kdlib modules that stand before it, nothing else of kdlib. The parts of a package count as the package.
 # fmt: off
 ORDER = (
-    "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported",
+    "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported", "catalog",
     "datasets", "files", "teachers", "optimiser", "compressors", "students", "losses", "checks", "devices",
     "population", "snapshots", "training", "evaluation", "intervals",
     "pretraining", "geometry", "projection", "measuring", "comparison", "papers",
     "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",
-    "library", "export", "figures", "tables", "cli_data", "cli_runs", "cli", "__main__",
+    "library", "export", "figures", "tables", "cli_data", "cli_runs", "cli_store", "cli", "__main__",
 )
 # fmt: on
 
@@ -136,11 +140,54 @@ def test_a_file_can_be_read_in_one_sitting(path):
     assert lines <= LONGEST, f"{relative(path)} has {lines} lines, at most {LONGEST}: make it a package that re-exports"
 
 
-HEAVY = "torch sklearn scipy.stats pandas mlflow distributed umap plotly"
+HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly"
 
 
-@pytest.mark.parametrize("module", ["kdlib", "kdlib.cli", "kdlib.runs", "pages.server"])
+def loaded(code: str, **environment: str) -> set[str]:
+    """Return which heavy libraries a fresh process has loaded after some code."""
+    code += f"\nimport sys; print('loaded:', *sorted(set({HEAVY!r}.split()) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+@pytest.mark.parametrize("module", ["kdlib", "kdlib.cli", "kdlib.runs", "pages.server", "pages.ui"])
 def test_what_a_command_or_the_server_begins_with_loads_in_a_moment(module):
-    code = f"import sys, {module}; print(*sorted(set({HEAVY!r}.split()) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) <= ({"plotly"} if module == "pages.server" else set())  # which Streamlit brings along
+    assert loaded(f"import {module}") <= ({"plotly"} if module.startswith("pages.") else set())  # which Streamlit brings along
+
+
+@pytest.mark.parametrize(
+    "words", [["runs"], ["runs", "--json"], ["show", "mine"], ["show", "mine", "--json"], ["list", "losses"], ["data", "list"]]
+)
+def test_commands_that_only_look_once_loaded_seconds_of_libraries(words, fresh_home):
+    run_id = store.create(RunSpec(), name="mine", user="")
+    store.log_points(run_id, [{"epoch": 0, "t": 1.0, "val": [0.5]}])
+    store.set_state(run_id, "done")
+    assert not loaded(f"from kdlib.cli import main\nassert main({words!r}) == 0", KDLIB_HOME=str(fresh_home))
+
+
+def test_looking_into_an_empty_store_once_made_its_database(tmp_path):
+    code = "from kdlib.cli import main\nassert main(['runs']) == 0"
+    assert not loaded(code, KDLIB_HOME=str(tmp_path / "home"))
+    assert not (tmp_path / "home" / "mlflow.db").exists()
+
+
+def test_the_button_of_the_first_page_once_waited_for_the_libraries_behind_it(tmp_path):
+    code = """
+import sys, streamlit, streamlit.testing.v1 as testing
+shown, before = streamlit.button, set(sys.modules)
+def button(*words, **more):
+    print("at the button:", *sorted({"torch", "sklearn", "scipy", "mlflow", "distributed"} & (set(sys.modules) - before)), "end")
+    return shown(*words, **more)
+streamlit.button = button
+app = testing.AppTest.from_file("app.py", default_timeout=100).run()
+assert app.button(key="go") and not app.exception and not app.error
+"""
+    code = code.replace(
+        "app = ", "from streamlit.runtime.pages_manager import PagesManager; PagesManager.uses_pages_directory = False\napp = "
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"KDLIB_HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0] == "at the button: end"

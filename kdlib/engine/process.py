@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kdlib.cache import atomic_path, home
+from kdlib.cache import atomic_path, home, keep_private
 
 IDLE = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
@@ -72,7 +72,6 @@ async def serve() -> None:
     """Run scheduler and workers until there is nothing to do, or a signal says stop."""
     from distributed import Nanny, Scheduler, Security
 
-    os.umask(0o077)
     security = security_of(_write_keys(Security.temporary()))
     count, threads, memory = slots()
     stop = asyncio.Event()
@@ -152,6 +151,7 @@ def main() -> int:
     """Run the engine of this data folder, unless there is one."""
     import dask
 
+    keep_private()  # and so do all workers
     lock = FileLock(folder() / "lock")
     try:
         lock.acquire(timeout=0)

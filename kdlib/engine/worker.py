@@ -235,7 +235,7 @@ def dask_setup(_worker: object) -> None:
 
 def _greet_store() -> None:
     with suppress(store.StoreError):
-        store.Listing().active()
+        store.connected()
 
 
 def _leave_with(parent: int) -> None:

@@ -6,6 +6,7 @@ three together: a run whose worker is gone does not stay "running".
 changing.py   launch, cancel, resume, rename, delete
 reading.py    list, get, watch, history, result
 truth.py      store, engine and folder brought together
+rebuilding.py a damaged store made anew
 """
 
 from kdlib.runs.changing import cancel, clean, delete, describe, launch, rename, resume, undelete

@@ -2,14 +2,20 @@
 
 One run of ours is one run of MLflow: parameters are the fields of its spec, metrics are means over the seeds (one value per epoch while it
 trains, one per split when it is done), artifacts hold what is not a number. Nothing here knows who trains: `kdlib.engine` writes,
-`kdlib.runs` asks. This package is the only importer of mlflow, and it does so at the first call, not at import.
+`kdlib.runs` asks. This package is the only importer of mlflow, and it does so at the first write, not at import: the local store is read
+without it.
 
-connection.py   where the store is, and the words for "it does not answer"
+errors.py       what can be wrong
+database.py     the SQLite file of the local store: opened, checked, copied once a day
+connection.py   where the store is; the client that writes
+reading.py      runs as they stand in the store
+notes.py        what only the database knows of a run, in a file beside its others; a database made of such files
 records.py      one run: create, update, read, rename, delete, its files
 listing.py      many runs, fast: what is terminal is read once and kept
 """
 
-from kdlib.store.connection import Patience, RunNotFoundError, StoreError, StoreUnavailableError, prepare, tracking_uri, within
+from kdlib.store.connection import Patience, connected, prepare, tracking_uri, within
+from kdlib.store.errors import RunNotFoundError, StoreDamagedError, StoreError, StoreUnavailableError
 from kdlib.store.listing import Listing
 from kdlib.store.records import (
     ACTIVE,
@@ -21,6 +27,7 @@ from kdlib.store.records import (
     STATUS,
     RunInfo,
     create,
+    curve_values,
     delete,
     fetch,
     file,
@@ -28,6 +35,7 @@ from kdlib.store.records import (
     finish,
     join,
     log_points,
+    mark_change,
     members,
     metric_history,
     numbers,
@@ -50,9 +58,12 @@ __all__ = [
     "Patience",
     "RunInfo",
     "RunNotFoundError",
+    "StoreDamagedError",
     "StoreError",
     "StoreUnavailableError",
+    "connected",
     "create",
+    "curve_values",
     "delete",
     "fetch",
     "file",
@@ -60,6 +71,7 @@ __all__ = [
     "finish",
     "join",
     "log_points",
+    "mark_change",
     "members",
     "metric_history",
     "numbers",

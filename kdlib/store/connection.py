@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from kdlib.cache import atomic_path, home
+from kdlib.store import database
+from kdlib.store.errors import RunNotFoundError, StoreDamagedError, StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,30 +30,26 @@ if TYPE_CHECKING:
 EXPERIMENT = "KD Lab"
 LOADING = 20.0  # seconds that the first question may take longer: loading the library says nothing about the store
 
+DAMAGE = ("is malformed", "is not a database", "no such table")  # what SQLite says of a file that is cut off, or another one
+
 Answer = TypeVar("Answer")
-
-
-class StoreError(ValueError):
-    """What the store cannot do; the message is for a person."""
-
-
-class RunNotFoundError(StoreError):
-    """There is no such run, or no such file of a run."""
-
-
-class StoreUnavailableError(StoreError):
-    """The store does not answer: locked, away, or its disk is full. Asking again later may help."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """A client of one store and the experiment that holds our runs."""
+    """A client of one store and the experiment that holds our runs.
+
+    Attributes:
+        file: what tells the local database from another of the same name, None for a server.
+    """
 
     client: "MlflowClient"
     experiment: str
+    file: tuple[int, int] | None
 
 
 _connections: dict[str, Connection] = {}
+_copied: dict[str, date] = {}  # stores of which there is a copy of that day
 _loaded: set[str] = set()  # stores whose library is there, whether or not they answer
 _connecting = threading.Lock()
 _loading = threading.Lock()
@@ -68,14 +67,29 @@ def connected() -> Connection:
 
     Raises:
         StoreUnavailableError: it does not answer.
+        StoreDamagedError: the local database cannot be read.
     """
     uri = tracking_uri()
     with _connecting:
-        if uri not in _connections:
+        known = _connections.get(uri)
+        if known is None or known.file != _file(uri):
             prepare()
             with asking():
+                if known is not None:  # restored or rebuilt meanwhile: what is open is the old file
+                    known.client._tracking_client.store.engine.dispose()
                 _connections[uri] = _connect(uri)
-        return _connections[uri]
+    path = local_database(uri)
+    if path and _copied.get(uri) != date.today() and database.keep_copy(path):
+        _copied[uri] = date.today()
+    return _connections[uri]
+
+
+def _file(uri: str) -> tuple[int, int] | None:
+    path = local_database(uri)
+    if path is None or not path.exists():
+        return None
+    about = path.stat()
+    return about.st_dev, about.st_ino
 
 
 def prepare() -> None:
@@ -84,7 +98,8 @@ def prepare() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for answers
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default a server that is away blocks a call for many minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    importlib.import_module("mlflow")  # which sets up its own logging
+    with _loading:
+        importlib.import_module("mlflow")  # which sets up its own logging
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # an error comes back as an exception, once is enough
     if local_database(tracking_uri()):
@@ -95,8 +110,9 @@ def _connect(uri: str) -> Connection:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    if local_database(uri):
+    if path := local_database(uri):
         _make_database(uri)
+        database.check(path)  # the library's own complaint is a page long
     client = MlflowClient(tracking_uri=uri)
     _loaded.add(uri)
     with FileLock(home() / "experiment.lock", timeout=60):
@@ -106,7 +122,7 @@ def _connect(uri: str) -> Connection:
             with suppress(MlflowException):  # another machine made it in this moment
                 client.create_experiment(EXPERIMENT, artifact_location=where)
             experiment = client.get_experiment_by_name(EXPERIMENT)
-    return Connection(client, experiment.experiment_id)
+    return Connection(client, experiment.experiment_id, _file(uri))
 
 
 def local_database(uri: str) -> Path | None:
@@ -142,6 +158,7 @@ def asking(what: str = "") -> Iterator[None]:
     """
     with _loading:  # two threads that import mlflow for the first time at once each see half of it
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
@@ -151,9 +168,18 @@ def asking(what: str = "") -> Iterator[None]:
             raise RunNotFoundError(f"the store does not have {what}" if what else first) from error
         if error.error_code in ("INVALID_PARAMETER_VALUE", "INVALID_STATE"):
             raise StoreError(f"the store refuses {what}: {first}" if what else first) from error
-        raise StoreUnavailableError(f"the run store at {place()} does not answer: {first}") from error
+        raise _unavailable(first) from error
+    except SQLAlchemyError as error:
+        raise _unavailable(str(error).partition("\n")[0]) from error
     except OSError as error:
         raise StoreUnavailableError(f"the run store at {place()} cannot be read or written: {error}") from error
+
+
+def _unavailable(why: str) -> StoreUnavailableError:
+    path = local_database(tracking_uri())
+    if path and any(words in why for words in DAMAGE):
+        return database.damaged(path, why)
+    return StoreUnavailableError(f"the run store at {place()} does not answer: {why}")
 
 
 def place() -> str:
@@ -182,6 +208,8 @@ class Patience:
         while True:
             try:
                 return call()
+            except StoreDamagedError:
+                raise
             except StoreUnavailableError:
                 if time.monotonic() + self.between > self.deadline:
                     raise

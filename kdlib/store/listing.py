@@ -7,16 +7,16 @@ A rename or a delete, by whatever process, changes a mark on the experiment; a m
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from kdlib.store.connection import RunNotFoundError, asking, connected, tracking_uri
-from kdlib.store.records import ACTIVE, STATUS, RunInfo, fetch, info
+from kdlib.store.connection import tracking_uri
+from kdlib.store.errors import RunNotFoundError
+from kdlib.store.reading import StoredRun, reader
+from kdlib.store.records import RunInfo, fetch, info
 
 FIRST, LATER = 50, 250  # runs read at once: few for who looks at the newest, many for who goes back
 MARGIN = 60.0  # seconds that the clocks of two machines may differ
-
-_ACTIVE = " and ".join(f"attributes.status != '{status}'" for state, status in STATUS.items() if state not in ACTIVE)
 
 
 class Listing:
@@ -67,15 +67,14 @@ class Listing:
         began = time.monotonic()
         if began - self._refreshed < self._fresh and self._uri == tracking_uri():
             return
-        connection, uri = connected(), tracking_uri()
-        with asking():
-            mark = connection.client.get_experiment(connection.experiment).tags.get("kdlib.changed", "")
+        store, uri = reader(), tracking_uri()
+        mark = store.change_mark()
         if (uri, mark) != (self._uri, self._mark):
             self._forget(uri, mark)
         asked = time.time()
         known = {row.id for row in self._rows.values() if row.active}
-        active = self._search(_ACTIVE)
-        ended = self._search(f"attributes.end_time > {int((self._asked - MARGIN) * 1000)}")
+        active = _by_id(store.active())
+        ended = _by_id(store.ended_since(int((self._asked - MARGIN) * 1000)))
         self._rows |= ended | active
         self._rows |= {run_id: row for run_id, row in ended.items() if not row.active}  # ended between the two questions
         for run_id in known - set(active) - set(ended):  # ended long ago by another clock, or deleted
@@ -85,29 +84,19 @@ class Listing:
         self._asked, self._refreshed = asked, began
 
     def _read_older(self) -> None:
-        connection, count = connected(), LATER if self._older else FIRST
-        with asking():
-            page = connection.client.search_runs(
-                [connection.experiment], max_results=count, order_by=["attributes.start_time DESC"], page_token=self._older or None
-            )
+        page, token = reader().page(LATER if self._older else FIRST, self._older or "")
         rows = list(filter(None, map(info, page)))
         for row in rows:
             self._rows.setdefault(row.id, row)
-        self._older = page.token or None
+        self._older = token or None
         if self._older is None:
             self._horizon = 0.0
         elif rows:
             self._horizon = rows[-1].created
 
-    def _search(self, condition: str) -> dict[str, RunInfo]:
-        connection, found, token = connected(), {}, None
-        while True:
-            with asking():
-                page = connection.client.search_runs([connection.experiment], condition, max_results=500, page_token=token)
-            found |= {row.id: row for row in filter(None, map(info, page))}
-            if not page.token:
-                return found
-            token = page.token
+
+def _by_id(runs: Iterable[StoredRun]) -> dict[str, RunInfo]:
+    return {row.id: row for row in filter(None, map(info, runs))}
 
 
 def _newest_first(row: RunInfo) -> tuple[float, str]:

@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdlib.cache import atomic_path, home
 from kdlib.progress import Progress
 from kdlib.results import CURVES, Point, RunResult, Summary
 from kdlib.spec import RunSpec
-from kdlib.store.connection import RunNotFoundError, asking, connected
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from kdlib.store.connection import asking, connected
+from kdlib.store.errors import RunNotFoundError
+from kdlib.store.notes import write_note
+from kdlib.store.reading import StoredRun, local_folder, reader
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
@@ -84,26 +84,26 @@ class RunInfo:
         return Summary(metrics[f"{split}/{self.metric}"], metrics.get(f"{split}/{self.metric}_ci95"), [])
 
 
-def info(run: "Run") -> RunInfo | None:
+def info(run: StoredRun) -> RunInfo | None:
     """Return our view of a run of MLflow, None when it is none of ours, or of a version whose spec cannot be read here."""
-    tags, metrics = run.data.tags, run.data.metrics
+    tags = run.tags
     try:
         spec = RunSpec.from_record(json.loads(tags["kdlib.spec"]))
     except (KeyError, TypeError, ValueError):
         return None
-    state = STATES.get(run.info.status, FAILED)
-    created = run.info.start_time / 1000
+    state = STATES.get(run.status, FAILED)
+    created = run.started / 1000
     return RunInfo(
-        id=run.info.run_id,
-        name=run.info.run_name or "",
+        id=run.id,
+        name=run.name,
         user=tags.get("mlflow.user", ""),
         spec=spec,
         state=state,
         created=created,
         reason=tags.get("kdlib.reason", "") if state == FAILED else "",
-        progress=1.0 if state == DONE else metrics.get("progress", 0.0),
-        metrics=metrics,
-        ended=run.info.end_time / 1000 if run.info.end_time and state not in ACTIVE else None,
+        progress=1.0 if state == DONE else run.metrics.get("progress", 0.0),
+        metrics=run.metrics,
+        ended=run.ended / 1000 if run.ended and state not in ACTIVE else None,
         submitted=float(tags.get("kdlib.submitted", created)),
         resumes=int(tags.get("kdlib.resumes", 0)),
         engine=tags.get("kdlib.engine", ""),
@@ -138,6 +138,7 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
         run_id = client.create_run(experiment, start_time=int(now * 1000), tags=tags, run_name=name).info.run_id
         client.update_run(run_id, status=STATUS[QUEUED])
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in asdict(spec).items()])
+    write_note(run_id)
     return run_id
 
 
@@ -147,9 +148,8 @@ def fetch(run_id: str) -> RunInfo:
     Raises:
         RunNotFoundError: there is no such run.
     """
-    with asking(f"run {run_id}"):
-        run = connected().client.get_run(run_id)
-    found = info(run) if run.info.lifecycle_stage == "active" else None
+    run = reader().run(run_id)
+    found = None if run.deleted else info(run)
     if found is None:
         raise RunNotFoundError(f"the store does not have run {run_id}")
     return found
@@ -168,14 +168,7 @@ def members(group: str) -> list[RunInfo]:
 def _tagged(key: str, value: str) -> list[RunInfo]:
     if "'" in value or "`" in key:
         raise ValueError(f"{value or key!r} holds a quote, which cannot be looked up")
-    connection, found, token = connected(), [], None
-    while True:
-        with asking():
-            page = connection.client.search_runs([connection.experiment], f"tags.`{key}` = '{value}'", max_results=500, page_token=token)
-        found += filter(None, map(info, page))
-        token = page.token
-        if not token:
-            return found
+    return list(filter(None, map(info, reader().tagged(key, value))))
 
 
 def set_state(run_id: str, state: str, reason: str = "") -> None:
@@ -188,6 +181,7 @@ def set_state(run_id: str, state: str, reason: str = "") -> None:
             client.update_run(run_id, status=STATUS[state])
         else:
             client.set_terminated(run_id, status=STATUS[state])
+    write_note(run_id)
 
 
 def tag(run_id: str, **tags: str | int | float) -> None:
@@ -196,6 +190,7 @@ def tag(run_id: str, **tags: str | int | float) -> None:
 
     with asking(f"run {run_id}"):
         connected().client.log_batch(run_id, tags=[RunTag(f"kdlib.{key}", str(value)) for key, value in tags.items()])
+    write_note(run_id)
 
 
 def join(run_id: str, group: str) -> None:
@@ -213,14 +208,21 @@ def log_points(run_id: str, points: Iterable[Point], progress: Progress | None =
     from mlflow.entities import Metric
 
     values = [] if progress is None else [Metric("progress", progress.step / max(progress.steps, 1), _now(), progress.step)]
+    values += [Metric(curve, value, when, epoch) for curve, epoch, when, value in curve_values(points)]
+    for start in range(0, len(values), BATCH):
+        with asking(f"run {run_id}"):
+            connected().client.log_batch(run_id, metrics=values[start : start + BATCH])
+
+
+def curve_values(points: Iterable[Point]) -> list[tuple[str, int, int, float]]:
+    """Return what the store keeps of points: curve, epoch, ms since 1970, and the mean over the members that are finite."""
+    found = []
     for point in points:
         for curve in CURVES:
             finite = point.finite(curve)
             if finite:
-                values.append(Metric(curve, sum(finite) / len(finite), int((point.t or 0) * 1000), point.epoch))
-    for start in range(0, len(values), BATCH):
-        with asking(f"run {run_id}"):
-            connected().client.log_batch(run_id, metrics=values[start : start + BATCH])
+                found.append((curve, point.epoch, int(1000 * (point.t or 0)), sum(finite) / len(finite)))
+    return found
 
 
 def _now() -> int:
@@ -253,21 +255,18 @@ def metric_history(run_id: str) -> list[Point]:
     """Return the points as the store has them: means over the members, as lists of one."""
     points: dict[int, dict[str, Any]] = {}
     for curve in CURVES:
-        with asking(f"run {run_id}"):
-            values = connected().client.get_metric_history(run_id, curve)
-        for value in values:
-            points.setdefault(value.step, {"epoch": value.step, "t": value.timestamp / 1000})[curve] = [value.value]
+        for step, when, value in reader().history(run_id, curve):
+            points.setdefault(step, {"epoch": step, "t": when / 1000})[curve] = [value]
     return [Point(**points[epoch]) for epoch in sorted(points)]
 
 
 def put_files(run_id: str, paths: Iterable[Path]) -> None:
     """Move files into a run's artifacts. In a local store each appears whole, under its name, or not at all."""
-    client = connected().client
+    folder = local_folder(reader().run(run_id))
     with asking(f"run {run_id}"):
-        folder = _local_folder(run_id)
         for path in paths:
             if folder is None:
-                client.log_artifact(run_id, str(path))
+                connected().client.log_artifact(run_id, str(path))
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -283,52 +282,43 @@ def file(run_id: str, name: str) -> Path:
     Raises:
         RunNotFoundError: the run has no such file, or not any more.
     """
-    client = connected().client
-    with asking(f"{name} of run {run_id}"):
-        folder = _local_folder(run_id)
-        if folder is not None:
-            if not (folder / name).exists():
-                raise RunNotFoundError(f"run {run_id} has no {name}; it was not written or has been deleted")
-            return folder / name
-        kept = home() / "cache" / "artifacts" / run_id / name
-        if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(kept) as temporary:
-                shutil.copyfile(client.download_artifacts(run_id, name), temporary)
-        return kept
-
-
-def _local_folder(run_id: str) -> Path | None:
-    uri = connected().client.get_run(run_id).info.artifact_uri
-    if uri.startswith("file:"):
-        from mlflow.utils.file_utils import local_file_uri_to_path
-
-        return Path(local_file_uri_to_path(uri))
-    return Path(uri) if "://" not in uri and not uri.startswith("mlflow-artifacts:") else None
+    folder = local_folder(reader().run(run_id))
+    if folder is not None:
+        if not (folder / name).exists():
+            raise RunNotFoundError(f"run {run_id} has no {name}; it was not written or has been deleted")
+        return folder / name
+    kept = home() / "cache" / "artifacts" / run_id / name
+    if not kept.exists():
+        with asking(f"{name} of run {run_id}"), atomic_path(kept) as temporary:
+            shutil.copyfile(connected().client.download_artifacts(run_id, name), temporary)
+    return kept
 
 
 def rename(run_id: str, name: str) -> None:
     """Give a run another name."""
     with asking(f"run {run_id}"):
         connected().client.update_run(run_id, name=name)
-    _mark_change()
+    write_note(run_id)
+    mark_change()
 
 
 def delete(run_id: str) -> None:
     """Take a run out of every listing. `restore` brings it back; `mlflow gc` frees its disk space for good."""
     with asking(f"run {run_id}"):
         connected().client.delete_run(run_id)
-    _mark_change()
+    write_note(run_id)
+    mark_change()
 
 
 def restore(run_id: str) -> None:
     """Bring a deleted run back."""
     with asking(f"run {run_id}"):
         connected().client.restore_run(run_id)
-    _mark_change()
+    write_note(run_id)
+    mark_change()
 
 
-def _mark_change() -> None:
+def mark_change() -> None:
     """Tell every process that keeps terminal runs in memory to read them again."""
     connection = connected()
     with asking():

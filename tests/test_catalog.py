@@ -1,0 +1,80 @@
+"""What there is to choose from is the same, read from the text of the modules and asked of the loaded ones."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kdlib import catalog, checks, compressors, datasets, losses, students, teachers
+from kdlib.registry import summary
+
+HEAVY = {"torch", "sklearn", "scipy", "pandas", "mlflow", "distributed"}
+LOADED = {
+    "datasets": {name: summary(make) for name, make in datasets.DATASETS.items()},
+    "teachers": {name: each.help for name, each in teachers.TEACHERS.items()},
+    "methods": checks.method_helps(),
+    "compressors": {name: summary(each.build) for name, each in compressors.COMPRESSORS.items()},
+    "losses": {name: summary(each.function) for name, each in losses.LOSSES.items()},
+    "students": {name: summary(build) for name, build in students.STUDENTS.items()},
+}
+
+
+@pytest.mark.parametrize("what", catalog.NAMES)
+def test_the_loaded_registry_is_listed(what):
+    assert {entry["name"]: entry["help"] for entry in catalog.entries(what)} == LOADED[what]
+
+
+@pytest.mark.parametrize("what", ["datasets", "teachers", "compressors", "losses", "students"])
+def test_the_text_of_a_registry_says_what_the_loaded_one_says(what, monkeypatch):
+    loaded = catalog.entries(what)
+    assert list(catalog.read_registry(what)) == [entry["name"] for entry in loaded], "a new kind of entry: teach `catalog` to read it"
+    monkeypatch.delitem(sys.modules, f"kdlib.{what}")
+    assert catalog.entries(what) == loaded
+
+
+def test_names_and_order_are_those_of_the_registry():
+    assert [entry["name"] for entry in catalog.entries("teachers")] == list(teachers.TEACHERS)
+    assert catalog.entries("teachers")[0] == {
+        "name": "autoencoder",
+        "takes": "images",
+        "supervision": "unsupervised",
+        "source task": "restore the image (unlabelled pool)",
+        "help": "Restores images of which half is hidden",
+    }
+
+
+def test_what_was_imported_is_listed(monkeypatch):
+    tables = {"vggish": {"width": 128, "source_task": "tags", "file": "x.npy"}}
+    card = {"name": "own@1", "title": "own", "rows": 1234, "classes": ["a", "b"], "tables": tables, "modality": "vector", "created": 0}
+    monkeypatch.setattr("kdlib.imported.cards", lambda: {"own@1": card})
+    assert catalog.entries("datasets")[-1] == {"name": "own@1", "help": datasets.helps()["own@1"]}
+    assert catalog.entries("teachers")[-1] == {
+        "name": "own@1/vggish",
+        "takes": "vectors",
+        "supervision": "imported",
+        "source task": "tags",
+        "help": teachers.imported_tables()["own@1/vggish"].help,
+    }
+
+
+def test_an_entry_that_its_text_does_not_say_makes_its_module_load(monkeypatch):
+    def unreadable(_module):
+        raise catalog.UnreadableError
+
+    monkeypatch.setattr(catalog, "read_registry", unreadable)
+    monkeypatch.delitem(sys.modules, "kdlib.losses")
+    monkeypatch.setattr(catalog, "import_module", lambda _name: losses)
+    assert {entry["name"] for entry in catalog.entries("losses")} == set(losses.LOSSES)
+
+
+def test_an_unknown_registry_lists_the_choices():
+    with pytest.raises(ValueError, match="unknown registry 'everything', choose one of: datasets, teachers"):
+        catalog.entries("everything")
+
+
+@pytest.mark.parametrize("what", catalog.NAMES)
+def test_a_list_once_loaded_torch_and_scikit_learn(what):
+    code = f"import sys; from kdlib.cli import main; main(['list', {what!r}]); print(*{HEAVY!r} & set(sys.modules), 'end', file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "end\n"
+    assert len(done.stdout.splitlines()) >= 3
