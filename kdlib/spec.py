@@ -87,7 +87,7 @@ class RunSpec:
         return replace(self, **changes)
 
 
-PHASES = ("loading", "importing", "embedding", "training", "measuring")  # in the order in which work passes through them
+PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring")  # in the order in which work passes through them
 
 
 class CancelledError(Exception):
