@@ -56,7 +56,10 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def progress_bar(told: str, quiet: bool) -> Iterator[OnProgress | None]:
-    """Yield a callback that moves a bar on standard error; without a terminal there only `told` appears, if `quiet` nothing."""
+    """Yield a callback that moves a bar on standard error, of one phase after the other; `told` says what is trained.
+
+    Without a terminal there only `told` appears, if `quiet` nothing.
+    """
     if quiet or not errors.is_terminal:
         if not quiet:
             errors.print(f"{told} ...", markup=False)
@@ -64,10 +67,14 @@ def progress_bar(told: str, quiet: bool) -> Iterator[OnProgress | None]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task(told, total=None)
+        task, phase = bar.add_task(told, total=None), ""
 
         def move(step: Step) -> None:
-            bar.update(task, completed=step.step, total=step.steps, description="Measuring" if step.step == step.steps else told)
+            nonlocal phase
+            if step.phase != phase:
+                phase = step.phase
+                bar.reset(task, description=told if phase == "training" else phase.capitalize())
+            bar.update(task, completed=step.step, total=step.steps or None)
 
         yield move
 
