@@ -196,8 +196,8 @@ def _fitted(
         report_progress(on_progress, part.phase, len(fitted) * part.steps + part.step, len(seeds) * part.steps)
         return False
 
+    report_progress(on_progress, "fitting", 0, len(seeds))
     for seed in seeds:
-        report_progress(on_progress, "fitting", len(fitted), len(seeds))
         fitted.append(call_reporting(entry.build(d_c, seed).fit, rows, labels, on_progress=on_progress and whole))
     return fitted
 

@@ -1,6 +1,7 @@
 """The real training for tests, which waits in the middle of a phase until it is told to stop: how a cancel is met there, without a sleep.
 
-The file "pause" in the data folder names the phase; the file "reached" appears there when a run waits in it. "saving" comes after all others.
+The file "pause" in the data folder names the phase; the file "reached" appears beside it when a run waits there. The last phase of all is
+"saving".
 """
 
 import time
