@@ -116,14 +116,14 @@ def test_a_cancelled_run_keeps_its_last_state_and_its_worker(home):
     assert not gone(pid)
 
 
-class TestCancelInAPhase:
-    @pytest.fixture(scope="class")
-    def paused(self, tmp_path_factory, empty_database):
-        with data_folder(
-            tmp_path_factory.mktemp("paused"), empty_database, KDLIB_FUNCTION="tests.paused_runs:run", KDLIB_STALL_SECONDS="300"
-        ) as path:
-            yield path
+@pytest.fixture(scope="module")
+def paused(tmp_path_factory, empty_database):
+    settings = {"KDLIB_FUNCTION": "tests.paused_runs:run", "KDLIB_STALL_SECONDS": "300"}
+    with data_folder(tmp_path_factory.mktemp("paused"), empty_database, **settings) as path:
+        yield path
 
+
+class TestCancelInAPhase:
     def reach(self, folder, phase, spec):
         """Return a run that waits in the middle of a phase."""
         (folder / "reached").unlink(missing_ok=True)
