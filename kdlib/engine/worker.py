@@ -194,7 +194,7 @@ class Recorder:
             if wished and now - wished > (SAVE_GRACE if self._heard else CANCEL_GRACE):
                 self._die(lambda: self._folder.end(self._job.resume, Outcome(store.CANCELLED)))
             if now - self._moved > stall:
-                self._die(lambda: self._folder.append("death", durable=True, reason=f"no {self._latest.phase} step for {stall:.0f} s"))
+                self._die(lambda: self._folder.append("death", durable=True, reason=f"no progress for {stall:.0f} s"))
             alive = _alive(self._training, self._latest)
             if now - seen > 1 or alive["memory"] > 0.8 * alive["limit"] > 0:  # in the second case these may be its last words
                 seen = now
