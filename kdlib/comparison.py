@@ -12,7 +12,7 @@ WORDS = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macr
 
 def primary_metric(result: RunResult) -> str:
     """Return the metric that counts first: "accuracy", or "map" for several labels an item."""
-    return "accuracy" if "accuracy" in result.metrics["test"] else "map"
+    return "map" if "map" in result.metrics.get("test", {}) else "accuracy"
 
 
 def measured(results: Sequence[RunResult]) -> str:

@@ -143,7 +143,7 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     return tuple(name for name, without_effect in unused.items() if without_effect)
 
 
-PHASES = ("loading", "importing", "embedding", "training", "measuring")  # in the order in which work passes through them
+PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring")  # in the order in which work passes through them
 
 
 class CancelledError(Exception):

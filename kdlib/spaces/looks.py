@@ -190,8 +190,12 @@ def _percent(value: float | None) -> str:
 
 
 def probes(result: RunResult) -> pd.DataFrame:
-    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there; and chance, if known."""
-    target = {"student": result.spaces["student"]["probe"]} | {k: v for k, v in result.teacher.get("probe", {}).items() if k != "chance"}
+    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there; and chance, if known.
+
+    A cancelled result has none.
+    """
+    student = {"student": result.spaces["student"]["probe"]} if result.spaces else {}
+    target = student | {k: v for k, v in result.teacher.get("probe", {}).items() if k != "chance"}
     asked = {"target": target} | {name: {k: v for k, v in told.items() if k != "chance"} for name, told in result.attributes.items()}
     chances = {name: told["chance"] for name, told in result.attributes.items()} | {"target": result.teacher.get("probe", {}).get("chance")}
     rows = [
