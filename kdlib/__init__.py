@@ -26,6 +26,7 @@ What to read, in the order in which modules build on one another:
     devices     where to compute
     population  many networks as one
     snapshots   where some rows lie while spaces form
+    training_state  what changes while members train, and its checkpoint
     training    the loop
     evaluation  scores and probes
     intervals   one number per seed becomes a mean and its interval

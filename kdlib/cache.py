@@ -10,15 +10,24 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 Arrays = dict[str, np.ndarray]
+WAIT = 0.2  # seconds between two calls of `on_wait`
+
+
+@dataclass(frozen=True)
+class Unkeyed:
+    """An argument that does not count for `functools.lru_cache`: all of these are equal, whatever they hold."""
+
+    value: Any = field(default=None, compare=False)
 
 
 def home() -> Path:
@@ -65,13 +74,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def cached_arrays(folder: str, key: str, build: Callable[[], Arrays]) -> Arrays:
+def cached_arrays(folder: str, key: str, build: Callable[[], Arrays], on_wait: Callable[[], None] | None = None) -> Arrays:
     """Return the arrays stored under `key`, built and stored first if they are not there.
 
     Args:
         folder: sub-folder of the cache, one per kind of content ("datasets", "embeddings").
         key: from `content_key`; it names the content for good.
         build: makes the arrays. Called only when there is no readable entry.
+        on_wait: called several times a second while another process makes them; what it raises ends the waiting.
     """
     path = home() / "cache" / folder / f"{key}.safetensors"
     found = _read(path)
@@ -79,7 +89,7 @@ def cached_arrays(folder: str, key: str, build: Callable[[], Arrays]) -> Arrays:
         return found
     locks = home() / "locks"
     locks.mkdir(exist_ok=True)
-    with FileLock(locks / f"{folder}-{key}.lock"):  # who asks for the same at the same time waits, instead of building it again
+    with _held(locks / f"{folder}-{key}.lock", on_wait):  # who asks for the same at the same time waits, instead of building it again
         found = _read(path)
         if found is not None:
             return found
@@ -87,6 +97,22 @@ def cached_arrays(folder: str, key: str, build: Callable[[], Arrays]) -> Arrays:
         with atomic_path(path) as temporary:
             save_file(arrays, temporary)
         return arrays
+
+
+@contextmanager
+def _held(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    """Hold the lock at `path`."""
+    lock = FileLock(path)
+    while True:
+        try:
+            lock.acquire(timeout=WAIT if on_wait else -1)
+            break
+        except Timeout:
+            on_wait()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def forget_arrays(folder: str, key: str) -> None:

@@ -57,7 +57,10 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def progress_bar(told: str, quiet: bool, unit: str = "steps") -> Iterator[OnProgress | None]:
-    """Yield a callback that moves a bar on standard error; without a terminal there only `told` appears, if `quiet` nothing."""
+    """Yield a callback that moves a bar on standard error, of one phase after the other; `told` says what is done.
+
+    Without a terminal there only `told` appears, if `quiet` nothing.
+    """
     if quiet or not errors.is_terminal:
         if not quiet:
             errors.print(f"{told} ...", markup=False)
@@ -65,11 +68,14 @@ def progress_bar(told: str, quiet: bool, unit: str = "steps") -> Iterator[OnProg
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task(told, total=None)
+        task, phase = bar.add_task(told, total=None), ""
 
         def move(step: Step) -> None:
-            measuring = step.phase == "training" and step.step == step.steps
-            bar.update(task, completed=step.step, total=step.steps or None, description="Measuring" if measuring else told)
+            nonlocal phase
+            if step.phase != phase:
+                phase = step.phase
+                bar.reset(task, description=told if phase in ("training", "importing") else phase.capitalize())
+            bar.update(task, completed=step.step, total=step.steps or None)
 
         yield move
 

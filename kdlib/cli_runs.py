@@ -141,7 +141,8 @@ def list_runs(arguments: argparse.Namespace) -> int:
     for run in found:
         age, accuracy = _age(time.time() - run.created), run.accuracy()
         told = percent(accuracy) if accuracy else "–"
-        table.add_row(run.id[:12], _state(run), f"{run.progress:.0%}", told, age, Text(run.user), Text(run.name))
+        share = run.progress_label if run.active else f"{run.progress:.0%}"
+        table.add_row(run.id[:12], _state(run), share, told, age, Text(run.user), Text(run.name))
     _print(table)
     return 0
 
@@ -156,7 +157,11 @@ def watch(arguments: argparse.Namespace) -> int:
 
 
 def _follow_in_lines(run: RunInfo) -> RunInfo:
+    phase = ""
     for now, points in runs.watch(run.id):
+        if now.phase != phase and now.active:
+            phase = now.phase
+            errors.print(f"{phase or now.state} ...", markup=False)
         for point in points:
             curves = {name: getattr(point, name) for name in CURVES}
             means = (f"{name} {_mean(values):.4g}" for name, values in curves.items() if values)
@@ -171,7 +176,8 @@ def _follow_on_screen(run: RunInfo) -> RunInfo:
         val = ""
         for now, points in runs.watch(run.id):
             val = f"  val {100 * _mean(points[-1].val):.1f} %" if points and points[-1].val else val
-            bar.update(task, completed=now.progress, description=f"{now.name}  {_state(now)}{val}")
+            phase = f"  {now.progress_label}" if now.phase not in ("", "training") else ""
+            bar.update(task, completed=now.progress, description=f"{now.name}  {_state(now)}{phase}{val}")
             run = now
     return run
 
@@ -183,7 +189,7 @@ def show(arguments: argparse.Namespace) -> int:
         history = [point.to_dict() for point in runs.history(run.id)]
         _tell(json.dumps(asdict(run) | {"result": _result(run), "history": history}, ensure_ascii=False, default=float))
         return 0
-    rows = {"run": run.id, "name": run.name, "user": run.user, "state": _sentence(run), "progress": f"{run.progress:.0%}"}
+    rows = {"run": run.id, "name": run.name, "user": run.user, "state": _sentence(run), "progress": run.progress_label}
     rows |= {name: str(value) for name, value in asdict(run.spec).items()}
     rows |= {name: f"{value:.4g}" for name, value in sorted((run.metrics or {}).items()) if "/" in name}
     if run.unsynced:

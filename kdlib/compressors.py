@@ -20,12 +20,16 @@ from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
 from kdlib.optimiser import AdamW
+from kdlib.progress import OnProgress, report_progress
 
 HIDDEN = 64  # units between in- and output of the non-linear compressors
 
 
 class Fixed(Protocol):
-    """A compressor that is fitted once, on training rows only."""
+    """A compressor that is fitted once, on training rows only.
+
+    A `fit` with a third parameter `on_progress` reports its steps, and can be stopped.
+    """
 
     def fit(self, rows: np.ndarray, labels: np.ndarray, /) -> "Fixed": ...
 
@@ -135,14 +139,15 @@ class Autoencoder:
     def __init__(self, dim: int, seed: int, steps: int = 300) -> None:
         self.dim, self.seed, self.steps = dim, seed, steps
 
-    def fit(self, rows: np.ndarray, labels: np.ndarray) -> "Autoencoder":  # noqa: ARG002
+    def fit(self, rows: np.ndarray, labels: np.ndarray, on_progress: OnProgress | None = None) -> "Autoencoder":  # noqa: ARG002
         data, d_t = torch.from_numpy(rows), rows.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self.encoder, decoder = mlp(d_t, self.dim), mlp(self.dim, d_t)
         rng = torch.Generator().manual_seed(self.seed)
         optimiser = AdamW([*self.encoder.parameters(), *decoder.parameters()], lr=3e-3, fused=True)
-        for _ in range(self.steps):
+        for step in range(self.steps):
+            report_progress(on_progress, "fitting", step, self.steps)
             batch = data[torch.randint(len(data), (512,), generator=rng)] if len(data) > 512 else data
             optimiser.zero_grad()
             nn.functional.mse_loss(decoder(self.encoder(batch)), batch).backward()

@@ -14,8 +14,9 @@ from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from kdlib import imported, sounds
-from kdlib.cache import Arrays, cached_arrays, content_key
-from kdlib.registry import choose
+from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key
+from kdlib.progress import OnProgress, report_progress
+from kdlib.registry import call_reporting, choose
 from kdlib.sounds import FAMILIES, ROOMS, USUAL_PITCH
 
 IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
@@ -172,7 +173,7 @@ def _clutter(scans: np.ndarray, rng: np.random.Generator, rotation: tuple[float,
     return {"inputs": canvas[:, None].astype(np.float32), "background": background, "row": row, "column": column, "angle": angle}
 
 
-def cluttered_digits() -> Dataset:
+def cluttered_digits(on_progress: OnProgress | None = None) -> Dataset:
     """Real handwritten digits at random places on striped backgrounds, with noise."""
     sizes = {"train": 10_000, "val": 500, "test": 2_000, "ood:rotated": 2_000, "ood:contrast": 2_000}
     setup = {"version": 1, "sizes": sizes, "rotation": (0, 10), "contrast": (0.05, 0.35), "rotated": (15, 30), "stronger": (0.25, 0.5)}
@@ -181,6 +182,7 @@ def cluttered_digits() -> Dataset:
         scans, digits, members = _scans()
         parts = []
         for number, (split, size) in enumerate(sizes.items()):
+            report_progress(on_progress, "loading", sum(len(part["labels"]) for part in parts), sum(sizes.values()))
             rng = np.random.default_rng([1, number])
             chosen = rng.choice(members.get(split, members["test"]), size)
             rotation = setup["rotated"] if split == "ood:rotated" else setup["rotation"]
@@ -188,7 +190,8 @@ def cluttered_digits() -> Dataset:
             parts.append(_clutter(scans[chosen], rng, rotation, contrast) | {"labels": digits[chosen], "scan": chosen})
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
-    arrays = cached_arrays("datasets", content_key(dataset="cluttered-digits", scans=_scans()[0], noise=NOISE, **setup), build)
+    key = content_key(dataset="cluttered-digits", scans=_scans()[0], noise=NOISE, **setup)
+    arrays = cached_arrays("datasets", key, build, partial(report_progress, on_progress, "loading", 0, sum(sizes.values())))
     third = (arrays["row"] // 3) * 3 + arrays["column"] // 3
     places = tuple(f"{vertical} {horizontal}" for vertical in ("top", "middle", "bottom") for horizontal in ("left", "centre", "right"))
     turn = np.digitize(arrays["angle"], [-5, 5])
@@ -252,14 +255,14 @@ def _loudness(decibels: np.ndarray) -> Attribute:
     return Attribute(np.digitize(decibels, [-16, -8]), ("quiet", "medium", "loud"))
 
 
-def tones() -> Dataset:
+def tones(on_progress: OnProgress | None = None) -> Dataset:
     """Notes of eight instrument families with overlapping timbres, random in pitch, loudness, envelope and room, as log-mel."""
     sizes = {"train": 4000, "val": 500, "test": 1000, "ood:high": 750, "ood:room": 750}
 
     def one(rng: np.random.Generator, n: int) -> np.ndarray:
         return np.eye(len(FAMILIES), dtype=bool)[rng.permutation(n) % len(FAMILIES)]
 
-    inputs, notes, scenes = sounds.collection(4, sizes, one)
+    inputs, notes, scenes = sounds.collection(4, sizes, one, on_progress)
     return Dataset(
         name="tones",
         inputs=inputs,
@@ -277,7 +280,7 @@ def tones() -> Dataset:
     )
 
 
-def mixtures() -> Dataset:
+def mixtures(on_progress: OnProgress | None = None) -> Dataset:
     """One to three instrument families at once, several labels an item, of which most are missing, as log-mel."""
     sizes = {"train": 3000, "val": 600, "test": 1000, "ood:high": 750, "ood:room": 750}
 
@@ -285,7 +288,7 @@ def mixtures() -> Dataset:
         order = rng.random((n, len(FAMILIES))).argsort(1)
         return order < rng.integers(1, 4, (n, 1))
 
-    inputs, notes, scenes = sounds.collection(5, sizes, some)
+    inputs, notes, scenes = sounds.collection(5, sizes, some, on_progress)
     n = len(scenes.room)
     sounding = np.zeros((n, len(FAMILIES)), np.float32)
     sounding[notes.item, notes.family] = 1
@@ -343,15 +346,20 @@ def helps() -> dict[str, Callable[[], Dataset] | str]:
     return DATASETS | {name: imported.describe(card) for name, card in imported.cards().items()}
 
 
-def load(name: str) -> Dataset:
+def load(name: str, on_progress: OnProgress | None = None) -> Dataset:
     """Return the dataset called `name`; the last few stay in memory. Do not write into its arrays.
+
+    Args:
+        name: in `DATASETS`, or of an imported one.
+        on_progress: shown how many items of a built-in one have been made, the first time that it is.
 
     Raises:
         ValueError: there is none of that name (any more).
+        CancelledError: `on_progress` asked to stop.
     """
     if name not in DATASETS:
         choose(helps(), name, "dataset")
-    return _load(name)
+    return _load(name, Unkeyed(on_progress))
 
 
 @lru_cache(maxsize=64)
@@ -369,8 +377,8 @@ def content(name: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _load(name: str) -> Dataset:
-    return DATASETS[name]() if name in DATASETS else _imported(name)
+def _load(name: str, reporting: Unkeyed) -> Dataset:
+    return call_reporting(DATASETS[name], on_progress=reporting.value) if name in DATASETS else _imported(name)
 
 
 def _imported(name: str) -> Dataset:

@@ -5,6 +5,7 @@ a `ValueError` that says "undefined: reason", never NaN. Everything here is a fr
 """
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import expit, logit
@@ -87,7 +88,13 @@ def primary(labels: np.ndarray) -> str:
     return "map" if labels.ndim == 2 else "accuracy"
 
 
-def probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
+def probe(
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    test_y: np.ndarray,
+    on_fit: Callable[[], None] | None = None,
+) -> float:
     """Return how well a linear classifier reads the labels from frozen features: accuracy, multi-label mean average precision, in [0, 1].
 
     Multinomial logistic regression on standardised columns, its regularisation chosen on a fifth of the training rows. 1,000 rows of width
@@ -98,6 +105,7 @@ def probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: 
         train_y: integers (n,), negative = missing, or multi-label floats (n, k), NaN = missing. What is missing is skipped.
         test_x: features, shape (n', d).
         test_y: as `train_y`, for the test rows. A class that training never saw counts as wrong.
+        on_fit: called before each of the fits that a probe takes; what it raises ends the probe.
 
     Raises:
         ValueError: shapes do not match; or "undefined: ..." if nothing is labelled, the training labels do not differ, or features
@@ -111,11 +119,11 @@ def probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: 
     scaler = StandardScaler().fit(train_x.astype(np.float64))  # float64: squares of 1e30 must not overflow
     train_x, test_x = (np.asarray(scaler.transform(part.astype(np.float64)), dtype=np.float32) for part in (train_x, test_x))
     if train_y.ndim == 2:
-        return _multi_label_probe(train_x, train_y, test_x, test_y)
+        return _multi_label_probe(train_x, train_y, test_x, test_y, on_fit)
     train, test = _known(train_y), _known(test_y)
     if len(np.unique(train_y[train])) < 2:
         raise ValueError("undefined: a probe needs two classes among the training labels, got 1")
-    return float(_fit_linear(train_x[train], train_y[train]).score(test_x[test], test_y[test]))
+    return float(_fit_linear(train_x[train], train_y[train], on_fit).score(test_x[test], test_y[test]))
 
 
 def chance(train_y: np.ndarray, test_y: np.ndarray) -> float:
@@ -183,11 +191,13 @@ def _average_precision(column: np.ndarray, truth: np.ndarray) -> float:
     return float((np.diff(hits, prepend=0) * hits / ranks).sum() / found[-1])
 
 
-def _multi_label_probe(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
+def _multi_label_probe(
+    train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray, on_fit: Callable[[], None] | None
+) -> float:
     precisions = []
     for c in _probed_classes(train_y, test_y):
         train, test = ~np.isnan(train_y[:, c]), ~np.isnan(test_y[:, c])
-        model = _fit_linear(train_x[train], train_y[train, c].astype(int))
+        model = _fit_linear(train_x[train], train_y[train, c].astype(int), on_fit)
         precisions.append(_average_precision(model.decision_function(test_x[test]), test_y[test, c]))
     return float(np.mean(precisions))
 
@@ -201,7 +211,7 @@ def _probed_classes(train_y: np.ndarray, test_y: np.ndarray) -> list[int]:
     return classes
 
 
-def _fit_linear(x: np.ndarray, y: np.ndarray) -> LogisticRegression:
+def _fit_linear(x: np.ndarray, y: np.ndarray, on_fit: Callable[[], None] | None = None) -> LogisticRegression:
     """Return a logistic regression fitted to all rows, at the strength that does best on a fifth of them when fitted to the rest.
 
     The loose tolerance costs nothing in accuracy, as measured against converged fits, and saves most of the time.
@@ -213,8 +223,12 @@ def _fit_linear(x: np.ndarray, y: np.ndarray) -> LogisticRegression:
         warnings.simplefilter("ignore", ConvergenceWarning)  # a probe that stops early is a fair, slightly more regularised probe
         if held_out.any() and len(np.unique(y[~held_out])) > 1:
             for strength in STRENGTHS:
+                if on_fit is not None:
+                    on_fit()
                 model.set_params(C=strength).fit(x[~held_out], y[~held_out])
                 found.append(model.score(x[held_out], y[held_out]))
+        if on_fit is not None:
+            on_fit()
         best = STRENGTHS[int(np.argmax(found))] if found else STRENGTHS[0]
         return model.set_params(C=best, warm_start=False).fit(x, y)
 

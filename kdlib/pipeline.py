@@ -3,7 +3,6 @@
 `run` answers one spec, `compare` several; specs whose students are alike train side by side in one population.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +21,8 @@ from kdlib.evaluation import score
 from kdlib.geometry import drawn
 from kdlib.losses import LOSSES
 from kdlib.measuring import Material, Rescaled, measure
-from kdlib.progress import OnProgress
+from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
+from kdlib.registry import call_reporting
 from kdlib.results import RunResult
 from kdlib.snapshots import ROWS, Watched
 from kdlib.spec import BASELINE, RAW, RunSpec
@@ -37,7 +37,8 @@ def run(spec: RunSpec, *, device: str = "auto", on_progress: OnProgress | None =
     Args:
         spec: what to run.
         device: "auto", "cpu", "cuda" or "mps".
-        on_progress: called after every optimiser step; returning True stops.
+        on_progress: called after every step of every phase (loading, embedding, fitting, training, measuring); returning True stops. A
+            run that is stopped while it trains or is measured keeps what `measuring.measure` says, an earlier one nothing.
         checkpoint: file to write every few seconds and to resume from.
 
     Raises:
@@ -51,17 +52,51 @@ def compare(
 ) -> list[RunResult]:
     """Train and evaluate several methods; those whose students are alike train side by side. Results come in the order of `specs`.
 
-    Arguments and errors as in `run`; everything is checked before any training.
+    Arguments and errors as in `run`; everything is checked before any training. Once `on_progress` asks to stop nothing else is begun: what
+    has not been trained by then is "cancelled" and holds nothing.
     """
-    for spec in specs:
-        check(spec)
+    listener = None if on_progress is None else _Listener(on_progress)
+    try:
+        _check(specs, listener)
+    except CancelledError:
+        return [RunResult(spec, "cancelled") for spec in specs]
     on = pick_device(device)
     groups = list(cohorts(specs).values())
     results: dict[RunSpec, RunResult] = {}
     for number, group in enumerate(groups):
         path = checkpoint if checkpoint is None or len(groups) == 1 else checkpoint.with_suffix(f".{number}{checkpoint.suffix}")
-        results |= zip(group, _train_together(group, on, on_progress, path), strict=True)
+        try:
+            results |= zip(group, _train_together(group, on, listener, path), strict=True)
+        except CancelledError:
+            results |= {spec: RunResult(spec, "cancelled") for spec in group}
     return [results[spec] for spec in specs]
+
+
+class _Listener:
+    """A callback that goes on asking to stop once it has done so."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self.on_progress, self.stopped = on_progress, False
+
+    def __call__(self, progress: Progress) -> bool:
+        self.stopped = bool(self.on_progress(progress)) or self.stopped
+        return self.stopped
+
+
+def _check(specs: Sequence[RunSpec], on_progress: OnProgress | None) -> None:
+    """Load the data of the specs and return if they can be run.
+
+    Raises:
+        ValueError: one cannot.
+        CancelledError: the callback asked to stop.
+    """
+    names = list(dict.fromkeys(spec.dataset for spec in specs))
+    for number, name in enumerate(names):
+        report_progress(on_progress, "loading", number, len(names))
+        datasets.load(name, on_progress)
+    for spec in specs:
+        check(spec)
+    report_progress(on_progress, "loading", len(names), len(names))
 
 
 def cohorts(specs: Sequence[RunSpec]) -> dict[tuple, list[RunSpec]]:
@@ -90,13 +125,14 @@ def compressor_name(spec: RunSpec) -> str:
 def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnProgress | None, checkpoint: Path | None) -> list[RunResult]:
     first, data = specs[0], datasets.load(specs[0].dataset)
     labelled = data.labelled(first.labels)
+    report_progress(on_progress, "embedding", 0, len(data.inputs))
     with_teacher = any(spec.method != BASELINE for spec in specs)
     embeddings = (
-        Rescaled.to_unit(teachers.embed(first.teacher, first.dataset), labelled)
+        Rescaled.to_unit(teachers.embed(first.teacher, first.dataset, on_progress), labelled)
         if with_teacher
         else np.empty((len(data.inputs), 0), np.float32)
     )
-    branches, fitted = zip(*(_branch(spec, data, labelled, embeddings) for spec in specs), strict=True)
+    branches, fitted = zip(*(_branch(spec, data, labelled, embeddings, on_progress) for spec in specs), strict=True)
 
     def rows(values: np.ndarray | Rescaled, which: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values[which])
@@ -105,7 +141,6 @@ def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnP
     places = drawn(len(val), ROWS)
     seen = embeddings[val[places]]
     fixed = [each[0].transform(seen).astype(np.float32) if each else None for each in fitted]
-    started = time.perf_counter()
     trained = train(
         branches,
         Rows(*(rows(a, labelled) for a in (data.inputs, data.labels, embeddings)), rows(data.inputs, val), rows(data.labels, val)),
@@ -120,11 +155,12 @@ def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnP
         signature="+".join(spec.identity for spec in specs),
         watched=Watched(val[places], places, seen, fixed),
     )
-    seconds = (time.perf_counter() - started) / trained.students.size
-    return measure(specs, Material(data, labelled, embeddings, list(fitted), trained, seconds))
+    return measure(specs, Material(data, labelled, embeddings, list(fitted), trained), on_progress)
 
 
-def _branch(spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: Rescaled) -> tuple[Branch, list[compressors.Fixed]]:
+def _branch(
+    spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: Rescaled, on_progress: OnProgress | None
+) -> tuple[Branch, list[compressors.Fixed]]:
     """Return the untrained members of a spec and its fitted compressors: one per seed, or one for all if the seed does not matter."""
     classes, seeds = len(data.classes), range(spec.seeds)
     shape, adapter = data.inputs.shape[1:], adapter_width(spec)
@@ -140,11 +176,32 @@ def _branch(spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: Resc
 
     if entry.trainable:
         return Branch(members, seeds, [_seeded(seed, lambda: teacher_branch(entry.build(d_t, d_c))) for seed in seeds], **weights), []
-    fitted = [entry.build(d_c, seed).fit(embeddings[labelled], data.labels[labelled]) for seed in (seeds if entry.seeded else (0,))]
+    fitted = _fitted(entry, d_c, seeds if entry.seeded else (0,), embeddings[labelled], data.labels[labelled], on_progress)
     targets = np.stack([each.transform(embeddings[labelled]) for each in fitted]).astype(np.float32)
     shared = torch.from_numpy(targets).expand(spec.seeds, -1, -1)
     heads = [_seeded(seed, lambda: teacher_branch(nn.Identity())) for seed in seeds] if spec.soft_label_weight else ()
     return Branch(members, seeds, heads, shared, **weights), fitted
+
+
+def _fitted(
+    entry: compressors.Compressor,
+    d_c: int,
+    seeds: Sequence[int],
+    rows: np.ndarray,
+    labels: np.ndarray,
+    on_progress: OnProgress | None,
+) -> list[compressors.Fixed]:
+    """Return one fixed compressor per seed, fitted to the rows (n, d_t)."""
+    fitted: list[compressors.Fixed] = []
+
+    def whole(part: Progress) -> bool:
+        report_progress(on_progress, part.phase, len(fitted) * part.steps + part.step, len(seeds) * part.steps)
+        return False
+
+    report_progress(on_progress, "fitting", 0, len(seeds))
+    for seed in seeds:
+        fitted.append(call_reporting(entry.build(d_c, seed).fit, rows, labels, on_progress=on_progress and whole))
+    return fitted
 
 
 def _seeded(seed: int, build: Callable[[], Built]) -> Built:

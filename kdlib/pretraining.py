@@ -198,6 +198,8 @@ def build(name: str, folder: Path = ASSETS, on_progress: OnProgress | None = Non
     """Train the built-in teacher `name` and write `<name>.safetensors` and `<name>.json` into `folder`; return the card."""
     data = datasets.load(choose(OBJECTIVES, name, "built-in teacher").data)
     encoder = pretrain(name, data, on_progress)
+    if on_progress is not None:
+        on_progress(Progress(0, 1, phase="measuring"))
     told = card(name, encoder, data)
     with atomic_path(folder / f"{name}.safetensors") as temporary:
         save_file(

@@ -4,9 +4,11 @@ Every stage module ends in one dict literal (`DATASETS`, `TEACHERS`, `COMPRESSOR
 choice and the parametrisation of the contract tests. Looking up, and the wording of "unknown", live here and nowhere else.
 """
 
-from collections.abc import Mapping
-from inspect import getdoc
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from inspect import getdoc, signature
+from typing import Any, TypeVar
+
+from kdlib.progress import OnProgress
 
 Entry = TypeVar("Entry")
 
@@ -20,6 +22,13 @@ def choose(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
     if name not in table:
         raise ValueError(f"unknown {kind} {name!r}, choose one of: {', '.join(table)}")
     return table[name]
+
+
+def call_reporting(function: Callable[..., Any], *arguments: Any, on_progress: OnProgress | None) -> Any:
+    """Return what a function of a registry returns; if it has a parameter `on_progress`, it is given ours to report its steps to."""
+    if on_progress is not None and "on_progress" in signature(function).parameters:
+        return function(*arguments, on_progress=on_progress)
+    return function(*arguments)
 
 
 def summary(thing: object) -> str:

@@ -7,7 +7,7 @@ line in `FAMILIES`. Overlap is on purpose: bright organs come near dark bows, so
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy import fft
@@ -15,6 +15,7 @@ from scipy.signal import lfilter
 from scipy.special import expit
 
 from kdlib.cache import Arrays, cached_arrays, content_key
+from kdlib.progress import OnProgress, report_progress
 from kdlib.spectrograms import HOP, log_mel
 
 RATE = 8000  # Hz
@@ -258,14 +259,24 @@ def _draw(rng: np.random.Generator, families: np.ndarray, pitch: tuple[int, int]
     return notes, Scenes(rng.choice(rooms, n), rng.uniform(-60, -40, n), rng.integers(0, 2**31, n))
 
 
-def collection(seed: int, sizes: dict[str, int], families: Callable[[np.random.Generator, int], np.ndarray]) -> Collection:
+def collection(
+    seed: int,
+    sizes: dict[str, int],
+    families: Callable[[np.random.Generator, int], np.ndarray],
+    on_progress: OnProgress | None = None,
+) -> Collection:
     """Return log-mel spectrograms (n, 1, mels, frames) of random clips and the numbers they were made of, from the cache if they are there.
 
     Args:
         seed: another one, other clips.
         sizes: split -> clips; "ood:high" plays above the usual pitch, "ood:room" in the room that no other split plays in.
         families: `(rng, n) -> bool (n, k)`, which families sound.
+        on_progress: shown how many have been made.
+
+    Raises:
+        CancelledError: `on_progress` asked to stop.
     """
+    total = sum(sizes.values())
     usual, unseen = tuple(range(len(ROOMS) - 1)), (len(ROOMS) - 1,)
 
     def build() -> Arrays:
@@ -275,14 +286,18 @@ def collection(seed: int, sizes: dict[str, int], families: Callable[[np.random.G
             pitch = HIGH_PITCH if split == "ood:high" else USUAL_PITCH
             notes, scenes = _draw(rng, families(rng, size), pitch, unseen if split == "ood:room" else usual)
             chunks = np.split(np.arange(size), range(CHUNK, size, CHUNK))
-            inputs = np.concatenate([log_mel(render(*taken(notes, scenes, rows)), RATE) for rows in chunks])
             before = sum(len(part["inputs"]) for part in parts)
+            pictures = []
+            for rows in chunks:
+                report_progress(on_progress, "loading", before + int(rows[0]), total)
+                pictures.append(log_mel(render(*taken(notes, scenes, rows)), RATE))
+            inputs = np.concatenate(pictures)
             played = {f"notes/{key}": values for key, values in vars(notes).items()} | {"notes/item": notes.item + before}
             parts.append({"inputs": inputs, **played} | {f"scenes/{key}": values for key, values in vars(scenes).items()})
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     key = content_key(sounds=VERSION, seed=seed, sizes=sizes)
-    arrays = cached_arrays("datasets", key, build)
+    arrays = cached_arrays("datasets", key, build, partial(report_progress, on_progress, "loading", 0, total))
     made = ({key.partition("/")[2]: values for key, values in arrays.items() if key.startswith(kind)} for kind in ("notes/", "scenes/"))
     notes, scenes = next(made), next(made)
     return arrays["inputs"], Notes(**notes), Scenes(**scenes)

@@ -20,11 +20,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kdlib import datasets, imported
-from kdlib.cache import cached_arrays, content_key, forget_arrays
+from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key, forget_arrays
 from kdlib.datasets import AUDIO, CANVAS, IMAGE, ITEMS, Dataset
-from kdlib.registry import choose
+from kdlib.progress import OnProgress, report_progress
+from kdlib.registry import call_reporting, choose
 
 ASSETS = Path(__file__).parent.parent / "assets" / "teachers"
+BATCH = 500  # rows that are embedded at once
 VERSION = 1  # of `Encoder` and `on_canvas`: raise it when the same weights would give other embeddings
 CHANNELS = 128  # of the encoder's last layer
 WIDTH = 2 * CHANNELS  # d_t
@@ -69,15 +71,24 @@ def on_canvas(inputs: np.ndarray, size: int = CANVAS) -> Tensor:
 
 
 @torch.no_grad()
-def encode(encoder: Encoder, inputs: np.ndarray) -> np.ndarray:
-    """Return the encoder's embeddings (n, d_t) of pictures (n, c, h, w)."""
-    return torch.cat([encoder(on_canvas(inputs[i : i + 500], encoder.size)) for i in range(0, len(inputs), 500)]).numpy()
+def encode(encoder: Encoder, inputs: np.ndarray, on_progress: OnProgress | None = None) -> np.ndarray:
+    """Return the encoder's embeddings (n, d_t) of pictures (n, c, h, w).
+
+    Raises:
+        CancelledError: `on_progress`, which is shown every batch, asked to stop.
+    """
+    parts = []
+    for start in range(0, len(inputs), BATCH):
+        report_progress(on_progress, "embedding", start, len(inputs))
+        parts.append(encoder(on_canvas(inputs[start : start + BATCH], encoder.size)))
+    report_progress(on_progress, "embedding", len(inputs), len(inputs))
+    return torch.cat(parts).numpy()
 
 
-def _built_in(name: str, modality: str, dataset: Dataset) -> np.ndarray:
+def _built_in(name: str, modality: str, dataset: Dataset, on_progress: OnProgress | None = None) -> np.ndarray:
     encoder = Encoder(SIZES[modality])
     encoder.load_state_dict(load_file(ASSETS / f"{name}.safetensors"))
-    return encode(encoder, dataset.inputs)
+    return encode(encoder, dataset.inputs, on_progress)
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ class Teacher:
         help: what it is, one line in plain words.
         source_task: what it was trained for.
         supervised: whether its source task used labels; None for an untrained one.
-        embed: `(Dataset) -> (n, d_t)` float32.
+        embed: `(Dataset) -> (n, d_t)` float32. With a second parameter `on_progress` it reports its steps and can be stopped.
         modality: of the inputs it takes.
         weights: file whose content decides the embeddings, if there is one.
         dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
@@ -180,11 +191,16 @@ def check_fits(name: str, dataset: str) -> None:
 
 
 @lru_cache(maxsize=8)
-def _embeddings(name: str, dataset: str) -> np.ndarray:
-    teacher, data = find(name), datasets.load(dataset)
+def _embeddings(name: str, dataset: str, reporting: Unkeyed) -> np.ndarray:
+    teacher, data, on_progress = find(name), datasets.load(dataset), reporting.value
+
+    def build() -> Arrays:
+        return {"embeddings": call_reporting(teacher.embed, data, on_progress=on_progress)}
+
     if teacher.dataset:
-        return teacher.embed(data)
-    return cached_arrays("embeddings", _key(name, data), lambda: {"embeddings": teacher.embed(data)})["embeddings"]
+        return build()["embeddings"]
+    waiting = partial(report_progress, on_progress, "embedding", 0, len(data.inputs))
+    return cached_arrays("embeddings", _key(name, data), build, waiting)["embeddings"]
 
 
 def _key(name: str, data: Dataset) -> str:
@@ -211,14 +227,20 @@ def forget(name: str, dataset: str) -> None:
         forget_arrays("embeddings", _key(name, datasets.load(dataset)))
 
 
-def embed(name: str, dataset: str) -> np.ndarray:
+def embed(name: str, dataset: str, on_progress: OnProgress | None = None) -> np.ndarray:
     """Return the teacher's embeddings of all rows of a dataset, (n, d_t) float32, from the cache if it has seen them before.
+
+    Args:
+        name: of the teacher.
+        dataset: whose rows.
+        on_progress: shown the rows embedded so far, and while another process embeds them.
 
     Raises:
         ValueError: unknown name, a teacher that takes something else, or embeddings that are not finite.
+        CancelledError: `on_progress` asked to stop.
     """
     check_fits(name, dataset)
-    found = _embeddings(name, dataset)
+    found = _embeddings(name, dataset, Unkeyed(on_progress))
     if find(name).dataset:  # looked at, row by row, when it was imported; it may be too large to do so again
         return found
     if not np.isfinite(found).all():
@@ -229,4 +251,4 @@ def embed(name: str, dataset: str) -> np.ndarray:
 
 def width(name: str, dataset: str) -> int:
     """Return d_t of a teacher on a dataset: from its card if it has one, so that asking does not embed anything."""
-    return find(name).card.get("width") or _embeddings(name, dataset).shape[1]
+    return find(name).card.get("width") or _embeddings(name, dataset, Unkeyed()).shape[1]

@@ -7,7 +7,6 @@ student (Ding & Lerch 2024). Branches (one per method) train side by side, all t
 were alone: `tests/test_training.py` holds them to that.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -15,19 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import vmap
 
 from kdlib import losses
-from kdlib.cache import Arrays, atomic_path
+from kdlib.cache import Arrays
 from kdlib.devices import keep_memory
-from kdlib.optimiser import AdamW
 from kdlib.population import Population
 from kdlib.progress import OnProgress, Progress
 from kdlib.results import Point
-from kdlib.snapshots import Frames, Watched
+from kdlib.snapshots import Watched
+from kdlib.training_state import TrainingState
 
 VALIDATIONS = 20  # how often a training looks at the validation rows, about
 CHECKPOINT_SECONDS = 3.0
@@ -90,6 +87,7 @@ class Trained:
         cancelled: whether `on_progress` asked to stop.
         diverged: member -> epoch at which its loss stopped being finite.
         replay: per branch, the snapshots of its first member, as in `Frames.of`.
+        seconds: how long it took, without what came between an interruption and the checkpoint before it.
     """
 
     students: Population
@@ -98,6 +96,7 @@ class Trained:
     cancelled: bool = False
     diverged: dict[int, int] = field(default_factory=dict)
     replay: list[Arrays] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 class _Step:
@@ -151,88 +150,6 @@ class _Step:
             found = found.index_copy(0, numbers, self.distance(matched[numbers], torch.cat([target for _, target in each])))
         return found
 
-    def populations(self) -> dict[str, Population]:
-        named = {f"teachers{i}": population for i, population in enumerate(self.teachers) if population is not None}
-        return {"students": self.students} | named
-
-
-class _Run:
-    """All that changes while training: what a checkpoint has to hold."""
-
-    def __init__(self, step: _Step, lr: float, steps: int, watched: Watched | None) -> None:
-        self.populations = step.populations()
-        self.parameters = [value for population in self.populations.values() for value in population.parameters.values()]
-        fused = self.parameters[0].device.type in ("cpu", "cuda")
-        self.optimiser = AdamW(self.parameters, lr=lr, fused=fused)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, lr, total_steps=steps)
-        self.best = {name: population.state() for name, population in self.populations.items()}
-        self.best_score = [-math.inf] * step.students.size
-        self.members = _members(step)
-        self.sums = {
-            name: torch.zeros(step.students.size, device=self.parameters[0].device) for name in ("prediction", "distance", "teacher")
-        }
-        self.done = 0
-        self.history: list[Point] = []
-        self.diverged: dict[int, int] = {}
-        self.frames = Frames(watched, [self.members[f"teachers{i}"].start for i in range(len(step.branches))], step.teachers)
-
-    def keep_best(self, found: list[float]) -> None:
-        """Keep the present weights of every member that does at least as well as ever and is still finite."""
-        better = [i for i, value in enumerate(found) if i not in self.diverged and value >= self.best_score[i]]
-        for i in better:
-            self.best_score[i] = found[i]
-        for name, population in self.populations.items():
-            rows = [row for row, member in enumerate(self.members[name]) if member in better]
-            for key, value in population.parameters.items():
-                self.best[name][key][rows] = value.detach()[rows]
-
-    def save(self, path: Path, signature: str) -> None:
-        tensors = {f"sums/{name}": value for name, value in self.sums.items()} | self.frames.tensors()
-        for name, population in self.populations.items():
-            tensors |= {f"now/{name}/{key}": value for key, value in population.state().items()}
-            tensors |= {f"best/{name}/{key}": value for key, value in self.best[name].items()}
-        optimiser = self.optimiser.state_dict()
-        for index, state in optimiser["state"].items():
-            tensors |= {f"optimiser/{index}/{key}": value for key, value in state.items()}
-        history = [point.to_dict() for point in self.history]
-        notes = {"signature": signature, "done": self.done, "history": history, "groups": optimiser["param_groups"]}
-        notes |= {"best_score": self.best_score, "diverged": list(self.diverged.items()), "frames": self.frames.epochs}
-        with atomic_path(path) as temporary:
-            save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, temporary, {"notes": json.dumps(notes)})
-
-    def load(self, path: Path, signature: str) -> bool:
-        """Go on from the checkpoint at `path`; return False, with nothing changed, if it belongs to another training."""
-        with safe_open(path, framework="pt") as file:
-            notes = json.loads(file.metadata()["notes"])
-            if notes["signature"] != signature:
-                return False
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        for name, population in self.populations.items():
-            population.load({key: tensors[f"now/{name}/{key}"] for key in population.parameters})
-            for key, value in self.best[name].items():
-                value.copy_(tensors[f"best/{name}/{key}"])
-        for name, value in self.sums.items():
-            value.copy_(tensors[f"sums/{name}"])
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimiser/"):
-                _, index, what = key.split("/")
-                state.setdefault(int(index), {})[what] = value
-        self.optimiser.load_state_dict({"state": state, "param_groups": notes["groups"]})
-        self.schedule.last_epoch = self.done = notes["done"]
-        self.history = [Point.from_dict(point) for point in notes["history"]]
-        self.best_score, self.diverged = notes["best_score"], dict(notes["diverged"])
-        self.frames.load(notes.get("frames", []), tensors)
-        return True
-
-
-def _members(step: _Step) -> dict[str, range]:
-    """Return which members each population holds, by their number among all students."""
-    found, start = {"students": range(step.students.size)}, 0
-    for i, branch in enumerate(step.branches):
-        found[f"teachers{i}"] = range(start, start := start + len(branch.seeds))
-    return found
-
 
 def batches(seeds: Sequence[int], epoch: int, rows: int, size: int) -> Tensor:
     """Return the row numbers of one epoch, (steps, members, size): every member shuffles by its own seed, rows left over sit out."""
@@ -269,72 +186,104 @@ def train(
         lr: peak learning rate.
         score: validation logits (m, v, k) on the CPU -> one number per member, higher is better.
         device: where to compute.
-        on_progress: called after every step; returning True stops.
-        checkpoint: file written every few seconds and resumed from if it is there; an interrupted and resumed training equals an
-            uninterrupted one bit by bit on one CPU thread.
+        on_progress: called after every step; returning True stops. A training that a checkpoint has at its end already calls it once.
+        checkpoint: file written every few seconds and at the end, and resumed from if it is there; an interrupted and resumed training
+            equals an uninterrupted one bit by bit on one CPU thread.
         signature: names the computation; a checkpoint with another one is not used.
         watched: rows of which a snapshot is kept before the first step and at every validation.
     """
     keep_memory()
     device = torch.device(device)
     step = _Step(branches, rows, loss, device)
-    count = len(rows.inputs)
-    size = min(batch_size, count)
-    per_epoch = count // size
-    run = _Run(step, lr, epochs * per_epoch, watched)
+    seeds, size = [seed for branch in branches for seed in branch.seeds], min(batch_size, len(rows.inputs))
+    per_epoch = len(rows.inputs) // size
+    steps = epochs * per_epoch
+    state = TrainingState(step.students, step.teachers, [len(b.seeds) for b in branches], lr=lr, steps=steps, watched=watched)
     if checkpoint is not None and checkpoint.exists():
-        run.load(checkpoint, signature)
-    told = len(run.frames.epochs)
-    if watched is not None and run.done == 0:
-        run.frames.take(0, predict(step.students, step.rows.val_inputs)["features"])
-    seeds = [seed for branch in branches for seed in branch.seeds]
-    every = max(1, epochs // VALIDATIONS)
-    due = {1, *range(every, epochs, every), epochs}  # the first too, so that whoever watches sees a curve begin at once
-    saved, cancelled = time.monotonic(), False
-    while run.done < epochs * per_epoch and len(run.diverged) < step.students.size and not cancelled:
-        epoch = run.done // per_epoch
-        for index in batches(seeds, epoch, count, size)[run.done % per_epoch :]:
-            parts = step(index.to(device))
-            run.optimiser.zero_grad()
-            parts["total"].sum().backward()
-            run.optimiser.step()
-            run.schedule.step() if run.done + 1 < epochs * per_epoch else None
-            run.done += 1
-            for name, value in run.sums.items():
-                value += parts[name].detach()
-            point = _close_epoch(run, step, score, epoch + 1, per_epoch, epoch + 1 in due) if run.done % per_epoch == 0 else None
-            if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                run.save(checkpoint, signature)
-                saved = time.monotonic()
-            new = run.frames.since(told)
-            told += len(new)
-            if on_progress is not None and on_progress(Progress(run.done, epochs * per_epoch, point, new)):
-                cancelled = run.done < epochs * per_epoch
+        state.load(checkpoint, signature)
+    reporter = _Reporter(state, steps, on_progress, checkpoint, signature)
+    if watched is not None and state.done == 0:
+        state.frames.take(0, predict(step.students, step.rows.val_inputs)["features"])
+    due = _validated_epochs(epochs)
+    while state.done < steps and len(state.diverged) < step.students.size and not reporter.cancelled:
+        epoch = state.done // per_epoch + 1
+        for index in batches(seeds, epoch - 1, len(rows.inputs), size)[state.done % per_epoch :]:
+            _take_step(step, state, index.to(device), last=state.done + 1 == steps)
+            point = _close_epoch(state, step, score, epoch, per_epoch, epoch in due) if state.done % per_epoch == 0 else None
+            if reporter(point):
                 break
-    if checkpoint is not None and cancelled:
-        run.save(checkpoint, signature)
-    for name, population in run.populations.items():
-        population.load(run.best[name])
-    replay = [run.frames.of(branch) for branch in range(len(branches))]
-    return Trained(step.students, step.teachers, run.history, cancelled, run.diverged, replay)
+    reporter.close()
+    for name, population in state.populations.items():
+        population.load(state.best[name])
+    replay = [state.frames.of(branch) for branch in range(len(branches))]
+    return Trained(step.students, step.teachers, state.history, reporter.cancelled, state.diverged, replay, state.seconds)
 
 
-def _close_epoch(run: _Run, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool) -> Point | None:
+class _Reporter:
+    """What accompanies the steps: a checkpoint every few seconds, and progress for the callback."""
+
+    def __init__(self, state: TrainingState, steps: int, on_progress: OnProgress | None, checkpoint: Path | None, signature: str) -> None:
+        self.state, self.steps, self.on_progress = state, steps, on_progress
+        self.checkpoint, self.signature = checkpoint, signature
+        self.first, self.saved, self.frames = state.done, time.monotonic(), len(state.frames.epochs)
+        self.cancelled = False
+
+    def __call__(self, point: Point | None = None) -> bool:
+        """Report a step, with its point if it has one; return whether the training shall stop."""
+        if self.checkpoint is not None and time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+            self.state.save(self.checkpoint, self.signature)
+            self.saved = time.monotonic()
+        frames = self.state.frames.since(self.frames)
+        self.frames += len(frames)
+        stop = self.on_progress is not None and bool(self.on_progress(Progress(self.state.done, self.steps, point, frames)))
+        self.cancelled = stop and self.state.done < self.steps
+        return stop
+
+    def close(self) -> None:
+        """Write the last checkpoint, so that whoever goes on from it repeats no step; or report that there was none to take."""
+        if self.state.done > self.first and self.checkpoint is not None:
+            self.state.save(self.checkpoint, self.signature)
+        elif self.first == self.steps:
+            self()
+
+
+def _validated_epochs(epochs: int) -> set[int]:
+    """Return after which epochs, counted from 1, there is a validation: the first too, so that a curve begins at once, and the last."""
+    every = max(1, epochs // VALIDATIONS)
+    return {1, *range(every, epochs, every), epochs}
+
+
+def _take_step(step: _Step, state: TrainingState, index: Tensor, last: bool) -> None:
+    """Let every member learn from one batch, the row numbers `index` (m, b)."""
+    parts = step(index)
+    state.optimiser.zero_grad()
+    parts["total"].sum().backward()
+    state.optimiser.step()
+    if not last:
+        state.schedule.step()
+    state.done += 1
+    for name, value in state.sums.items():
+        value += parts[name].detach()
+
+
+def _close_epoch(
+    state: TrainingState, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
+) -> Point | None:
     """Notice members that diverged, validate where it is time to, and return the point of this epoch if there is one."""
-    means = {name: (value / per_epoch).tolist() for name, value in run.sums.items()}
-    for value in run.sums.values():
+    means = {name: (value / per_epoch).tolist() for name, value in state.sums.items()}
+    for value in state.sums.values():
         value.zero_()
     for member in range(step.students.size):
-        if member not in run.diverged and not all(math.isfinite(values[member]) for values in means.values()):
-            run.diverged[member] = epoch
+        if member not in state.diverged and not all(math.isfinite(values[member]) for values in means.values()):
+            state.diverged[member] = epoch
     if not due:
         return None
     predicted = predict(step.students, step.rows.val_inputs)
-    run.frames.take(epoch, predicted["features"])
+    state.frames.take(epoch, predicted["features"])
     found = score(torch.nan_to_num(predicted["logits"]))
-    run.keep_best(found)
+    state.keep_best(found)
     point = Point(epoch, **means, val=found)
-    run.history.append(point)
+    state.history.append(point)
     return point
 
 

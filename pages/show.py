@@ -18,6 +18,7 @@ from kdlib import figures, spectrograms, views
 from kdlib.comparison import WORDS, percent
 from kdlib.datasets import Dataset
 from kdlib.planning import Plan
+from kdlib.progress import PHASES
 from kdlib.results import RunResult, Summary
 from kdlib.spec import unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
@@ -34,7 +35,7 @@ def state_line(found: Sequence[RunInfo], names: Sequence[str]) -> None:
     for column, run, name in zip(columns, found, names, strict=True):
         with column, st.container(horizontal=True, vertical_alignment="center"):
             st.badge(run.state if not run.cancelling else "stopping", color=BADGES[run.state])
-            share = f" {100 * run.progress:.0f} %" if run.active else ""
+            share = f" {run.progress_label}" if run.active else ""
             st.text(f"{name}{share}")
     for run, name in zip(found, names, strict=True):
         if run.state == FAILED:
@@ -52,7 +53,10 @@ def left_out(found: Sequence[RunInfo]) -> None:
 
 
 def remaining(found: Sequence[RunInfo], now: float) -> str:
-    """Return how long it takes until all runs are over, in words."""
+    """Return how long it takes until all runs are over, in words; while none of them trains, what they are at instead."""
+    active = [run for run in found if run.active]
+    if active and all(run.phase not in ("", "training") for run in active):
+        return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
     share = sum(run.progress if run.active else 1.0 for run in found) / len(found)
     if share < 0.05:
         return "starting"

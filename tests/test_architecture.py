@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = (
     "spec", "registry", "cache", "spectrograms", "sounds", "intake", "imported", "catalog",
     "datasets", "files", "teachers", "optimiser", "compressors", "students", "losses", "checks", "devices",
-    "population", "snapshots", "training", "evaluation", "intervals",
+    "population", "snapshots", "training_state", "training", "evaluation", "intervals",
     "pretraining", "geometry", "projection", "measuring", "comparison", "papers",
     "pipeline",
     "store", "engine", "runs", "sweeps", "knowledge", "spaces", "planning", "views",

@@ -158,9 +158,7 @@ class TestARun:
         for each, run_id in zip(how, ids, strict=True):
             run = over(run_id)
             assert run.state == "failed"
-            assert run.reason.startswith(
-                "its worker died 2 times" + (f": no training step for {STALL} s" if each == "hangs" else ", killed")
-            )
+            assert run.reason.startswith("its worker died 2 times" + (f": no progress for {STALL} s" if each == "hangs" else ", killed"))
             assert RunFolder(run_id).starts(0) == 2
         assert over(other).state == "done"
 

@@ -1,4 +1,4 @@
-"""The engine with the real training: the same numbers as a direct run, also when the worker is killed on the way."""
+"""The engine with the real training: the same numbers as a direct run, also when the worker is killed; a cancel in every phase."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from kdlib import runs
+from kdlib import engine, runs, spaces, store
 from kdlib.engine import RunFolder
 from kdlib.spec import RunSpec
-from tests.test_engine import ROOT, data_folder, epochs, over, until, worker_of
+from tests.test_engine import ROOT, data_folder, epochs, gone, over, ready, until, worker_of
 
 SPEC = RunSpec(dataset="digits", labels=100, method="linear", dim=4, epochs=6, seeds=2, width=4)
 
@@ -77,3 +77,81 @@ def test_a_run_whose_worker_is_killed_gives_them_too(home, direct):
 def test_a_spec_that_cannot_be_run_is_refused_at_launch(home):
     with pytest.raises(ValueError, match="dim 4000 is above the width"):
         runs.launch([SPEC.but(dim=4000)])
+
+
+def worker_lives(run_id):
+    """Assert that a run had one worker, which is there for the next one."""
+    until(lambda: not engine.states([run_id]))
+    assert RunFolder(run_id).starts(0) == 1
+    assert not gone(worker_of(run_id))
+    assert engine.status().workers == 2
+
+
+def last_state(run_id):
+    """Assert that a cancelled run has been kept, unmeasured, and that its spaces can be looked at."""
+    result = runs.result(run_id)
+    assert (result.status, result.metrics, result.attributes) == ("cancelled", {}, {})
+    assert [point.epoch for point in result.history] == epochs(run_id)
+    for split in ("test", "val", "train", "ood:rotated"):
+        found = spaces.load(run_id, split, member=1)
+        assert set(found.spaces) == set(spaces.NAMES)
+        assert len(found.logits) == len(found.rows) > 0
+    assert len(spaces.replay(run_id).epochs) == len(result.history) + 1
+    assert spaces.probes(result).empty
+
+
+def test_a_cancelled_run_keeps_its_last_state_and_its_worker(home):
+    ready()
+    [run_id] = runs.launch([SPEC.but(epochs=2000)], device="cpu")
+    until(lambda: epochs(run_id), 60)
+    pid = worker_of(run_id)
+    runs.cancel(run_id)
+    assert over(run_id, seconds=10).state == "cancelled"
+    worker_lives(run_id)
+    last_state(run_id)
+    assert runs.resume(run_id).active
+    assert runs.cancel(run_id).state in ("queued", "running", "cancelled")
+    assert over(run_id).state == "cancelled"
+    assert runs.result(run_id).history, "a cancel before it trained again leaves what there was"
+    assert not gone(pid)
+
+
+@pytest.fixture(scope="module")
+def paused(tmp_path_factory, empty_database):
+    settings = {"KDLIB_FUNCTION": "tests.paused_runs:run", "KDLIB_STALL_SECONDS": "300"}
+    with data_folder(tmp_path_factory.mktemp("paused"), empty_database, **settings) as path:
+        yield path
+
+
+class TestCancelInAPhase:
+    def reach(self, folder, phase, spec):
+        """Return a run that waits in the middle of a phase."""
+        (folder / "reached").unlink(missing_ok=True)
+        (folder / "pause").write_text(phase)
+        ready()
+        [run_id] = runs.launch([spec], device="cpu")
+        until((folder / "reached").exists, 60)
+        return run_id
+
+    @pytest.mark.parametrize("phase", ["loading", "embedding", "fitting", "training", "measuring"])
+    def test_the_run_is_cancelled_and_its_worker_lives(self, paused, phase):
+        spec = SPEC.but(method="autoencoder" if phase == "fitting" else "mlp", teacher="parity" if phase == "embedding" else "random")
+        run_id = self.reach(paused, phase, spec)
+        until(lambda: runs.get(run_id).phase == phase)
+        assert runs.cancel(run_id).state in ("running", "cancelled")
+        runs.cancel(run_id)  # twice is once
+        assert over(run_id, seconds=10).state == "cancelled"
+        worker_lives(run_id)
+        if phase in ("training", "measuring"):
+            last_state(run_id)
+        else:
+            with pytest.raises(store.RunNotFoundError):
+                runs.result(run_id)
+
+    def test_a_cancel_that_comes_while_saving_is_too_late(self, paused):
+        run_id = self.reach(paused, "saving", SPEC)
+        runs.cancel(run_id)
+        assert over(run_id).state == "done"
+        worker_lives(run_id)
+        assert runs.cancel(run_id).state == "done"
+        assert runs.result(run_id).metrics

@@ -77,10 +77,10 @@ def test_the_same_spec_gives_the_same_numbers_on_one_thread():
 
 def test_a_stopped_run_is_cancelled_and_resumes_where_it_was(results, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    stopped = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: at.step >= 2)
+    stopped = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: at.phase == "training" and at.step >= 2)
     assert stopped.status == "cancelled"
     steps = []
-    resumed = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: steps.append(at.step))
+    resumed = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: at.phase == "training" and steps.append(at.step))
     assert resumed.status == "done"
     assert steps[0] == 3
     np.testing.assert_allclose(resumed.metrics["test"]["accuracy"].values, results["mlp"].metrics["test"]["accuracy"].values, atol=0.01)

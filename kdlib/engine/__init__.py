@@ -8,7 +8,7 @@ KDLIB_SCHEDULER      address of a cluster's scheduler to use instead of the loca
 KDLIB_WORKERS        runs at the same time; KDLIB_WORKER_THREADS cores for each; KDLIB_WORKER_MEMORY bytes for each
 KDLIB_ENGINE_IDLE    seconds without work after which the local engine leaves
 KDLIB_SYNC_SECONDS   how long a worker waits for an absent store when a run is over, before it leaves the rest to a resume
-KDLIB_STALL_SECONDS  how long a run may make no step before its worker is taken for hung
+KDLIB_STALL_SECONDS  how long a run may make no step, in whatever phase, before its worker is taken for hung
 KDLIB_FUNCTION       "module:name" of what trains, in place of the pipeline: for tests
 
 control.py   from outside: start, submit, states, cancel, status, stop

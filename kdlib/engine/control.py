@@ -158,16 +158,35 @@ def _connected() -> "Client | None":
         if _client is None and address:
             from distributed import Client, Security
 
-            logging.getLogger("distributed").setLevel(logging.CRITICAL)  # an engine that leaves is no news, and errors come back as ours
+            _silence()
             security = Security() if _external() else security_of(folder() / "tls.pem")
             try:
                 _client = Client(address, security=security, timeout=ANSWER, set_as_default=False, name="kdlib")
             except (OSError, TimeoutError) as error:
-                if not _external() and not _local():
-                    return None  # it has just gone
+                if not _external() and _goes():
+                    return None
                 raise EngineError(f"the engine at {address} does not answer: {error}") from error
             _address = address
         return _client
+
+
+def _goes(seconds: float = 1.0) -> bool:
+    """Return whether the local engine has gone, or does so within a moment: it closes its door before it takes away its address."""
+    deadline = time.monotonic() + seconds
+    while _local():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _silence() -> None:
+    """Let dask log no errors in this process: an engine that leaves is no news, and what goes wrong comes back as an error of ours.
+
+    Every logger of it counts: some have a level of their own, which the one above them does not change.
+    """
+    for name in ["distributed", *(each for each in logging.root.manager.loggerDict if each.startswith("distributed."))]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def disconnect() -> None:

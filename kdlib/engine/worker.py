@@ -1,7 +1,7 @@
 """What happens inside a worker: one run from start to end, told to the run's folder and from there to the store.
 
-`execute` is the task that the scheduler hands out. Training runs in the worker's only task thread and waits for nobody: a point costs one
-line in a file. Two small threads stand beside it. One writes signs of life, sees the wish to cancel, and ends the process when training
+`execute` is the task that the scheduler hands out. A run has the worker's only task thread and waits for nobody: a point costs one
+line in a file. Two small threads stand beside it. One writes signs of life, sees the wish to cancel, and ends the process when the run
 does not stop or does not move. The other sends to the store, and may wait for it as long as it likes.
 """
 
@@ -30,7 +30,8 @@ from kdlib.spec import RunSpec
 LOOK = 0.2  # seconds between two looks at the wish to cancel
 SEND, SELDOM = 1.0, 4.0  # seconds between two messages to the store, at least and at most
 SHARE = 0.02  # of the time may go into them, within these bounds: they take turns with the training
-CANCEL_GRACE = 4.0  # seconds within which training must react to a cancel before its process is ended
+CANCEL_GRACE = 4.0  # seconds within which a run must learn that it is cancelled before its process is ended
+SAVE_GRACE = 60.0  # seconds it then has to end in good order: large data take time to be brought into its spaces
 FILES = ("student", "features", "predictions", "replay")  # how the arrays of a result are divided
 
 
@@ -77,7 +78,7 @@ def _first_word(folder: RunFolder, job: Job) -> Outcome | None:
         try:
             folder.append("start", durable=True, resume=job.resume, pid=os.getpid())
             folder.reserve()
-            folder.write("alive.json", _alive(Progress(0, 0)))
+            folder.write("alive.json", _alive(Progress(0, 0), Progress(0, 0, phase="loading")))
         except OSError as error:
             outcome = Outcome(store.FAILED, reason_of(error))
     if outcome:
@@ -90,7 +91,8 @@ def _train(folder: RunFolder, job: Job) -> Outcome:
         try:
             train = load(job.function)
             result = train(RunSpec.from_json(job.spec), device=job.device, on_progress=recorder, checkpoint=folder.checkpoint)
-            save(folder, result)
+            if result.arrays or result.status != store.CANCELLED:  # what an earlier leg has kept is not replaced by nothing
+                save(folder, result)
             outcome = Outcome(result.status, result.reason)
         except (Exception, SystemExit) as error:  # a run must end in words, whatever the code of a method does
             with suppress(OSError):
@@ -138,38 +140,41 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:500]
 
 
-def _alive(progress: Progress) -> dict[str, Any]:
-    limit = int(os.environ.get("KDLIB_MEMORY_LIMIT", "0"))
-    return {
-        "t": time.time(), "step": progress.step, "steps": progress.steps, "memory": psutil.Process().memory_info().rss, "limit": limit,
-    }  # fmt: skip
+def _alive(training: Progress, latest: Progress) -> dict[str, Any]:
+    """Return a sign of life: how far the training is, and how far whatever phase the run is in."""
+    memory = {"memory": psutil.Process().memory_info().rss, "limit": int(os.environ.get("KDLIB_MEMORY_LIMIT", "0"))}
+    phase = {"phase": latest.phase, "share": round(latest.share, 3)}
+    return {"t": time.time(), "step": training.step, "steps": training.steps} | phase | memory
 
 
 class Recorder:
-    """The `on_progress` of a run in a worker, and the two threads beside the training."""
+    """The `on_progress` of a run in a worker, and the two threads beside it."""
 
     def __init__(self, folder: RunFolder, job: Job) -> None:
         self._folder, self._job = folder, job
         self._known = {point.epoch for point in folder.points()}
-        self._latest = Progress(0, 0)
+        self._training, self._latest = Progress(0, 0), Progress(0, 0, phase="loading")
         self._moved = time.monotonic()
-        self._stop = False
+        self._stop = self._heard = False
         self._over = threading.Event()
         self._threads = [threading.Thread(target=target, daemon=True) for target in (self._watch, self._send)]
 
     def __call__(self, progress: Progress) -> bool:
-        """Take note of a step; return whether training shall stop.
+        """Take note of a step; return whether the run shall stop.
 
         Raises:
             OSError: the disk is full.
         """
         self._latest, self._moved = progress, time.monotonic()
+        if progress.phase == "training":
+            self._training = progress
         point = progress.point
         if point and point.epoch not in self._known:
             self._known.add(point.epoch)
             self._folder.append("point", **point.to_dict())
         for frame in progress.frames:
             self._folder.keep_frame(frame)
+        self._heard = self._stop
         return self._stop
 
     def __enter__(self) -> "Recorder":
@@ -189,11 +194,11 @@ class Recorder:
             now = time.monotonic()
             if not wished and self._folder.cancelled(self._job.resume):
                 self._stop, wished = True, now
-            if wished and now - wished > CANCEL_GRACE:
+            if wished and now - wished > (SAVE_GRACE if self._heard else CANCEL_GRACE):
                 self._die(lambda: self._folder.end(self._job.resume, Outcome(store.CANCELLED)))
             if now - self._moved > stall:
-                self._die(lambda: self._folder.append("death", durable=True, reason=f"no training step for {stall:.0f} s"))
-            alive = _alive(self._latest)
+                self._die(lambda: self._folder.append("death", durable=True, reason=f"no progress for {stall:.0f} s"))
+            alive = _alive(self._training, self._latest)
             if now - seen > 1 or alive["memory"] > 0.8 * alive["limit"] > 0:  # in the second case these may be its last words
                 seen = now
                 with suppress(OSError):
@@ -214,8 +219,8 @@ class Recorder:
                 if not started:
                     store.set_state(self._job.run, store.RUNNING)
                     started = True
-                if self._latest is not sent:
-                    sent = self._latest
+                if self._training is not sent:
+                    sent = self._training
                     push(self._job, sent)
             except store.StoreUnavailableError:
                 sent = None  # nothing is lost: the journal has it

@@ -119,7 +119,9 @@ def _function() -> str:
 
 
 def cancel(run_id: str) -> RunInfo:
-    """Stop a run and return it; one that is over stays as it is. Training ends within a second, or its worker is ended within some.
+    """Stop a run and return it; one that is over stays as it is. It ends within a second or two, or its worker is ended within some.
+
+    What it had when it was trained or measured is kept, see `measuring.measure`; what it loaded, embedded or fitted is not.
 
     Raises:
         ValueError: there is no such run, or it was launched to another engine.

@@ -72,7 +72,8 @@ def seen(run: RunInfo) -> RunInfo:
     progress = max(run.progress, alive.get("step", 0) / max(alive.get("steps", 0), 1))
     run = replace(run, progress=progress, unsynced=engine.unsynced(folder), cancelling=folder.cancelled(run.resumes))
     if outcome is None:
-        return run
+        phase = {"phase": alive.get("phase", ""), "phase_share": alive.get("share", 0.0)} if run.state == store.RUNNING else {}
+        return replace(run, **phase)
     run = replace(run, state=outcome.state, reason=outcome.reason, cancelling=False, ended=folder.journal.stat().st_mtime)
     if outcome.state != store.DONE:
         return run
@@ -81,7 +82,7 @@ def seen(run: RunInfo) -> RunInfo:
 
 
 def _judge(run: RunInfo, alive: dict[str, str]) -> RunInfo:
-    now, folder = seen(run), RunFolder(run.id)
+    now, folder = seen(replace(run, state=alive.get(run.id, run.state))), RunFolder(run.id)
     if not now.active:
         if run.id not in alive:  # nobody else brings the store up to date
             with suppress(store.StoreError):
@@ -95,7 +96,7 @@ def _judge(run: RunInfo, alive: dict[str, str]) -> RunInfo:
             with suppress(OSError):
                 folder.end(run.resumes, outcome)
             return seen(run)
-        return replace(now, state=alive[run.id])
+        return now
     if time.time() - run.submitted < GRACE and not now.cancelling:
         return now
     return _orphan(run)

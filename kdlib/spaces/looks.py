@@ -191,8 +191,12 @@ def _percent(value: float | None) -> str:
 
 
 def probes(result: RunResult) -> pd.DataFrame:
-    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there; and chance, if known."""
-    target = replace(result.teacher.probe if result.teacher else Probe(), student=result.spaces["student"].probe)
+    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there; and chance, if known.
+
+    A cancelled result has none.
+    """
+    known = result.teacher.probe if result.teacher else Probe()
+    target = replace(known, student=result.spaces["student"].probe) if result.spaces else known
     rows = [
         (space, space, question, False, accuracy.mean, accuracy.ci95, accuracy.values, probe.chance)
         for question, probe in ({"target": target} | result.attributes).items()

@@ -48,6 +48,8 @@ class RunInfo:
         engine: names the engine it was handed to; only who talks to that engine can say whether its worker is alive.
         unsynced: points that are on the worker's disk and not yet in the store.
         cancelling: a cancel was asked for and the worker has not stopped yet.
+        phase: what a running run is at, one of `PHASES`; "" where that is not known, as of a run on another machine.
+        phase_share: share of the phase that is done, 0 to 1.
     """
 
     id: str
@@ -65,11 +67,20 @@ class RunInfo:
     engine: str = ""
     unsynced: int = 0
     cancelling: bool = False
+    phase: str = ""
+    phase_share: float = 0.0
 
     @property
     def active(self) -> bool:
         """Whether it is queued or running."""
         return self.state in ACTIVE
+
+    @property
+    def progress_label(self) -> str:
+        """How far it is, in words: "40 %" of the training steps, or of another phase "measuring 40 %"."""
+        if self.phase in ("", "training"):
+            return f"{self.progress:.0%}".replace("%", " %")
+        return f"{self.phase} {self.phase_share:.0%}".replace("%", " %")
 
     @property
     def metric(self) -> str:

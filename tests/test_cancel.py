@@ -1,0 +1,273 @@
+"""Progress and cancelling: every phase reports its steps and can be stopped, what a stopped run keeps, and that its readers bear it."""
+
+import dataclasses
+import json
+import time
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from kdlib import RunSpec, comparison, measuring, papers, pipeline, sounds, spaces, store, tables, teachers, views
+from kdlib.cache import cached_arrays
+from kdlib.cli import main
+from kdlib.engine import Job, RunFolder
+from kdlib.engine.worker import Recorder, _alive
+from kdlib.evaluation import probe
+from kdlib.progress import PHASES, CancelledError, Progress
+from kdlib.runs.truth import seen
+from kdlib.store import RunInfo
+from pages import show
+
+SPEC = RunSpec(dataset="digits", labels=60, teacher="random", method="mlp", dim=4, epochs=4, seeds=2, width=2)
+FITTED = SPEC.but(method="autoencoder", seeds=1)
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@pytest.fixture
+def nothing_embedded():
+    """The embeddings of the teacher have to be made anew."""
+    teachers._embeddings.cache_clear()
+    teachers.forget("random", "digits")
+
+
+class Recorded:
+    """A callback that remembers what it was shown, and asks once to stop: at the given step of the given phase."""
+
+    def __init__(self, phase: str = "", step: int = 0) -> None:
+        self.phase, self.step, self.seen = phase, step, []
+
+    def __call__(self, progress: Progress) -> bool:
+        stop = progress.phase == self.phase and progress.step >= self.step and self.phase not in self.phases
+        self.seen.append(progress)
+        return stop
+
+    @property
+    def phases(self) -> list[str]:
+        return list(dict.fromkeys(each.phase for each in self.seen if each.phase != self.phase or each.step >= self.step))
+
+
+@pytest.mark.usefixtures("nothing_embedded")
+def test_every_phase_reports_its_steps_up_to_the_last():
+    recorded = Recorded()
+    assert pipeline.run(FITTED, on_progress=recorded).status == "done"
+    assert recorded.phases == [phase for phase in PHASES if phase != "importing"]
+    for phase in recorded.phases:
+        steps = [each.step for each in recorded.seen if each.phase == phase]
+        assert steps == sorted(steps)
+        assert all(0 <= each.share <= 1 for each in recorded.seen)
+        assert len(set(steps)) > 1, phase
+    last = {each.phase: each for each in recorded.seen}
+    assert all(last[phase].step == last[phase].steps for phase in ("loading", "embedding", "training", "measuring"))
+
+
+@pytest.mark.usefixtures("nothing_embedded")
+@pytest.mark.parametrize(("phase", "step"), [("loading", 0), ("loading", 1), ("embedding", 0), ("embedding", 1), ("fitting", 5)])
+def test_a_cancel_before_training_is_a_cancelled_result_with_nothing_and_no_error(phase, step, monkeypatch):
+    monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
+    recorded = Recorded(phase, step)
+    [found] = pipeline.compare([FITTED], on_progress=recorded)
+    assert (found.status, found.arrays, found.history, found.metrics) == ("cancelled", {}, [], {})
+    assert recorded.seen[-1].phase == phase
+
+
+def test_a_cancelled_embedding_leaves_nothing_in_the_cache(nothing_embedded):
+    with pytest.raises(CancelledError):
+        teachers.embed("random", "digits", Recorded("embedding", 500))
+    recorded = Recorded()
+    assert len(teachers.embed("random", "digits", recorded)) == recorded.seen[-1].steps == recorded.seen[-1].step
+
+
+def test_sounds_that_are_made_can_be_cancelled(fresh_home):
+    recorded = Recorded("loading", 1)
+    with pytest.raises(CancelledError):
+        sounds.collection(9, {"train": 400}, lambda _, n: np.ones((n, 1), bool), recorded)
+    assert [(each.step, each.steps) for each in recorded.seen] == [(0, 400), (200, 400)]
+
+
+def test_who_waits_for_the_arrays_of_another_can_be_cancelled(fresh_home):
+    def stop():
+        raise CancelledError("cancelled while embedding")
+
+    def build():
+        with pytest.raises(CancelledError):
+            cached_arrays("things", "key", lambda: pytest.fail("built twice"), stop)
+        return {"x": np.zeros(3)}
+
+    assert len(cached_arrays("things", "key", build)["x"]) == 3
+
+
+def test_a_probe_can_be_stopped_between_its_fits():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (60, 3)).astype(float)
+    fits = []
+
+    def third():
+        fits.append(0)
+        if len(fits) == 3:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        probe(rng.normal(size=(60, 4)), labels, rng.normal(size=(60, 4)), labels, third)
+    assert probe(rng.normal(size=(60, 4)), labels[:, 0].astype(int), rng.normal(size=(60, 4)), labels[:, 0].astype(int), third) > 0
+    assert len(fits) == 3 + 4
+
+
+def kept_state(found) -> None:
+    """Assert that a cancelled result holds the last state, and nothing that was measured."""
+    assert found.status == "cancelled"
+    assert (found.metrics, found.attributes, found.teacher, found.spaces) == ({}, {}, {}, {})
+    assert set(found.cost) == {"seconds"}
+    for split in ("train", "val", "test", "ood:rotated", "ood:noise"):
+        for kind in ("features", "compressed", "logits"):
+            assert found.arrays[f"{kind}/{split}"].shape[0] == 2
+    assert [name for name in found.arrays if name.startswith("student/")]
+    assert found.arrays["replay/student"].shape[0] == len(found.history) + 1
+
+
+def test_a_cancelled_training_is_not_measured_but_keeps_its_last_state(monkeypatch):
+    monkeypatch.setattr(measuring, "probe", lambda *_, **__: pytest.fail("probed"))
+    monkeypatch.setattr(measuring, "scores", lambda *_, **__: pytest.fail("scored"))
+    found = pipeline.run(SPEC, on_progress=Recorded("training", 3))
+    assert [point.epoch for point in found.history] == [1, 2, 3]
+    kept_state(found)
+
+
+def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
+    path = tmp_path / CHECKPOINT
+    recorded = Recorded("measuring", 2)
+    found = pipeline.run(SPEC, checkpoint=path, on_progress=recorded)
+    assert [point.epoch for point in found.history] == [1, 2, 3, 4]
+    kept_state(found)
+    assert recorded.seen[-1].step == 2
+    again = Recorded()
+    assert pipeline.run(SPEC, checkpoint=path, on_progress=again).metrics == pipeline.run(SPEC).metrics
+    trained = [each for each in again.seen if each.phase == "training"]
+    assert [(each.step, each.steps) for each in trained] == [(4, 4)], "training is over: only the measuring is made up for"
+
+
+def test_what_was_measured_before_a_cancel_is_done():
+    specs = [SPEC.but(method="baseline"), SPEC.but(method="pca")]
+    alone = Recorded()
+    pipeline.run(specs[0], on_progress=alone)
+    first, second = pipeline.compare(specs, on_progress=Recorded("measuring", alone.seen[-1].steps + 1))
+    assert (first.status, second.status) == ("done", "cancelled")
+    assert first.metrics
+    assert not second.metrics
+
+
+def test_a_cancelled_comparison_does_not_train_its_other_groups(monkeypatch):
+    trained, train = [], pipeline.train
+    monkeypatch.setattr(pipeline, "train", lambda *given, **named: trained.append(0) or train(*given, **named))
+    specs = [SPEC, SPEC.but(lr=0.02), SPEC.but(epochs=3)]
+    found = pipeline.compare(specs, on_progress=Recorded("training", 2))
+    assert [each.status for each in found] == ["cancelled"] * 3
+    assert [each.spec for each in found] == specs
+    assert [bool(each.arrays) for each in found] == [True, False, False]
+    assert len(trained) == 1
+
+
+def test_the_seconds_of_all_legs_count(tmp_path):
+    path = tmp_path / CHECKPOINT
+    pipeline.run(SPEC, checkpoint=path, on_progress=Recorded("training", 2))
+    with safe_open(path, framework="pt") as file:
+        notes = json.loads(file.metadata()["notes"])
+    save_file(load_file(path), path, {"notes": json.dumps(notes | {"seconds": 1000.0})})
+    assert pipeline.run(SPEC, checkpoint=path).cost.seconds >= 1000
+
+
+def test_a_run_that_is_resumed_thrice_equals_one_that_never_stopped(tmp_path):
+    path, seconds = tmp_path / CHECKPOINT, []
+    for step in (1, 2, 3):
+        seconds.append(pipeline.run(SPEC, checkpoint=path, on_progress=Recorded("training", step)).cost.seconds)
+    whole, rest = pipeline.run(SPEC), pipeline.run(SPEC, checkpoint=path)
+    assert rest.metrics == whole.metrics
+    assert rest.history == whole.history
+    assert all(np.array_equal(rest.arrays[name], array) for name, array in whole.arrays.items())
+    assert [*seconds, rest.cost.seconds] == sorted([*seconds, rest.cost.seconds])
+
+
+def test_whoever_reads_results_bears_cancelled_ones(capsys):
+    early = pipeline.run(SPEC, on_progress=Recorded("loading"))
+    late = pipeline.run(SPEC, on_progress=Recorded("training", 3))
+    done = pipeline.run(SPEC.but(method="baseline"))
+    for results in ([early, late], [late, done], [done, early]):
+        measured = done in results
+        assert len(views.accuracies(results)) == 3 * measured
+        assert len(views.over_dim(results)) == measured
+        assert len(views.table(results)) == len(views.table(results, in_words=False)) == 2
+        for cost in views.COSTS:
+            assert len(views.costs(results, cost)) <= measured
+        assert views.differences_to(results, 0).empty
+        assert len(comparison.to_json(results, 1.0)["runs"]) == 2
+        assert comparison.verdict(results).startswith("Nothing was compressed here")
+        assert comparison.measured(results) == "accuracy"
+        tables.print_comparison(results, 1.0)
+        assert ("baseline student" in capsys.readouterr().out) is measured
+    assert comparison.differences([done, late], late) == {}
+    assert spaces.probes(late).empty
+    assert spaces.probes(early).empty
+    assert papers.rows({("random", "compressed"): late, ("", "baseline"): done})
+
+
+class TestAWorker:
+    @pytest.fixture
+    def recorder(self, fresh_home):
+        return Recorder(RunFolder("0" * 32), Job("0" * 32, SPEC.to_json()))
+
+    def info(self, state: str = store.RUNNING) -> RunInfo:
+        return RunInfo("0" * 32, "mine", "mia", SPEC, state, time.time())
+
+    def test_it_shows_the_phase_beside_the_share_of_training_steps(self, recorder):
+        folder = RunFolder("0" * 32)
+        for progress, label, share in (
+            (Progress(1, 4, phase="embedding"), "embedding 25 %", 0.0),
+            (Progress(3, 10), "30 %", 0.3),
+            (Progress(0, 0, phase="measuring"), "measuring 0 %", 0.3),
+            (Progress(2, 5, phase="measuring"), "measuring 40 %", 0.3),
+        ):
+            recorder(progress)
+            folder.write("alive.json", _alive(recorder._training, recorder._latest))
+            run = seen(self.info())
+            assert (run.phase, run.progress_label, run.progress) == (progress.phase, label, share)
+        assert seen(self.info(store.QUEUED)).phase == "", "what an earlier leg was at"
+
+    def test_a_run_of_an_older_version_has_no_phase(self, recorder):
+        RunFolder("0" * 32).write("alive.json", {"t": 0.0, "step": 3, "steps": 10})
+        assert seen(self.info()).progress_label == "30 %"
+
+    def test_only_a_run_that_has_heard_of_the_cancel_gets_time_to_save(self, recorder):
+        recorder(Progress(1, 10))
+        assert not recorder._heard
+        recorder._stop = True
+        assert not recorder._heard
+        assert recorder(Progress(2, 10))
+        assert recorder._heard
+
+
+def test_the_time_to_go_is_told_while_training_and_otherwise_the_phase():
+    now = time.time()
+
+    def run(phase: str, share: float, progress: float) -> RunInfo:
+        base = RunInfo("0" * 32, "", "", SPEC, store.RUNNING, now, progress=progress, submitted=now - 10)
+        return dataclasses.replace(base, phase=phase, phase_share=share)
+
+    training, measuring, embedding = run("training", 0.5, 0.5), run("measuring", 0.4, 1.0), run("embedding", 0.2, 0.0)
+    done = dataclasses.replace(measuring, state=store.DONE, phase="")
+    assert show.remaining([training, training], now) == "about 10 s to go"
+    assert show.remaining([measuring, done], now) == "measuring 40 %"
+    assert show.remaining([measuring, embedding], now) == "embedding 20 %"
+    assert show.remaining([run("", 0.0, 0.5)], now) == "about 10 s to go"
+    assert show.remaining([run("", 0.0, 0.0)], now) == "starting"
+
+
+def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):
+    from kdlib import cli
+
+    shown = []
+    monkeypatch.setattr(cli.Progress, "reset", lambda _, __, description="", **___: shown.append(description))
+    monkeypatch.setattr(cli.errors, "_force_terminal", True)
+    words = ["compare", "--dataset", "digits", "--methods", "autoencoder", "--teacher", "random", "--labels", "60", "--epochs", "1"]
+    assert main([*words, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
+    assert [name for name in shown if name != "Embedding"] == ["Loading", "Fitting", "Training", "Measuring"]
