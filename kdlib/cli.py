@@ -17,8 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog, cli_data, cli_runs, cli_store, tables
 from kdlib.cache import atomic_path
-from kdlib.spec import OnProgress, RunSpec
-from kdlib.spec import Progress as Step
+from kdlib.progress import OnProgress
+from kdlib.progress import Progress as Step
+from kdlib.spec import RunSpec
 
 OPTIONS = {
     "dataset": "what to learn: see `list datasets`",

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kdlib import imported
-from kdlib.spec import OnProgress
+from kdlib.progress import OnProgress
 
 PIPED = 200  # columns of a table that nobody looks at directly
 MOST = 30  # classes that a preview lists

@@ -21,8 +21,9 @@ from rich.text import Text
 
 from kdlib import engine, imported, runs, store, sweeps
 from kdlib.cache import atomic_path
-from kdlib.comparison import WORDS, clear, differences, percent, primary_metric, to_json
-from kdlib.spec import BASELINE, EXPECTED, FOLLOWING, RAW, RunResult, RunSpec
+from kdlib.comparison import WORDS, clear, differences, percent, to_json
+from kdlib.results import CURVES, RunResult
+from kdlib.spec import BASELINE, EXPECTED, FOLLOWING, RAW, RunSpec
 from kdlib.store import RunInfo
 
 errors = Console(stderr=True, highlight=False)
@@ -139,10 +140,9 @@ def list_runs(arguments: argparse.Namespace) -> int:
     table.add_column("name")
     for run in found:
         age, accuracy = _age(time.time() - run.created), run.accuracy()
-        told = percent({"mean": accuracy[0], "ci95": accuracy[1]}) if accuracy else "–"
-        table.add_row(
-            run.id[:12], _state(run), run.progress_label if run.active else f"{run.progress:.0%}", told, age, Text(run.user), Text(run.name)
-        )
+        told = percent(accuracy) if accuracy else "–"
+        share = run.progress_label if run.active else f"{run.progress:.0%}"
+        table.add_row(run.id[:12], _state(run), share, told, age, Text(run.user), Text(run.name))
     _print(table)
     return 0
 
@@ -163,7 +163,9 @@ def _follow_in_lines(run: RunInfo) -> RunInfo:
             phase = now.phase
             errors.print(f"{phase or now.state} ...", markup=False)
         for point in points:
-            _tell(f"epoch {point['epoch']}: " + ", ".join(f"{name} {_mean(point[name]):.4g}" for name in store.CURVES if point.get(name)))
+            curves = {name: getattr(point, name) for name in CURVES}
+            means = (f"{name} {_mean(values):.4g}" for name, values in curves.items() if values)
+            _tell(f"epoch {point.epoch}: {', '.join(means)}")
         run = now
     return run
 
@@ -173,7 +175,7 @@ def _follow_on_screen(run: RunInfo) -> RunInfo:
         task = bar.add_task(run.name, total=1.0)
         val = ""
         for now, points in runs.watch(run.id):
-            val = f"  val {100 * _mean(points[-1]['val']):.1f} %" if points and points[-1].get("val") else val
+            val = f"  val {100 * _mean(points[-1].val):.1f} %" if points and points[-1].val else val
             phase = f"  {now.progress_label}" if now.phase not in ("", "training") else ""
             bar.update(task, completed=now.progress, description=f"{now.name}  {_state(now)}{phase}{val}")
             run = now
@@ -184,7 +186,8 @@ def show(arguments: argparse.Namespace) -> int:
     """Print what is known of a run."""
     run = runs.find(arguments.run)
     if arguments.json:
-        _tell(json.dumps(asdict(run) | {"result": _result(run), "history": runs.history(run.id)}, ensure_ascii=False, default=float))
+        history = [point.to_dict() for point in runs.history(run.id)]
+        _tell(json.dumps(asdict(run) | {"result": _result(run), "history": history}, ensure_ascii=False, default=float))
         return 0
     rows = {"run": run.id, "name": run.name, "user": run.user, "state": _sentence(run), "progress": run.progress_label}
     rows |= {name: str(value) for name, value in asdict(run.spec).items()}
@@ -302,17 +305,17 @@ def _bar() -> Progress:
 def _outcome(results: Sequence[RunResult]) -> Table:
     """Return a row per result: what it differs in, accuracy, and the paired difference to raw and baseline (* the interval excludes 0)."""
     fields_shown = sweeps.varying(result.spec for result in results) or ["method"]
-    several = len({primary_metric(result) for result in results}) > 1
+    several = len({result.primary_name for result in results}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in (*fields_shown, *(["metric"] if several else []), "test, %", "mean ood, %", "- baseline", "- raw"):
         table.add_column(column, no_wrap=True)
     for result in results:
-        metric, found = primary_metric(result), differences(results, result)
-        cells = [percent(result.metrics.get(split, {}).get(metric)) for split in ("test", "ood")]
+        found = differences(results, result)
+        cells = [percent(result.score(split)) for split in ("test", "ood")]
         for other in (BASELINE, RAW):
             value = found.get(other, {}).get("test")
             cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
-        measure = [WORDS[metric]] if several else []
+        measure = [WORDS[result.primary_name]] if several else []
         table.add_row(*(str(getattr(result.spec, name)) for name in fields_shown), *measure, *cells)
     return table
 
@@ -327,7 +330,7 @@ def _result(run: RunInfo) -> dict[str, Any] | None:
 def _sentence(run: RunInfo) -> str:
     accuracy = run.accuracy()
     if accuracy:
-        return f"{run.state}, test {WORDS[run.metric]} {percent({'mean': accuracy[0], 'ci95': accuracy[1]})} %"
+        return f"{run.state}, test {WORDS[run.metric]} {percent(accuracy)} %"
     return f"{_state(run)}: {run.reason}" if run.reason else _state(run)
 
 

@@ -1,23 +1,19 @@
 """Comparisons: what several results say side by side, as JSON and as rows for a table, and in one honest sentence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kdlib.intervals import paired_difference
-from kdlib.spec import BASELINE, RAW, RunResult
+from kdlib.results import RunResult, Summary
+from kdlib.spec import BASELINE, RAW
 
-Summary = dict[str, Any]  # {"mean", "ci95", "values"}
 WORDS = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # what a metric is called
-
-
-def primary_metric(result: RunResult) -> str:
-    """Return the metric that counts first: "accuracy", or "map" for several labels an item."""
-    return "map" if "map" in result.metrics.get("test", {}) else "accuracy"
 
 
 def measured(results: Sequence[RunResult]) -> str:
     """Return what the metric that counts first is called: "accuracy", "mAP", or both where the results differ in it."""
-    return " or ".join(dict.fromkeys(WORDS[primary_metric(each)] for each in results if each.metrics)) or WORDS["accuracy"]
+    return " or ".join(dict.fromkeys(WORDS[each.primary_name] for each in results if each.metrics)) or WORDS["accuracy"]
 
 
 def reference(results: Sequence[RunResult], result: RunResult, method: str) -> RunResult | None:
@@ -34,8 +30,8 @@ def why_unpaired(result: RunResult, other: RunResult) -> str:
         return f"another dataset, {result.spec.dataset} and not {other.spec.dataset}"
     if result.spec.labels != other.spec.labels:
         return f"another number of labels, {result.spec.labels:,} and not {other.spec.labels:,}"
-    if primary_metric(result) != primary_metric(other):
-        return f"another metric, {WORDS[primary_metric(result)]} and not {WORDS[primary_metric(other)]}"
+    if result.primary_name != other.primary_name:
+        return f"another metric, {WORDS[result.primary_name]} and not {WORDS[other.primary_name]}"
     return ""
 
 
@@ -46,9 +42,9 @@ def minus(result: RunResult, other: RunResult) -> dict[str, Summary]:
     """
     if why_unpaired(result, other):
         return {}
-    metric, differences = primary_metric(result), {}
+    differences = {}
     for split in [split for split in result.metrics if split in other.metrics]:
-        a, b = (each.metrics[split][metric]["values"] for each in (result, other))
+        a, b = (each.metrics[split].primary.values for each in (result, other))
         shared = min(len(a), len(b))  # a value per seed, from seed 0 up
         differences[split] = paired_difference(a[:shared], b[:shared])
     return differences
@@ -74,31 +70,36 @@ def to_json(results: Sequence[RunResult], seconds: float | None = None) -> dict[
     "teacher" and "attributes" hold what belongs to the teacher alone: its probe on the target and on each attribute, and chance.
     """
     with_teacher = next((each for each in results if each.teacher), None)
-    attributes = {} if with_teacher is None else with_teacher.attributes
-    teacher = {} if with_teacher is None else {key: value for key, value in with_teacher.teacher.items() if key != "head"}
-    if teacher:
+    attributes, teacher = {}, {}
+    if with_teacher is not None:
+        written = with_teacher.to_dict()
+        attributes = written["attributes"]
+        teacher = {key: value for key, value in written["teacher"].items() if key != "head"} | written["spaces"]["raw"]
         teacher["probe"] = {key: teacher["probe"][key] for key in ("chance", "raw")}
-        teacher |= with_teacher.spaces["raw"]
     return {
         "format": 1,
-        "runs": [each.to_dict() | {"differences": differences(results, each)} for each in results],
+        "runs": [each.to_dict() | {"differences": _plain(differences(results, each))} for each in results],
         "teacher": teacher,
         "attributes": {name: {key: value[key] for key in ("chance", "raw")} for name, value in attributes.items()},
         "cost": {"seconds": seconds},
     }
 
 
+def _plain(found: dict[str, dict[str, Summary]]) -> dict[str, Any]:
+    return {other: {split: vars(value) for split, value in splits.items()} for other, splits in found.items()}
+
+
 def percent(value: Summary | None, signed: bool = False) -> str:
     """Return a summary of fractions as "72.9 ± 1.2" in percent; a dash where there is none, no interval for a single value."""
     if value is None:
         return "–"
-    mean = f"{100 * value['mean']:{'+' if signed else ''}.1f}"
-    return mean if value["ci95"] is None else f"{mean} ± {100 * value['ci95']:.1f}"
+    mean = f"{100 * value.mean:{'+' if signed else ''}.1f}"
+    return mean if value.ci95 is None else f"{mean} ± {100 * value.ci95:.1f}"
 
 
 def clear(value: Summary) -> bool:
     """Return whether the interval excludes 0."""
-    return value["ci95"] is not None and abs(value["mean"]) > value["ci95"]
+    return value.ci95 is not None and abs(value.mean) > value.ci95
 
 
 def verdict(results: Sequence[RunResult]) -> str:
@@ -110,26 +111,26 @@ def verdict(results: Sequence[RunResult]) -> str:
     compressed = [each for each in done if each.spec.method not in (BASELINE, RAW)]
     if not compressed:
         return "Nothing was compressed here: add a compressor to see what it does."
-    best = max(compressed, key=lambda each: each.metrics["val"][primary_metric(each)]["mean"])
+    best = max(compressed, key=lambda each: each.metrics["val"].primary.mean)
     found = differences(done, best)
     if not found:
         return "There is neither baseline nor raw to compare with."
     other = RAW if RAW in found else BASELINE
     gain, n = found[other]["test"], best.spec.seeds
-    unit = "points" if primary_metric(best) == "accuracy" else f"points of {measured([best])}"
-    if gain["ci95"] is None:
-        return f"{best.spec.method} is {100 * gain['mean']:+.1f} {unit} from {other} with a single seed: more seeds are needed to tell."
+    unit = "points" if best.primary_name == "accuracy" else f"points of {measured([best])}"
+    if gain.ci95 is None:
+        return f"{best.spec.method} is {100 * gain.mean:+.1f} {unit} from {other} with a single seed: more seeds are needed to tell."
     told = f"({percent(gain, signed=True)} {unit}, n = {n})"
     if not clear(gain):
         sentence = f"No clear difference between {best.spec.method} and {other} on the test set {told}."
-    elif gain["mean"] > 0:
+    elif gain.mean > 0:
         sentence = f"Compression ({best.spec.method}) added {percent(gain)} {unit} over {other} on the test set (n = {n})."
     else:
         sentence = (
-            f"Compression ({best.spec.method}) did not help: it lost {percent(gain | {'mean': -gain['mean']})} {unit} to {other} (n = {n})."
+            f"Compression ({best.spec.method}) did not help: it lost {percent(replace(gain, mean=-gain.mean))} {unit} to {other} (n = {n})."
         )
     plain = found.get(BASELINE)
-    if plain and clear(plain["test"]) and plain["test"]["mean"] < 0:
+    if plain and clear(plain["test"]) and plain["test"].mean < 0:
         sentence += f" The student is better off without this teacher ({percent(plain['test'], signed=True)} {unit} against the baseline)."
     elif plain and other == RAW and not clear(plain["test"]):
         sentence += f" Against the baseline there is no clear difference ({percent(plain['test'], signed=True)} {unit})."
@@ -138,16 +139,16 @@ def verdict(results: Sequence[RunResult]) -> str:
 
 def _about_the_teacher(done: Sequence[RunResult], best: RunResult) -> str:
     """Return a sentence if the teacher's own branch knows the target clearly less than the student without it, in or out of domain."""
-    alone, metric = reference(done, best, BASELINE), primary_metric(best)
-    own = best.teacher.get("head", {})
-    if alone is None or not own:
+    alone, metric = reference(done, best, BASELINE), best.primary_name
+    head = best.teacher.head if best.teacher else {}
+    if alone is None or not head:
         return ""
     behind = []
     for split, told in (("test", "on the test set"), ("ood", "out of domain")):
-        if split in own and split in alone.metrics:
-            teacher, student = own[split][metric], alone.metrics[split][metric]
-            gap = paired_difference(teacher["values"], student["values"])
-            if clear(gap) and gap["mean"] < 0:
+        if split in head and split in alone.metrics:
+            teacher, student = head[split].primary, alone.metrics[split].primary
+            gap = paired_difference(teacher.values, student.values)
+            if clear(gap) and gap.mean < 0:
                 behind.append(f"{percent(teacher)} against {percent(student)} {told}")
     if not behind:
         return ""

@@ -20,7 +20,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
 from kdlib.optimiser import AdamW
-from kdlib.spec import OnProgress, report_progress
+from kdlib.progress import OnProgress, report_progress
 
 HIDDEN = 64  # units between in- and output of the non-linear compressors
 

@@ -15,9 +15,9 @@ from sklearn.utils import Bunch
 
 from kdlib import imported, sounds
 from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key
+from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import call_reporting, choose
 from kdlib.sounds import FAMILIES, ROOMS, USUAL_PITCH
-from kdlib.spec import OnProgress, report_progress
 
 IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
 ITEMS = imported.ITEMS

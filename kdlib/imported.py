@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from kdlib.cache import home
+from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import choose
-from kdlib.spec import OnProgress, report_progress
 
 CARD = "card.json"
 TITLE = re.compile(r"[^\W_][\w .-]{0,39}")

@@ -1,15 +1,14 @@
 """Intervals: one number per seed becomes a mean and how sure we are of it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from kdlib.results import Summary
 
-def summary(values: Sequence[float]) -> dict[str, Any]:
-    """Return `{"mean", "ci95", "values"}`: the mean of some repetitions and how far the true mean may be from it.
 
-    `ci95` is the half-width of the two-sided 95 % t-interval, None for fewer than two values.
+def summarize(values: Sequence[float]) -> Summary:
+    """Return the mean of some repetitions and how far the true mean may be from it, by the two-sided 95 % t-interval.
 
     Raises:
         ValueError: "undefined: ..." if there are no values or one is not finite.
@@ -21,15 +20,15 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
         raise ValueError(f"undefined: a mean needs finite values, got {values}")
     n = len(values)
     half_width = float(stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else None
-    return {"mean": float(np.mean(values)), "ci95": half_width, "values": values}
+    return Summary(float(np.mean(values)), half_width, values)
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
-    """Return the `summary` of a - b, paired by position (the same seed in both): the interval of the paired t-test.
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
+    """Return the summary of a - b, paired by position (the same seed in both): the interval of the paired t-test.
 
     Raises:
-        ValueError: a and b differ in length, or "undefined: ..." as in `summary`.
+        ValueError: a and b differ in length, or "undefined: ..." as in `summarize`.
     """
     if len(a) != len(b):
         raise ValueError(f"a paired difference needs as many values on both sides, got {len(a)} and {len(b)}")
-    return summary([x - y for x, y in zip(a, b, strict=True)])
+    return summarize([x - y for x, y in zip(a, b, strict=True)])

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +15,10 @@ from kdlib.compressors import Fixed
 from kdlib.datasets import Dataset
 from kdlib.evaluation import chance, probe, scores, thresholds
 from kdlib.geometry import effective_rank
-from kdlib.intervals import summary
-from kdlib.spec import BASELINE, RAW, CancelledError, OnProgress, Progress, RunResult, RunSpec, report_progress
+from kdlib.intervals import summarize
+from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
+from kdlib.results import CURVES, Cost, Point, Probe, RunResult, SpaceStats, SplitMetrics, Summary, TeacherStats
+from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.training import Trained, compress, predict
 
 PROBE_ROWS = 2000  # test rows a probe is judged on, at most
@@ -126,7 +127,7 @@ class _Probes:
         self.train, self.test = train, test
         self.attributes = [name for name, each in data.attributes.items() if _can_be_asked(each.values, train, test)]
         self.targets = {"target": data.labels} | {name: data.attributes[name].values for name in self.attributes}
-        self.raw: dict[str, dict[str, Any]] = {}
+        self.raw: dict[str, Summary] = {}
         self.on_progress, self.done, self.steps = on_progress, 0, 0
 
     def plan(self, results: Sequence[RunResult]) -> None:
@@ -148,16 +149,16 @@ class _Probes:
     def chance(self, name: str) -> float:
         return chance(self.targets[name][self.train], self.targets[name][self.test])
 
-    def read(self, train: np.ndarray, test: np.ndarray) -> dict[str, dict[str, Any]]:
-        """Return name -> summary over members, whose spaces are given as the rows (m, n, d) for training and for testing."""
-        return {name: summary([self._one(y, *space) for space in zip(train, test, strict=True)]) for name, y in self.targets.items()}
+    def read(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
+        """Return name -> accuracy over members, whose spaces are given as the rows (m, n, d) for training and for testing."""
+        return {name: summarize([self._one(y, *space) for space in zip(train, test, strict=True)]) for name, y in self.targets.items()}
 
     def _one(self, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
         found = probe(train, y[self.train], test[: len(self.test)], y[self.test], self.report)
         self.done += 1
         return found
 
-    def read_raw(self, embeddings: Rescaled) -> dict[str, dict[str, Any]]:
+    def read_raw(self, embeddings: Rescaled) -> dict[str, Summary]:
         self.raw = self.raw or self.read(embeddings[self.train][None], embeddings[self.test][None])
         return self.raw
 
@@ -184,7 +185,7 @@ def _unmeasured(
     arrays = {f"{kind}/{name}": values for name, found in outputs.items() for kind, values in found.items()}
     arrays |= {f"student/{name}": value[members].detach().cpu().numpy() for name, value in trained.students.parameters.items()}
     arrays |= {f"replay/{name}": value for name, value in trained.replay[number].items()}
-    history = [{k: v[members] if isinstance(v, list) else v for k, v in point.items()} for point in trained.history]
+    history = [_point_of(members, point) for point in trained.history]
     lost = {member - members.start: epoch for member, epoch in trained.diverged.items() if members.start <= member < members.stop}
     if lost:
         seeds = ", ".join(f"seed {seed} in epoch {epoch}" for seed, epoch in lost.items())
@@ -194,7 +195,7 @@ def _unmeasured(
     arrays |= {f"compressed/{name}": rows for name, rows in compressed.items()}
     if logits:
         arrays |= {f"teacher/{name}": value.detach().cpu().numpy() for name, value in trained.teachers[number].parameters.items()}
-    cost = {"seconds": trained.seconds / trained.students.size * spec.seeds}
+    cost = Cost(seconds=trained.seconds / trained.students.size * spec.seeds)
     return _Unmeasured(RunResult(spec, "cancelled", cost=cost, history=history, arrays=arrays), logits)
 
 
@@ -207,24 +208,28 @@ def _measured(unmeasured: _Unmeasured, splits: dict[str, np.ndarray], material: 
     result, data = unmeasured.result, material.data
     spec, arrays = result.spec, result.arrays
     student = probes.read(arrays["features/train"], arrays["features/test"])
-    spaces = {"student": _space(arrays["features/test"]) | {"probe": student["target"]}}
-    attributes = {name: {"chance": probes.chance(name), "student": student[name]} for name in probes.attributes}
-    teacher: dict[str, Any] = {}
+    spaces = {"student": replace(_space(arrays["features/test"]), probe=student["target"])}
+    attributes = {name: Probe(probes.chance(name), student=student[name]) for name in probes.attributes}
+    teacher: TeacherStats | None = None
     if spec.method != BASELINE:
         raw = probes.read_raw(material.embeddings)
         compressed = probes.read(arrays["compressed/train"], arrays["compressed/test"]) if _compresses(spec) else raw
         spaces |= {"raw": _space(material.embeddings[splits["test"]][None]), "compressed": _space(arrays["compressed/test"])}
         for name in probes.attributes:
-            attributes[name] |= {"raw": raw[name], "compressed": compressed[name]}
+            attributes[name] = replace(attributes[name], raw=raw[name], compressed=compressed[name])
         entry = teachers.find(spec.teacher)
-        teacher = {"name": spec.teacher, "source_task": entry.source_task, "supervised": entry.supervised}
-        teacher |= {"probe": {"chance": probes.chance("target"), "raw": raw["target"], "compressed": compressed["target"]}}
-        if unmeasured.teacher_logits:
-            teacher["head"] = _metrics(unmeasured.teacher_logits, splits, data, probes.report)
+        target = Probe(probes.chance("target"), raw["target"], compressed["target"])
+        head = _metrics(unmeasured.teacher_logits, splits, data, probes.report) if unmeasured.teacher_logits else {}
+        teacher = TeacherStats(spec.teacher, entry.source_task, entry.supervised, target, head)
     metrics = _metrics({name: arrays[f"logits/{name}"] for name in splits}, splits, data, probes.report)
     probes.report()
-    cost = student_cost(material.trained, data) | {"bytes_per_embedding": 4 * spaces["compressed"]["width"] if teacher else None}
-    return replace(result, status="done", metrics=metrics, teacher=teacher, spaces=spaces, attributes=attributes, cost=cost | result.cost)
+    embedding = 4 * spaces["compressed"].width if teacher else None
+    cost = replace(student_cost(material.trained, data), bytes_per_embedding=embedding, seconds=result.cost.seconds)
+    return replace(result, status="done", metrics=metrics, teacher=teacher, spaces=spaces, attributes=attributes, cost=cost)
+
+
+def _point_of(members: slice, point: Point) -> Point:
+    return replace(point, **{curve: getattr(point, curve)[members] for curve in CURVES})
 
 
 def _tensor(values: np.ndarray, rows: np.ndarray, trained: Trained) -> torch.Tensor:
@@ -246,8 +251,8 @@ def _compressed(number: int, splits: dict[str, np.ndarray], material: Material) 
 
 def _metrics(
     logits: dict[str, np.ndarray], splits: dict[str, np.ndarray], data: Dataset, report: Callable[[], None]
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return split -> metric -> summary over members, and under "ood" the mean of the out-of-domain sets.
+) -> dict[str, SplitMetrics]:
+    """Return split -> scores over members, and under "ood" the mean of the out-of-domain sets.
 
     With several labels an item, the thresholds of F1 are each member's own, chosen per class on the validation rows.
     `report` is called before each member is scored.
@@ -264,20 +269,23 @@ def _metrics(
         for name, found in logits.items()
         if name != "train"
     }
-    metrics = {name: {metric: summary([m[metric] for m in members]) for metric in members[0]} for name, members in values.items()}
+    metrics = {
+        name: SplitMetrics({metric: summarize([m[metric] for m in members]) for metric in members[0]}) for name, members in values.items()
+    }
     outside = [metrics[name] for name in data.out_of_domain]
     if outside:
-        metrics["ood"] = {metric: summary(np.mean([each[metric]["values"] for each in outside], axis=0).tolist()) for metric in outside[0]}
+        means = {metric: np.mean([each[metric].values for each in outside], axis=0).tolist() for metric in outside[0].scores}
+        metrics["ood"] = SplitMetrics({metric: summarize(values) for metric, values in means.items()})
     return metrics
 
 
-def _space(members: np.ndarray) -> dict[str, Any]:
-    return {"width": members.shape[-1], "effective_rank": summary([effective_rank(each) for each in members])}
+def _space(members: np.ndarray) -> SpaceStats:
+    return SpaceStats(members.shape[-1], summarize([effective_rank(each) for each in members]))
 
 
 @torch.no_grad()
-def student_cost(trained: Trained, data: Dataset) -> dict[str, float]:
-    """Return what a student costs at inference, without its adapter: "parameters", and for one item "multiply_adds" and "latency_ms".
+def student_cost(trained: Trained, data: Dataset) -> Cost:
+    """Return what a student costs at inference, without its adapter.
 
     The latency is the median of 20 calls on this machine's processor, in milliseconds.
     """
@@ -290,7 +298,7 @@ def student_cost(trained: Trained, data: Dataset) -> dict[str, float]:
         started = time.perf_counter()
         network(item)
         taken.append(time.perf_counter() - started)
-    return {"parameters": parameters, "multiply_adds": operations, "latency_ms": round(1000 * median(taken), 3)}
+    return Cost(parameters, operations, round(1000 * median(taken), 3))
 
 
 def multiply_adds(network: nn.Module, item: Tensor) -> int:

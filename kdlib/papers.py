@@ -6,8 +6,9 @@ Ding & Lerch 2024 set a compressed embedding beside the raw one and beside the s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kdlib.comparison import Summary, minus
-from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
+from kdlib.comparison import minus
+from kdlib.results import RunResult, Summary
+from kdlib.spec import BASELINE, RAW, RunSpec
 
 SOFT = 1.0  # weight of the soft labels where a spec does not say another
 

@@ -21,9 +21,11 @@ from kdlib.evaluation import score
 from kdlib.geometry import drawn
 from kdlib.losses import LOSSES
 from kdlib.measuring import Material, Rescaled, measure
+from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
+from kdlib.results import RunResult
 from kdlib.snapshots import ROWS, Watched
-from kdlib.spec import BASELINE, RAW, CancelledError, OnProgress, Progress, RunResult, RunSpec, report_progress
+from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.training import Branch, Rows, train
 
 Built = TypeVar("Built")

@@ -112,20 +112,20 @@ def concerns(
     plain = first.but(method=BASELINE).identity
     alone = next((run for run in past if run.spec.identity == plain and run.accuracy()), None)
     baseline, beyond = (alone.accuracy(), alone.accuracy("ood")) if alone else (None, None)
-    if taught and probe is not None and baseline and probe < baseline[0]:
+    if taught and probe is not None and baseline and probe < baseline.mean:
         told.append(
             f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
-            f"the student alone reaches {100 * baseline[0]:.1f} %."
+            f"the student alone reaches {100 * baseline.mean:.1f} %."
         )
     elif taught and probe is not None and chance is not None and probe < 2 * chance:
         told.append(
             f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
             f"guessing reaches {100 * chance:.1f} %."
         )
-    if taught and outside is not None and beyond and outside < beyond[0]:
+    if taught and outside is not None and beyond and outside < beyond.mean:
         told.append(
             f"This teacher is unlikely to help out of domain: a linear probe on its embedding reads the target with {100 * outside:.1f} % "
-            f"there, the student alone reaches {100 * beyond[0]:.1f} %."
+            f"there, the student alone reaches {100 * beyond.mean:.1f} %."
         )
     elif taught and outside is not None and probe is not None and outside < CARRIES * probe:
         told.append(

@@ -24,8 +24,8 @@ from kdlib.cache import atomic_path
 from kdlib.datasets import CANVAS, ITEMS, ORIENTATIONS, Dataset
 from kdlib.evaluation import probe
 from kdlib.optimiser import AdamW
+from kdlib.progress import OnProgress, Progress
 from kdlib.registry import choose
-from kdlib.spec import OnProgress, Progress
 from kdlib.teachers import ASSETS, CHANNELS, SIZES, VERSION, WIDTH, Encoder, encode, on_canvas
 
 SEED, BATCH, LR = 0, 128, 2e-3

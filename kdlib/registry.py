@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from inspect import getdoc, signature
 from typing import Any, TypeVar
 
-from kdlib.spec import OnProgress
+from kdlib.progress import OnProgress
 
 Entry = TypeVar("Entry")
 

@@ -15,7 +15,7 @@ from scipy.signal import lfilter
 from scipy.special import expit
 
 from kdlib.cache import Arrays, cached_arrays, content_key
-from kdlib.spec import OnProgress, report_progress
+from kdlib.progress import OnProgress, report_progress
 from kdlib.spectrograms import HOP, log_mel
 
 RATE = 8000  # Hz

@@ -1,14 +1,14 @@
-"""What to run (`RunSpec`), how it is going (`Progress`) and what came of it (`RunResult`).
+"""What to run: `RunSpec`.
 
 A spec says everything that decides the outcome and nothing else: not the device, not the name a person gave it. The hash of its canonical
-JSON is its identity, so the same question is asked only once. Both travel as JSON, between processes and over years.
+JSON is its identity, so the same question is asked only once. It travels as JSON, between processes and over years.
 """
 
 import hashlib
 import json
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -141,91 +141,3 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
         "temperature": spec.soft_label_weight == 0,
     }
     return tuple(name for name, without_effect in unused.items() if without_effect)
-
-
-PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring")  # in the order in which work passes through them
-
-
-class CancelledError(Exception):
-    """The callback that was shown the progress asked to stop."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a piece of work is.
-
-    Attributes:
-        step: steps of the phase done so far: optimiser steps in "training", rows or items elsewhere.
-        steps: steps the phase will have; 0 while that is not known.
-        point: set after an epoch that was validated, None otherwise: `{"epoch": int, "prediction": [...], "distance": [...],
-            "teacher": [...], "val": [...]}` with one number per member: mean losses of the epoch and the validation score.
-        frames: new snapshots of the first member, as in `Frames.since`.
-        phase: one of `PHASES`.
-    """
-
-    step: int
-    steps: int
-    point: dict[str, Any] | None = None
-    frames: Sequence[dict[str, Any]] = ()
-    phase: str = "training"
-
-    @property
-    def share(self) -> float:
-        """Return how much of the phase is done, 0 to 1."""
-        return min(self.step / self.steps, 1.0) if self.steps else 0.0
-
-
-OnProgress = Callable[[Progress], bool | None]  # called after every step; returning True stops the work
-
-
-def report_progress(on_progress: OnProgress | None, phase: str, step: int, steps: int) -> None:
-    """Report a step of a phase, for work that has nothing to keep when it is stopped.
-
-    Raises:
-        CancelledError: the callback asked to stop.
-    """
-    if on_progress is not None and on_progress(Progress(step, steps, phase=phase)):
-        raise CancelledError(f"cancelled while {phase}")
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What came of a run. Everything but `arrays` is JSON.
-
-    Attributes:
-        spec: what was run.
-        status: "done", "cancelled" or "failed".
-        reason: why it failed ("diverged: ..."), otherwise "".
-        metrics: split -> metric -> `{"mean", "ci95", "values"}`; splits "val", "test", "ood:..." and "ood", the mean of these; `ci95` is
-            the half-width of the 95 % t-interval over seeds, None when fewer than two values are there; fractions, not percent.
-        teacher: name, source task, whether supervised, probe accuracy of the raw and of the compressed embedding, accuracy of its head.
-        spaces: "raw", "compressed", "student" -> `{"width", "effective_rank"}`, for the student also its "probe" on the target.
-        attributes: attribute -> `{"chance", "raw", "compressed", "student"}`: probe accuracies as in `metrics`.
-        cost: parameters, multiply-adds and latency of the student, bytes per embedding, seconds of training.
-        history: the points of `Progress`, in order.
-        arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors with their heads;
-            "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
-            "compressed/<split>" (m, n, d_c);
-            "replay/...": where some validation rows lay in the spaces of the first member while these formed, named as in `Frames.of`.
-    """
-
-    spec: RunSpec
-    status: str = "done"
-    reason: str = ""
-    metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    teacher: dict[str, Any] = field(default_factory=dict)
-    spaces: dict[str, dict[str, Any]] = field(default_factory=dict)
-    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    cost: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the arrays as what JSON can hold."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("spec", "arrays")} | {"spec": asdict(self.spec)}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any], arrays: dict[str, np.ndarray] | None = None) -> "RunResult":
-        """Return the result that `to_dict` wrote, in this or another version: fields unknown here are left out."""
-        known = {f.name: data[f.name] for f in fields(cls) if f.name in data and f.name not in ("spec", "arrays")}
-        return cls(RunSpec.from_record(data["spec"]), **known, arrays=arrays or {})

@@ -10,9 +10,10 @@ from itertools import product
 from typing import Any
 
 from kdlib import runs, store
+from kdlib.results import RunResult
 from kdlib.runs.changing import locked
 from kdlib.runs.truth import patiently
-from kdlib.spec import RunResult, RunSpec, unused_fields
+from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo
 
 RESTARTS = 3  # nobody watches a sweep: each run goes on by itself after this many deaths of its worker

@@ -1,15 +1,15 @@
 """What the command line prints: the comparison and the registries, as tables that fit the terminal."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from kdlib import catalog, papers
-from kdlib.comparison import WORDS, clear, differences, measured, percent, primary_metric, verdict
-from kdlib.spec import BASELINE, RAW, RunResult
+from kdlib.comparison import WORDS, clear, differences, measured, percent, verdict
+from kdlib.results import Probe, RunResult, Summary
+from kdlib.spec import BASELINE, RAW
 
 WIDE = 140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
 
@@ -39,7 +39,7 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     done = [each for each in results if each.metrics]
     if not done:
         return
-    metric = primary_metric(done[0])
+    metric = done[0].primary_name
     told = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
     console.print(f"\n{measured(done)}, % (mean ± 95 % interval, {told})")
     console.print(_accuracies(done, metric))
@@ -66,14 +66,14 @@ def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
         seconds: how long all of it took.
     """
     console, first = _wide(), rows[0].result
-    metric, spec = primary_metric(first), first.spec
+    metric, spec = first.primary_name, first.spec
     settings = f"{spec.labels} labels, student {spec.student} of width {spec.width}, {spec.epochs} epochs"
     console.print(f"\n{spec.dataset}: {WORDS[metric]}, % (mean ± 95 % interval, n = {spec.seeds} seeds; {settings})", markup=False)
     console.print("Differences are paired, in points; * the interval excludes 0.")
     others = ("roc_auc", "f1") if metric == "map" else ()
     table = _table("teacher", "treatment", "test", "mean ood", "- baseline", "- raw", "ood - raw", *(WORDS[name] for name in others))
     for row in rows:
-        cells = [percent(row.result.metrics.get(split, {}).get(metric)) for split in ("test", "ood")]
+        cells = [percent(row.result.score(split)) for split in ("test", "ood")]
         for found, split in ((row.to_baseline, "test"), (row.to_raw, "test"), (row.to_raw, "ood")):
             value = found.get(split)
             cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
@@ -100,8 +100,12 @@ def _accuracies(done: Sequence[RunResult], metric: str) -> Table:
     splits = [name for name in done[0].metrics if name not in ("val", "ood")]
     table = _table("method", *splits, "mean ood")
     for each in done:
-        table.add_row(each.spec.method, *(percent(each.metrics.get(split, {}).get(metric)) for split in (*splits, "ood")))
+        table.add_row(each.spec.method, *(percent(_score(each, split, metric)) for split in (*splits, "ood")))
     return table
+
+
+def _score(result: RunResult, split: str, metric: str) -> Summary | None:
+    return result.metrics[split][metric] if split in result.metrics else None
 
 
 def _differences(done: Sequence[RunResult]) -> Table:
@@ -119,24 +123,27 @@ def _probes(done: Sequence[RunResult]) -> Table:
     names = list(done[0].attributes)
     table = _table("space", "width", "rank", "target", *names)
     taught = [each for each in done if each.teacher]
-    chances = [done[0].attributes[name]["chance"] for name in names]
-    target_chance = [f"{100 * taught[0].teacher['probe']['chance']:.1f}"] if taught else ["–"]
-    table.add_row("chance", "", "", *target_chance, *(f"{100 * value:.1f}" for value in chances))
+    target_chance = [_chance(taught[0].teacher.probe) if taught else "–"]
+    table.add_row("chance", "", "", *target_chance, *(_chance(done[0].attributes[name]) for name in names))
 
-    def row(told: str, each: RunResult, space: str, target: Any) -> None:
+    def row(told: str, each: RunResult, space: str, target: Summary | None) -> None:
         found = each.spaces[space]
-        rank = found["effective_rank"]["mean"]
-        read = [target, *(each.attributes[name].get(space) for name in names)]
-        table.add_row(escape(told), str(found["width"]), f"{rank:.1f}", *(percent(value).replace(" ", "") for value in read))
+        read = [target, *(getattr(each.attributes[name], space) for name in names)]
+        rank = f"{found.effective_rank.mean:.1f}"
+        table.add_row(escape(told), str(found.width), rank, *(percent(value).replace(" ", "") for value in read))
 
     if taught:
-        row(f"{taught[0].spec.teacher} raw", taught[0], "raw", taught[0].teacher["probe"]["raw"])
+        row(f"{taught[0].spec.teacher} raw", taught[0], "raw", taught[0].teacher.probe.raw)
     for each in taught:
         if each.spec.method not in (RAW, "none"):
-            row(f"{each.spec.method} compressed", each, "compressed", each.teacher["probe"]["compressed"])
+            row(f"{each.spec.method} compressed", each, "compressed", each.teacher.probe.compressed)
     for each in done:
-        row(f"{each.spec.method} student", each, "student", each.spaces["student"]["probe"])
+        row(f"{each.spec.method} student", each, "student", each.spaces["student"].probe)
     return table
+
+
+def _chance(probe: Probe) -> str:
+    return "–" if probe.chance is None else f"{100 * probe.chance:.1f}"
 
 
 def _costs(done: Sequence[RunResult]) -> Table:
@@ -145,10 +152,10 @@ def _costs(done: Sequence[RunResult]) -> Table:
         cost = each.cost
         table.add_row(
             each.spec.method,
-            f"{cost['parameters']:,}",
-            f"{cost['multiply_adds']:,}",
-            f"{cost['latency_ms']:.2f}",
-            f"{cost['bytes_per_embedding']:,}" if cost["bytes_per_embedding"] else "–",
-            f"{cost['seconds']:.1f}",
+            f"{cost.parameters:,}",
+            f"{cost.multiply_adds:,}",
+            f"{cost.latency_ms:.2f}",
+            f"{cost.bytes_per_embedding:,}" if cost.bytes_per_embedding else "–",
+            f"{cost.seconds:.1f}",
         )
     return table

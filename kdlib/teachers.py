@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from kdlib import datasets, imported
 from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key, forget_arrays
 from kdlib.datasets import AUDIO, CANVAS, IMAGE, ITEMS, Dataset
+from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import call_reporting, choose
-from kdlib.spec import OnProgress, report_progress
 
 ASSETS = Path(__file__).parent.parent / "assets" / "teachers"
 BATCH = 500  # rows that are embedded at once

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +21,9 @@ from kdlib import losses
 from kdlib.cache import Arrays
 from kdlib.devices import keep_memory
 from kdlib.population import Population
+from kdlib.progress import OnProgress, Progress
+from kdlib.results import Point
 from kdlib.snapshots import Watched
-from kdlib.spec import OnProgress, Progress
 from kdlib.training_state import TrainingState
 
 VALIDATIONS = 20  # how often a training looks at the validation rows, about
@@ -83,7 +83,7 @@ class Trained:
     Attributes:
         students: all members of all branches, in order, with their best weights by validation score.
         teachers: per branch, its trained `TeacherBranch`es, or None.
-        history: one point per validation, as in `Progress`.
+        history: one point per validation.
         cancelled: whether `on_progress` asked to stop.
         diverged: member -> epoch at which its loss stopped being finite.
         replay: per branch, the snapshots of its first member, as in `Frames.of`.
@@ -92,7 +92,7 @@ class Trained:
 
     students: Population
     teachers: list[Population | None]
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Point] = field(default_factory=list)
     cancelled: bool = False
     diverged: dict[int, int] = field(default_factory=dict)
     replay: list[Arrays] = field(default_factory=list)
@@ -228,7 +228,7 @@ class _Reporter:
         self.first, self.saved, self.frames = state.done, time.monotonic(), len(state.frames.epochs)
         self.cancelled = False
 
-    def __call__(self, point: dict[str, Any] | None = None) -> bool:
+    def __call__(self, point: Point | None = None) -> bool:
         """Report a step, with its point if it has one; return whether the training shall stop."""
         if self.checkpoint is not None and time.monotonic() - self.saved > CHECKPOINT_SECONDS:
             self.state.save(self.checkpoint, self.signature)
@@ -268,7 +268,7 @@ def _take_step(step: _Step, state: TrainingState, index: Tensor, last: bool) -> 
 
 def _close_epoch(
     state: TrainingState, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
-) -> dict[str, Any] | None:
+) -> Point | None:
     """Notice members that diverged, validate where it is time to, and return the point of this epoch if there is one."""
     means = {name: (value / per_epoch).tolist() for name, value in state.sums.items()}
     for value in state.sums.values():
@@ -282,7 +282,7 @@ def _close_epoch(
     state.frames.take(epoch, predicted["features"])
     found = score(torch.nan_to_num(predicted["logits"]))
     state.keep_best(found)
-    point = {"epoch": epoch, **means, "val": found}
+    point = Point(epoch, **means, val=found)
     state.history.append(point)
     return point
 

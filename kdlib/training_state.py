@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -15,6 +14,7 @@ from torch import Tensor
 from kdlib.cache import atomic_path
 from kdlib.optimiser import AdamW
 from kdlib.population import Population
+from kdlib.results import Point
 from kdlib.snapshots import Frames, Watched
 
 
@@ -58,7 +58,7 @@ class TrainingState:
         self.members = _members(sizes)
         self.sums = {name: torch.zeros(students.size, device=device) for name in ("prediction", "distance", "teacher")}
         self.done = 0
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
         self.frames = Frames(watched, [self.members[f"teachers{i}"].start for i in range(len(sizes))], teachers)
         self._seconds_before, self._started = 0.0, time.perf_counter()
@@ -87,7 +87,8 @@ class TrainingState:
         optimiser = self.optimiser.state_dict()
         for index, state in optimiser["state"].items():
             tensors |= {f"optimiser/{index}/{key}": value for key, value in state.items()}
-        notes = {"signature": signature, "done": self.done, "history": self.history, "groups": optimiser["param_groups"]}
+        history = [point.to_dict() for point in self.history]
+        notes = {"signature": signature, "done": self.done, "history": history, "groups": optimiser["param_groups"]}
         notes |= {"best_score": self.best_score, "diverged": list(self.diverged.items()), "frames": self.frames.epochs}
         notes["seconds"] = self.seconds
         with atomic_path(path) as temporary:
@@ -113,7 +114,8 @@ class TrainingState:
                 state.setdefault(int(index), {})[what] = value
         self.optimiser.load_state_dict({"state": state, "param_groups": notes["groups"]})
         self.schedule.last_epoch = self.done = notes["done"]
-        self.history, self.best_score, self.diverged = notes["history"], notes["best_score"], dict(notes["diverged"])
+        self.history = [Point.from_dict(point) for point in notes["history"]]
+        self.best_score, self.diverged = notes["best_score"], dict(notes["diverged"])
         self.frames.load(notes.get("frames", []), tensors)
         self._seconds_before = notes.get("seconds", 0.0)
         return True

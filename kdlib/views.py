@@ -15,11 +15,12 @@ import pandas as pd
 from scipy.special import expit
 
 from kdlib import datasets
-from kdlib.comparison import WORDS, clear, minus, percent, primary_metric, why_unpaired
+from kdlib.comparison import WORDS, clear, minus, percent, why_unpaired
 from kdlib.datasets import AUDIO, Dataset
 from kdlib.evaluation import primary, scores, thresholds
-from kdlib.intervals import summary
-from kdlib.spec import BASELINE, RAW, RunResult, RunSpec, unused_fields
+from kdlib.intervals import summarize
+from kdlib.results import Point, RunResult
+from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
 
 COMPRESSED = "compressed"
 MOST_TILES = 24  # rows and columns of a gallery
@@ -62,22 +63,22 @@ def _in_short(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
     return told
 
 
-def curves(specs: Sequence[RunSpec], histories: Sequence[Sequence[dict[str, Any]]], names: Sequence[str] | None = None) -> pd.DataFrame:
+def curves(specs: Sequence[RunSpec], histories: Sequence[Sequence[Point]], names: Sequence[str] | None = None) -> pd.DataFrame:
     """Return one row per run, curve and epoch: its mean over the seeds, and the lowest and highest of them.
 
     Args:
         specs: of the runs.
-        histories: their points, as in `Progress.point`.
+        histories: their points.
         names: what the runs are called; by default `labels`.
     """
     rows = []
     for spec, history, label in zip(specs, histories, names or labels(specs), strict=True):
         for point in history:
             for curve in CURVES:
-                values = [value for value in point.get(curve) or [] if value is not None and isfinite(value)]
+                values = point.finite(curve)
                 if values and (curve == "val" or any(values)):  # a baseline has no distance: a line at 0 would say it is perfect
                     low, high = min(values), max(values)
-                    rows.append((label, role(spec), curve, point["epoch"], float(np.mean(values)), low, high, len(values)))
+                    rows.append((label, role(spec), curve, point.epoch, float(np.mean(values)), low, high, len(values)))
     return pd.DataFrame(rows, columns=["label", "role", "curve", "epoch", "mean", "low", "high", "n"])
 
 
@@ -103,10 +104,10 @@ def accuracies(results: Sequence[RunResult], splits: Sequence[str] | None = None
     rows = []
     for result, label in zip(results, names or labels([each.spec for each in results]), strict=True):
         for split in splits or [name for name in result.metrics if name not in ("val", "ood")]:
-            value = result.metrics.get(split, {}).get(primary_metric(result)) if result.metrics else None
+            value = result.score(split)
             if value:
                 outside = split.startswith("ood")
-                rows.append((label, role(result.spec), split_name(split), outside, value["mean"], value["ci95"], value["values"]))
+                rows.append((label, role(result.spec), split_name(split), outside, value.mean, value.ci95, value.values))
     return pd.DataFrame(rows, columns=["label", "role", "split", "outside", "mean", "ci95", "values"])
 
 
@@ -118,10 +119,10 @@ def over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
     done = [each for each in results if each.metrics]
     specs, rows = [each.spec for each in done], []
     for result, label in zip(done, _in_short(specs, [spec.method for spec in specs]), strict=True):
-        value = result.metrics[split][primary_metric(result)]
+        value = result.metrics[split].primary
         kind = role(result.spec)
-        dim = result.spaces["compressed"]["width"] if kind == COMPRESSED and "compressed" in result.spaces else None
-        rows.append((label, kind, dim, value["mean"], value["ci95"], value["values"]))
+        dim = result.spaces["compressed"].width if kind == COMPRESSED and "compressed" in result.spaces else None
+        rows.append((label, kind, dim, value.mean, value.ci95, value.values))
     frame = pd.DataFrame(rows, columns=["label", "role", "dim", "mean", "ci95", "values"])
     return frame.sort_values(["label", "dim"], ignore_index=True)
 
@@ -140,9 +141,10 @@ def costs(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.Da
     names = labels([each.spec for each in results])
     rows = []
     for result, label in zip(results, names, strict=True):
-        if result.metrics and result.cost.get(cost):
-            value = result.metrics[split][primary_metric(result)]
-            rows.append((label, role(result.spec), result.cost[cost], value["mean"], value["ci95"], value["values"]))
+        amount = getattr(result.cost, cost)
+        if result.metrics and amount:
+            value = result.metrics[split].primary
+            rows.append((label, role(result.spec), amount, value.mean, value.ci95, value.values))
     return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
 
 
@@ -166,7 +168,7 @@ def differences_to(results: Sequence[RunResult], number: int) -> tuple[pd.DataFr
         for split, difference in minus(result, other).items():
             if split != "val":
                 cells[split_name(split)] = percent(difference, signed=True) + (" *" if clear(difference) else "")
-                cells["n"] = len(difference["values"])
+                cells["n"] = len(difference.values)
         rows.append(cells)
     return pd.DataFrame(rows), left_out
 
@@ -181,17 +183,17 @@ def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
             if name in row:
                 row[name] = None
         for split, values in result.metrics.items():
-            value, told = values[primary_metric(result)], split_name(split) if split != "val" else "validation"
-            told += "" if primary_metric(result) == "accuracy" else f" {WORDS[primary_metric(result)]}"
+            value, told = values.primary, split_name(split) if split != "val" else "validation"
+            told += "" if values.primary_name == "accuracy" else f" {WORDS[values.primary_name]}"
             if in_words:
                 row[f"{told} %"] = percent(value)
             else:
-                row |= {f"{told} %": 100 * value["mean"], f"{told} ± 95 %": None if value["ci95"] is None else 100 * value["ci95"]}
-        if primary_metric(result) == "map":
+                row |= {f"{told} %": 100 * value.mean, f"{told} ± 95 %": None if value.ci95 is None else 100 * value.ci95}
+        if result.primary_name == "map":
             for metric in ("roc_auc", "f1"):
                 value = result.metrics["test"][metric]
-                row[f"{WORDS[metric]} in-domain %"] = percent(value) if in_words else 100 * value["mean"]
-        row |= {"n": result.spec.seeds} | {told: result.cost.get(name) for name, told in COSTS.items()}
+                row[f"{WORDS[metric]} in-domain %"] = percent(value) if in_words else 100 * value.mean
+        row |= {"n": result.spec.seeds} | {told: getattr(result.cost, name) for name, told in COSTS.items()}
         if in_words:
             row = {name: str(value) if name in differing(specs) and value is not None else _in_words(value) for name, value in row.items()}
         rows.append(row)
@@ -289,8 +291,8 @@ def per_class(logits: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> 
             there = truth == number
             values = (logits[:, there].argmax(-1) == number).mean(1).tolist() if there.any() else []
         if values:
-            found = summary(values)
-            rows.append((str(name), found["mean"], found["ci95"], found["values"]))
+            found = summarize(values)
+            rows.append((str(name), found.mean, found.ci95, found.values))
     return pd.DataFrame(rows, columns=["class", "mean", "ci95", "values"])
 
 

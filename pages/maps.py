@@ -13,8 +13,9 @@ import streamlit as st
 from kdlib import figures, spaces, spectrograms
 from kdlib.datasets import Dataset
 from kdlib.projection import PROJECTIONS, Maps
+from kdlib.results import RunResult
 from kdlib.spaces import Colouring, Question, Spaces
-from kdlib.spec import BASELINE, RunResult
+from kdlib.spec import BASELINE
 from pages import items, show, ui
 
 PROJECTED = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "aligned": "aligned UMAP"}  # others go by their own name

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from kdlib import files, imported, library
-from kdlib.spec import OnProgress, Progress
+from kdlib.progress import OnProgress, Progress
 from pages import show, ui
 
 FORMATS = """

@@ -18,7 +18,9 @@ from kdlib import figures, spectrograms, views
 from kdlib.comparison import WORDS, percent
 from kdlib.datasets import Dataset
 from kdlib.planning import Plan
-from kdlib.spec import PHASES, RunResult, unused_fields
+from kdlib.progress import PHASES
+from kdlib.results import RunResult, Summary
+from kdlib.spec import unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
 from pages import ui
 
@@ -97,7 +99,7 @@ def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
     rows = []
     for run in found:
         accuracy = run.accuracy()
-        told = percent({"mean": accuracy[0], "ci95": accuracy[1]}) if accuracy else ""
+        told = percent(accuracy) if accuracy else ""
         row = {"name": run.name, "state": run.state, "progress": round(run.progress, 2), "method": run.spec.method}
         row |= {name: getattr(run.spec, name) for name in names}
         for name in unused_fields(run.spec):
@@ -225,7 +227,7 @@ def _chain_component() -> Callable[..., Any]:
     return st.components.v2.component("kd_chain", **parts)
 
 
-def chain(words: dict[str, Any], accuracies: dict[str, dict[str, Any] | None], picture: np.ndarray) -> None:
+def chain(words: dict[str, Any], accuracies: dict[str, Summary | None], picture: np.ndarray) -> None:
     """Show the chain with its numbers.
 
     Args:
@@ -234,7 +236,7 @@ def chain(words: dict[str, Any], accuracies: dict[str, dict[str, Any] | None], p
         picture: (h, w) in [0, 1].
     """
     told = {name: "?" if value is None else f"{percent(value)} %" for name, value in accuracies.items()}
-    bars = {name: value and value["mean"] for name, value in accuracies.items()}
+    bars = {name: value and value.mean for name, value in accuracies.items()}
     data = {"words": {name: str(word) for name, word in (words | told).items()}, "bars": bars, "picture": _png(picture)}
     _chain_component()(key="chain", data=data)
 

@@ -1,14 +1,14 @@
 """Start: the idea as a picture, one button, a race, and its outcome in one sentence."""
 
 import time
-from typing import Any
 
 import streamlit as st
 
+from kdlib.results import Summary
 from kdlib.spec import RunSpec
 from pages import server, ui
 
-Accuracies = dict[str, dict[str, Any] | None]  # role -> mean and interval, None while they are not known
+Accuracies = dict[str, Summary | None]  # role -> mean and interval, None while they are not known
 SPEC = RunSpec()
 NAMES = {  # in the order in which they start: where two run at a time, the two that matter most
     "raw": "raw: teacher as it is",
@@ -37,9 +37,9 @@ def race() -> list:
     names = [NAMES[spec.method] for spec in specs]
     frame = views.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
     done = ui.results(found)
-    tested: Accuracies = {views.role(each.spec): each.metrics["test"]["accuracy"] for each in done if each.metrics}
+    tested: Accuracies = {views.role(each.spec): each.metrics["test"].primary for each in done if each.metrics}
     latest = frame[frame["curve"] == "val"].groupby("role")["mean"].last()
-    live: Accuracies = {role: {"mean": latest[role], "ci95": None} if role in latest else None for role in map(views.role, specs)}
+    live: Accuracies = {role: Summary(latest[role], None) if role in latest else None for role in map(views.role, specs)}
     told = "on pictures held back while training" if not tested else f"test set, mean and 95 % interval, n = {specs[0].seeds}"
     numbers = {"teacher": SPEC.teacher, "method": SPEC.method, "dim": SPEC.dim, "labels": f"{specs[0].labels:,}", "told": told}
     numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}

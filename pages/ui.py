@@ -12,7 +12,8 @@ import numpy as np
 import streamlit as st
 
 from kdlib import catalog, runs, sweeps
-from kdlib.spec import BASELINE, RAW, RunResult, RunSpec
+from kdlib.results import RunResult
+from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import DONE, RunInfo, RunNotFoundError
 
 TICK = 1.0  # seconds between two looks at a live run, but

@@ -13,10 +13,11 @@ import time
 import numpy as np
 
 from kdlib.cache import atomic_path
-from kdlib.spec import Progress, RunResult, RunSpec
+from kdlib.progress import Progress
+from kdlib.results import CURVES, Cost, Point, RunResult, SplitMetrics, Summary
+from kdlib.spec import RunSpec
 
 EATEN = []
-POINTS = ("prediction", "distance", "teacher", "val")
 
 
 def spec(**changes) -> RunSpec:
@@ -49,14 +50,14 @@ def run(spec: RunSpec, *, device="auto", on_progress=None, checkpoint=None) -> R
                 temporary.write_text(json.dumps({"epoch": epoch}))
     if spec.student == "slow to save":
         time.sleep(3600)
-    accuracy = {"accuracy": {"mean": value(spec, 0, 0), "ci95": 0.01, "values": [value(spec, 0, 0)] * 2}}
+    accuracy = SplitMetrics({"accuracy": Summary(value(spec, 0, 0), 0.01, [value(spec, 0, 0)] * 2)})
     metrics = {"val": accuracy, "test": accuracy, "ood:rotated": accuracy} if status == "done" else {}
     arrays = {"student/w": np.ones((2, 3)), "features/test": np.ones((2, 4, 3)), "logits/test": np.ones((2, 4, 2))}
-    return RunResult(spec, status, reason, metrics, history=history, cost={"seconds": 0.1}, arrays=arrays)
+    return RunResult(spec, status, reason, metrics, history=history, cost=Cost(seconds=0.1), arrays=arrays)
 
 
-def point_of(spec: RunSpec, epoch: int) -> dict:
-    return {"epoch": epoch} | {name: [value(spec, epoch, member) for member in range(spec.seeds)] for name in POINTS}
+def point_of(spec: RunSpec, epoch: int) -> Point:
+    return Point(epoch, **{name: [value(spec, epoch, member) for member in range(spec.seeds)] for name in CURVES})
 
 
 def misbehave(how: str, epoch: int, epochs: int) -> None:

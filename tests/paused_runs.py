@@ -10,7 +10,9 @@ from pathlib import Path
 
 from kdlib import pipeline
 from kdlib.cache import home
-from kdlib.spec import OnProgress, Progress, RunResult, RunSpec
+from kdlib.progress import OnProgress, Progress
+from kdlib.results import RunResult
+from kdlib.spec import RunSpec
 
 
 def run(spec: RunSpec, *, device: str = "auto", on_progress: OnProgress, checkpoint: Path | None = None) -> RunResult:

@@ -5,7 +5,8 @@ from functools import lru_cache
 from kdlib import engine, pipeline, store
 from kdlib.engine import Job, Outcome, RunFolder
 from kdlib.engine.worker import save
-from kdlib.spec import RunResult, RunSpec
+from kdlib.results import RunResult
+from kdlib.spec import RunSpec
 
 SPEC = RunSpec(dataset="digits", teacher="random", labels=60, epochs=2, width=2, seeds=2, dim=4)
 METHODS = ("baseline", "raw", "mlp")
@@ -22,7 +23,7 @@ def keep(result: RunResult, name: str) -> str:
     run_id = store.create(result.spec, name=name, user="tester", engine=engine.identity())
     folder = RunFolder(run_id)
     for point in result.history:
-        folder.append("point", **point)
+        folder.append("point", **point.to_dict())
     save(folder, result)
     folder.end(0, Outcome(store.DONE))
     engine.push(Job(run_id, result.spec.to_json()))

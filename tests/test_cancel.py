@@ -15,8 +15,8 @@ from kdlib.cli import main
 from kdlib.engine import Job, RunFolder
 from kdlib.engine.worker import Recorder, _alive
 from kdlib.evaluation import probe
+from kdlib.progress import PHASES, CancelledError, Progress
 from kdlib.runs.truth import seen
-from kdlib.spec import PHASES, CancelledError, Progress
 from kdlib.store import RunInfo
 from pages import show
 
@@ -130,7 +130,7 @@ def test_a_cancelled_training_is_not_measured_but_keeps_its_last_state(monkeypat
     monkeypatch.setattr(measuring, "probe", lambda *_, **__: pytest.fail("probed"))
     monkeypatch.setattr(measuring, "scores", lambda *_, **__: pytest.fail("scored"))
     found = pipeline.run(SPEC, on_progress=Recorded("training", 3))
-    assert [point["epoch"] for point in found.history] == [1, 2, 3]
+    assert [point.epoch for point in found.history] == [1, 2, 3]
     kept_state(found)
 
 
@@ -138,7 +138,7 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
     path = tmp_path / CHECKPOINT
     recorded = Recorded("measuring", 2)
     found = pipeline.run(SPEC, checkpoint=path, on_progress=recorded)
-    assert [point["epoch"] for point in found.history] == [1, 2, 3, 4]
+    assert [point.epoch for point in found.history] == [1, 2, 3, 4]
     kept_state(found)
     assert recorded.seen[-1].step == 2
     again = Recorded()
@@ -174,18 +174,18 @@ def test_the_seconds_of_all_legs_count(tmp_path):
     with safe_open(path, framework="pt") as file:
         notes = json.loads(file.metadata()["notes"])
     save_file(load_file(path), path, {"notes": json.dumps(notes | {"seconds": 1000.0})})
-    assert pipeline.run(SPEC, checkpoint=path).cost["seconds"] >= 1000
+    assert pipeline.run(SPEC, checkpoint=path).cost.seconds >= 1000
 
 
 def test_a_run_that_is_resumed_thrice_equals_one_that_never_stopped(tmp_path):
     path, seconds = tmp_path / CHECKPOINT, []
     for step in (1, 2, 3):
-        seconds.append(pipeline.run(SPEC, checkpoint=path, on_progress=Recorded("training", step)).cost["seconds"])
+        seconds.append(pipeline.run(SPEC, checkpoint=path, on_progress=Recorded("training", step)).cost.seconds)
     whole, rest = pipeline.run(SPEC), pipeline.run(SPEC, checkpoint=path)
     assert rest.metrics == whole.metrics
     assert rest.history == whole.history
     assert all(np.array_equal(rest.arrays[name], array) for name, array in whole.arrays.items())
-    assert [*seconds, rest.cost["seconds"]] == sorted([*seconds, rest.cost["seconds"]])
+    assert [*seconds, rest.cost.seconds] == sorted([*seconds, rest.cost.seconds])
 
 
 def test_whoever_reads_results_bears_cancelled_ones(capsys):

@@ -7,7 +7,8 @@ from dataclasses import fields
 import pytest
 
 from kdlib import cli_runs, engine, runs
-from kdlib.spec import RunResult, RunSpec
+from kdlib.results import RunResult, SplitMetrics, Summary
+from kdlib.spec import RunSpec
 from tests.test_engine import data_folder, over, until
 
 
@@ -42,7 +43,7 @@ def kdlib(capsys):
 def test_the_metric_is_named_where_a_sweep_has_several(datasets, named):
     results = []
     for dataset in datasets:
-        value = {"map" if dataset == "mixtures" else "accuracy": {"mean": 0.5, "ci95": 0.1, "values": [0.4, 0.6]}}
+        value = SplitMetrics({"map" if dataset == "mixtures" else "accuracy": Summary(0.5, 0.1, [0.4, 0.6])})
         results += [RunResult(RunSpec(dataset=dataset, method=method), metrics={"test": value}) for method in ("raw", "mlp")]
     table = cli_runs._outcome(results)
     columns = {column.header: list(column.cells) for column in table.columns}

@@ -19,7 +19,8 @@ import pytest
 
 from kdlib import engine, runs, store
 from kdlib.engine import Job, Outcome, RunFolder, worker
-from kdlib.spec import Progress
+from kdlib.progress import Progress
+from kdlib.results import Summary
 from tests import fake_runs
 from tests.fake_runs import spec
 
@@ -96,7 +97,7 @@ def gone(pid):
 
 
 def epochs(run_id):
-    return [point["epoch"] for point in runs.history(run_id)]
+    return [point.epoch for point in runs.history(run_id)]
 
 
 def ready():
@@ -111,9 +112,9 @@ class TestARun:
         [run_id] = runs.launch([spec(epochs=8, width=40)], name="mine", user="mia")
         run = over(run_id)
         assert (run.state, run.name, run.user, run.progress, run.unsynced) == ("done", "mine", "mia", 1.0, 0)
-        assert run.accuracy() == pytest.approx((fake_runs.value(spec(epochs=8, width=40), 0, 0), 0.01))
+        assert run.accuracy() == Summary(fake_runs.value(spec(epochs=8, width=40), 0, 0), 0.01)
         assert epochs(run_id) == list(range(8))
-        assert [point["epoch"] for point in store.metric_history(run_id)] == list(range(8))
+        assert [point.epoch for point in store.metric_history(run_id)] == list(range(8))
         result = runs.result(run_id)
         assert (result.status, result.spec, len(result.history)) == ("done", run.spec, 8)
         assert runs.arrays(run_id, "features")["features/test"].shape == (2, 4, 3)
@@ -122,7 +123,7 @@ class TestARun:
     def test_it_can_be_watched_until_it_is_over(self):
         [run_id] = runs.launch([spec(epochs=20, width=50)])
         looks = list(runs.watch(run_id, every=0.1))
-        assert [point["epoch"] for _, points in looks for point in points] == list(range(20))
+        assert [point.epoch for _, points in looks for point in points] == list(range(20))
         assert looks[-1][0].state == "done"
         shares = [run.progress for run, _ in looks]
         assert shares == sorted(shares)
@@ -271,10 +272,10 @@ class TestKill:
         os.kill(worker_of(run_id), signal.SIGKILL)
         assert over(run_id).state == "done"
         assert RunFolder(run_id).starts(0) == 2
-        assert [point["prediction"] for point in runs.history(run_id)] == [
+        assert [point.prediction for point in runs.history(run_id)] == [
             [fake_runs.value(given, epoch, member) for member in range(2)] for epoch in range(30)
         ]
-        assert [point["epoch"] for point in store.metric_history(run_id)] == list(range(30))
+        assert [point.epoch for point in store.metric_history(run_id)] == list(range(30))
         passed = [event["epoch"] for event in RunFolder(run_id).events() if event["kind"] == "point"]
         assert passed == sorted(set(passed))  # what was passed twice is written once
 
@@ -374,7 +375,7 @@ class TestKill:
             assert found == list(range(len(found)))
             if run.state == "done":
                 assert len(found) == run.spec.epochs
-                assert runs.result(run.id).metrics["test"]["accuracy"]["mean"] == fake_runs.value(run.spec, 0, 0)
+                assert runs.result(run.id).metrics["test"]["accuracy"].mean == fake_runs.value(run.spec, 0, 0)
         assert not [run for run in store.Listing().newest(1000) if run.active]
         assert len({run.id for run in ended}) == len(ids)
 
@@ -506,7 +507,7 @@ def test_training_goes_on_while_the_store_is_locked_and_nothing_is_lost(home, st
     holder.rollback()
     holder.close()
     assert over(run_id).unsynced == 0
-    assert [point["epoch"] for point in store.metric_history(run_id)] == list(range(given.epochs))
+    assert [point.epoch for point in store.metric_history(run_id)] == list(range(given.epochs))
 
 
 def test_a_store_that_stays_away_slows_nothing_and_a_resume_makes_up_for_it(tmp_path, empty_database, tracking_server):
@@ -522,13 +523,13 @@ def test_a_store_that_stays_away_slows_nothing_and_a_resume_makes_up_for_it(tmp_
             run = runs.get(run_id)
             assert (run.state, run.progress) == ("done", 1.0)
             assert run.unsynced > 0
-            assert run.accuracy() == (fake_runs.value(given, 0, 0), 0.01)
+            assert run.accuracy() == Summary(fake_runs.value(given, 0, 0), 0.01)
             assert runs.arrays(run_id, "predictions")["logits/test"].shape == (2, 4, 2)
         if runs.get(run_id).unsynced:  # asking for it may have made up for it already
             runs.resume(run_id)
         run = store.fetch(run_id)
-        assert (run.state, run.accuracy()) == ("done", (fake_runs.value(given, 0, 0), 0.01))
-        assert [point["epoch"] for point in store.metric_history(run_id)] == list(range(40))
+        assert (run.state, run.accuracy()) == ("done", Summary(fake_runs.value(given, 0, 0), 0.01))
+        assert [point.epoch for point in store.metric_history(run_id)] == list(range(40))
         assert runs.arrays(run_id, "predictions")["logits/test"].shape == (2, 4, 2)
 
 

@@ -49,7 +49,7 @@ def same(run_id, direct):
     result, predictions = runs.result(run_id), runs.arrays(run_id, "predictions")
     assert result.metrics == direct[0].metrics
     assert result.attributes == direct[0].attributes
-    assert [point["val"] for point in result.history] == [point["val"] for point in direct[0].history]
+    assert [point.val for point in result.history] == [point.val for point in direct[0].history]
     assert predictions.keys() == direct[1].keys()
     for name, array in predictions.items():
         np.testing.assert_array_equal(array, direct[1][name])
@@ -62,7 +62,7 @@ def test_a_background_run_gives_the_numbers_of_a_direct_one_also_when_two_train_
         assert (run.state, run.reason) == ("done", "")
         same(run_id, direct)
     shown = runs.history(ids[0])
-    assert [point["epoch"] for point in shown] == [point["epoch"] for point in direct[0].history]
+    assert [point.epoch for point in shown] == [point.epoch for point in direct[0].history]
 
 
 def test_a_run_whose_worker_is_killed_gives_them_too(home, direct):
@@ -91,7 +91,7 @@ def last_state(run_id):
     """Assert that a cancelled run has been kept, unmeasured, and that its spaces can be looked at."""
     result = runs.result(run_id)
     assert (result.status, result.metrics, result.attributes) == ("cancelled", {}, {})
-    assert [point["epoch"] for point in result.history] == epochs(run_id)
+    assert [point.epoch for point in result.history] == epochs(run_id)
     for split in ("test", "val", "train", "ood:rotated"):
         found = spaces.load(run_id, split, member=1)
         assert set(found.spaces) == set(spaces.NAMES)

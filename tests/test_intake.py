@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from kdlib import intake, spectrograms
 from kdlib.intake import IntakeError, Limits, progress, reading
-from kdlib.spec import CancelledError, Progress
+from kdlib.progress import CancelledError, Progress
 from tests.evil_files import EVIL, GOOD_CSV, csv, npy, png, wav, zipped
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kdlib.intervals import paired_difference, summary
+from kdlib.intervals import paired_difference, summarize
+from kdlib.results import Summary
 
 NAN = math.nan
 
@@ -17,49 +18,49 @@ def draw(*shape, seed=0):
 
 def test_summary_is_the_t_interval():
     values = [0.7, 0.72, 0.69, 0.75, 0.71]
-    found = summary(values)
+    found = summarize(values)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert found["values"] == values
-    assert found["mean"] == pytest.approx(0.714)
-    assert found["mean"] - found["ci95"] == pytest.approx(expected.low)
-    assert found["mean"] + found["ci95"] == pytest.approx(expected.high)
+    assert found.values == values
+    assert found.mean == pytest.approx(0.714)
+    assert found.mean - found.ci95 == pytest.approx(expected.low)
+    assert found.mean + found.ci95 == pytest.approx(expected.high)
 
 
 def test_the_interval_covers_the_truth_nineteen_times_in_twenty():
-    samples = [summary(row) for row in draw(2000, 5)]
-    covered = np.mean([abs(s["mean"]) <= s["ci95"] for s in samples])
+    samples = [summarize(row) for row in draw(2000, 5)]
+    covered = np.mean([abs(s.mean) <= s.ci95 for s in samples])
     assert covered == pytest.approx(0.95, abs=0.015)  # three standard errors of 2,000 draws
 
 
 def test_one_value_has_no_interval_and_equal_values_have_a_zero_one():
-    assert summary([0.5]) == {"mean": 0.5, "ci95": None, "values": [0.5]}
-    assert summary([0.5, 0.5, 0.5])["ci95"] == 0
+    assert summarize([0.5]) == Summary(0.5, None, [0.5])
+    assert summarize([0.5, 0.5, 0.5]).ci95 == 0
 
 
 def test_summary_holds_what_json_can_hold():
-    found = summary(np.array([0.25, 0.75], dtype=np.float32))
-    assert [type(found["mean"]), type(found["ci95"]), *map(type, found["values"])] == [float] * 4
+    found = summarize(np.array([0.25, 0.75], dtype=np.float32))
+    assert [type(found.mean), type(found.ci95), *map(type, found.values)] == [float] * 4
 
 
 def test_the_paired_difference_is_the_paired_t_interval():
     a, b = draw(6), draw(6, seed=1)
     found = paired_difference(a, b)
     expected = stats.ttest_rel(a, b).confidence_interval(0.95)
-    assert found["mean"] - found["ci95"] == pytest.approx(expected.low)
-    assert found["mean"] + found["ci95"] == pytest.approx(expected.high)
-    assert found["values"] == pytest.approx(list(a - b))
+    assert found.mean - found.ci95 == pytest.approx(expected.low)
+    assert found.mean + found.ci95 == pytest.approx(expected.high)
+    assert found.values == pytest.approx(list(a - b))
 
 
 def test_pairing_removes_what_both_sides_share():
     seed_effect = 10 * draw(8)
     a, b = seed_effect + 1 + 0.1 * draw(8, seed=1), seed_effect + 0.1 * draw(8, seed=2)
-    assert paired_difference(a, b)["ci95"] < 0.3 < summary(a)["ci95"]
+    assert paired_difference(a, b).ci95 < 0.3 < summarize(a).ci95
 
 
 @pytest.mark.parametrize("values", [[], [0.5, NAN], [math.inf]])
 def test_summary_of_nothing_or_of_what_is_not_finite_is_undefined(values):
     with pytest.raises(ValueError, match=r"^undefined: a mean needs finite values, got"):
-        summary(values)
+        summarize(values)
 
 
 def test_only_as_many_values_can_be_paired():

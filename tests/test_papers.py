@@ -5,13 +5,14 @@ import pytest
 from kdlib import papers
 from kdlib.checks import usual
 from kdlib.cli import main
-from kdlib.spec import RunResult, RunSpec
+from kdlib.results import RunResult, SplitMetrics, Summary
+from kdlib.spec import RunSpec
 
 BASE = RunSpec(dataset="tones", teacher="tones-simclr", method="linear", distance_weight=0.75, seeds=2)
 
 
 def result(spec: RunSpec, values: list[float]) -> RunResult:
-    one = {"map": {"mean": sum(values) / 2, "ci95": 0.1, "values": values}}
+    one = SplitMetrics({"map": Summary(sum(values) / 2, 0.1, values)})
     return RunResult(spec, metrics={"test": one, "val": one, "ood": one})
 
 
@@ -41,8 +42,8 @@ def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw(
     values = {"baseline": [0.1, 0.3], "raw": [0.2, 0.3], "compressed": [0.4, 0.6], "soft labels": [0.1, 0.1], "both": [0.5, 0.5]}
     rows = papers.rows({key: result(spec, values[key[1]]) for key, spec in asked.items()})
     compressed = next(row for row in rows if row.treatment == "compressed")
-    assert compressed.to_baseline["test"]["values"] == pytest.approx([0.3, 0.3])
-    assert compressed.to_raw["test"]["values"] == pytest.approx([0.2, 0.3])
+    assert compressed.to_baseline["test"].values == pytest.approx([0.3, 0.3])
+    assert compressed.to_raw["test"].values == pytest.approx([0.2, 0.3])
     assert not rows[0].to_baseline
     assert not rows[1].to_raw
 

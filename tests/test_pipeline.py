@@ -11,7 +11,7 @@ from kdlib import RunSpec, comparison, datasets, pipeline, teachers
 from kdlib.checks import METHODS, check
 from kdlib.compressors import COMPRESSORS
 from kdlib.losses import LOSSES
-from kdlib.spec import RunResult
+from kdlib.results import RunResult
 from kdlib.teachers import TEACHERS, Teacher
 
 SMALL = RunSpec(dataset="digits", labels=60, teacher="random", dim=4, epochs=3, seeds=2, width=4)
@@ -28,25 +28,25 @@ def test_a_result_holds_everything_it_promises(results, method):
     assert found.status == "done"
     for split in ("val", "test", "ood:rotated", "ood:noise", "ood"):
         accuracy = found.metrics[split]["accuracy"]
-        assert len(accuracy["values"]) == 2
-        assert accuracy["mean"] == pytest.approx(np.mean(accuracy["values"]))
-        assert accuracy["ci95"] >= 0
-    assert found.cost["parameters"] > 0
-    assert found.cost["multiply_adds"] > 0
-    assert found.cost["latency_ms"] > 0
-    assert found.cost["seconds"] > 0
-    assert found.attributes["ink"]["student"]["mean"] > 0
-    assert [point["epoch"] for point in found.history] == [1, 2, 3]
-    assert all(len(point["val"]) == 2 for point in found.history)
+        assert len(accuracy.values) == 2
+        assert accuracy.mean == pytest.approx(np.mean(accuracy.values))
+        assert accuracy.ci95 >= 0
+    assert found.cost.parameters > 0
+    assert found.cost.multiply_adds > 0
+    assert found.cost.latency_ms > 0
+    assert found.cost.seconds > 0
+    assert found.attributes["ink"].student.mean > 0
+    assert [point.epoch for point in found.history] == [1, 2, 3]
+    assert all(len(point.val) == 2 for point in found.history)
     if method == "baseline":
         assert not found.teacher
-        assert found.cost["bytes_per_embedding"] is None
+        assert found.cost.bytes_per_embedding is None
     else:
         width = teachers.WIDTH if method in ("raw", "none") else 4
-        assert found.spaces["compressed"]["width"] == width
-        assert found.cost["bytes_per_embedding"] == 4 * width
-        assert found.teacher["probe"]["raw"] == results["raw"].teacher["probe"]["raw"]
-        assert set(found.attributes["ink"]) == {"chance", "raw", "compressed", "student"}
+        assert found.spaces["compressed"].width == width
+        assert found.cost.bytes_per_embedding == 4 * width
+        assert found.teacher.probe.raw == results["raw"].teacher.probe.raw
+        assert set(found.attributes["ink"].spaces()) == {"raw", "compressed", "student"}
     assert found.arrays["logits/test"].shape == (2, 600, 10)
     again = RunResult.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again == dataclasses.replace(found, arrays={})
@@ -61,7 +61,7 @@ def test_training_side_by_side_changes_nothing(results):
     for found in together:
         alone = results[found.spec.method]
         for split, metrics in alone.metrics.items():  # sums in another order: a borderline image may fall on the other side
-            np.testing.assert_allclose(found.metrics[split]["accuracy"]["values"], metrics["accuracy"]["values"], atol=0.01)
+            np.testing.assert_allclose(found.metrics[split]["accuracy"].values, metrics["accuracy"].values, atol=0.01)
 
 
 def test_the_same_spec_gives_the_same_numbers_on_one_thread():
@@ -83,9 +83,7 @@ def test_a_stopped_run_is_cancelled_and_resumes_where_it_was(results, tmp_path):
     resumed = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: at.phase == "training" and steps.append(at.step))
     assert resumed.status == "done"
     assert steps[0] == 3
-    np.testing.assert_allclose(
-        resumed.metrics["test"]["accuracy"]["values"], results["mlp"].metrics["test"]["accuracy"]["values"], atol=0.01
-    )
+    np.testing.assert_allclose(resumed.metrics["test"]["accuracy"].values, results["mlp"].metrics["test"]["accuracy"].values, atol=0.01)
 
 
 def test_a_diverging_run_fails_and_says_so():
@@ -98,14 +96,14 @@ def test_a_diverging_run_fails_and_says_so():
 def test_every_loss_trains_raw_and_compressed(loss, results):
     for found in pipeline.compare([SMALL.but(method=m, loss=loss, epochs=1) for m in ("raw", "linear", "pca")]):
         assert found.status == "done"
-        assert all(value > 0 for value in found.history[0]["distance"])
-        assert found.cost["parameters"] == results["baseline"].cost["parameters"], "an adapter is no part of the student at inference"
+        assert all(value > 0 for value in found.history[0].distance)
+        assert found.cost.parameters == results["baseline"].cost.parameters, "an adapter is no part of the student at inference"
 
 
 def test_soft_labels_reach_the_student():
     plain, soft = (pipeline.run(SMALL.but(method="raw", soft_label_weight=weight)) for weight in (0.0, 1.0))
     assert not np.array_equal(plain.arrays["logits/test"], soft.arrays["logits/test"])
-    assert "head" in soft.teacher
+    assert soft.teacher.head
 
 
 def test_several_and_missing_labels_per_item_run_end_to_end(monkeypatch):
@@ -121,8 +119,8 @@ def test_several_and_missing_labels_per_item_run_end_to_end(monkeypatch):
     monkeypatch.setitem(datasets.DATASETS, "tags", tags)
     specs = [SMALL.but(dataset="tags", method=m, epochs=8, soft_label_weight=0.5) for m in ("baseline", "raw", "mlp", "matryoshka")]
     for found in pipeline.compare(specs):
-        assert set(found.metrics["test"]) == {"map", "roc_auc", "f1"}
-        assert 0 < found.metrics["ood"]["map"]["mean"] <= 1
+        assert set(found.metrics["test"].scores) == {"map", "roc_auc", "f1"}
+        assert 0 < found.metrics["ood"]["map"].mean <= 1
     with pytest.raises(ValueError, match="lda needs one label per item"):
         pipeline.run(specs[0].but(method="lda"))
 
@@ -138,9 +136,9 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
     monkeypatch.setitem(TEACHERS, "oracle", Teacher("", "the answer", True, oracle))
     spec = RunSpec(dataset="digits", labels=100, teacher="oracle", epochs=30, seeds=3, dim=8)
     found = {each.spec.method: each for each in pipeline.compare([spec.but(method=m) for m in ("baseline", "raw", "lda")])}
-    probes = found["lda"].teacher["probe"]
-    assert probes["compressed"]["mean"] > 0.75
-    assert comparison.differences(list(found.values()), found["lda"])["raw"]["test"]["mean"] > 0.02
+    probes = found["lda"].teacher.probe
+    assert probes.compressed.mean > 0.75
+    assert comparison.differences(list(found.values()), found["lda"])["raw"]["test"].mean > 0.02
 
 
 @pytest.mark.parametrize(

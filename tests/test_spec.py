@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import torch
 from kdlib import pipeline
 from kdlib.compressors import COMPRESSORS
 from kdlib.losses import LOSSES
-from kdlib.spec import BASELINE, POINTWISE, RAW, TEACHER_FIELDS, UNCOMPRESSED, RunResult, RunSpec, unused_fields
+from kdlib.results import RunResult, SplitMetrics, Summary
+from kdlib.spec import BASELINE, POINTWISE, RAW, TEACHER_FIELDS, UNCOMPRESSED, RunSpec, unused_fields
 
 
 def test_a_spec_survives_json():
@@ -170,9 +172,23 @@ def test_something_else_than_an_object_is_refused():
 
 def test_a_result_survives_json_and_keeps_its_arrays_apart():
     weights = {"student/weight": np.ones((2, 3), np.float32)}
-    result = RunResult(RunSpec(seeds=2), metrics={"test": {"accuracy": {"mean": 0.5, "ci95": None, "values": [0.5, 0.5]}}}, arrays=weights)
+    result = RunResult(RunSpec(seeds=2), metrics={"test": SplitMetrics({"accuracy": Summary(0.5, None, [0.5, 0.5])})}, arrays=weights)
     data = json.loads(json.dumps(result.to_dict()))
     assert "arrays" not in data
     back = RunResult.from_dict(data, weights)
     assert back == result
     assert back.arrays is weights
+
+
+@pytest.mark.parametrize("name", ["baseline", "mlp"])
+def test_a_run_that_an_earlier_version_stored_opens_and_is_written_as_it_was(name):
+    stored = json.loads((Path(__file__).parent / "stored" / f"{name}.json").read_text(encoding="utf-8"))
+    result = RunResult.from_dict(stored)
+    assert result.spec.method == name
+    assert result.to_dict() == stored
+
+
+def test_a_result_of_a_later_version_opens():
+    stored = json.loads((Path(__file__).parent / "stored" / "mlp.json").read_text(encoding="utf-8"))
+    later = stored | {"colour": "green", "spec": stored["spec"] | {"augmentation": "none"}, "cost": stored["cost"] | {"watts": 3}}
+    assert RunResult.from_dict(later) == RunResult.from_dict(stored)

@@ -8,19 +8,22 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kdlib import store
-from kdlib.spec import Progress, RunSpec
+from kdlib.progress import Progress
+from kdlib.results import Cost, Point, RunResult, SplitMetrics, Summary
+from kdlib.spec import RunSpec
 from kdlib.store import RunNotFoundError, StoreError, StoreUnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent
-POINT = {"prediction": [1.0, 2.0], "distance": [0.5, float("nan")], "teacher": [], "val": [0.5, 0.7]}
-RESULT = {
-    "test": {"accuracy": {"mean": 0.74, "ci95": 0.02, "values": [0.73, 0.75]}},
-    "ood:rotated": {"accuracy": {"mean": 0.5, "ci95": None}},
+POINT = Point(0, [1.0, 2.0], [0.5, float("nan")], [], [0.5, 0.7])
+METRICS = {
+    "test": SplitMetrics({"accuracy": Summary(0.74, 0.02, [0.73, 0.75])}),
+    "ood:rotated": SplitMetrics({"accuracy": Summary(0.5, None)}),
 }
 
 
@@ -29,7 +32,7 @@ def create(name="a run", **changes):
 
 
 def points(count, first=0):
-    return [POINT | {"epoch": epoch, "t": 1000.0 + epoch} for epoch in range(first, first + count)]
+    return [replace(POINT, epoch=epoch, t=1000.0 + epoch) for epoch in range(first, first + count)]
 
 
 @pytest.mark.usefixtures("fresh_home")
@@ -53,15 +56,15 @@ class TestOneRun:
         run_id = create()
         store.log_points(run_id, points(3), Progress(30, 100))
         found = store.metric_history(run_id)
-        assert [point["epoch"] for point in found] == [0, 1, 2]
-        assert found[0] == {"epoch": 0, "t": 1000.0, "prediction": [1.5], "distance": [0.5], "val": [0.6]}
+        assert [point.epoch for point in found] == [0, 1, 2]
+        assert found[0] == Point(0, [1.5], [0.5], [], [0.6], t=1000.0)
         assert store.fetch(run_id).progress == pytest.approx(0.3)
 
     def test_a_point_sent_twice_is_stored_once(self):
         run_id = create()
         store.log_points(run_id, points(3))
         store.log_points(run_id, points(5))
-        assert [point["epoch"] for point in store.metric_history(run_id)] == [0, 1, 2, 3, 4]
+        assert [point.epoch for point in store.metric_history(run_id)] == [0, 1, 2, 3, 4]
 
     def test_a_long_curve_fits_into_several_batches(self):
         run_id = create()
@@ -70,10 +73,10 @@ class TestOneRun:
 
     def test_a_result_gives_the_numbers_of_a_row(self):
         run_id = create()
-        store.finish(run_id, store.numbers(RESULT, {"seconds": 3, "device": "cpu", "latency": float("nan")}))
+        store.finish(run_id, store.numbers(RunResult(RunSpec(), metrics=METRICS, cost=Cost(seconds=3, latency_ms=float("nan")))))
         run = store.fetch(run_id)
-        assert run.accuracy() == (0.74, 0.02)
-        assert run.accuracy("ood:rotated") == (0.5, None)
+        assert run.accuracy() == Summary(0.74, 0.02)
+        assert run.accuracy("ood:rotated") == Summary(0.5, None)
         assert run.metrics == {"cost/seconds": 3, "test/accuracy": 0.74, "test/accuracy_ci95": 0.02, "ood:rotated/accuracy": 0.5}
 
     def test_files_are_moved_in_whole_and_a_missing_one_is_named(self, tmp_path):
@@ -177,7 +180,7 @@ def test_nothing_is_lost_when_several_processes_write(writers, batches):
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * writers
-    epochs = [point["epoch"] for run_id in ids for point in store.metric_history(run_id)]
+    epochs = [point.epoch for run_id in ids for point in store.metric_history(run_id)]
     assert sorted(epochs) == list(range(writers * batches))
 
 
@@ -236,12 +239,12 @@ def test_a_real_server_holds_the_same(tmp_path, monkeypatch, tracking_server, ca
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_server.uri)
     run_id = create(name="<b>bold</b> €")
     store.log_points(run_id, points(3), Progress(1, 2))
-    store.finish(run_id, store.numbers(RESULT, {}))
+    store.finish(run_id, store.numbers(RunResult(RunSpec(), metrics=METRICS)))
     (tmp_path / "result.json").write_text(json.dumps({"a": 1}))
     store.put_files(run_id, [tmp_path / "result.json"])
     store.set_state(run_id, "done")
     run = store.Listing().newest(1)[0]
-    assert (run.id, run.name, run.state, run.accuracy()) == (run_id, "<b>bold</b> €", "done", (0.74, 0.02))
+    assert (run.id, run.name, run.state, run.accuracy()) == (run_id, "<b>bold</b> €", "done", Summary(0.74, 0.02))
     assert json.loads(store.file(run_id, "result.json").read_text()) == {"a": 1}
     assert len(store.metric_history(run_id)) == 3
     with pytest.raises(RunNotFoundError):

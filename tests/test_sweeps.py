@@ -3,7 +3,8 @@
 import pytest
 
 from kdlib import engine, runs, store, sweeps
-from kdlib.spec import RunResult, RunSpec
+from kdlib.results import RunResult
+from kdlib.spec import RunSpec
 from tests.fake_runs import spec
 from tests.test_engine import data_folder, over, ready
 

@@ -5,21 +5,17 @@ import pandas as pd
 import pytest
 
 from kdlib import comparison, datasets, views
-from kdlib.spec import RunResult, RunSpec
+from kdlib.results import Cost, Point, RunResult, SpaceStats, SplitMetrics, Summary
+from kdlib.spec import RunSpec
 
 SPEC = RunSpec()
 
 
 def result(method: str, values: list[float], **changes) -> RunResult:
-    summary = {"mean": float(np.mean(values)), "ci95": 0.1 if len(values) > 1 else None, "values": values}
-    metrics = {
-        "val": {"accuracy": summary},
-        "test": {"accuracy": summary},
-        "ood:rotated": {"accuracy": summary},
-        "ood": {"accuracy": summary},
-    }
-    spaces = {} if method == "baseline" else {"compressed": {"width": changes.get("dim", SPEC.dim)}}
-    cost = {"parameters": 100, "multiply_adds": 1000, "bytes_per_embedding": None if method == "baseline" else 64, "seconds": 1.0}
+    accuracy = SplitMetrics({"accuracy": Summary(float(np.mean(values)), 0.1 if len(values) > 1 else None, values)})
+    metrics = {split: SplitMetrics(dict(accuracy.scores)) for split in ("val", "test", "ood:rotated", "ood")}
+    spaces = {} if method == "baseline" else {"compressed": SpaceStats(changes.get("dim", SPEC.dim), Summary(2.0, None))}
+    cost = Cost(100, 1000, bytes_per_embedding=None if method == "baseline" else 64, seconds=1.0)
     return RunResult(SPEC.but(method=method, seeds=len(values), **changes), metrics=metrics, spaces=spaces, cost=cost)
 
 
@@ -37,7 +33,7 @@ def test_labels_tell_specs_apart_and_nothing_else():
 
 
 def test_a_baseline_has_no_distance_curve():
-    points = [{"epoch": 1, "val": [0.4, 0.6], "prediction": [1.0, 2.0], "distance": [0.0, 0.0], "teacher": [0.0, 0.0]}]
+    points = [Point(1, val=[0.4, 0.6], prediction=[1.0, 2.0], distance=[0.0, 0.0], teacher=[0.0, 0.0])]
     frame = views.curves([SPEC.but(method="baseline")], [points])
     assert set(frame["curve"]) == {"val", "prediction"}
     assert frame.iloc[0].to_dict() | {} == {
@@ -46,7 +42,7 @@ def test_a_baseline_has_no_distance_curve():
 
 
 def test_a_member_that_diverged_is_left_out_of_its_curve():
-    points = [{"epoch": 1, "val": [0.4, None, float("nan")]}]
+    points = [Point(1, val=[0.4, None, float("nan")])]
     assert views.curves([SPEC], [points])["n"].tolist() == [1]
 
 
@@ -73,7 +69,7 @@ def test_only_seeds_that_both_have_are_paired():
 def test_runs_on_other_rows_are_not_paired_and_named_with_the_reason():
     several = result("mlp", [0.8, 0.81], dim=2)
     for values in several.metrics.values():
-        values["map"] = values.pop("accuracy")
+        values.scores["map"] = values.scores.pop("accuracy")
     others = [result("mlp", [0.9, 0.91], dataset="tones"), result("mlp", [0.9, 0.92], labels=100), several, result("mlp", [0.6, 0.7])]
     frame, left_out = views.differences_to([result("raw", [0.5, 0.51]), *others], 0)
     assert len(frame) == 1

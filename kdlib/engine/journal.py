@@ -26,6 +26,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from kdlib.cache import Arrays, atomic_path, home
+from kdlib.results import Point
 
 RESERVE = 32_768  # bytes, some blocks of any disk
 
@@ -120,10 +121,10 @@ class RunFolder:
             return []
         return [event for event in map(_event, lines) if event]
 
-    def points(self) -> list[dict[str, Any]]:
+    def points(self) -> list[Point]:
         """Return the points in the order of their epochs, each once: a resumed run passes some epochs again."""
         points = {event["epoch"]: event for event in reversed(self.events()) if event["kind"] == "point"}
-        return [points[epoch] for epoch in sorted(points)]
+        return [Point.from_dict(points[epoch]) for epoch in sorted(points)]
 
     def outcome(self, resume: int) -> Outcome | None:
         """Return how the run ended after its given resume (0: after its launch), None if it has not."""

@@ -12,7 +12,8 @@ from filelock import FileLock, Timeout
 
 from kdlib import store
 from kdlib.engine.journal import Job, Outcome, RunFolder
-from kdlib.spec import Progress
+from kdlib.progress import Progress
+from kdlib.results import RunResult
 
 
 def push(job: Job, progress: Progress | None = None) -> None:
@@ -52,7 +53,7 @@ def _push_end(folder: RunFolder, job: Job, outcome: Outcome) -> None:
     result = folder.result / "result.json"
     if result.exists():
         content = json.loads(result.read_text(encoding="utf-8"))
-        store.finish(job.run, store.numbers(content["metrics"], content["cost"]))
+        store.finish(job.run, store.numbers(RunResult.from_dict(content)))
         others = [path for path in sorted(folder.result.iterdir()) if path != result and not path.name.startswith(".")]
         store.put_files(job.run, [*others, result])  # the result last: where it is, the others are
     store.set_state(job.run, outcome.state, outcome.reason)

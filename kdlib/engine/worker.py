@@ -23,7 +23,9 @@ from kdlib import store
 from kdlib.cache import atomic_path
 from kdlib.engine.journal import Job, Outcome, RunFolder
 from kdlib.engine.sync import push
-from kdlib.spec import Progress, RunResult, RunSpec
+from kdlib.progress import Progress
+from kdlib.results import RunResult
+from kdlib.spec import RunSpec
 
 LOOK = 0.2  # seconds between two looks at the wish to cancel
 SEND, SELDOM = 1.0, 4.0  # seconds between two messages to the store, at least and at most
@@ -150,7 +152,7 @@ class Recorder:
 
     def __init__(self, folder: RunFolder, job: Job) -> None:
         self._folder, self._job = folder, job
-        self._known = {point["epoch"] for point in folder.points()}
+        self._known = {point.epoch for point in folder.points()}
         self._training, self._latest = Progress(0, 0), Progress(0, 0, phase="loading")
         self._moved = time.monotonic()
         self._stop = self._heard = False
@@ -166,9 +168,10 @@ class Recorder:
         self._latest, self._moved = progress, time.monotonic()
         if progress.phase == "training":
             self._training = progress
-        if progress.point and progress.point["epoch"] not in self._known:
-            self._known.add(progress.point["epoch"])
-            self._folder.append("point", **progress.point)
+        point = progress.point
+        if point and point.epoch not in self._known:
+            self._known.add(point.epoch)
+            self._folder.append("point", **point.to_dict())
         for frame in progress.frames:
             self._folder.keep_frame(frame)
         self._heard = self._stop

@@ -12,7 +12,7 @@ from kdlib import imported
 from kdlib.files.drafts import Draft
 from kdlib.files.sources import Source
 from kdlib.intake import IntakeError, describe_os_error
-from kdlib.spec import OnProgress
+from kdlib.progress import OnProgress
 
 
 def keep(source: Source, draft: Draft, title: str, on_progress: OnProgress | None = None) -> str:

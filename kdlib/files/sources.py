@@ -16,7 +16,7 @@ import numpy as np
 from kdlib import imported, intake
 from kdlib.cache import home
 from kdlib.intake import IntakeError, Limits, describe_os_error
-from kdlib.spec import OnProgress, report_progress
+from kdlib.progress import OnProgress, report_progress
 
 IDS = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
 VAGUE = ("embedding", "embeddings", "arr_0", "x", "data", "e")  # names that say nothing beside another file

@@ -17,7 +17,7 @@ from typing import Any
 
 from kdlib.intake.limits import IntakeError, Limits, describe_os_error
 from kdlib.intake.progress import StalledError, follow
-from kdlib.spec import OnProgress
+from kdlib.progress import OnProgress
 
 __all__ = ["IntakeError", "Limits", "describe_os_error", "read"]
 

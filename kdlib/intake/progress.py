@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from kdlib.spec import CancelledError, OnProgress, Progress
+from kdlib.progress import CancelledError, OnProgress, Progress
 
 PHASE = "importing"
 INTERVAL_S = 0.2  # between two lines of the child, and between two calls of the callback while the child is silent, s

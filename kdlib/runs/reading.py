@@ -14,8 +14,9 @@ import numpy as np
 from kdlib import engine, store
 from kdlib.cache import Arrays
 from kdlib.engine import Job, RunFolder
+from kdlib.results import Point, RunResult
 from kdlib.runs.truth import listing, quickly, reconcile
-from kdlib.spec import RunResult, RunSpec, unused_fields
+from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo, StoreUnavailableError
 
 
@@ -87,8 +88,8 @@ def find(text: str) -> RunInfo:
     return rows[0]
 
 
-def history(run_id: str) -> list[dict[str, Any]]:
-    """Return all points of a run so far, as in `Progress.point`; of a run on another machine that is not over, means over the members."""
+def history(run_id: str) -> list[Point]:
+    """Return all points of a run so far, of a run on another machine that is not over, means over the members."""
     points = RunFolder(run_id).points()
     if not points:
         with suppress(store.RunNotFoundError):
@@ -96,7 +97,7 @@ def history(run_id: str) -> list[dict[str, Any]]:
     return points or quickly(lambda: store.metric_history(run_id))
 
 
-def watch(run_id: str, every: float = 0.5) -> Iterator[tuple[RunInfo, list[dict[str, Any]]]]:
+def watch(run_id: str, every: float = 0.5) -> Iterator[tuple[RunInfo, list[Point]]]:
     """Yield the run and its new points, until it is over.
 
     Args:

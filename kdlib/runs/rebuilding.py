@@ -9,6 +9,7 @@ from typing import Any
 from kdlib import store
 from kdlib.cache import home
 from kdlib.engine import Job, RunFolder
+from kdlib.results import Point, RunResult
 from kdlib.runs.changing import describe, locked
 from kdlib.spec import RunSpec
 from kdlib.store import database, notes
@@ -127,7 +128,7 @@ def _guess(run_id: str, folder: Path) -> StoredRun | None:
         "mlflow.user": about.get("user", ""),
     } | ({"kdlib.reason": reason} if reason else {})
     name, ended = about.get("name") or describe(spec), int(1000 * max(times))
-    metrics = store.numbers(result["metrics"], result["cost"]) if result else {}
+    metrics = store.numbers(RunResult.from_dict(result)) if result else {}
     return StoredRun(
         run_id, name, about.get("user", ""), store.STATUS[state], int(1000 * created), ended, False, folder.as_uri(), tags, metrics
     )
@@ -146,5 +147,6 @@ def _curves(run: StoredRun) -> list[Curve]:
     if not points:
         when = (run.ended or run.started) / 1000
         folder = notes.artifact_folders().get(run.id)
-        points = [{"t": when} | point for point in (_read(folder / "result.json") if folder else {}).get("history", [])]
+        history = (_read(folder / "result.json") if folder else {}).get("history", [])
+        points = [Point.from_dict({"t": when} | point) for point in history]
     return store.curve_values(points)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from kdlib import engine, store
 from kdlib.cache import home
 from kdlib.engine import Job, Outcome, RunFolder
+from kdlib.results import RunResult
 from kdlib.store import RunInfo
 
 Answer = TypeVar("Answer")
@@ -77,7 +78,7 @@ def seen(run: RunInfo) -> RunInfo:
     if outcome.state != store.DONE:
         return run
     result = folder.read("result/result.json")
-    return replace(run, progress=1.0, metrics=store.numbers(result["metrics"], result["cost"]) if result else run.metrics)
+    return replace(run, progress=1.0, metrics=store.numbers(RunResult.from_dict(result)) if result else run.metrics)
 
 
 def _judge(run: RunInfo, alive: dict[str, str]) -> RunInfo:

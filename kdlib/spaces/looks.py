@@ -1,7 +1,7 @@
 """What one sees in the spaces: colours of rows, a row's kept, lost and gained neighbours, probes, and how the spaces formed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from kdlib import runs, teachers
 from kdlib.datasets import Dataset
 from kdlib.geometry import compare_neighbours, neighbours
 from kdlib.projection import project, project_frames
+from kdlib.results import Probe, RunResult
 from kdlib.snapshots import stacked
-from kdlib.spaces.rows import NAMES, PAIRS, Spaces
-from kdlib.spec import BASELINE, RunResult
+from kdlib.spaces.rows import PAIRS, Spaces
+from kdlib.spec import BASELINE
 
 # Told apart also without red or green, on white and on black. After Okabe & Ito 2008, Color universal design, with three more.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d", "#b0b700", "#7b6fd0", "#8a8f98")
@@ -194,15 +195,12 @@ def probes(result: RunResult) -> pd.DataFrame:
 
     A cancelled result has none.
     """
-    student = {"student": result.spaces["student"]["probe"]} if result.spaces else {}
-    target = student | {k: v for k, v in result.teacher.get("probe", {}).items() if k != "chance"}
-    asked = {"target": target} | {name: {k: v for k, v in told.items() if k != "chance"} for name, told in result.attributes.items()}
-    chances = {name: told["chance"] for name, told in result.attributes.items()} | {"target": result.teacher.get("probe", {}).get("chance")}
+    known = result.teacher.probe if result.teacher else Probe()
+    target = replace(known, student=result.spaces["student"].probe) if result.spaces else known
     rows = [
-        (space, space, question, False, told[space]["mean"], told[space]["ci95"], told[space]["values"], chances[question])
-        for question, told in asked.items()
-        for space in NAMES
-        if space in told
+        (space, space, question, False, accuracy.mean, accuracy.ci95, accuracy.values, probe.chance)
+        for question, probe in ({"target": target} | result.attributes).items()
+        for space, accuracy in probe.spaces().items()
     ]
     return pd.DataFrame(rows, columns=["label", "role", "split", "outside", "mean", "ci95", "values", "chance"])
 

@@ -20,7 +20,6 @@ from kdlib.store.listing import Listing
 from kdlib.store.records import (
     ACTIVE,
     CANCELLED,
-    CURVES,
     DONE,
     FAILED,
     QUEUED,
@@ -50,7 +49,6 @@ from kdlib.store.records import (
 __all__ = [
     "ACTIVE",
     "CANCELLED",
-    "CURVES",
     "DONE",
     "FAILED",
     "QUEUED",

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kdlib.cache import atomic_path, home
-from kdlib.spec import Progress, RunSpec
+from kdlib.progress import Progress
+from kdlib.results import CURVES, Point, RunResult, Summary
+from kdlib.spec import RunSpec
 from kdlib.store.connection import asking, connected
 from kdlib.store.errors import RunNotFoundError
 from kdlib.store.notes import write_note
@@ -25,7 +27,6 @@ ACTIVE = (QUEUED, RUNNING)
 STATUS = {QUEUED: "SCHEDULED", RUNNING: "RUNNING", DONE: "FINISHED", FAILED: "FAILED", CANCELLED: "KILLED"}
 STATES = {status: state for state, status in STATUS.items()}
 
-CURVES = ("prediction", "distance", "teacher", "val")  # what a point holds, one number per member
 BATCH = 1000  # numbers sent at once, the most MLflow takes
 
 
@@ -86,15 +87,12 @@ class RunInfo:
         """The metric that counts first: "accuracy", or "map" for several labels an item."""
         return "map" if "test/map" in (self.metrics or {}) else "accuracy"
 
-    def accuracy(self, split: str = "test") -> tuple[float, float | None] | None:
-        """Return mean and half-width of the 95 % interval over seeds of `metric`, None when there is no result.
-
-        The half-width is None for one seed.
-        """
+    def accuracy(self, split: str = "test") -> Summary | None:
+        """Return `metric` over the seeds, whose own values the store does not have; None when there is no result."""
         metrics = self.metrics or {}
         if f"{split}/{self.metric}" not in metrics:
             return None
-        return metrics[f"{split}/{self.metric}"], metrics.get(f"{split}/{self.metric}_ci95")
+        return Summary(metrics[f"{split}/{self.metric}"], metrics.get(f"{split}/{self.metric}_ci95"), [])
 
 
 def info(run: StoredRun) -> RunInfo | None:
@@ -211,11 +209,11 @@ def join(run_id: str, group: str) -> None:
     tag(run_id, **{f"in.{group}": 1})
 
 
-def log_points(run_id: str, points: Iterable[Mapping[str, Any]], progress: Progress | None = None) -> None:
+def log_points(run_id: str, points: Iterable[Point], progress: Progress | None = None) -> None:
     """Write the curves, one value per epoch: the mean over the members that are finite. Writing a point twice leaves one.
 
     Args:
-        points: as in `Progress.point`, each with its time "t" in seconds since 1970.
+        points: each with its time.
         progress: how far the run is.
     """
     from mlflow.entities import Metric
@@ -227,14 +225,14 @@ def log_points(run_id: str, points: Iterable[Mapping[str, Any]], progress: Progr
             connected().client.log_batch(run_id, metrics=values[start : start + BATCH])
 
 
-def curve_values(points: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, int, float]]:
+def curve_values(points: Iterable[Point]) -> list[tuple[str, int, int, float]]:
     """Return what the store keeps of points: curve, epoch, ms since 1970, and the mean over the members that are finite."""
     found = []
     for point in points:
         for curve in CURVES:
-            finite = [value for value in point.get(curve) or [] if value is not None and isfinite(value)]
+            finite = point.finite(curve)
             if finite:
-                found.append((curve, int(point["epoch"]), int(point["t"] * 1000), sum(finite) / len(finite)))
+                found.append((curve, point.epoch, int(1000 * (point.t or 0)), sum(finite) / len(finite)))
     return found
 
 
@@ -242,12 +240,12 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def numbers(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], cost: Mapping[str, Any]) -> dict[str, float]:
+def numbers(result: RunResult) -> dict[str, float]:
     """Return a result's numbers as `RunInfo.metrics` names them; what is undefined is left out."""
-    found = {f"cost/{key}": value for key, value in cost.items()}
-    for split, of_split in metrics.items():
-        for name, value in of_split.items():
-            found |= {f"{split}/{name}": value.get("mean"), f"{split}/{name}_ci95": value.get("ci95")}
+    found = {f"cost/{key}": value for key, value in vars(result.cost).items()}
+    for split, metrics in result.metrics.items():
+        for name, value in metrics.scores.items():
+            found |= {f"{split}/{name}": value.mean, f"{split}/{name}_ci95": value.ci95}
     return {key: float(value) for key, value in found.items() if isinstance(value, int | float) and isfinite(value)}
 
 
@@ -264,13 +262,13 @@ def finish(run_id: str, values: Mapping[str, float]) -> None:
         )
 
 
-def metric_history(run_id: str) -> list[dict[str, Any]]:
+def metric_history(run_id: str) -> list[Point]:
     """Return the points as the store has them: means over the members, as lists of one."""
     points: dict[int, dict[str, Any]] = {}
     for curve in CURVES:
         for step, when, value in reader().history(run_id, curve):
             points.setdefault(step, {"epoch": step, "t": when / 1000})[curve] = [value]
-    return [points[epoch] for epoch in sorted(points)]
+    return [Point(**points[epoch]) for epoch in sorted(points)]
 
 
 def put_files(run_id: str, paths: Iterable[Path]) -> None:

@@ -58,8 +58,9 @@ def fill(home: str, rows: int, told: str) -> None:
     from dataclasses import asdict
 
     from kdlib import spaces, teachers
-    from kdlib.intervals import summary
-    from kdlib.spec import RunResult, RunSpec
+    from kdlib.intervals import summarize
+    from kdlib.results import RunResult, SplitMetrics
+    from kdlib.spec import RunSpec
     from tests.stored_runs import keep
 
     spec = RunSpec(dataset="many", teacher="random", labels=600, seeds=5)
@@ -67,7 +68,7 @@ def fill(home: str, rows: int, told: str) -> None:
     teachers.embed("random", "many")
     widths = {"features": 64, "compressed": 16, "logits": 10}
     arrays = {f"{kind}/test": rng.normal(size=(5, rows, width)).astype(np.float32) for kind, width in widths.items()}
-    accuracy = {"accuracy": summary([0.5, 0.6, 0.5, 0.6, 0.5])}
+    accuracy = SplitMetrics({"accuracy": summarize([0.5, 0.6, 0.5, 0.6, 0.5])})
     run = keep(RunResult(spec, metrics={"val": accuracy, "test": accuracy}, arrays=arrays), "many rows")
     started = time.perf_counter()
     spaces.write(asdict(spaces.Question(run)))

@@ -130,7 +130,7 @@ def promises(table: Table) -> None:
         holder.execute("BEGIN EXCLUSIVE")
         refused = timed(lambda: _refused(lambda: store.within(0.3, lambda: store.fetch(run_id))))
         time.sleep(4)
-    stamps = [began, *(point["t"] for point in engine.RunFolder(run_id).points() if point["t"] > began), time.time()]
+    stamps = [began, *(point.t for point in engine.RunFolder(run_id).points() if point.t > began), time.time()]
     table.add_row("locked store: 0.3 s of patience -> said to be busy", f"{refused:.2f} s", "<= 2 s")
     table.add_row("  ... longest step of a training meanwhile, of 0.05 s", f"{max(b - a for a, b in pairwise(stamps)):.2f} s", "<= 1.5 s")
 

@@ -1,0 +1,272 @@
+"""What came of a run, typed: `RunResult` and what it is made of.
+
+All of it but the arrays travels as JSON. `to_dict` writes the layout of every version, `from_dict` reads it and leaves out fields that are
+not known here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from kdlib.spec import RunSpec
+
+SPACES = ("raw", "compressed", "student")  # in the order in which data flow through them
+MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # where nothing says something
+CURVES = ("prediction", "distance", "teacher", "val")  # what a point holds, one number per member
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One number per seed, their mean, and how sure we are of it.
+
+    Attributes:
+        mean: of the values.
+        ci95: half-width of the two-sided 95 % t-interval; None for fewer than two values.
+        values: one per seed, or one where all seeds share a space; empty where they are not known.
+    """
+
+    mean: float
+    ci95: float | None
+    values: list[float] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Summary":
+        """Return the summary of a JSON object; fields of a later version are left out."""
+        return cls(data["mean"], data["ci95"], list(data.get("values", ())))
+
+
+@dataclass(frozen=True)
+class SplitMetrics:
+    """The scores on one split, as fractions.
+
+    Attributes:
+        scores: metric -> over the seeds: "accuracy" for one label an item; "map", "roc_auc" and "f1" for several.
+    """
+
+    scores: dict[str, Summary]
+
+    def __getitem__(self, metric: str) -> Summary:
+        return self.scores[metric]
+
+    @property
+    def primary_name(self) -> str:
+        """The metric that counts first: "accuracy", or "map" for several labels an item."""
+        return "accuracy" if "accuracy" in self.scores else "map"
+
+    @property
+    def primary(self) -> Summary:
+        """The score that counts first."""
+        return self.scores[self.primary_name]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "SplitMetrics":
+        """Return the scores of a JSON object."""
+        return cls({name: Summary.from_dict(value) for name, value in data.items()})
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well a linear probe answers one question (the target or an attribute) from each space, accuracy as a fraction.
+
+    Attributes:
+        chance: what guessing reaches; None where it was not asked.
+        raw, compressed, student: over the seeds; None where the space does not exist, or was not asked.
+    """
+
+    chance: float | None = None
+    raw: Summary | None = None
+    compressed: Summary | None = None
+    student: Summary | None = None
+
+    def spaces(self) -> dict[str, Summary]:
+        """Return space -> accuracy, in the order in which data flow through them, as far as it was asked."""
+        return {name: value for name in SPACES if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Probe":
+        """Return the probe of a JSON object."""
+        return cls(data.get("chance"), **{name: Summary.from_dict(data[name]) for name in SPACES if data.get(name)})
+
+
+@dataclass(frozen=True)
+class SpaceStats:
+    """What one space is like.
+
+    Attributes:
+        width: numbers per item.
+        effective_rank: over the seeds, 1 to width.
+        probe: accuracy on the target, for the student's space only.
+    """
+
+    width: int
+    effective_rank: Summary
+    probe: Summary | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "SpaceStats":
+        """Return the space of a JSON object."""
+        probe = Summary.from_dict(data["probe"]) if data.get("probe") else None
+        return cls(data["width"], Summary.from_dict(data["effective_rank"]), probe)
+
+
+@dataclass(frozen=True)
+class TeacherStats:
+    """The teacher of a run and what it knows of the target.
+
+    Attributes:
+        name: in `TEACHERS`, or of an imported table.
+        source_task: what it was trained for, in words.
+        supervised: whether with labels; None for an untrained or unknown one.
+        probe: on the target, from the raw and the compressed embedding.
+        head: split -> scores of the teacher head; empty where there is none.
+    """
+
+    name: str
+    source_task: str
+    supervised: bool | None
+    probe: Probe
+    head: dict[str, SplitMetrics] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TeacherStats":
+        """Return the teacher of a JSON object."""
+        head = {split: SplitMetrics.from_dict(scores) for split, scores in data.get("head", {}).items()}
+        return cls(data["name"], data["source_task"], data["supervised"], Probe.from_dict(data["probe"]), head)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a student costs, and what its training took.
+
+    Attributes:
+        parameters: of the student at inference, without its adapter.
+        multiply_adds: for one item.
+        latency_ms: for one item on this machine's processor, milliseconds.
+        bytes_per_embedding: of the compressed embedding as float32; None for a baseline.
+        seconds: of training, all seeds together.
+    """
+
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    latency_ms: float | None = None
+    bytes_per_embedding: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Cost":
+        """Return the cost of a JSON object; fields of a later version are left out."""
+        return cls(**{name: data.get(name) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the curves of a training are after an epoch that was validated; one number per member in each list.
+
+    Attributes:
+        epoch: from 1 up.
+        prediction, distance, teacher: mean losses of the epoch; not finite for a member that diverged.
+        val: validation score, a fraction.
+        t: when it was written down, seconds since 1970; None where nobody did.
+    """
+
+    epoch: int
+    prediction: list[float] = field(default_factory=list)
+    distance: list[float] = field(default_factory=list)
+    teacher: list[float] = field(default_factory=list)
+    val: list[float] = field(default_factory=list)
+    t: float | None = None
+
+    def finite(self, curve: str) -> list[float]:
+        """Return the finite numbers of a curve, a name in `CURVES`."""
+        return [value for value in getattr(self, curve) if value is not None and isfinite(value)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; an unknown time is left out."""
+        return {name: value for name, value in vars(self).items() if name != "t" or value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Point":
+        """Return the point of a JSON object; anything else it holds is left out."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if data.get(name) is not None})
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run. Everything but `arrays` is JSON.
+
+    Attributes:
+        spec: what was run.
+        status: "done", "cancelled" or "failed".
+        reason: why it failed ("diverged: ..."), otherwise "".
+        metrics: split -> scores; splits "val", "test", "ood:..." and "ood", the mean of these; empty unless it is done.
+        teacher: None for a baseline, and unless it is done.
+        spaces: "raw", "compressed", "student" -> what it is like.
+        attributes: attribute -> probe accuracies in each space.
+        cost: of student and training.
+        history: the points of `Progress`, in order.
+        arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors with their heads;
+            "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
+            "compressed/<split>" (m, n, d_c);
+            "replay/...": where some validation rows lay in the spaces of the first member while these formed, named as in `Frames.of`.
+    """
+
+    spec: RunSpec
+    status: str = "done"
+    reason: str = ""
+    metrics: dict[str, SplitMetrics] = field(default_factory=dict)
+    teacher: TeacherStats | None = None
+    spaces: dict[str, SpaceStats] = field(default_factory=dict)
+    attributes: dict[str, Probe] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
+    history: list[Point] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    def score(self, split: str) -> Summary | None:
+        """Return the score that counts first on a split, None where there is none."""
+        return self.metrics[split].primary if split in self.metrics else None
+
+    @property
+    def primary_name(self) -> str:
+        """The metric that counts first: "accuracy", or "map" for several labels an item."""
+        return next((metrics.primary_name for metrics in self.metrics.values()), "accuracy")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the arrays as what JSON can hold."""
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "arrays"}
+        found = {name: _to_json(value) for name, value in found.items()}
+        return found | {"teacher": found["teacher"] or {}, "spec": asdict(self.spec)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], arrays: dict[str, np.ndarray] | None = None) -> "RunResult":
+        """Return the result that `to_dict` wrote, in this or another version."""
+        return cls(
+            RunSpec.from_record(data["spec"]),
+            data.get("status", "done"),
+            data.get("reason", ""),
+            {split: SplitMetrics.from_dict(scores) for split, scores in data.get("metrics", {}).items()},
+            TeacherStats.from_dict(data["teacher"]) if data.get("teacher") else None,
+            {name: SpaceStats.from_dict(space) for name, space in data.get("spaces", {}).items()},
+            {name: Probe.from_dict(probe) for name, probe in data.get("attributes", {}).items()},
+            Cost.from_dict(data.get("cost", {})),
+            [Point.from_dict(point) for point in data.get("history", [])],
+            arrays or {},
+        )
+
+
+def _to_json(value: Any) -> Any:
+    """Return a typed value as what JSON can hold; what is None is left out, but for `MAY_BE_NULL`."""
+    if isinstance(value, SplitMetrics):
+        return _to_json(value.scores)
+    if isinstance(value, dict):
+        return {name: _to_json(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_to_json(each) for each in value]
+    if isinstance(value, Cost) and value == Cost():
+        return {}
+    if isinstance(value, Summary | Probe | SpaceStats | TeacherStats | Cost | Point):
+        kept = {name: each for name, each in vars(value).items() if each not in (None, {}) or name in MAY_BE_NULL}
+        return {name: _to_json(each) for name, each in kept.items()}
+    return value
