@@ -117,7 +117,7 @@ def test_a_probe_can_be_stopped_between_its_fits():
 def kept_state(found) -> None:
     """Assert that a cancelled result holds the last state, and nothing that was measured."""
     assert found.status == "cancelled"
-    assert (found.metrics, found.attributes, found.teacher, found.spaces) == ({}, {}, {}, {})
+    assert (found.metrics, found.attributes, found.teacher, found.spaces) == ({}, {}, None, {})
     assert set(found.cost) == {"seconds"}
     for split in ("train", "val", "test", "ood:rotated", "ood:noise"):
         for kind in ("features", "compressed", "logits"):
