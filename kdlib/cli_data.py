@@ -35,35 +35,35 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
         parser.set_defaults(handler=handler)
         return parser
 
-    importing = command(commands, "import", import_data)
+    parser = command(commands, "import", import_data)
     importing.set_defaults(progress_bar=progress_bar)
-    importing.add_argument("path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures")
-    importing.add_argument("--name", default="", help="what to call it (default: after the file)")
-    importing.add_argument("--labels", type=Path, action="append", default=[], metavar="FILE", help="a table of labels, matched by id")
+    parser.add_argument("path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures")
+    parser.add_argument("--name", default="", help="what to call it (default: after the file)")
+    parser.add_argument("--labels", type=Path, action="append", default=[], metavar="FILE", help="a table of labels, matched by id")
     told = "embeddings of a teacher, matched by id; may be given several times"
-    importing.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=told)
+    parser.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=told)
     told = "column with the classes; several, separated by commas, hold 0, 1 or blank each"
-    importing.add_argument("--target", type=_names, default=(), metavar="COLUMN,...", help=told)
+    parser.add_argument("--target", type=_names, default=(), metavar="COLUMN,...", help=told)
     told = (
         "where the classes come from, without --target: the folders, the first part of --pattern, or a column that is called like a label"
     )
-    importing.add_argument("--labels-from", choices=["folder", "pattern", "table"], default="table", help=told)
-    importing.add_argument(
+    parser.add_argument("--labels-from", choices=["folder", "pattern", "table"], default="table", help=told)
+    parser.add_argument(
         "--pattern", default="", help="takes file names apart: '{digit}_{speaker}_{take}.wav'; each part becomes a column"
     )
-    importing.add_argument("--id", default="", metavar="COLUMN", help="names the items")
-    importing.add_argument("--inputs", default="", metavar="COLUMN", help="numbers that the student gets (default: the items themselves)")
-    importing.add_argument(
+    parser.add_argument("--id", default="", metavar="COLUMN", help="names the items")
+    parser.add_argument("--inputs", default="", metavar="COLUMN", help="numbers that the student gets (default: the items themselves)")
+    parser.add_argument(
         "--tables", type=_names, default=(), metavar="COLUMN,...", help="embeddings of teachers (default: all there are)"
     )
-    importing.add_argument("--attributes", type=_names, default=(), metavar="COLUMN,...", help="known factors beside the target")
-    importing.add_argument("--split", default="", metavar="COLUMN", help="says train, val, test or ood:<name>")
-    importing.add_argument("--test", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help="items that are the test set")
+    parser.add_argument("--attributes", type=_names, default=(), metavar="COLUMN,...", help="known factors beside the target")
+    parser.add_argument("--split", default="", metavar="COLUMN", help="says train, val, test or ood:<name>")
+    parser.add_argument("--test", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help="items that are the test set")
     told = "items that are an out-of-domain test set and nothing else, such as speaker=jackson,nicolas"
-    importing.add_argument("--leave-out", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help=told)
-    importing.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
-    importing.add_argument("--dry-run", action="store_true", help="say what was understood and keep nothing")
-    importing.add_argument("--large", action="store_true", help="read files above the usual limits on size: 16 GB an array, 32 GB in all")
+    parser.add_argument("--leave-out", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help=told)
+    parser.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
+    parser.add_argument("--dry-run", action="store_true", help="say what was understood and keep nothing")
+    parser.add_argument("--large", action="store_true", help="read files above the usual limits on size: 16 GB an array, 32 GB in all")
 
     own = commands.add_parser("data", help="Work with imported data.").add_subparsers(required=True, metavar="COMMAND")
     command(own, "list", list_data)

@@ -42,7 +42,7 @@ with left:
         column_config={"items": st.column_config.NumberColumn(format="localized")},
         alt="The splits of the dataset and their sizes",
     )
-    own_data.deletion(name)
+    own_data.deletion_controls(name)
     st.subheader("Items")
     if data.modality == datasets.VECTOR:
         own_data.no_pictures()

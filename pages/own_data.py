@@ -228,7 +228,7 @@ def _drop(source: files.Source) -> None:
         del st.session_state[key]
 
 
-def deletion(name: str) -> None:
+def deletion_controls(name: str) -> None:
     """Show how to get rid of a dataset, if it was imported."""
     if name not in imported.cards():
         return

@@ -85,9 +85,9 @@ def classes(done: list) -> None:
     data = datasets.load(done[0].spec.dataset)
     truth, names = data.labels[data.splits["test"]], list(data.classes)
     roles = {label: views.role(spec) for label, (spec, _, _) in found.items()}
-    frames = {label: views.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
+    per_class = {label: views.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
     metric = "average precision" if data.multi_label else "accuracy"
-    show.exported(figures.per_class(frames, roles, metric), "accuracy-per-class", f"Test {metric} of each class")
+    show.exported(figures.per_class(per_class, roles, metric), "accuracy-per-class", f"Test {metric} of each class")
     if data.multi_label:
         st.caption(
             "Below, where the row's class is known to be there: on the diagonal how often it is told, elsewhere how often the column's "
