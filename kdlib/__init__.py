@@ -6,46 +6,24 @@ pulled towards them, evaluate.
     from kdlib import RunSpec
     from kdlib.pipeline import compare, run
 
-What to read, in the order in which modules build on one another:
+The rooms, in the order in which they build on one another; each room's `__init__` lists what is in it:
 
-    spec        what to run, how it is going, what came of it
-    registry    looking names up
-    cache       arrays on disk under a content key
-    spectrograms  sound as a picture
-    sounds      notes of instrument families            to add one: a function and a line in FAMILIES
-    intake      the gate every foreign file passes
-    imported    what people imported, on disk
-    catalog     what there is to choose from, without loading it
-    datasets    built-in datasets                       to add one: a function and a line in DATASETS
-    files       from a foreign file to a dataset
-    teachers    providers of embeddings                 to add one: a function and a line in TEACHERS
-    optimiser   AdamW
-    compressors from embedding to compact target        to add one: a builder and a line in COMPRESSORS
-    students    the small networks                      to add one: a builder and a line in STUDENTS
-    losses      distances between student and target    to add one: a function and a line in LOSSES
-    devices     where to compute
-    population  many networks as one
-    snapshots   where some rows lie while spaces form
-    training_state  what changes while members train, and its checkpoint
-    training    the loop
-    evaluation  scores and probes
-    intervals   one number per seed becomes a mean and its interval
-    geometry    spaces against spaces
-    projection  spaces drawn in the plane               to add one: a function and a line in PROJECTIONS
-    pretraining how the built-in teachers were made
-    checks      what a spec must satisfy
-    measuring   what trained members are worth
-    pipeline    the whole flow
-    comparison  several results side by side
-    papers      what the papers compare, as one table
-    store       runs in MLflow
-    engine      background execution on dask.distributed
-    runs        launch, list, watch, cancel, resume: store and engine brought together
-    sweeps      a grid of specs
-    spaces      the spaces of a run: rows, maps, scorecard, neighbours, replay
-    library     deleting what was imported
-    figures     data frames in, plotly figures out
+    spec, results    what to run, and what came of it
+    progress         how work is going, and how it is asked to stop
+    registry, cache  looking names up; arrays on disk under a content key
+    data/            datasets, sounds, spectrograms, imported data      to add a dataset: data/datasets.py
+    training/        losses, the loop, populations of networks, replay  to add a loss: training/losses.py
+    models/          teachers, compressors, students, pretraining       to add one: a function and a line in its module
+    analysis/        scores, probes, geometry, maps, comparisons, charts  to add a chart: analysis/figures.py
+    checks           what a spec must satisfy
+    pipeline         the whole flow: read this first
+    store/ engine/   runs in MLflow; background execution on dask.distributed
+    runs/            launch, list, watch, cancel, resume, sweep: store and engine brought together
+    spaces/          the spaces of a run: rows, maps, scorecard, neighbours; what a teacher knows
+    planning         what a launch will cost, what speaks against it
+    cli/             the command line                                   to add a command: one function in its group
 
+Every registry is a dict literal at the end of its module: that dict is the select box, the command-line choice and the contract test.
 Importing this package is cheap: torch comes with the first module that needs it.
 """
 
@@ -57,5 +35,5 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from kdlib.spec import RunSpec
 
-__all__ = ["RunSpec"]
 __version__ = "0.1.0"
+__all__ = ["RunSpec"]

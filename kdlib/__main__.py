@@ -3,7 +3,7 @@
 import sys
 
 from kdlib.cache import keep_private
-from kdlib.cli import main
+from kdlib.cli.main import main
 
 if __name__ == "__main__":
     keep_private()

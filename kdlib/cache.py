@@ -74,7 +74,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def cached_arrays(folder: str, key: str, build: Callable[[], Arrays], on_wait: Callable[[], None] | None = None) -> Arrays:
+def cached_arrays(
+    folder: str, key: str, build: Callable[[], Arrays], on_wait: Callable[[], None] | None = None
+) -> Arrays:
     """Return the arrays stored under `key`, built and stored first if they are not there.
 
     Args:
@@ -89,7 +91,9 @@ def cached_arrays(folder: str, key: str, build: Callable[[], Arrays], on_wait: C
         return found
     locks = home() / "locks"
     locks.mkdir(exist_ok=True)
-    with _held(locks / f"{folder}-{key}.lock", on_wait):  # who asks for the same at the same time waits, instead of building it again
+    with _held(
+        locks / f"{folder}-{key}.lock", on_wait
+    ):  # who asks for the same at the same time waits, instead of building it again
         found = _read(path)
         if found is not None:
             return found

@@ -13,14 +13,26 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kdlib import imported
+from kdlib.data import imported
 from kdlib.registry import choose, summary
 from kdlib.spec import METHOD_HELPS
 
 FOLDER = Path(__file__).parent
+MODULES = {  # registry -> the module that ends in it
+    "datasets": "kdlib.data.datasets",
+    "teachers": "kdlib.models.teachers",
+    "compressors": "kdlib.models.compressors",
+    "losses": "kdlib.training.losses",
+    "students": "kdlib.models.students",
+}
 SUPERVISION = {True: "supervised", False: "unsupervised", None: "untrained"}
 NAMES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
-FUNCTION = {"datasets": "", "students": "", "compressors": "build", "losses": "function"}  # attribute of an entry that has the help
+FUNCTION = {
+    "datasets": "",
+    "students": "",
+    "compressors": "build",
+    "losses": "function",
+}  # attribute of an entry that has the help
 
 Entry = dict[str, str]
 
@@ -43,15 +55,15 @@ def entries(what: str) -> list[Entry]:
     return found
 
 
-def _registry(module: str) -> Mapping[str, Any]:
+def _registry(what: str) -> Mapping[str, Any]:
     """Return the dict in which a module registers its entries, as objects or as what their text says."""
-    loaded = sys.modules.get(f"kdlib.{module}")
-    if loaded is None or not hasattr(loaded, module.upper()):  # not there, or another thread is about to load it
+    loaded = sys.modules.get(MODULES[what])
+    if loaded is None or not hasattr(loaded, what.upper()):  # not there, or another thread is about to load it
         try:
-            return read_registry(module)
+            return read_registry(what)
         except UnreadableError:
-            loaded = import_module(f"kdlib.{module}")
-    return getattr(loaded, module.upper())
+            loaded = import_module(MODULES[what])
+    return getattr(loaded, what.upper())
 
 
 def _help(attribute: str, value: Any) -> str:
@@ -95,22 +107,22 @@ def _imported_teachers() -> list[Entry]:
 
 
 @lru_cache
-def read_registry(module: str) -> dict[str, Any]:
-    """Return the registry of a module from its text: functions as syntax trees, objects as dicts of their fields.
+def read_registry(what: str) -> dict[str, Any]:
+    """Return a registry from the text of its module: functions as syntax trees, objects as dicts of their fields.
 
     Raises:
         UnreadableError: its text alone does not say what is in it.
     """
-    tree = _tree(module)
+    tree = _tree(MODULES[what])
     for node in tree.body:
         target = node.target if isinstance(node, ast.AnnAssign) else None
-        if isinstance(target, ast.Name) and target.id == module.upper():
+        if isinstance(target, ast.Name) and target.id == what.upper():
             return _evaluate(node.value, _scope(tree))
-    raise UnreadableError(f"kdlib.{module} has no {module.upper()}")
+    raise UnreadableError(f"{MODULES[what]} has no {what.upper()}")
 
 
 def _tree(module: str) -> ast.Module:
-    return ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))
+    return ast.parse((FOLDER.parent / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
 
 
 def _scope(tree: ast.Module) -> dict[str, ast.AST]:
@@ -122,7 +134,9 @@ def _scope(tree: ast.Module) -> dict[str, ast.AST]:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 names, values = ([target], [node.value]) if isinstance(target, ast.Name) else _pairs(target, node.value)
-                scope |= {name.id: value for name, value in zip(names, values, strict=True) if isinstance(name, ast.Name)}
+                scope |= {
+                    name.id: value for name, value in zip(names, values, strict=True) if isinstance(name, ast.Name)
+                }
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kdlib."):
             scope |= {alias.asname or alias.name: node for alias in node.names}
     return scope
@@ -141,12 +155,14 @@ def _evaluate(node: ast.AST, scope: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Dict) and all(node.keys):
-        return {_evaluate(key, scope): _evaluate(value, scope) for key, value in zip(node.keys, node.values, strict=True)}
+        return {
+            _evaluate(key, scope): _evaluate(value, scope) for key, value in zip(node.keys, node.values, strict=True)
+        }
     if isinstance(node, ast.Name) and node.id in scope:
         found = scope[node.id]
         if isinstance(found, ast.ImportFrom):
             alias = next(alias for alias in found.names if (alias.asname or alias.name) == node.id)
-            return _evaluate(ast.Name(alias.name), _scope(_tree(found.module.removeprefix("kdlib.").replace(".", "/"))))
+            return _evaluate(ast.Name(alias.name), _scope(_tree(found.module)))
         return _evaluate(found, scope) if isinstance(found, ast.expr) else found
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(_evaluate(node.func, scope), node, scope)
@@ -157,7 +173,10 @@ def _call(callee: Any, node: ast.Call, scope: Mapping[str, Any]) -> dict[str, An
     """Return the fields of the object that a class, or a function that only calls one, makes; what its text does not say is left out."""
     if isinstance(callee, ast.ClassDef):
         fields = [each for each in callee.body if isinstance(each, ast.AnnAssign)]
-        names, defaults = [each.target.id for each in fields], {each.target.id: each.value for each in fields if each.value}
+        names, defaults = (
+            [each.target.id for each in fields],
+            {each.target.id: each.value for each in fields if each.value},
+        )
     elif isinstance(callee, ast.FunctionDef) and isinstance(callee.body[-1], ast.Return) and len(callee.body) == 1:
         names, given = [each.arg for each in callee.args.args], callee.args.defaults
         defaults = dict(zip(names[len(names) - len(given) :], given, strict=True))
@@ -173,5 +192,6 @@ def _call(callee: Any, node: ast.Call, scope: Mapping[str, Any]) -> dict[str, An
     if isinstance(callee, ast.ClassDef):
         return found
     return _evaluate(
-        callee.body[0].value, scope | {name: value if isinstance(value, ast.AST) else ast.Constant(value) for name, value in found.items()}
+        callee.body[0].value,
+        scope | {name: value if isinstance(value, ast.AST) else ast.Constant(value) for name, value in found.items()},
     )

@@ -2,13 +2,14 @@
 
 import math
 
-from kdlib import datasets, students, teachers
-from kdlib.compressors import COMPRESSORS, check_discriminable
-from kdlib.datasets import AUDIO, ITEMS, VECTOR
-from kdlib.losses import LOSSES
+from kdlib.data import datasets
+from kdlib.data.datasets import AUDIO, ITEMS, VECTOR
+from kdlib.models import students, teachers
+from kdlib.models.compressors import COMPRESSORS, check_discriminable
+from kdlib.models.students import STUDENTS
 from kdlib.registry import choose, summary
 from kdlib.spec import BASELINE, METHOD_HELPS, RAW, RunSpec
-from kdlib.students import STUDENTS
+from kdlib.training.losses import LOSSES
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
 FEW = {"labels": 600, "epochs": 50, "lr": 0.02}
@@ -66,8 +67,12 @@ def check(spec: RunSpec) -> None:
     teachers.check_fits(spec.teacher, spec.dataset)
     d_t = teachers.width(spec.teacher, spec.dataset)
     if spec.method not in (RAW, "none") and spec.dim > d_t:
-        raise ValueError(f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}")
+        raise ValueError(
+            f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}"
+        )
     if spec.method == "pca" and spec.dim > spec.labels:
-        raise ValueError(f"pca finds at most as many dimensions as there are labels, got dim {spec.dim} and {spec.labels} labels")
+        raise ValueError(
+            f"pca finds at most as many dimensions as there are labels, got dim {spec.dim} and {spec.labels} labels"
+        )
     if spec.method == "lda":
         check_discriminable(data.labels[labelled])

@@ -12,26 +12,29 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdlib import compressors, datasets, students, teachers
+from kdlib.analysis.evaluation import score
+from kdlib.analysis.geometry import drawn
+from kdlib.analysis.measure import Material, Rescaled, measure
 from kdlib.checks import check
-from kdlib.compressors import COMPRESSORS, TeacherBranch
-from kdlib.datasets import Dataset
-from kdlib.devices import pick_device
-from kdlib.evaluation import score
-from kdlib.geometry import drawn
-from kdlib.losses import LOSSES
-from kdlib.measuring import Material, Rescaled, measure
+from kdlib.data import datasets
+from kdlib.data.datasets import Dataset
+from kdlib.models import compressors, students, teachers
+from kdlib.models.compressors import COMPRESSORS, TeacherBranch
 from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
 from kdlib.results import RunResult
-from kdlib.snapshots import ROWS, Watched
 from kdlib.spec import BASELINE, RAW, RunSpec
-from kdlib.training import Branch, Rows, train
+from kdlib.training.devices import pick_device
+from kdlib.training.loop import Branch, Rows, train
+from kdlib.training.losses import LOSSES
+from kdlib.training.replay import ROWS, Watched
 
 Built = TypeVar("Built")
 
 
-def run(spec: RunSpec, *, device: str = "auto", on_progress: OnProgress | None = None, checkpoint: Path | None = None) -> RunResult:
+def run(
+    spec: RunSpec, *, device: str = "auto", on_progress: OnProgress | None = None, checkpoint: Path | None = None
+) -> RunResult:
     """Train and evaluate one method, once per seed.
 
     Args:
@@ -48,7 +51,11 @@ def run(spec: RunSpec, *, device: str = "auto", on_progress: OnProgress | None =
 
 
 def compare(
-    specs: Sequence[RunSpec], *, device: str = "auto", on_progress: OnProgress | None = None, checkpoint: Path | None = None
+    specs: Sequence[RunSpec],
+    *,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+    checkpoint: Path | None = None,
 ) -> list[RunResult]:
     """Train and evaluate several methods; those whose students are alike train side by side. Results come in the order of `specs`.
 
@@ -64,7 +71,11 @@ def compare(
     groups = list(cohorts(specs).values())
     results: dict[RunSpec, RunResult] = {}
     for number, group in enumerate(groups):
-        path = checkpoint if checkpoint is None or len(groups) == 1 else checkpoint.with_suffix(f".{number}{checkpoint.suffix}")
+        path = (
+            checkpoint
+            if checkpoint is None or len(groups) == 1
+            else checkpoint.with_suffix(f".{number}{checkpoint.suffix}")
+        )
         try:
             results |= zip(group, _train_together(group, on, listener, path), strict=True)
         except CancelledError:
@@ -101,7 +112,14 @@ def _check(specs: Sequence[RunSpec], on_progress: OnProgress | None) -> None:
 
 def cohorts(specs: Sequence[RunSpec]) -> dict[tuple, list[RunSpec]]:
     """Return the specs, each once, grouped by what their members must share to train as one population."""
-    own = {"method", "dim", "distance_weight", "soft_label_weight", "temperature", "seeds"}  # members may differ in these
+    own = {
+        "method",
+        "dim",
+        "distance_weight",
+        "soft_label_weight",
+        "temperature",
+        "seeds",
+    }  # members may differ in these
     groups: dict[tuple, list[RunSpec]] = {}
     for spec in dict.fromkeys(specs):
         alike = tuple(getattr(spec, f.name) for f in fields(spec) if f.name not in own)
@@ -122,7 +140,9 @@ def compressor_name(spec: RunSpec) -> str:
     return "none" if spec.method == RAW else spec.method
 
 
-def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnProgress | None, checkpoint: Path | None) -> list[RunResult]:
+def _train_together(
+    specs: list[RunSpec], device: torch.device, on_progress: OnProgress | None, checkpoint: Path | None
+) -> list[RunResult]:
     first, data = specs[0], datasets.load(specs[0].dataset)
     labelled = data.labelled(first.labels)
     report_progress(on_progress, "embedding", 0, len(data.inputs))
@@ -143,7 +163,11 @@ def _train_together(specs: list[RunSpec], device: torch.device, on_progress: OnP
     fixed = [each[0].transform(seen).astype(np.float32) if each else None for each in fitted]
     trained = train(
         branches,
-        Rows(*(rows(a, labelled) for a in (data.inputs, data.labels, embeddings)), rows(data.inputs, val), rows(data.labels, val)),
+        Rows(
+            *(rows(a, labelled) for a in (data.inputs, data.labels, embeddings)),
+            rows(data.inputs, val),
+            rows(data.labels, val),
+        ),
         loss=first.loss,
         epochs=first.epochs,
         batch_size=first.batch_size,
@@ -164,10 +188,16 @@ def _branch(
     """Return the untrained members of a spec and its fitted compressors: one per seed, or one for all if the seed does not matter."""
     classes, seeds = len(data.classes), range(spec.seeds)
     shape, adapter = data.inputs.shape[1:], adapter_width(spec)
-    members = [_seeded(seed, lambda: students.build(spec.student, shape, spec.width, classes, adapter)) for seed in seeds]
+    members = [
+        _seeded(seed, lambda: students.build(spec.student, shape, spec.width, classes, adapter)) for seed in seeds
+    ]
     if spec.method == BASELINE:
         return Branch(members, seeds), []
-    weights = {"distance_weight": spec.distance_weight, "soft_label_weight": spec.soft_label_weight, "temperature": spec.temperature}
+    weights = {
+        "distance_weight": spec.distance_weight,
+        "soft_label_weight": spec.soft_label_weight,
+        "temperature": spec.temperature,
+    }
     entry, d_t = COMPRESSORS[compressor_name(spec)], embeddings.shape[1]
     d_c = entry.width(d_t, spec.dim, classes)
 
@@ -175,8 +205,12 @@ def _branch(
         return TeacherBranch(compressor, entry.prefixes(d_c), classes)
 
     if entry.trainable:
-        return Branch(members, seeds, [_seeded(seed, lambda: teacher_branch(entry.build(d_t, d_c))) for seed in seeds], **weights), []
-    fitted = _fitted(entry, d_c, seeds if entry.seeded else (0,), embeddings[labelled], data.labels[labelled], on_progress)
+        return Branch(
+            members, seeds, [_seeded(seed, lambda: teacher_branch(entry.build(d_t, d_c))) for seed in seeds], **weights
+        ), []
+    fitted = _fitted(
+        entry, d_c, seeds if entry.seeded else (0,), embeddings[labelled], data.labels[labelled], on_progress
+    )
     targets = np.stack([each.transform(embeddings[labelled]) for each in fitted]).astype(np.float32)
     shared = torch.from_numpy(targets).expand(spec.seeds, -1, -1)
     heads = [_seeded(seed, lambda: teacher_branch(nn.Identity())) for seed in seeds] if spec.soft_label_weight else ()

@@ -11,14 +11,17 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from statistics import median
 
-from kdlib import datasets, students, teachers
 from kdlib.checks import check, usual
-from kdlib.compressors import COMPRESSORS
+from kdlib.data import datasets
+from kdlib.models import students, teachers
+from kdlib.models.compressors import COMPRESSORS
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
 CARRIES = 0.6  # share of a probe's accuracy that should be left out of domain
-SECONDS_PER_ITEM = 6e-5  # training time per member and item of the default student on one core, until runs of this machine are known
+SECONDS_PER_ITEM = (
+    6e-5  # training time per member and item of the default student on one core, until runs of this machine are known
+)
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,17 @@ def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 
     first = specs[0]
     alike = [run for run in past if (run.spec.student, run.spec.dataset) == (first.student, first.dataset)]
     rates = [
-        (run.metrics or {})["cost/seconds"] / _items(run.spec) / student_parameters(first.student, run.spec.width, first.dataset)
+        (run.metrics or {})["cost/seconds"]
+        / _items(run.spec)
+        / student_parameters(first.student, run.spec.width, first.dataset)
         for run in alike[:20]
         if (run.metrics or {}).get("cost/seconds")
     ]
     parameters = student_parameters(first.student, first.width, first.dataset)
     shape = datasets.load(first.dataset).inputs.shape[1:]
-    per_core = max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))  # for a guess only: past runs had others beside them as well
+    per_core = max(
+        1.0, min(workers, len(specs)) / (os.cpu_count() or 1)
+    )  # for a guess only: past runs had others beside them as well
     usual = per_core * SECONDS_PER_ITEM / student_parameters(students.fitting(shape)[0], RunSpec.width, first.dataset)
     each = (median(rates) if rates else usual) * parameters * _items(first)
     rounds = -(-len(specs) // max(workers, 1))
@@ -146,14 +153,20 @@ def concerns(
 def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
-    unsaid = vars(usual(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line takes for what is not given
-    options = "".join(f" --{name.replace('_', '-')} {shlex.quote(str(each))}" for name, each in everything.items() if each != unsaid[name])
+    unsaid = vars(usual(spec.dataset)) | {
+        "dataset": RunSpec.dataset
+    }  # what the command line takes for what is not given
+    options = "".join(
+        f" --{name.replace('_', '-')} {shlex.quote(str(each))}"
+        for name, each in everything.items()
+        if each != unsaid[name]
+    )
     arguments = ", ".join(f"{name}={each!r}" for name, each in everything.items() if each != getattr(RunSpec, name))
     lines = [f"methods: [{', '.join(json.dumps(method) for method in methods)}]"]
     lines += [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in everything.items()]
     python = (
         "from kdlib import RunSpec\n"
-        "from kdlib.comparison import verdict\n"
+        "from kdlib.analysis.comparison import verdict\n"
         "from kdlib.pipeline import compare\n\n"
         f"spec = RunSpec({arguments})\n"
         f"results = compare([spec.but(method=method) for method in {list(methods)!r}])\n"

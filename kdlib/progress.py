@@ -6,7 +6,14 @@ from typing import Any
 
 from kdlib.results import Point
 
-PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring")  # in the order in which work passes through them
+PHASES = (
+    "loading",
+    "importing",
+    "embedding",
+    "fitting",
+    "training",
+    "measuring",
+)  # in the order in which work passes through them
 
 
 class CancelledError(Exception):

@@ -16,10 +16,32 @@ import numpy as np
 
 FORMAT = 1  # part of every identity: raise it when the same spec would mean another computation
 
-BASELINE, RAW = "baseline", "raw"  # the two methods that are no compressor: no teacher at all, the teacher's embedding as it is
-METHOD_HELPS = {BASELINE: "No teacher: the student learns from the labels alone", RAW: "The teacher's embedding as it is"}
-FOLLOWING = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")  # what `checks.usual` fits to the data
-TEACHER_FIELDS = ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")  # what a baseline does without
+BASELINE, RAW = (
+    "baseline",
+    "raw",
+)  # the two methods that are no compressor: no teacher at all, the teacher's embedding as it is
+METHOD_HELPS = {
+    BASELINE: "No teacher: the student learns from the labels alone",
+    RAW: "The teacher's embedding as it is",
+}
+FOLLOWING = (
+    "teacher",
+    "dim",
+    "distance_weight",
+    "student",
+    "width",
+    "labels",
+    "epochs",
+    "lr",
+)  # what `checks.usual` fits to the data
+TEACHER_FIELDS = (
+    "teacher",
+    "dim",
+    "loss",
+    "distance_weight",
+    "soft_label_weight",
+    "temperature",
+)  # what a baseline does without
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
 POINTWISE = ("mse", "cosine", "info_nce")  # losses that give the student an adapter, even with a weight of 0
 EXPECTED = {str: "text", int: "a whole number", float: "a number"}
@@ -88,7 +110,9 @@ class RunSpec:
             raise ValueError(f"a spec is a JSON object, got {type(given).__name__}")
         unknown = set(given) - {f.name for f in fields(cls)}
         if unknown:
-            raise ValueError(f"unknown field {sorted(unknown)[0]!r} in a spec, known: {', '.join(f.name for f in fields(cls))}")
+            raise ValueError(
+                f"unknown field {sorted(unknown)[0]!r} in a spec, known: {', '.join(f.name for f in fields(cls))}"
+            )
         return cls(**given)
 
     @classmethod
@@ -122,7 +146,9 @@ def _typed(name: str, kind: type, value: Any) -> Any:
             try:
                 return float(value)
             except OverflowError:
-                raise ValueError(f"{name} must be a number of less than 309 digits, got {reprlib.repr(value)}") from None
+                raise ValueError(
+                    f"{name} must be a number of less than 309 digits, got {reprlib.repr(value)}"
+                ) from None
         if kind is int and (isinstance(value, Integral) or float(value).is_integer()):
             return int(value)
     raise ValueError(f"{name} must be {EXPECTED[kind]}, got {reprlib.repr(value)}")

@@ -14,9 +14,17 @@ if any(run.active for run in found):
 done = [each for each in ui.results(found) if each.metrics]
 show.left_out(found)
 if done:
-    st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found))
+    st.page_link(
+        "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found)
+    )
     section = st.segmented_control(
-        "Show", list(SECTIONS), default="Accuracy", required=True, key="show", bind="query-params", help="How to look at the chosen runs."
+        "Show",
+        list(SECTIONS),
+        default="Accuracy",
+        required=True,
+        key="show",
+        bind="query-params",
+        help="How to look at the chosen runs.",
     )
     SECTIONS[section](done)
 elif not found and not runs.list_runs(limit=1, states=["done"]):

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from kdlib import datasets, students
 from kdlib.checks import usual
+from kdlib.data import datasets
+from kdlib.models import students
+from kdlib.models.teachers import fitting
 from kdlib.spec import FOLLOWING, RunSpec
-from kdlib.teachers import fitting
 from pages import ui
 
 PRESETS = {  # what a click sets; everything else goes back to its default
@@ -18,7 +19,18 @@ PRESETS = {  # what a click sets; everything else goes back to its default
     "Several labels an item": {"dataset": "mixtures"},
 }
 DEFAULT = RunSpec()
-FIELDS = ("dataset", "labels", "teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature", "student", "width")
+FIELDS = (
+    "dataset",
+    "labels",
+    "teacher",
+    "dim",
+    "loss",
+    "distance_weight",
+    "soft_label_weight",
+    "temperature",
+    "student",
+    "width",
+)
 FIELDS += ("epochs", "batch_size", "lr", "seeds")
 METHODS = ["baseline", "raw", DEFAULT.method]
 
@@ -47,22 +59,40 @@ def chain() -> tuple[RunSpec, list[str]]:
         for name, values in PRESETS.items():
             st.button(name, key=f"preset-{name}", on_click=preset, args=(values,))
     methods = st.multiselect(
-        "Methods to compare", list(ui.helps("methods")), METHODS, key="methods", help=ui.listed("methods"), bind="query-params"
+        "Methods to compare",
+        list(ui.helps("methods")),
+        METHODS,
+        key="methods",
+        help=ui.listed("methods"),
+        bind="query-params",
     )
     dataset = ui.pick("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow)
     default = usual(dataset)
     teacher = ui.pick("Teacher", "teachers", "teacher", default.teacher, fitting(dataset))
     dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     told = "How many numbers the compressor keeps of each embedding."
-    dim = st.select_slider("Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, bind="query-params")
+    dim = st.select_slider(
+        "Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, bind="query-params"
+    )
     loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
     told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
     weight = st.slider(
-        "Weight λ of the distance", 0.0, 1.0, default.distance_weight, 0.05, key="distance_weight", help=told, bind="query-params"
+        "Weight λ of the distance",
+        0.0,
+        1.0,
+        default.distance_weight,
+        0.05,
+        key="distance_weight",
+        help=told,
+        bind="query-params",
     )
-    student = ui.pick("Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:]))
+    student = ui.pick(
+        "Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:])
+    )
     told = "The student's size dial: parameters grow with its square."
-    width = st.select_slider("Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, bind="query-params")
+    width = st.select_slider(
+        "Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, bind="query-params"
+    )
     told = "How many training items keep their label."
     labels = st.number_input("Labels", 2, 10_000, default.labels, 50, key="labels", help=told, bind="query-params")
     told = "How often each method is trained, from different random beginnings: more seeds, narrower intervals."
@@ -71,14 +101,34 @@ def chain() -> tuple[RunSpec, list[str]]:
         epochs = st.number_input(
             "Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", bind="query-params"
         )
-        batch = st.number_input("Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", bind="query-params")
+        batch = st.number_input(
+            "Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", bind="query-params"
+        )
         lr = st.number_input(
-            "Learning rate", 1e-5, 1.0, default.lr, format="%.5f", key="lr", help="The peak of its schedule.", bind="query-params"
+            "Learning rate",
+            1e-5,
+            1.0,
+            default.lr,
+            format="%.5f",
+            key="lr",
+            help="The peak of its schedule.",
+            bind="query-params",
         )
         told = "How much the student also learns from the probabilities of the teacher's head; 0 = not at all."
-        soft = st.slider("Soft labels", 0.0, 2.0, DEFAULT.soft_label_weight, 0.1, key="soft_label_weight", help=told, bind="query-params")
+        soft = st.slider(
+            "Soft labels",
+            0.0,
+            2.0,
+            DEFAULT.soft_label_weight,
+            0.1,
+            key="soft_label_weight",
+            help=told,
+            bind="query-params",
+        )
         told = "Higher: the soft labels say more about which wrong classes are nearly right."
-        temperature = st.slider("Temperature", 1.0, 10.0, DEFAULT.temperature, 0.5, key="temperature", help=told, bind="query-params")
+        temperature = st.slider(
+            "Temperature", 1.0, 10.0, DEFAULT.temperature, 0.5, key="temperature", help=told, bind="query-params"
+        )
     return RunSpec(
         dataset=dataset, labels=labels, teacher=teacher, dim=dim, loss=loss, distance_weight=weight, soft_label_weight=soft,
         temperature=temperature, student=student, width=width, epochs=epochs, batch_size=batch, lr=lr, seeds=seeds,

@@ -3,7 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from kdlib import datasets, figures, knowledge, views
+from kdlib.analysis import figures, frames
+from kdlib.data import datasets
+from kdlib.spaces import teacher_report
 from kdlib.spec import RunSpec
 from pages import own_data, show, ui
 
@@ -21,10 +23,14 @@ def items() -> None:
     attribute = st.segmented_control(
         "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.plain
     ) if attributes else ""  # fmt: skip
-    turn = st.number_input("Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params")
-    tiles, names = views.gallery(data, attribute, turn - 1)
+    turn = st.number_input(
+        "Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params"
+    )
+    tiles, names = frames.gallery(data, attribute, turn - 1)
     show.figure(
-        figures.gallery(tiles, list(data.classes[: len(tiles)]), names, attribute), "gallery", "One test item per class and category"
+        figures.gallery(tiles, list(data.classes[: len(tiles)]), names, attribute),
+        "gallery",
+        "One test item per class and category",
     )
     if data.listen:
         show.sound(data, turn - 1)
@@ -37,7 +43,7 @@ with left:
         st.metric("Classes", len(data.classes), border=True)
         st.metric("Item", " × ".join(map(str, data.inputs.shape[1:])), help="Numbers an item consists of.", border=True)
     st.dataframe(
-        views.facts(data),
+        frames.facts(data),
         hide_index=True,
         column_config={"items": st.column_config.NumberColumn(format="localized")},
         alt="The splits of the dataset and their sizes",
@@ -53,9 +59,11 @@ with left:
 def teachers() -> bool:
     """Show what is known of the teachers; return whether something is still being found out."""
     if not ui.teachers(name):
-        show.empty("No teacher knows these items: import them once more together with embeddings of a pretrained network.")
+        show.empty(
+            "No teacher knows these items: import them once more together with embeddings of a pretrained network."
+        )
         return False
-    reports = {entry["name"]: knowledge.read(entry["name"], name) for entry in ui.teachers(name)}
+    reports = {entry["name"]: teacher_report.read(entry["name"], name) for entry in ui.teachers(name)}
     failed = [teacher for teacher, report in reports.items() if "error" in report]
     there = {teacher: report for teacher, report in reports.items() if "questions" in report}
     waiting = len(reports) - len(there) - len(failed)
@@ -68,18 +76,32 @@ def teachers() -> bool:
     ]
     if rows:
         frame = pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
-        show.figure(figures.knowledge(frame), "knowledge", "Probe accuracy of each teacher on the target and each attribute")
+        show.figure(
+            figures.knowledge(frame), "knowledge", "Probe accuracy of each teacher on the target and each attribute"
+        )
         st.caption(
             "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding of test items. "
             "The stronger the colour, the further above chance. What it knows beside the target is what compression may throw away."
-            + (" With several labels an item, the target is told in mAP, and chance is the share of positives." if data.multi_label else "")
+            + (
+                " With several labels an item, the target is told in mAP, and chance is the share of positives."
+                if data.multi_label
+                else ""
+            )
         )
     table = [
-        entry | {"width": there.get(entry["name"], {}).get("width"), "effective rank": there.get(entry["name"], {}).get("effective_rank")}
+        entry
+        | {
+            "width": there.get(entry["name"], {}).get("width"),
+            "effective rank": there.get(entry["name"], {}).get("effective_rank"),
+        }
         for entry in ui.teachers(name)
     ]
     told = "How many directions of its embedding the teacher really uses."
-    columns = {"effective rank": st.column_config.NumberColumn(format="%.1f", help=told), "name": "teacher", "help": "what it does"}
+    columns = {
+        "effective rank": st.column_config.NumberColumn(format="%.1f", help=told),
+        "name": "teacher",
+        "help": "what it does",
+    }
     order = ["name", "source task", "supervision", "width", "effective rank", "help"]
     st.dataframe(
         pd.DataFrame(table),
@@ -92,12 +114,14 @@ def teachers() -> bool:
     for teacher in failed:
         st.error(f"{ui.plain(teacher)}: {ui.plain(reports[teacher]['error'])}", icon=":material/error:")
         if st.button(f"Ask {ui.plain(teacher)} again", key=f"again-{teacher}"):
-            knowledge.retry(teacher, name)
+            teacher_report.retry(teacher, name)
             st.rerun(scope="fragment")
     return bool(waiting)
 
 
 with right:
     st.subheader("What each teacher knows")
-    ui.live_while(teachers, not all(knowledge.known(entry["name"], name) for entry in ui.teachers(name)))
-    st.page_link("pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name})
+    ui.live_while(teachers, not all(teacher_report.known(entry["name"], name) for entry in ui.teachers(name)))
+    st.page_link(
+        "pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name}
+    )

@@ -4,12 +4,19 @@ import time
 
 import streamlit as st
 
-from kdlib import engine, figures, knowledge, planning, views
-from kdlib.comparison import verdict
+from kdlib import engine, planning
+from kdlib.analysis import figures, frames
+from kdlib.analysis.comparison import verdict
+from kdlib.spaces import teacher_report
 from kdlib.spec import RunSpec
 from pages import controls, show, ui
 
-CURVES = {"val": "Validation score", "prediction": "Prediction loss", "distance": "Distance loss", "teacher": "Teacher loss"}
+CURVES = {
+    "val": "Validation score",
+    "prediction": "Prediction loss",
+    "distance": "Distance loss",
+    "teacher": "Teacher loss",
+}
 
 
 def before_launch(spec: RunSpec, methods: list[str]) -> None:
@@ -21,13 +28,17 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
         past, status = ui.recent(states=["done"]), engine.status()
         plan = planning.plan(specs, past, status.workers or 2)
         show.facts(plan)
-        target = knowledge.of_target(knowledge.known(spec.teacher, spec.dataset), spec.labels)
+        target = teacher_report.of_target(teacher_report.known(spec.teacher, spec.dataset), spec.labels)
         for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")):
             st.warning(ui.plain(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
     told = "a name to find it by (optional)"
-    name = naming.text_input("Name", key="name", max_chars=80, placeholder=told, label_visibility="collapsed", bind="query-params")
-    if launch.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"):
+    name = naming.text_input(
+        "Name", key="name", max_chars=80, placeholder=told, label_visibility="collapsed", bind="query-params"
+    )
+    if launch.button(
+        "Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"
+    ):
         ui.launch(specs, name=name)
         st.rerun()
     with st.expander("Show as code"):
@@ -42,19 +53,34 @@ def watch() -> list:
         show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
         return found
     specs = [run.spec for run in found]
-    names = views.labels(specs)
+    names = frames.labels(specs)
     active = [run for run in found if run.active]
     if active:
-        st.progress(sum(run.progress for run in found) / len(found), text=f"Training: {show.remaining(found, time.time())}")
+        st.progress(
+            sum(run.progress for run in found) / len(found), text=f"Training: {show.remaining(found, time.time())}"
+        )
         if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
             ui.cancel(active)
     elif len(done := ui.results(found)) == len(found):
         st.info(ui.plain(verdict(done)), icon=":material/flag:")
         with st.container(horizontal=True):
-            st.page_link("pages/compare.py", label="Compare in every detail", icon=":material/bar_chart:", query_params=ui.query(found))
-            st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found))
+            st.page_link(
+                "pages/compare.py",
+                label="Compare in every detail",
+                icon=":material/bar_chart:",
+                query_params=ui.query(found),
+            )
+            st.page_link(
+                "pages/embeddings.py",
+                label="See the spaces",
+                icon=":material/scatter_plot:",
+                query_params=ui.query(found),
+            )
     show.state_line(found, names)
-    frame, roles = views.curves(specs, ui.histories(found), names), dict(zip(names, map(views.role, specs), strict=True))
+    frame, roles = (
+        frames.curves(specs, ui.histories(found), names),
+        dict(zip(names, map(frames.role, specs), strict=True)),
+    )
     curve = st.segmented_control(
         "Curve",
         list(CURVES),
@@ -65,7 +91,7 @@ def watch() -> list:
         label_visibility="collapsed",
         bind="query-params",
     )
-    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles, views.metric(specs))
+    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles, frames.metric(specs))
     show.figure(drawn, f"curve-{curve}", CURVES[curve])
     st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")
     return found

@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from kdlib import datasets, runs, spaces, views
-from kdlib.projection import PROJECTIONS, STRENGTH, STRENGTHS
+from kdlib import runs, spaces
+from kdlib.analysis import frames
+from kdlib.analysis.projection import PROJECTIONS, STRENGTH, STRENGTHS
+from kdlib.data import datasets
 from kdlib.registry import summary
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
 from pages import maps, show, ui
@@ -23,10 +25,16 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
             format_func=lambda name: "test" if name == "test" else name.removeprefix("ood:"),
             bind="query-params",
         )
-        seed = st.number_input("Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", bind="query-params")
+        seed = st.number_input(
+            "Seed", 0, run.spec.seeds - 1, 0, key="seed", help="Which member of the run.", bind="query-params"
+        )
         pairs = spaces.PAIRS if run.spec.method != "baseline" else ()
         by = st.selectbox(
-            "Colour by", spaces.colourings(data, pairs), key="colour", help="What the colour of a point tells.", bind="query-params"
+            "Colour by",
+            spaces.colourings(data, pairs),
+            key="colour",
+            help="What the colour of a point tells.",
+            bind="query-params",
         )
         told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
         name = st.segmented_control(
@@ -53,7 +61,9 @@ def explore(run: RunInfo) -> None:
     try:
         found = maps.rows_of(run.id, question.split, question.member, run.ended or 0.0)
     except RunNotFoundError:
-        st.warning("The files of this run are not there (any more), so there is nothing to draw.", icon=":material/folder_off:")
+        st.warning(
+            "The files of this run are not there (any more), so there is nothing to draw.", icon=":material/folder_off:"
+        )
         return
     card = spaces.Question(run.id, question.split, question.member)
     asked = [card] if PROJECTIONS[question.projection].instant else [card, question]
@@ -61,7 +71,13 @@ def explore(run: RunInfo) -> None:
     chosen = maps.side_by_side(data, found, question, by, known[0], known[-1])
     maps.waiting(asked, found, known)  # below the maps, which so stay where they are under a hand that draws
     section = st.segmented_control(
-        "Below the maps", SECTIONS, default=SECTIONS[0], required=True, key="below", help="What to look at closer.", bind="query-params"
+        "Below the maps",
+        SECTIONS,
+        default=SECTIONS[0],
+        required=True,
+        key="below",
+        help="What to look at closer.",
+        bind="query-params",
     )
     if section == "Selection":
         maps.selection(data, found, chosen)
@@ -83,8 +99,8 @@ st.title("Embeddings")
 show.choose_runs(states=[DONE, CANCELLED, "running", "queued"])
 found = ui.infos(ui.chosen())
 if found:
-    names = dict(zip([run.id for run in found], views.labels([run.spec for run in found]), strict=True))
-    first = next((run.id for run in found if views.role(run.spec) == "compressed"), found[0].id)
+    names = dict(zip([run.id for run in found], frames.labels([run.spec for run in found]), strict=True))
+    first = next((run.id for run in found if frames.role(run.spec) == "compressed"), found[0].id)
     picked = st.segmented_control(
         "Run",
         list(names),
@@ -97,11 +113,16 @@ if found:
     )
     run = next(each for each in found if each.id == picked)
     if run.active:
-        st.info("This run is training; its maps come when it is done. Meanwhile watch its spaces form.", icon=":material/model_training:")
+        st.info(
+            "This run is training; its maps come when it is done. Meanwhile watch its spaces form.",
+            icon=":material/model_training:",
+        )
         ui.live_while(lambda: forming(run), active=True, every=1.0)
     elif run.state == FAILED:
         st.error(f"This run failed, so there is nothing to draw: {ui.plain(run.reason)}", icon=":material/error:")
-        st.page_link("pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=ui.query([run]))
+        st.page_link(
+            "pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=ui.query([run])
+        )
     else:
         explore(run)
 elif not runs.list_runs(limit=1, states=[DONE]):

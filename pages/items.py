@@ -8,7 +8,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from kdlib import datasets
+from kdlib.data import datasets
 
 LARGEST = 128  # pixels
 

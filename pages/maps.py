@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kdlib import figures, spaces, spectrograms
-from kdlib.datasets import Dataset
-from kdlib.projection import PROJECTIONS, Maps
+from kdlib import spaces
+from kdlib.analysis import figures
+from kdlib.analysis.projection import PROJECTIONS, Maps
+from kdlib.data import spectrograms
+from kdlib.data.datasets import Dataset
 from kdlib.results import RunResult
 from kdlib.spaces import Colouring, Question, Spaces
 from kdlib.spec import BASELINE
@@ -81,7 +83,8 @@ def linked(
         "points": pd.DataFrame(points),
         "frames": pd.DataFrame(frames, copy=False).astype(np.float32),
         "panels": [
-            {"name": name, "title": TITLES[name], "note": (notes or {}).get(name, ""), "colour": figures.COLOURS[name]} for name in places
+            {"name": name, "title": TITLES[name], "note": (notes or {}).get(name, ""), "colour": figures.COLOURS[name]}
+            for name in places
         ],
         "legend": [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend],
         "facts": [{"name": fact["name"], "names": [str(name) for name in fact["names"]]} for fact in facts],
@@ -89,7 +92,9 @@ def linked(
         "when": list(when),
         "live": live,
     }
-    if key not in st.session_state:  # afterwards the maps know themselves what is selected; telling them again would send everything anew
+    if (
+        key not in st.session_state
+    ):  # afterwards the maps know themselves what is selected; telling them again would send everything anew
         st.session_state[f"{key} first"] = list(selected)
     sent["selected"] = st.session_state.get(f"{key} first", [])
     found = _component()(key=key, data=sent, default={"selected": sent["selected"]}, on_selected_change=lambda: None)
@@ -109,7 +114,9 @@ def _drawn_now(key: str, _found: Spaces) -> tuple[np.ndarray, Maps]:  # noqa: AR
 
 def waiting(asked: Sequence[Question], found: Spaces, known: Sequence[dict[str, Any]]) -> None:
     """Say what the engine is still finding out, and draw the page anew when it is known; what failed can be asked again."""
-    names = [f"drawing {projection_name(each.projection)}" if each.projection else "measuring the spaces" for each in asked]
+    names = [
+        f"drawing {projection_name(each.projection)}" if each.projection else "measuring the spaces" for each in asked
+    ]
     for question, name, answer in zip(asked, names, known, strict=True):
         if "error" in answer:
             st.error(f"{name.capitalize()} failed: {ui.plain(answer['error'])}", icon=":material/error:")
@@ -121,13 +128,17 @@ def waiting(asked: Sequence[Question], found: Spaces, known: Sequence[dict[str, 
         missing = [name for question, name in zip(asked, names, strict=True) if not spaces.read(question, found)]
         if missing:
             slow = " The first UMAP on a machine takes a minute." if len(asked) > 1 else ""
-            st.progress((len(asked) - len(missing)) / len(asked), text=f"In the background: {', '.join(missing)}.{slow}")
+            st.progress(
+                (len(asked) - len(missing)) / len(asked), text=f"In the background: {', '.join(missing)}.{slow}"
+            )
         return bool(missing)
 
     ui.live_while(look, not all(known))
 
 
-def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card: dict[str, Any], drawn: dict[str, Any]) -> list[int]:
+def side_by_side(
+    data: Dataset, found: Spaces, question: Question, by: str, card: dict[str, Any], drawn: dict[str, Any]
+) -> list[int]:
     """Show the maps of a run and return the selected rows, as row numbers of the dataset.
 
     Args:
@@ -142,10 +153,16 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
         shown, places, notes, trust = drawn["shown"], drawn["places"], drawn["notes"], drawn["faithful"]
     else:
         shown, made = _drawn_now(found.key, found)
-        places, notes = dict(zip(found.spaces, made.places, strict=True)), dict(zip(found.spaces, made.notes, strict=True))
+        places, notes = (
+            dict(zip(found.spaces, made.places, strict=True)),
+            dict(zip(found.spaces, made.notes, strict=True)),
+        )
         trust = card.get("faithful", {})
         if not PROJECTIONS[question.projection].instant:
-            notes = {name: f"PCA until {projection_name(question.projection)} is drawn. {note}".strip() for name, note in notes.items()}
+            notes = {
+                name: f"PCA until {projection_name(question.projection)} is drawn. {note}".strip()
+                for name, note in notes.items()
+            }
     rows = found.rows[shown]
     try:
         colouring = spaces.colours(
@@ -156,7 +173,10 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
         colouring = replace(spaces.colours("class", data, rows, None, {}), note=note)
     words = {name: faithful(trust.get(name), notes[name]) for name in places}
     if found.spec.method == BASELINE:
-        st.info("A baseline has no teacher, so there is no raw and no compressed space: this is the student's.", icon=":material/info:")
+        st.info(
+            "A baseline has no teacher, so there is no raw and no compressed space: this is the student's.",
+            icon=":material/info:",
+        )
     names = {name: places[name] for name in found.spaces}
     asked = st.query_params.get("row", "")
     same = st.session_state.setdefault("maps of", data.name) == data.name  # rows of another dataset are other items
@@ -164,7 +184,17 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
     first = [int(row) for row in asked.split(",")] if same and re.fullmatch("[0-9]{1,9}(,[0-9]{1,9})*", asked) else []
     key = f"maps-{hashlib.sha256(data.name.encode()).hexdigest()[:12]}"
     kind = f"{question.projection} {question.strength}" if "places" in drawn else "pca"
-    chosen = linked(key, data, rows, names, colouring, facts(data, rows, found.logits[shown]), kind=kind, notes=words, selected=first)
+    chosen = linked(
+        key,
+        data,
+        rows,
+        names,
+        colouring,
+        facts(data, rows, found.logits[shown]),
+        kind=kind,
+        notes=words,
+        selected=first,
+    )
     if 0 < len(chosen) <= ADDRESSED:
         st.query_params["row"] = ",".join(map(str, chosen))
     else:
@@ -172,7 +202,8 @@ def side_by_side(data: Dataset, found: Spaces, question: Question, by: str, card
     sampled = ", drawn at random," if len(rows) < found.total else ""
     st.caption(
         f"{len(rows):,} of {found.total:,} rows{sampled} as seed {question.member} has them. {_how(question)} Each map is "
-        "turned onto the first; neighbours and scores are those of the spaces themselves, not of the maps. " + colouring.note
+        "turned onto the first; neighbours and scores are those of the spaces themselves, not of the maps. "
+        + colouring.note
     )
     return chosen
 
@@ -187,8 +218,12 @@ def facts(data: Dataset, rows: np.ndarray, logits: np.ndarray | None) -> list[di
     """Return what the maps tell of each row: class, prediction, attributes."""
     told = [{"name": "class", "names": data.classes, "codes": spaces.first_label(data.labels[rows])}]
     if logits is not None:
-        told.append({"name": "prediction", "names": data.classes, "codes": spaces.predictions(logits, data.labels[rows])[0]})
-    return told + [{"name": name, "names": each.names, "codes": each.values[rows]} for name, each in data.attributes.items()]
+        told.append(
+            {"name": "prediction", "names": data.classes, "codes": spaces.predictions(logits, data.labels[rows])[0]}
+        )
+    return told + [
+        {"name": name, "names": each.names, "codes": each.values[rows]} for name, each in data.attributes.items()
+    ]
 
 
 def faithful(score: dict[str, Any] | None, note: str = "") -> str:
@@ -196,7 +231,9 @@ def faithful(score: dict[str, Any] | None, note: str = "") -> str:
     if not score:
         return note or "How far it can be trusted is being measured."
     words = [f"{name} {score[name]:.2f}" for name in ("trustworthiness", "continuity") if score[name] is not None]
-    measured = f"{', '.join(words)} ({score['rows']:,} rows)" if words else "Too few rows to say how far it can be trusted"
+    measured = (
+        f"{', '.join(words)} ({score['rows']:,} rows)" if words else "Too few rows to say how far it can be trusted"
+    )
     return f"{note} {measured[0].upper() + measured[1:]}".strip()
 
 
@@ -205,7 +242,9 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     place = {row: i for i, row in enumerate(found.rows.tolist())}
     here = [place[row] for row in chosen if row in place]
     if not here:
-        st.caption("Nothing is selected: draw around points in a map, or click one, to see the items and their neighbours.")
+        st.caption(
+            "Nothing is selected: draw around points in a map, or click one, to see the items and their neighbours."
+        )
         return
     listed = here[:LISTED]
     frame = spaces.by_row(data, found.rows[listed], found.logits[listed])
@@ -240,7 +279,10 @@ def neighbours(data: Dataset, found: Spaces, row: int) -> None:
     st.subheader("Its 10 nearest neighbours, in the spaces themselves")
     told = _changes(found.key, row, found)
     if not told:
-        st.info("A baseline has no teacher: there is no other space in which its neighbours could be compared.", icon=":material/info:")
+        st.info(
+            "A baseline has no teacher: there is no other space in which its neighbours could be compared.",
+            icon=":material/info:",
+        )
     for (a, b), change in told.items():
         st.markdown(f"**{TITLES[a]} → {TITLES[b]}**")
         if isinstance(change, str):
@@ -276,15 +318,26 @@ def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces)
     with left:
         st.subheader("Pair by pair")
         if card["pairs"]:
-            st.dataframe(spaces.pair_table(card), hide_index=True, placeholder="–", alt="How alike each pair of spaces is")
+            st.dataframe(
+                spaces.pair_table(card), hide_index=True, placeholder="–", alt="How alike each pair of spaces is"
+            )
             told = "Overlap: how many of its 10 nearest neighbours a row keeps; by chance: the same with the rows of one space shuffled. "
-            st.caption(f"{told}CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card['n']:,} rows.")
+            st.caption(
+                f"{told}CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card['n']:,} rows."
+            )
         else:
             st.info("A baseline has one space only, so there is no pair.", icon=":material/info:")
     with right:
         st.subheader("Space by space")
-        st.dataframe(spaces.space_table(card), hide_index=True, placeholder="–", alt="Width, effective rank and silhouette of each space")
-        st.caption("Effective rank: how many directions are really used. Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart.")
+        st.dataframe(
+            spaces.space_table(card),
+            hide_index=True,
+            placeholder="–",
+            alt="Width, effective rank and silhouette of each space",
+        )
+        st.caption(
+            "Effective rank: how many directions are really used. Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart."
+        )
     for why in card["undefined"]:
         st.caption(f"Undefined: {ui.plain(why)}.")
     frame = spaces.probes(results[0]) if results and results[0].metrics else pd.DataFrame()
@@ -309,7 +362,17 @@ def replay(run_id: str, data: Dataset, live: bool) -> None:
         return
     colouring = spaces.colours("class", data, found.rows, None, {})
     when = [f"after epoch {epoch}" if epoch else "before training" for epoch in found.epochs]
-    linked("replay", data, found.rows, found.places, colouring, facts(data, found.rows, None), when=when, live=live, kind=run_id)
+    linked(
+        "replay",
+        data,
+        found.rows,
+        found.places,
+        colouring,
+        facts(data, found.rows, None),
+        when=when,
+        live=live,
+        kind=run_id,
+    )
     st.caption(
         f"{len(found.rows)} validation rows in the spaces of seed 0, {len(when)} snapshots, all drawn in the plane of the last "
         "(PCA), so what moves here has moved; the raw space does not change."

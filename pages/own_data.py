@@ -8,8 +8,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from kdlib import files, imported, library
+from kdlib.data import imported, importing
 from kdlib.progress import OnProgress, Progress
+from kdlib.spaces import deletion
 from pages import show, ui
 
 FORMATS = """
@@ -48,7 +49,7 @@ def _section() -> None:
         return
     with opened, ui.guarded():
         if STAGED in st.session_state:
-            _describe(files.reopen(st.session_state[STAGED]))
+            _describe(importing.reopen(st.session_state[STAGED]))
         else:
             _choose()
 
@@ -82,11 +83,20 @@ def _choose() -> None:
     main, beside = st.columns(2)
     chosen = main.file_uploader("Your data", key=f"own-main-{number}")
     told = "Labels, metadata or embeddings, matched by id."
-    others = beside.file_uploader("Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=told)
+    others = beside.file_uploader(
+        "Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=told
+    )
     if chosen is not None:  # another try
         st.session_state.pop(REFUSED, None)
     _refusal()
-    st.button("Read", type="primary", disabled=chosen is None, on_click=_start, args=(_read, [chosen, *others]), key="own-read")
+    st.button(
+        "Read",
+        type="primary",
+        disabled=chosen is None,
+        on_click=_start,
+        args=(_read, [chosen, *others]),
+        key="own-read",
+    )
 
 
 def _read(chosen: Sequence) -> None:
@@ -97,29 +107,44 @@ def _read(chosen: Sequence) -> None:
     try:
         with _progress(f"Reading {chosen[0].name}") as on_progress:
             uploads = [(each.name, each.getbuffer()) for each in chosen]
-            st.session_state[STAGED] = files.stage_uploads(uploads, on_progress).token
+            st.session_state[STAGED] = importing.stage_uploads(uploads, on_progress).token
         del st.session_state[REFUSED]
     except ValueError as error:
         st.session_state[REFUSED] = f"Refused: {error}"
     st.rerun()
 
 
-def _describe(source: files.Source) -> None:
+def _describe(source: importing.Source) -> None:
     kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
     st.markdown(f"**{ui.plain(source.name)}**: {source.rows:,} {kinds[source.kind]}")
     holds = {True: "one value each", False: "numbers"}
     rows = [(name, holds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
-    st.dataframe(pd.DataFrame(rows, columns=["column", "holds", "shape"]), hide_index=True, alt="The columns that were found")
-    plan = _mapping(source, files.guess(source))
+    st.dataframe(
+        pd.DataFrame(rows, columns=["column", "holds", "shape"]), hide_index=True, alt="The columns that were found"
+    )
+    plan = _mapping(source, importing.guess(source))
     draft = None
     try:
-        draft = files.understand(source, plan)
+        draft = importing.understand(source, plan)
         _preview(draft)
     except ValueError as error:
         st.error(ui.plain(error), icon=":material/block:")
-    name = st.text_input("Name", imported.suggest_title(source.name), max_chars=40, key="own-name", help="What it is called in every list.")
+    name = st.text_input(
+        "Name",
+        imported.suggest_title(source.name),
+        max_chars=40,
+        key="own-name",
+        help="What it is called in every list.",
+    )
     with st.container(horizontal=True):
-        st.button("Import", type="primary", disabled=draft is None, on_click=_start, args=(_keep, source, draft, name), key="own-import")
+        st.button(
+            "Import",
+            type="primary",
+            disabled=draft is None,
+            on_click=_start,
+            args=(_keep, source, draft, name),
+            key="own-import",
+        )
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
     _refusal()
 
@@ -130,21 +155,32 @@ def _refusal() -> None:
         st.error(ui.plain(st.session_state[REFUSED]), icon=":material/block:")
 
 
-def _mapping(source: files.Source, guessed: files.Plan) -> files.Plan:
+def _mapping(source: importing.Source, guessed: importing.Plan) -> importing.Plan:
     """Show the controls that say what each column is, and return what they say."""
     texts, pattern = source.texts, ""
     if source.kind != "table":
         told = "Takes file names apart; each part can be the class, an attribute or a set: {digit}\\_{speaker}\\_{take}.wav"
-        pattern = st.text_input("Pattern of the file names (optional)", key="own-pattern", placeholder="{class}_{speaker}.wav", help=told)
-    values = files.values(source, pattern)
+        pattern = st.text_input(
+            "Pattern of the file names (optional)", key="own-pattern", placeholder="{class}_{speaker}.wav", help=told
+        )
+    values = importing.values(source, pattern)
     left, right = st.columns(2)
     answers = [name for name in source.numbers if len(source.columns[name].shape) == 2 and name != guessed.inputs]
     target = left.multiselect(
-        "Class", [*values, *answers], _there(guessed.target, values), key="own-target", help="One column; several hold 0, 1 or blank."
+        "Class",
+        [*values, *answers],
+        _there(guessed.target, values),
+        key="own-target",
+        help="One column; several hold 0, 1 or blank.",
     )
     blank = ["", *texts]
     known = right.selectbox(
-        "Id", blank, index=blank.index(guessed.id), key="own-id", format_func=_named, help="Names each item; ties files together."
+        "Id",
+        blank,
+        index=blank.index(guessed.id),
+        key="own-id",
+        format_func=_named,
+        help="Names each item; ties files together.",
     )
     inputs = left.selectbox(
         "What the student gets",
@@ -158,7 +194,10 @@ def _mapping(source: files.Source, guessed: files.Plan) -> files.Plan:
         "Embeddings of teachers", flat, _there(guessed.tables, flat), key="own-tables", help="Each becomes a teacher."
     )
     attributes = left.multiselect(
-        "Attributes", [name for name in values if name not in target], key="own-attributes", help="Known factors beside the class."
+        "Attributes",
+        [name for name in values if name not in target],
+        key="own-attributes",
+        help="Known factors beside the class.",
     )
     ways = ["", *values]
     split = right.selectbox(
@@ -171,16 +210,26 @@ def _mapping(source: files.Source, guessed: files.Plan) -> files.Plan:
     )
     test = _some(left, "Test set", "own-test", values)
     out = _some(right, "Left out for out-of-domain", "own-out", values)
-    chosen = {"target": tuple(target), "id": known or "", "inputs": inputs or "", "tables": tuple(tables), "attributes": tuple(attributes)}
+    chosen = {
+        "target": tuple(target),
+        "id": known or "",
+        "inputs": inputs or "",
+        "tables": tuple(tables),
+        "attributes": tuple(attributes),
+    }
     return replace(guessed, pattern=pattern, split=split or "", test=test, leave_out=out, **chosen)
 
 
 def _some(where, label: str, key: str, values: dict[str, list[str]]) -> tuple[str, tuple[str, ...]]:  # noqa: ANN001
-    ways = ["", *(name for name, found in values.items() if len(found) <= files.MOST_CATEGORIES)]
-    column = where.selectbox(f"{label}: by", ways, key=f"{key}-by", format_func=_named, help="The column whose values decide.")
+    ways = ["", *(name for name, found in values.items() if len(found) <= importing.MOST_CATEGORIES)]
+    column = where.selectbox(
+        f"{label}: by", ways, key=f"{key}-by", format_func=_named, help="The column whose values decide."
+    )
     if not column:
         return "", ()
-    chosen = where.multiselect(f"{label}: values", values[column], key=f"{key}-{column}", help="Items with these values.")
+    chosen = where.multiselect(
+        f"{label}: values", values[column], key=f"{key}-{column}", help="Items with these values."
+    )
     return (column, tuple(chosen)) if chosen else ("", ())
 
 
@@ -196,24 +245,26 @@ def _place(choices: Sequence[str], name: str) -> int | None:
     return choices.index(name) if name in choices else 0 if choices else None
 
 
-def _preview(draft: files.Draft) -> None:
+def _preview(draft: importing.Draft) -> None:
     counts = draft.counts()
     frame = pd.DataFrame([{"class": name} | row for name, row in counts.items()])
     told = " × ".join(map(str, draft.shape))
     st.caption(f"{len(counts)} classes; a student gets {told} numbers per item. Items per class and split:")
-    st.dataframe(frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split")
+    st.dataframe(
+        frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split"
+    )
     for note in draft.notes:
         st.caption(f":material/info: {ui.plain(note)}")
     for warning in draft.warnings:
         st.warning(ui.plain(warning), icon=":material/lightbulb:")
 
 
-def _keep(source: files.Source, draft: files.Draft, name: str) -> None:
+def _keep(source: importing.Source, draft: importing.Draft, name: str) -> None:
     st.session_state[OPEN] = True
     st.session_state[REFUSED] = "Importing was stopped; nothing was kept yet."
     try:
         with _progress(f"Importing {source.name}") as on_progress:
-            kept = files.keep(source, draft, name, on_progress)
+            kept = importing.keep(source, draft, name, on_progress)
         _drop(source)
         st.session_state[OPEN] = False
         st.session_state[ARRIVED] = kept
@@ -222,8 +273,8 @@ def _keep(source: files.Source, draft: files.Draft, name: str) -> None:
     st.rerun()
 
 
-def _drop(source: files.Source) -> None:
-    files.drop(source.token)
+def _drop(source: importing.Source) -> None:
+    importing.drop(source.token)
     for key in [key for key in st.session_state if str(key).startswith("own-") and key != "own-number"]:
         del st.session_state[key]
 
@@ -239,9 +290,11 @@ def deletion_controls(name: str) -> None:
 
 def _delete(name: str) -> None:
     with ui.guarded():
-        library.delete(name)
+        deletion.delete(name)
 
 
 def no_pictures() -> None:
     """Say why items are not shown."""
-    show.empty("These items are rows of numbers: there is nothing to look at. What the teachers know of them is told beside.")
+    show.empty(
+        "These items are rows of numbers: there is nothing to look at. What the teachers know of them is told beside."
+    )

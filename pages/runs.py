@@ -14,8 +14,12 @@ if not (ui.recent(1) or ui.chosen() or st.session_state.get("deleted")):
     st.stop()
 narrowed = ui.filters()
 states, page = st.columns([5, 1], vertical_alignment="bottom")
-wanted = states.pills("State", STATES, selection_mode="multi", key="states", bind="query-params", help="Only runs in these states.")
-number = page.number_input("Page", 1, 10_000, 1, key="page", bind="query-params", help=f"{PAGE} runs a page, newest first.")
+wanted = states.pills(
+    "State", STATES, selection_mode="multi", key="states", bind="query-params", help="Only runs in these states."
+)
+number = page.number_input(
+    "Page", 1, 10_000, 1, key="page", bind="query-params", help=f"{PAGE} runs a page, newest first."
+)
 
 
 def listed() -> list:
@@ -46,20 +50,28 @@ if chosen:
     st.subheader(f"{len(chosen)} chosen" if len(chosen) > 1 else ui.plain(chosen[0].name))
     with st.container(horizontal=True, vertical_alignment="center"):
         if any(run.state == "done" for run in chosen):
-            st.page_link("pages/compare.py", label="Compare", icon=":material/bar_chart:", query_params=ui.query(chosen))
-        st.page_link("pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(chosen))
+            st.page_link(
+                "pages/compare.py", label="Compare", icon=":material/bar_chart:", query_params=ui.query(chosen)
+            )
+        st.page_link(
+            "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(chosen)
+        )
         st.page_link("pages/distill.py", label="Curves", icon=":material/show_chart:", query_params=ui.query(chosen))
         stoppable = [run for run in chosen if run.active]
         if stoppable and st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
             ui.cancel(stoppable)
             st.rerun()
         resumable = [run for run in chosen if run.state in ("failed", "cancelled") or (run.unsynced and not run.active)]
-        if resumable and st.button("Resume", icon=":material/resume:", key="resume", help="Go on from the last checkpoint."):
+        if resumable and st.button(
+            "Resume", icon=":material/resume:", key="resume", help="Go on from the last checkpoint."
+        ):
             for run in resumable:
                 runs.resume(run.id)
             st.rerun()
         over = [run for run in chosen if not run.active]
-        if over and st.button("Delete", icon=":material/delete:", key="delete", help="Takes them out of every list; can be undone."):
+        if over and st.button(
+            "Delete", icon=":material/delete:", key="delete", help="Takes them out of every list; can be undone."
+        ):
             for run in over:
                 runs.delete(run.id)
             st.session_state["deleted"] = [run.id for run in over]
@@ -68,7 +80,9 @@ if chosen:
     if len(chosen) == 1:
         run = chosen[0]
         with st.form("rename", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", run.name, max_chars=120, key=f"name-{run.id}", help="What it is called in every list.")
+            name = st.text_input(
+                "Name", run.name, max_chars=120, key=f"name-{run.id}", help="What it is called in every list."
+            )
             if st.form_submit_button("Rename", icon=":material/edit:"):
                 runs.rename(run.id, name)
                 st.rerun()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from kdlib import datasets, figures, views
-from kdlib.comparison import measured, verdict
+from kdlib.analysis import figures, frames
+from kdlib.analysis.comparison import measured, verdict
+from kdlib.data import datasets
 from kdlib.spec import RunSpec
 from pages import show, ui
 
@@ -13,14 +14,16 @@ DIMS = [2, 4, 8, 16, 32, 64]
 def accuracy(done: list) -> None:
     """Show what came out in one sentence, and the bars."""
     st.info(ui.plain(verdict(done)), icon=":material/flag:")
-    drawn = figures.accuracy_bars(views.accuracies(done), measured(done))
+    drawn = figures.accuracy_bars(frames.accuracies(done), measured(done))
     show.exported(drawn, "accuracy", f"The {measured(done)} of each run, in-domain and on each out-of-domain set")
-    st.caption(f"Bars: mean over n seeds ({show.seeds(done)}), whiskers: 95 % interval, dots: the seeds. Hatched: out-of-domain.")
+    st.caption(
+        f"Bars: mean over n seeds ({show.seeds(done)}), whiskers: 95 % interval, dots: the seeds. Hatched: out-of-domain."
+    )
 
 
 def dimension(done: list) -> None:
     """Show accuracy over the width of the compressed embedding, and what sweeps it."""
-    wide = views.over_dim(done)
+    wide = frames.over_dim(done)
     if (wide["role"] == "compressed").any():
         told = f"The {measured(done)} over the width of the compressed embedding"
         show.exported(figures.over_dim(wide, measured(done)), "accuracy-over-dimension", told)
@@ -28,16 +31,31 @@ def dimension(done: list) -> None:
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
     with st.expander("Sweep the dimension", expanded=wide["dim"].nunique() < 2):
-        base = next((each.spec for each in done if views.role(each.spec) == "compressed"), done[0].spec if done else RunSpec())
+        base = next(
+            (each.spec for each in done if frames.role(each.spec) == "compressed"), done[0].spec if done else RunSpec()
+        )
         compressors = [name for name in ui.helps("compressors") if name != "none"]
-        dims = st.multiselect("Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each.")
+        dims = st.multiselect(
+            "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
+        )
         methods = st.multiselect(
-            "Compressors", compressors, [RunSpec.method], key="sweep", bind="query-params", help=ui.listed("compressors")
+            "Compressors",
+            compressors,
+            [RunSpec.method],
+            key="sweep",
+            bind="query-params",
+            help=ui.listed("compressors"),
         )
         st.caption(
             f"Everything else as in the chosen runs: {ui.plain(base.teacher)} on {ui.plain(base.dataset)}. What is there is not run again."
         )
-        if st.button("Launch the sweep", type="primary", icon=":material/play_arrow:", disabled=not (dims and methods), key="launch-sweep"):
+        if st.button(
+            "Launch the sweep",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=not (dims and methods),
+            key="launch-sweep",
+        ):
             ui.sweep(base, methods, dims)
             st.rerun()
 
@@ -46,27 +64,27 @@ def cost(done: list) -> None:
     """Show accuracy against what a student, or an embedding, costs."""
     by = st.segmented_control(
         "Against",
-        list(views.COSTS),
+        list(frames.COSTS),
         default="parameters",
         required=True,
         key="against",
         help="What better accuracy costs.",
-        format_func=views.COSTS.__getitem__,
+        format_func=frames.COSTS.__getitem__,
         bind="query-params",
     )
-    frame = views.costs(done, by)
+    frame = frames.costs(done, by)
     if frame.empty:
         st.info("None of the chosen runs has this cost: a baseline has no embedding.", icon=":material/info:")
         return
-    drawn = figures.over_cost(frame, views.COSTS[by], measured(done))
-    show.exported(drawn, f"accuracy-over-{by}", f"The {measured(done)} against {views.COSTS[by]}")
+    drawn = figures.over_cost(frame, frames.COSTS[by], measured(done))
+    show.exported(drawn, f"accuracy-over-{by}", f"The {measured(done)} against {frames.COSTS[by]}")
 
 
 def differences(done: list) -> None:
     """Show paired differences to one of the runs."""
-    names = views.labels([each.spec for each in done])
+    names = frames.labels([each.spec for each in done])
     other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
-    frame, left_out = views.differences_to(done, names.index(other))
+    frame, left_out = frames.differences_to(done, names.index(other))
     if not frame.empty:
         st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
         st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
@@ -74,7 +92,10 @@ def differences(done: list) -> None:
         st.info("Choose a second run to compare with.", icon=":material/info:")
     if left_out:
         reasons = "  \n".join(f"{ui.plain(label)}: {ui.plain(reason)}" for label, reason in left_out.items())
-        st.info(f"Not paired with {ui.plain(other)}, because it was measured on something else:  \n{reasons}", icon=":material/info:")
+        st.info(
+            f"Not paired with {ui.plain(other)}, because it was measured on something else:  \n{reasons}",
+            icon=":material/info:",
+        )
 
 
 def classes(done: list) -> None:
@@ -84,8 +105,8 @@ def classes(done: list) -> None:
         return
     data = datasets.load(done[0].spec.dataset)
     truth, names = data.labels[data.splits["test"]], list(data.classes)
-    roles = {label: views.role(spec) for label, (spec, _, _) in found.items()}
-    per_class = {label: views.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
+    roles = {label: frames.role(spec) for label, (spec, _, _) in found.items()}
+    per_class = {label: frames.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
     metric = "average precision" if data.multi_label else "accuracy"
     show.exported(figures.per_class(per_class, roles, metric), "accuracy-per-class", f"Test {metric} of each class")
     if data.multi_label:
@@ -97,21 +118,30 @@ def classes(done: list) -> None:
         with column:
             st.text(label)
             if data.multi_label:
-                matrix, words = views.false_alarms(logits, truth, val, data.labels[data.splits["val"]]), figures.HEARD
+                matrix, words = frames.false_alarms(logits, truth, val, data.labels[data.splits["val"]]), figures.HEARD
             else:
-                matrix, words = views.confusion(logits, truth), figures.TAKEN_FOR
-            drawn = figures.confusion(matrix, names, views.role(spec), words)
-            show.figure(drawn, f"confusion-{label}", f"Mistakes of {label}: rows are what is there, columns what is told")
+                matrix, words = frames.confusion(logits, truth), figures.TAKEN_FOR
+            drawn = figures.confusion(matrix, names, frames.role(spec), words)
+            show.figure(
+                drawn, f"confusion-{label}", f"Mistakes of {label}: rows are what is there, columns what is told"
+            )
 
 
 def table(done: list) -> None:
     """Show all numbers, to be taken away."""
-    frame = views.table(done)
+    frame = frames.table(done)
     st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
     with st.container(horizontal=True):
-        csv = views.to_csv(views.table(done, in_words=False))
+        csv = frames.to_csv(frames.table(done, in_words=False))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
-        st.download_button("LaTeX", views.to_latex(frame), "comparison.tex", "text/x-tex", icon=":material/download:", on_click="ignore")
+        st.download_button(
+            "LaTeX",
+            frames.to_latex(frame),
+            "comparison.tex",
+            "text/x-tex",
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
 SECTIONS = {"Accuracy": accuracy, "Dimension": dimension, "Size and cost": cost, "Differences": differences}

@@ -79,13 +79,19 @@ class Root:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and its answer back, a page with the line in its head."""
-        if scope["type"] == "http" and "." not in scope["path"].rpartition("/")[2]:  # perhaps a page, which then must not be compressed
-            scope = scope | {"headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]}
+        if (
+            scope["type"] == "http" and "." not in scope["path"].rpartition("/")[2]
+        ):  # perhaps a page, which then must not be compressed
+            scope = scope | {
+                "headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            }
         begun: list[Message] = []
         body = bytearray()
 
         async def with_root(message: Message) -> None:
-            if message["type"] == "http.response.start" and MutableHeaders(scope=message).get("content-type", "").startswith("text/html"):
+            if message["type"] == "http.response.start" and MutableHeaders(scope=message).get(
+                "content-type", ""
+            ).startswith("text/html"):
                 begun.append(message)
             elif begun:
                 body.extend(message.get("body", b""))
@@ -101,7 +107,9 @@ class Root:
         await self.app(scope, receive, with_root if scope["type"] == "http" else send)
 
 
-PagesManager.uses_pages_directory = False  # app.py has the page list; a first visit to /distill would otherwise run that file alone
+PagesManager.uses_pages_directory = (
+    False  # app.py has the page list; a first visit to /distill would otherwise run that file alone
+)
 MIDDLEWARE = [Middleware(Headers), Middleware(OwnHostsOnly), Middleware(Root)]
 
 
@@ -149,10 +157,13 @@ def warm_up() -> None:
     """Load what a first click needs; the libraries of it take seconds."""
     gc.disable()  # it would look through thousands of modules again and again
     try:
-        from kdlib import catalog, datasets, figures, runs, store, teachers, views
+        from kdlib import catalog, runs, store
+        from kdlib.analysis import figures, frames
+        from kdlib.data import datasets
+        from kdlib.models import teachers
         from kdlib.spec import RunSpec
 
-        figures.curves(views.curves([], []), "val", 1, {})
+        figures.curves(frames.curves([], []), "val", 1, {})
         catalog.entries("teachers")
         datasets.load(RunSpec.dataset)
         teachers.embed(RunSpec.teacher, RunSpec.dataset)

@@ -14,9 +14,10 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kdlib import figures, spectrograms, views
-from kdlib.comparison import WORDS, percent
-from kdlib.datasets import Dataset
+from kdlib.analysis import figures, frames
+from kdlib.analysis.comparison import WORDS, percent
+from kdlib.data import spectrograms
+from kdlib.data.datasets import Dataset
 from kdlib.planning import Plan
 from kdlib.progress import PHASES
 from kdlib.results import RunResult, Summary
@@ -41,7 +42,9 @@ def state_line(found: Sequence[RunInfo], names: Sequence[str]) -> None:
         if run.state == FAILED:
             st.error(f"{ui.plain(name)} failed: {ui.plain(run.reason)}", icon=":material/error:")
         if run.unsynced and not run.active:
-            st.warning(f"{run.unsynced} points of {ui.plain(name)} wait for the store; resume it on the Runs page to bring them there.")
+            st.warning(
+                f"{run.unsynced} points of {ui.plain(name)} wait for the store; resume it on the Runs page to bring them there."
+            )
 
 
 def left_out(found: Sequence[RunInfo]) -> None:
@@ -78,7 +81,12 @@ def facts(plan: Plan) -> None:
     narrow = plan.compressed_width
     with st.container(horizontal=True):
         st.metric("Time", f"≈ {plan.seconds:.0f} s", help=f"Until all methods are done; {told}.", border=True)
-        st.metric("Student", f"{plan.parameters:,}", help="Parameters of the student, all that is needed afterwards.", border=True)
+        st.metric(
+            "Student",
+            f"{plan.parameters:,}",
+            help="Parameters of the student, all that is needed afterwards.",
+            border=True,
+        )
         ratio = f"{plan.teacher_width} → {narrow}" if narrow else f"{plan.teacher_width}"
         share = f" That is {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
         st.metric("Embedding", ratio, help=f"Numbers per item before and after compression.{share}", border=True)
@@ -94,7 +102,7 @@ def empty(text: str, label: str = "", page: str = "", **address: str) -> None:
 
 def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
     """Return runs as rows of a table: name, state, what differs between them, accuracy, age."""
-    names = [name for name in views.differing([run.spec for run in found]) if name != "method"]
+    names = [name for name in frames.differing([run.spec for run in found]) if name != "method"]
     metric = " or ".join(dict.fromkeys(WORDS[run.metric] for run in found))
     rows = []
     for run in found:
@@ -121,14 +129,20 @@ def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
     """Show runs as a table in which rows are chosen; the choice goes into the address."""
     ids = [run.id for run in found]
     marked = [ids.index(run_id) for run_id in ui.chosen() if run_id in ids]
-    version = hashlib.sha256(",".join(ids).encode()).hexdigest()[:12]  # other rows are another table: a choice is of rows, not of places
+    version = hashlib.sha256(",".join(ids).encode()).hexdigest()[
+        :12
+    ]  # other rows are another table: a choice is of rows, not of places
 
     def changed() -> None:
         picked = [ids[row] for row in st.session_state[f"{key}-{version}"]["selection"]["rows"] if row < len(ids)]
         ui.choose([run_id for run_id in ui.chosen() if run_id not in ids] + picked)
 
     over = all(run.state == DONE for run in found)
-    share = None if over and key == "done" else st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small")
+    share = (
+        None
+        if over and key == "done"
+        else st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small")
+    )
     st.dataframe(
         rows_of(found, time.time()),
         hide_index=True,
@@ -185,10 +199,23 @@ def exported(drawn: Any, key: str, alt: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         told = "What the camera button in the figure saves."
         kind = st.segmented_control(
-            "Camera saves", ["png", "svg"], default="png", required=True, key="saves", help=told, format_func=str.upper, wrap=False, **BOUND
+            "Camera saves",
+            ["png", "svg"],
+            default="png",
+            required=True,
+            key="saves",
+            help=told,
+            format_func=str.upper,
+            wrap=False,
+            **BOUND,
         )
         st.download_button(
-            "HTML", lambda: figures.to_html(drawn), f"{key}.html", "text/html", icon=":material/download:", on_click="ignore"
+            "HTML",
+            lambda: figures.to_html(drawn),
+            f"{key}.html",
+            "text/html",
+            icon=":material/download:",
+            on_click="ignore",
         )
     figure(drawn, key, alt, kind)
 
@@ -206,19 +233,21 @@ def sound(data: Dataset, turn: int) -> None:
         if st.session_state.get(key, there[0]) not in there:  # chosen for another dataset
             del st.session_state[key]
     number = names.index(left.selectbox("Listen to", names, key="heard", help="A class of sounds.", **BOUND))
-    told = {"format_func": views.split_name, "help": "Which test set."}
+    told = {"format_func": frames.split_name, "help": "Which test set."}
     split = right.selectbox("From", splits, index=splits.index("test"), key="from", **told, **BOUND)
-    rows = views.of_class(data, number, split)
+    rows = frames.of_class(data, number, split)
     if not len(rows):
         st.info("No item of this part is known to be of this class.", icon=":material/music_off:")
         return
     row = int(rows[turn % len(rows)])
     rate, samples = data.listen(row)
     st.audio(spectrograms.wav(rate, samples), format="audio/wav")
-    seconds = data.inputs.shape[-1] * spectrograms.HOP / rate  # what a student gets may be shorter than the sound, or end in silence
+    seconds = (
+        data.inputs.shape[-1] * spectrograms.HOP / rate
+    )  # what a student gets may be shorter than the sound, or end in silence
     drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
     figure(drawn, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
-    st.caption("  \n".join(f"{ui.plain(name)}: **{ui.plain(told)}**" for name, told in views.about(data, row).items()))
+    st.caption("  \n".join(f"{ui.plain(name)}: **{ui.plain(told)}**" for name, told in frames.about(data, row).items()))
 
 
 @st.cache_resource(show_spinner=False)

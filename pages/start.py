@@ -25,8 +25,10 @@ st.markdown(
 
 
 def race() -> list:
-    from kdlib import datasets, figures, planning, views  # they load for seconds, in which the button is there already
-    from kdlib.comparison import verdict
+    from kdlib import planning  # they load for seconds, in which the button is there already
+    from kdlib.analysis import figures, frames
+    from kdlib.analysis.comparison import verdict
+    from kdlib.data import datasets
     from pages import show
 
     racing = {run.spec.method: run for run in ui.infos(ui.chosen()) if run.spec.method in NAMES}
@@ -35,13 +37,25 @@ def race() -> list:
     specs = [run.spec for run in found] if complete else RACE
     data, plan = datasets.load(SPEC.dataset), planning.plan(specs)
     names = [NAMES[spec.method] for spec in specs]
-    frame = views.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
+    frame = frames.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
     done = ui.results(found)
-    tested: Accuracies = {views.role(each.spec): each.metrics["test"].primary for each in done if each.metrics}
+    tested: Accuracies = {frames.role(each.spec): each.metrics["test"].primary for each in done if each.metrics}
     latest = frame[frame["curve"] == "val"].groupby("role")["mean"].last()
-    live: Accuracies = {role: Summary(latest[role], None) if role in latest else None for role in map(views.role, specs)}
-    told = "on pictures held back while training" if not tested else f"test set, mean and 95 % interval, n = {specs[0].seeds}"
-    numbers = {"teacher": SPEC.teacher, "method": SPEC.method, "dim": SPEC.dim, "labels": f"{specs[0].labels:,}", "told": told}
+    live: Accuracies = {
+        role: Summary(latest[role], None) if role in latest else None for role in map(frames.role, specs)
+    }
+    told = (
+        "on pictures held back while training"
+        if not tested
+        else f"test set, mean and 95 % interval, n = {specs[0].seeds}"
+    )
+    numbers = {
+        "teacher": SPEC.teacher,
+        "method": SPEC.method,
+        "dim": SPEC.dim,
+        "labels": f"{specs[0].labels:,}",
+        "told": told,
+    }
     numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}
     show.chain(numbers, tested if len(tested) == len(RACE) else live, data.inputs[data.splits["test"][3]].mean(0))
     if not complete:
@@ -49,7 +63,9 @@ def race() -> list:
     if len(tested) == len(RACE):
         st.info(ui.plain(verdict(done)), icon=":material/flag:")
     elif any(run.active for run in found):
-        st.progress(sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining(found, time.time())}")
+        st.progress(
+            sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining(found, time.time())}"
+        )
     drawn = figures.curves(frame, "val", specs[0].epochs, dict(zip(names, live, strict=True)))
     show.figure(drawn, "race", "Validation accuracy of baseline, raw and compressed over the epochs")
     show.state_line(found, names)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from kdlib import catalog, runs, sweeps
+from kdlib import catalog, runs
 from kdlib.results import RunResult
+from kdlib.runs import sweeps
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import DONE, RunInfo, RunNotFoundError
 
@@ -38,7 +39,9 @@ def guarded() -> Iterator[None]:
     except Exception:  # whatever it is, a person gets words and the log the trace
         incident = secrets.token_hex(4)
         log.exception("incident %s", incident)
-        st.error(f"Something went wrong here. The log has the details under incident {incident}.", icon=":material/error:")
+        st.error(
+            f"Something went wrong here. The log has the details under incident {incident}.", icon=":material/error:"
+        )
 
 
 def _sentence(error: Exception) -> str:
@@ -101,7 +104,9 @@ def results(found: Sequence[RunInfo]) -> list[RunResult]:
             try:
                 there.append(_kept("result", run.id, run.ended or 0.0))
             except RunNotFoundError:
-                st.warning(f"The files of run {run.id[:8]} have been deleted; it is left out.", icon=":material/folder_off:")
+                st.warning(
+                    f"The files of run {run.id[:8]} have been deleted; it is left out.", icon=":material/folder_off:"
+                )
     return there
 
 
@@ -127,7 +132,9 @@ def filters() -> dict[str, Any]:
         told = {"placeholder": "name, loss, number ...", "help": "Only runs whose name or settings contain this text."}
         text = st.text_input("Search", key="text", max_chars=80, **told, **bound)
         where = {
-            name: st.multiselect(name.title(), list(helps(f"{name}s")), key=f"only-{name}", placeholder="all", help=told, **bound)
+            name: st.multiselect(
+                name.title(), list(helps(f"{name}s")), key=f"only-{name}", placeholder="all", help=told, **bound
+            )
             for name, told in fields.items()
         }
     return {"text": text, "where": where}
@@ -179,7 +186,7 @@ def helps(registry: str) -> dict[str, str]:
 
 def teachers(dataset: str) -> list[dict[str, str]]:
     """Return name, help, source task and supervision of each teacher that takes what the dataset holds."""
-    from kdlib.teachers import fitting  # loads torch, which a first page does without
+    from kdlib.models.teachers import fitting  # loads torch, which a first page does without
 
     return [entry for entry in catalog.entries("teachers") if entry["name"] in fitting(dataset)]
 
@@ -241,16 +248,18 @@ def _logits(run_id: str) -> tuple[np.ndarray, np.ndarray]:
 
 def predictions(done: Sequence[RunResult]) -> dict[str, tuple[RunSpec, np.ndarray, np.ndarray]]:
     """Return label -> spec, test and validation logits (m, n, k) of the first nine chosen runs of one dataset whose files are there."""
-    from kdlib import views
+    from kdlib.analysis import frames
 
     ids = {run.spec: run.id for run in infos(chosen()) if run.state == DONE}
     alike = [each for each in done if each.spec.dataset == done[0].spec.dataset][:9]
     if len(alike) < len(done):
         st.info("Shown are the first nine runs of one dataset.", icon=":material/info:")
     found = {}
-    for result, label in zip(alike, views.labels([each.spec for each in alike]), strict=True):
+    for result, label in zip(alike, frames.labels([each.spec for each in alike]), strict=True):
         try:
             found[label] = (result.spec, *_logits(ids[result.spec]))
         except RunNotFoundError:
-            st.warning(f"The predictions of {plain(label)} have been deleted; it is left out.", icon=":material/folder_off:")
+            st.warning(
+                f"The predictions of {plain(label)} have been deleted; it is left out.", icon=":material/folder_off:"
+            )
     return found

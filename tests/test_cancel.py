@@ -9,14 +9,17 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from kdlib import RunSpec, comparison, measuring, papers, pipeline, sounds, spaces, store, tables, teachers, views
+from kdlib import RunSpec, pipeline, spaces, store
+from kdlib.analysis import comparison, frames, measure, papers
+from kdlib.analysis.evaluation import probe
 from kdlib.cache import cached_arrays
-from kdlib.cli import main
+from kdlib.cli import tables
+from kdlib.data import sounds
 from kdlib.engine import Job, RunFolder
 from kdlib.engine.worker import Recorder, _alive
-from kdlib.evaluation import probe
+from kdlib.models import teachers
 from kdlib.progress import PHASES, CancelledError, Progress
-from kdlib.runs.truth import seen
+from kdlib.runs.reconcile import seen
 from kdlib.store import RunInfo
 from pages import show
 
@@ -45,7 +48,9 @@ class Recorded:
 
     @property
     def phases(self) -> list[str]:
-        return list(dict.fromkeys(each.phase for each in self.seen if each.phase != self.phase or each.step >= self.step))
+        return list(
+            dict.fromkeys(each.phase for each in self.seen if each.phase != self.phase or each.step >= self.step)
+        )
 
 
 @pytest.mark.usefixtures("nothing_embedded")
@@ -63,7 +68,9 @@ def test_every_phase_reports_its_steps_up_to_the_last():
 
 
 @pytest.mark.usefixtures("nothing_embedded")
-@pytest.mark.parametrize(("phase", "step"), [("loading", 0), ("loading", 1), ("embedding", 0), ("embedding", 1), ("fitting", 5)])
+@pytest.mark.parametrize(
+    ("phase", "step"), [("loading", 0), ("loading", 1), ("embedding", 0), ("embedding", 1), ("fitting", 5)]
+)
 def test_a_cancel_before_training_is_a_cancelled_result_with_nothing_and_no_error(phase, step, monkeypatch):
     monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
     recorded = Recorded(phase, step)
@@ -110,7 +117,16 @@ def test_a_probe_can_be_stopped_between_its_fits():
 
     with pytest.raises(CancelledError):
         probe(rng.normal(size=(60, 4)), labels, rng.normal(size=(60, 4)), labels, third)
-    assert probe(rng.normal(size=(60, 4)), labels[:, 0].astype(int), rng.normal(size=(60, 4)), labels[:, 0].astype(int), third) > 0
+    assert (
+        probe(
+            rng.normal(size=(60, 4)),
+            labels[:, 0].astype(int),
+            rng.normal(size=(60, 4)),
+            labels[:, 0].astype(int),
+            third,
+        )
+        > 0
+    )
     assert len(fits) == 3 + 4
 
 
@@ -127,8 +143,8 @@ def kept_state(found) -> None:
 
 
 def test_a_cancelled_training_is_not_measured_but_keeps_its_last_state(monkeypatch):
-    monkeypatch.setattr(measuring, "probe", lambda *_, **__: pytest.fail("probed"))
-    monkeypatch.setattr(measuring, "scores", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr(measure, "probe", lambda *_, **__: pytest.fail("probed"))
+    monkeypatch.setattr(measure, "scores", lambda *_, **__: pytest.fail("scored"))
     found = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     assert [point.epoch for point in found.history] == [1, 2, 3]
     kept_state(found)
@@ -144,7 +160,9 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
     again = Recorded()
     assert pipeline.run(SPEC, checkpoint=path, on_progress=again).metrics == pipeline.run(SPEC).metrics
     trained = [each for each in again.seen if each.phase == "training"]
-    assert [(each.step, each.steps) for each in trained] == [(4, 4)], "training is over: only the measuring is made up for"
+    assert [(each.step, each.steps) for each in trained] == [(4, 4)], (
+        "training is over: only the measuring is made up for"
+    )
 
 
 def test_what_was_measured_before_a_cancel_is_done():
@@ -194,12 +212,12 @@ def test_whoever_reads_results_bears_cancelled_ones(capsys):
     done = pipeline.run(SPEC.but(method="baseline"))
     for results in ([early, late], [late, done], [done, early]):
         measured = done in results
-        assert len(views.accuracies(results)) == 3 * measured
-        assert len(views.over_dim(results)) == measured
-        assert len(views.table(results)) == len(views.table(results, in_words=False)) == 2
-        for cost in views.COSTS:
-            assert len(views.costs(results, cost)) <= measured
-        assert views.differences_to(results, 0).empty
+        assert len(frames.accuracies(results)) == 3 * measured
+        assert len(frames.over_dim(results)) == measured
+        assert len(frames.table(results)) == len(frames.table(results, in_words=False)) == 2
+        for cost in frames.COSTS:
+            assert len(frames.costs(results, cost)) <= measured
+        assert frames.differences_to(results, 0).empty
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2
         assert comparison.verdict(results).startswith("Nothing was compressed here")
         assert comparison.measured(results) == "accuracy"
@@ -263,11 +281,23 @@ def test_the_time_to_go_is_told_while_training_and_otherwise_the_phase():
 
 
 def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):
-    from kdlib import cli
+    from kdlib.cli import main
 
     shown = []
-    monkeypatch.setattr(cli.Progress, "reset", lambda _, __, description="", **___: shown.append(description))
-    monkeypatch.setattr(cli.errors, "_force_terminal", True)
-    words = ["compare", "--dataset", "digits", "--methods", "autoencoder", "--teacher", "random", "--labels", "60", "--epochs", "1"]
+    monkeypatch.setattr(main.Progress, "reset", lambda _, __, description="", **___: shown.append(description))
+    monkeypatch.setattr(main.errors, "_force_terminal", True)
+    words = [
+        "compare",
+        "--dataset",
+        "digits",
+        "--methods",
+        "autoencoder",
+        "--teacher",
+        "random",
+        "--labels",
+        "60",
+        "--epochs",
+        "1",
+    ]
     assert main([*words, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
     assert [name for name in shown if name != "Embedding"] == ["Loading", "Fitting", "Training", "Measuring"]

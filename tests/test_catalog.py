@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
-from kdlib import catalog, checks, compressors, datasets, losses, students, teachers
+from kdlib import catalog, checks
+from kdlib.data import datasets
+from kdlib.models import compressors, students, teachers
 from kdlib.registry import summary
+from kdlib.training import losses
 
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "mlflow", "distributed"}
 LOADED = {
@@ -27,8 +30,10 @@ def test_the_loaded_registry_is_listed(what):
 @pytest.mark.parametrize("what", ["datasets", "teachers", "compressors", "losses", "students"])
 def test_the_text_of_a_registry_says_what_the_loaded_one_says(what, monkeypatch):
     loaded = catalog.entries(what)
-    assert list(catalog.read_registry(what)) == [entry["name"] for entry in loaded], "a new kind of entry: teach `catalog` to read it"
-    monkeypatch.delitem(sys.modules, f"kdlib.{what}")
+    assert list(catalog.read_registry(what)) == [entry["name"] for entry in loaded], (
+        "a new kind of entry: teach `catalog` to read it"
+    )
+    monkeypatch.delitem(sys.modules, catalog.MODULES[what])
     assert catalog.entries(what) == loaded
 
 
@@ -45,8 +50,16 @@ def test_names_and_order_are_those_of_the_registry():
 
 def test_what_was_imported_is_listed(monkeypatch):
     tables = {"vggish": {"width": 128, "source_task": "tags", "file": "x.npy"}}
-    card = {"name": "own@1", "title": "own", "rows": 1234, "classes": ["a", "b"], "tables": tables, "modality": "vector", "created": 0}
-    monkeypatch.setattr("kdlib.imported.cards", lambda: {"own@1": card})
+    card = {
+        "name": "own@1",
+        "title": "own",
+        "rows": 1234,
+        "classes": ["a", "b"],
+        "tables": tables,
+        "modality": "vector",
+        "created": 0,
+    }
+    monkeypatch.setattr("kdlib.data.imported.cards", lambda: {"own@1": card})
     assert catalog.entries("datasets")[-1] == {"name": "own@1", "help": datasets.helps()["own@1"]}
     assert catalog.entries("teachers")[-1] == {
         "name": "own@1/vggish",
@@ -62,7 +75,7 @@ def test_an_entry_that_its_text_does_not_say_makes_its_module_load(monkeypatch):
         raise catalog.UnreadableError
 
     monkeypatch.setattr(catalog, "read_registry", unreadable)
-    monkeypatch.delitem(sys.modules, "kdlib.losses")
+    monkeypatch.delitem(sys.modules, "kdlib.training.losses")
     monkeypatch.setattr(catalog, "import_module", lambda _name: losses)
     assert {entry["name"] for entry in catalog.entries("losses")} == set(losses.LOSSES)
 
@@ -74,7 +87,7 @@ def test_an_unknown_registry_lists_the_choices():
 
 @pytest.mark.parametrize("what", catalog.NAMES)
 def test_a_list_once_loaded_torch_and_scikit_learn(what):
-    code = f"import sys; from kdlib.cli import main; main(['list', {what!r}]); print(*{HEAVY!r} & set(sys.modules), 'end', file=sys.stderr)"
+    code = f"import sys; from kdlib.cli.main import main; main(['list', {what!r}]); print(*{HEAVY!r} & set(sys.modules), 'end', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "end\n"
     assert len(done.stdout.splitlines()) >= 3

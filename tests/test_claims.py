@@ -8,7 +8,8 @@ from functools import cache
 
 import pytest
 
-from kdlib import RunSpec, comparison, papers, pipeline
+from kdlib import RunSpec, pipeline
+from kdlib.analysis import comparison, papers
 from kdlib.checks import usual
 from kdlib.results import RunResult
 

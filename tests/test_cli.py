@@ -9,9 +9,24 @@ import sys
 
 import pytest
 
-from kdlib.cli import main
+from kdlib.cli.main import main
 
-SMALL = ["--dataset", "digits", "--labels", "60", "--teacher", "random", "--dim", "4", "--epochs", "2", "--seeds", "2", "--width", "4"]
+SMALL = [
+    "--dataset",
+    "digits",
+    "--labels",
+    "60",
+    "--teacher",
+    "random",
+    "--dim",
+    "4",
+    "--epochs",
+    "2",
+    "--seeds",
+    "2",
+    "--width",
+    "4",
+]
 
 
 def test_compare_prints_tables_and_a_verdict(capsys):
@@ -90,7 +105,9 @@ def test_ctrl_c_stops_cleanly(tmp_path):
     """A real process, interrupted while it trains: no traceback, exit code 130, no half-written file."""
     path = tmp_path / "found.json"
     command = [sys.executable, "-m", "kdlib", "compare", *SMALL, "--epochs", "100000", "--json", str(path)]
-    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell may have started the tests deaf to Ctrl-C
+    listen = functools.partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a shell may have started the tests deaf to Ctrl-C
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"}, preexec_fn=listen)
     seen = b""
     while b"Training" not in seen:

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from rich.console import Console
 
-from kdlib import cli, imported
-from kdlib.cli import main
+from kdlib.cli.main import main
+from kdlib.data import imported
 from tests.evil_files import wav, zipped
 
 
@@ -25,7 +25,11 @@ def home(tmp_path, monkeypatch):
 def table(tmp_path):
     rng = np.random.default_rng(0)
     label = np.arange(60) % 3
-    np.savez(tmp_path / "trees.npz", label=np.array(["ash", "[b]", "NA"])[label], e=rng.normal(size=(60, 5)) + 2 * np.eye(3, 5)[label])
+    np.savez(
+        tmp_path / "trees.npz",
+        label=np.array(["ash", "[b]", "NA"])[label],
+        e=rng.normal(size=(60, 5)) + 2 * np.eye(3, 5)[label],
+    )
     return tmp_path / "trees.npz"
 
 
@@ -41,7 +45,20 @@ def test_from_a_file_to_a_comparison_and_away(table, capsys):
     assert capsys.readouterr().out.startswith(name)
     assert main(["list", "teachers"]) == 0
     assert f"{name}/e" in capsys.readouterr().out
-    options = ["--dataset", "trees", "--teacher", "trees/e", "--methods", "baseline,raw", "--epochs", "2", "--seeds", "2", "--dim", "3"]
+    options = [
+        "--dataset",
+        "trees",
+        "--teacher",
+        "trees/e",
+        "--methods",
+        "baseline,raw",
+        "--epochs",
+        "2",
+        "--seeds",
+        "2",
+        "--dim",
+        "3",
+    ]
     assert main(["compare", *options]) == 0
     assert f"labels of {name}" in " ".join(capsys.readouterr().out.split())
     assert main(["data", "delete", "trees"]) == 0
@@ -50,8 +67,12 @@ def test_from_a_file_to_a_comparison_and_away(table, capsys):
 
 def test_recordings_with_labels_in_a_table_beside_them(tmp_path, capsys):
     names = [f"{number:03d}.wav" for number in range(24)]
-    listed = "file,label,room\n" + "".join(f"{name},{'ab'[row % 2]},{'xy'[row % 3 > 0]}\n" for row, name in enumerate(names[::-1]))
-    zipped(*((name, wav(0.3, hertz=200 + 50 * row)) for row, name in enumerate(names)), ("labels.csv", listed.encode()))(tmp_path / "a.zip")
+    listed = "file,label,room\n" + "".join(
+        f"{name},{'ab'[row % 2]},{'xy'[row % 3 > 0]}\n" for row, name in enumerate(names[::-1])
+    )
+    zipped(
+        *((name, wav(0.3, hertz=200 + 50 * row)) for row, name in enumerate(names)), ("labels.csv", listed.encode())
+    )(tmp_path / "a.zip")
     assert main(["import", "a.zip", "--attributes", "room", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "24 items, sounds of shape 1 x 32" in out
@@ -69,7 +90,10 @@ def test_a_damaged_dataset_is_named_with_the_way_out(table, tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.startswith(name)
     assert printed.out.count("\n") == 1
-    assert printed.err == f"{broken} cannot be read: its card.json is damaged; delete that folder and import the file again\n"
+    assert (
+        printed.err
+        == f"{broken} cannot be read: its card.json is damaged; delete that folder and import the file again\n"
+    )
 
 
 @pytest.mark.parametrize("doing", ["Reading", "Importing"])
@@ -84,7 +108,7 @@ def test_ctrl_c_leaves_nothing_of_an_import(doing, table, tmp_path, capsys, monk
 
         yield press
 
-    monkeypatch.setattr(cli, "progress_bar", bar)
+    monkeypatch.setattr(main, "progress_bar", bar)
     assert main(["import", str(table)]) == 130
     assert "stopped" in capsys.readouterr().err
     assert not [*(tmp_path / "home" / "staging").iterdir(), *(tmp_path / "home").glob("data/*")]
@@ -93,7 +117,7 @@ def test_ctrl_c_leaves_nothing_of_an_import(doing, table, tmp_path, capsys, monk
 
 def test_a_terminal_shows_how_far_an_import_is(table, monkeypatch):
     shown = io.StringIO()
-    monkeypatch.setattr(cli, "errors", Console(file=shown, force_terminal=True, width=100))
+    monkeypatch.setattr(main, "errors", Console(file=shown, force_terminal=True, width=100))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(["import", str(table)]) == 0
     assert "Reading trees.npz" in shown.getvalue()

@@ -6,7 +6,8 @@ from dataclasses import fields
 
 import pytest
 
-from kdlib import cli_runs, engine, runs
+from kdlib import engine, runs
+from kdlib.cli import runs as commands
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
 from tests.test_engine import data_folder, over, until
@@ -29,7 +30,7 @@ def spec_options(parser):
 def kdlib(capsys):
     """Run a command; return exit code and what it wrote to standard output."""
     parser = argparse.ArgumentParser()
-    cli_runs.add_commands(parser.add_subparsers(required=True), spec_options)
+    commands.add_commands(parser.add_subparsers(required=True), spec_options)
 
     def call(*words):
         given = parser.parse_args([str(word) for word in words])
@@ -44,8 +45,10 @@ def test_the_metric_is_named_where_a_sweep_has_several(datasets, named):
     results = []
     for dataset in datasets:
         value = SplitMetrics({"map" if dataset == "mixtures" else "accuracy": Summary(0.5, 0.1, [0.4, 0.6])})
-        results += [RunResult(RunSpec(dataset=dataset, method=method), metrics={"test": value}) for method in ("raw", "mlp")]
-    table = cli_runs._outcome(results)
+        results += [
+            RunResult(RunSpec(dataset=dataset, method=method), metrics={"test": value}) for method in ("raw", "mlp")
+        ]
+    table = commands._outcome(results)
     columns = {column.header: list(column.cells) for column in table.columns}
     assert columns.get("metric") == (["accuracy"] * 2 + ["mAP"] * 2 if named else None)
     assert [cell[:4] for cell in columns["- raw"]] == ["–", "+0.0"] * 2
@@ -131,4 +134,4 @@ class TestCommands:
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (7200, "2 h"), (1e6, "12 d")])
 def test_an_age_is_short(seconds, told):
-    assert cli_runs._age(seconds) == told
+    assert commands._age(seconds) == told

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdlib.compressors import COMPRESSORS, TeacherBranch
+from kdlib.models.compressors import COMPRESSORS, TeacherBranch
 
 FIXED = [name for name, entry in COMPRESSORS.items() if not entry.trainable]
 TRAINABLE = [name for name, entry in COMPRESSORS.items() if entry.trainable]
@@ -46,7 +46,13 @@ def test_trainable_ones_give_the_width_and_one_head_per_prefix(name, dim):
 
 
 def test_matryoshka_trains_every_doubling_prefix():
-    assert [COMPRESSORS["matryoshka"].prefixes(dim) for dim in (1, 2, 3, 8, 12)] == [(1,), (2,), (2, 3), (2, 4, 8), (2, 4, 8, 12)]
+    assert [COMPRESSORS["matryoshka"].prefixes(dim) for dim in (1, 2, 3, 8, 12)] == [
+        (1,),
+        (2,),
+        (2, 3),
+        (2, 4, 8),
+        (2, 4, 8, 12),
+    ]
 
 
 def test_pca_keeps_the_widest_directions():

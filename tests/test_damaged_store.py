@@ -11,10 +11,10 @@ from datetime import date, timedelta
 import pytest
 
 from kdlib import engine, store
-from kdlib.cli import main
+from kdlib.cli.main import main
 from kdlib.engine import Job, Outcome, RunFolder
 from kdlib.engine.worker import save
-from kdlib.runs.rebuilding import rebuild
+from kdlib.runs.rebuild import rebuild
 from kdlib.spec import RunSpec
 from kdlib.store import StoreDamagedError, StoreError, database
 from kdlib.store.reading import reader
@@ -24,11 +24,14 @@ from tests import fake_runs
 def keep(state="done", name="mine", **changes):
     """Return the id of a run that ended, kept as a worker keeps it."""
     spec = fake_runs.spec(**changes)
-    run_id = store.create(spec, name=name, user="mia", group="a sweep", request=f"wish of {name}", engine=engine.identity())
+    run_id = store.create(
+        spec, name=name, user="mia", group="a sweep", request=f"wish of {name}", engine=engine.identity()
+    )
     result = fake_runs.run(spec)
     folder = RunFolder(run_id)
     folder.write(
-        "job.json", {"name": name, "user": "mia", "created": store.fetch(run_id).created, "job": vars(Job(run_id, spec.to_json()))}
+        "job.json",
+        {"name": name, "user": "mia", "created": store.fetch(run_id).created, "job": vars(Job(run_id, spec.to_json()))},
     )
     for point in result.history:
         folder.append("point", **point)
@@ -64,7 +67,10 @@ DAMAGE = {
     "cut within the first page": lambda path: cut(path, 0.001),
     "empty": lambda path: cut(path, 0),
     "not a database": lambda path: path.write_bytes(b"no database at all, but a text that is long enough\n" * 200),
-    "another database": lambda path: (path.unlink(), sqlite3.connect(path).execute("CREATE TABLE t (x)").connection.close()),
+    "another database": lambda path: (
+        path.unlink(),
+        sqlite3.connect(path).execute("CREATE TABLE t (x)").connection.close(),
+    ),
 }
 
 
@@ -159,7 +165,7 @@ def test_a_store_that_is_whole_stays_and_gets_what_it_lacks(several, fresh_home)
 
 def test_a_process_that_had_the_damaged_store_open_writes_into_the_new_one(several, fresh_home):
     (fresh_home / "mlflow.db").write_bytes(b"")
-    code = "from kdlib.runs.rebuilding import rebuild; rebuild()"
+    code = "from kdlib.runs.rebuild import rebuild; rebuild()"
     subprocess.run([sys.executable, "-c", code], check=True)
     store.rename(several[0], "again")
     assert store.fetch(several[0]).name == "again"

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from kdlib import datasets
-from kdlib.datasets import DATASETS, Attribute, Dataset
-from kdlib.spectrograms import log_mel
+from kdlib.data import datasets
+from kdlib.data.datasets import DATASETS, Attribute, Dataset
+from kdlib.data.spectrograms import log_mel
 
 
 @pytest.fixture(params=list(DATASETS))
@@ -87,7 +87,9 @@ def test_too_few_rows_to_show_every_class_are_refused_with_how_many_do():
     alone = np.full((12, 3), np.nan)
     for row in range(12):
         alone[row, row % 3] = row // 3 % 2
-    with pytest.raises(ValueError, match=r"^5 labels cannot hold a positive and a negative row of each of the 3 classes .* at least 6$"):
+    with pytest.raises(
+        ValueError, match=r"^5 labels cannot hold a positive and a negative row of each of the 3 classes .* at least 6$"
+    ):
         tags(alone).labelled(5)
     assert tags(alone).labelled(6).tolist() == [0, 1, 2, 3, 4, 5]
 
@@ -155,7 +157,14 @@ def test_cluttered_digits_are_what_they_promise():
 def test_a_dataset_with_several_and_missing_labels_can_be_held():
     labels = np.array([[1, 0], [np.nan, np.nan], [0, 1], [1, np.nan]], dtype=np.float32)
     splits = {"train": np.arange(4), "val": np.array([], int), "test": np.array([], int)}
-    data = Dataset("tags", np.zeros((4, 3), np.float32), labels, ("a", "b"), splits, {"room": Attribute(np.zeros(4, int), ("hall",))})
+    data = Dataset(
+        "tags",
+        np.zeros((4, 3), np.float32),
+        labels,
+        ("a", "b"),
+        splits,
+        {"room": Attribute(np.zeros(4, int), ("hall",))},
+    )
     assert data.multi_label
     assert data.labelled(3).tolist() == [0, 2, 3]
 

@@ -26,7 +26,9 @@ from tests.fake_runs import spec
 
 ROOT = Path(__file__).resolve().parent.parent
 STALL = 4  # seconds without a step after which a worker is taken for hung
-HANG = 120  # seconds after which a test is taken for hung; how long things take is printed by tests/benchmarks/engine.py
+HANG = (
+    120  # seconds after which a test is taken for hung; how long things take is printed by tests/benchmarks/engine.py
+)
 ENVIRONMENT = {
     "KDLIB_FUNCTION": "tests.fake_runs:run",
     "KDLIB_WORKERS": "2",
@@ -131,7 +133,9 @@ class TestARun:
     def test_the_progress_of_a_running_run_is_seen_from_another_process(self):
         [run_id] = runs.launch([spec(epochs=2000, width=50)])
         until(lambda: len(epochs(run_id)) > 3)
-        code = f"from kdlib import runs; run = runs.get('{run_id}'); print(run.state, len(runs.history('{run_id}')) > 3)"
+        code = (
+            f"from kdlib import runs; run = runs.get('{run_id}'); print(run.state, len(runs.history('{run_id}')) > 3)"
+        )
         told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert told.stdout.split() == ["running", "True"]
         runs.cancel(run_id)
@@ -158,7 +162,9 @@ class TestARun:
         for each, run_id in zip(how, ids, strict=True):
             run = over(run_id)
             assert run.state == "failed"
-            assert run.reason.startswith("its worker died 2 times" + (f": no progress for {STALL} s" if each == "hangs" else ", killed"))
+            assert run.reason.startswith(
+                "its worker died 2 times" + (f": no progress for {STALL} s" if each == "hangs" else ", killed")
+            )
             assert RunFolder(run_id).starts(0) == 2
         assert over(other).state == "done"
 
@@ -173,7 +179,10 @@ class TestARun:
         assert len(runs.list_runs(limit=1000)) == before
 
     def test_names_are_kept_literally_but_for_what_a_terminal_would_obey(self):
-        assert runs.clean("<b>**a**</b> $x$ \x1b[31mred\nline \u202eevil =1+1") == "<b>**a**</b> $x$ [31mred line evil =1+1"
+        assert (
+            runs.clean("<b>**a**</b> $x$ \x1b[31mred\nline \u202eevil =1+1")
+            == "<b>**a**</b> $x$ [31mred line evil =1+1"
+        )
         [run_id] = runs.launch([spec(epochs=1)], name="<script>'\"`\\ %s")
         assert over(run_id).name == "<script>'\"`\\ %s"
         assert runs.find("<script>'\"`\\ %s").id == run_id == runs.find(run_id[:12]).id
@@ -300,7 +309,10 @@ class TestKill:
             os.kill(worker_of(run_id), signal.SIGKILL)
         run = over(run_id)
         assert run.state == "failed"
-        assert run.reason == "its worker died 2 times, killed from outside or by the system; a resume goes on from the last checkpoint"
+        assert (
+            run.reason
+            == "its worker died 2 times, killed from outside or by the system; a resume goes on from the last checkpoint"
+        )
         until(lambda: store.fetch(run_id).state == "failed")
 
     def test_a_killed_engine_fails_its_runs_and_a_resume_ends_them(self):
@@ -323,7 +335,9 @@ class TestKill:
         code = "import sys; from kdlib import runs; from tests.fake_runs import spec; print('go', flush=True); "
         code += "runs.launch([spec(epochs=2)] * 3, request_id=sys.argv[1], user='killed')"
         for attempt in range(4):
-            process = subprocess.Popen([sys.executable, "-c", code, f"wish {attempt}"], cwd=ROOT, stdout=subprocess.PIPE)
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, f"wish {attempt}"], cwd=ROOT, stdout=subprocess.PIPE
+            )
             process.stdout.readline()
             time.sleep(random.uniform(0.2, 2.5))
             process.kill()
@@ -342,7 +356,9 @@ class TestKill:
         run_id = store.create(spec(), name="", user="mia", engine=engine.identity())
         folder = RunFolder(run_id)
         with folder.held():
-            engine.submit(engine.execute, {"run": run_id, "spec": spec().to_json(), "function": "tests.fake_runs:run"}, key=run_id)
+            engine.submit(
+                engine.execute, {"run": run_id, "spec": spec().to_json(), "function": "tests.fake_runs:run"}, key=run_id
+            )
             until(lambda: engine.states([run_id]).get(run_id) == "running")
             time.sleep(0.5)
             assert folder.starts(0) == 0
@@ -388,7 +404,12 @@ class TestLaunch:
         code += "print(*runs.launch([spec(), spec(dim=2)], request_id='double click'))"
         command = [sys.executable, "-c", code]
         with ThreadPoolExecutor() as pool:
-            told = list(pool.map(lambda _: subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout, range(2)))
+            told = list(
+                pool.map(
+                    lambda _: subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout,
+                    range(2),
+                )
+            )
         assert told[0].split() == told[1].split()
         ids = told[0].split()
         assert [over(run_id).state for run_id in ids] == ["done"] * 2
@@ -434,7 +455,9 @@ class TestLaunch:
         assert over(one).state == "done"
         runs.cancel(many[1])
         until(lambda: sum(RunFolder(run_id).starts(0) for run_id in many) == 4)
-        begun = {run_id: [e["t"] for e in RunFolder(run_id).events() if e["kind"] == "start"] for run_id in (one, *many)}
+        begun = {
+            run_id: [e["t"] for e in RunFolder(run_id).events() if e["kind"] == "start"] for run_id in (one, *many)
+        }
         assert all(begun[one] < begun[run_id] for run_id in many[2:] if begun[run_id])
         for run_id in many:
             runs.cancel(run_id)
@@ -459,7 +482,9 @@ def test_everything_listens_on_loopback_and_keys_are_private():
     ready()
     process = psutil.Process(engine.status().pid)
     family = [process, *process.children(recursive=True)]
-    listening = [c.laddr.ip for member in family for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    listening = [
+        c.laddr.ip for member in family for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN
+    ]
     assert len(listening) >= 5
     assert set(listening) == {"127.0.0.1"}
     for name in ("tls.pem", "engine.json"):
@@ -578,7 +603,10 @@ def test_an_idle_engine_leaves_and_the_next_run_starts_another(tmp_path, empty_d
 
 
 def test_an_engine_that_cannot_start_is_an_error_that_names_its_log(tmp_path, empty_database):
-    with data_folder(tmp_path / "broken", empty_database, KDLIB_WORKERS="many"), pytest.raises(engine.EngineError, match=r"engine\.log"):
+    with (
+        data_folder(tmp_path / "broken", empty_database, KDLIB_WORKERS="many"),
+        pytest.raises(engine.EngineError, match=r"engine\.log"),
+    ):
         engine.start()
 
 

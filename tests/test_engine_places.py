@@ -18,7 +18,9 @@ from tests.test_engine import ENVIRONMENT, ROOT, data_folder, epochs, over, unti
 def cluster(tmp_path, empty_database, tracking_server):
     """A scheduler and a worker as someone else would start them; they share nothing with us but the tracking server."""
     theirs = {"KDLIB_HOME": str(tmp_path / "theirs"), "PYTHONPATH": str(ROOT)}
-    environment = os.environ | ENVIRONMENT | theirs | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}  # work brings the right one along
+    environment = (
+        os.environ | ENVIRONMENT | theirs | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    )  # work brings the right one along
     command = [sys.executable, "-m", "dask"]
     loopback = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(tmp_path / "scheduler.json")]
     scheduler = [*command, "scheduler", "--port", "0", "--dashboard-address", "127.0.0.1:0", *loopback]
@@ -31,7 +33,9 @@ def cluster(tmp_path, empty_database, tracking_server):
     try:
         until(lambda: (tmp_path / "scheduler.json").exists())
         address = json.loads(until((tmp_path / "scheduler.json").read_text))["address"]
-        with data_folder(tmp_path / "ours", empty_database, KDLIB_SCHEDULER=address, MLFLOW_TRACKING_URI=tracking_server.uri) as path:
+        with data_folder(
+            tmp_path / "ours", empty_database, KDLIB_SCHEDULER=address, MLFLOW_TRACKING_URI=tracking_server.uri
+        ) as path:
             until(lambda: engine.status().workers == 1)
             yield path
             engine.disconnect()

@@ -25,6 +25,8 @@ CODE = """if True:
 
 def test_an_engine_that_leaves_by_itself_is_not_logged_as_an_error(tmp_path, empty_database):
     with data_folder(tmp_path / "quiet", empty_database, KDLIB_ENGINE_IDLE="8"):
-        told = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True)
+        told = subprocess.run(
+            [sys.executable, "-c", CODE], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True
+        )
     assert told.stdout.split() == ["closed", "False"]
     assert told.stderr == ""

@@ -135,7 +135,10 @@ class TestCancelInAPhase:
 
     @pytest.mark.parametrize("phase", ["loading", "embedding", "fitting", "training", "measuring"])
     def test_the_run_is_cancelled_and_its_worker_lives(self, paused, phase):
-        spec = SPEC.but(method="autoencoder" if phase == "fitting" else "mlp", teacher="parity" if phase == "embedding" else "random")
+        spec = SPEC.but(
+            method="autoencoder" if phase == "fitting" else "mlp",
+            teacher="parity" if phase == "embedding" else "random",
+        )
         run_id = self.reach(paused, phase, spec)
         until(lambda: runs.get(run_id).phase == phase)
         assert runs.cancel(run_id).state in ("running", "cancelled")

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kdlib.evaluation import chance, primary, probe, score, scores, thresholds
+from kdlib.analysis.evaluation import chance, primary, probe, score, scores, thresholds
 
 NAN = math.nan
 
@@ -34,7 +34,11 @@ def one_hot(y, k=4):
 
 
 def slow_scores(logits, labels):
-    rows = [(max(range(len(z)), key=z.__getitem__), y) for z, y in zip(logits.tolist(), labels.tolist(), strict=True) if y >= 0]
+    rows = [
+        (max(range(len(z)), key=z.__getitem__), y)
+        for z, y in zip(logits.tolist(), labels.tolist(), strict=True)
+        if y >= 0
+    ]
     f1 = []
     for c in {c for row in rows for c in row}:
         hits = sum(p == y == c for p, y in rows)
@@ -61,7 +65,12 @@ def slow_average_precision(truth, score):
 
 
 def slow_roc_auc(truth, score):
-    pairs = [(a > b) + (a == b) / 2 for a, y in zip(score, truth, strict=True) for b, z in zip(score, truth, strict=True) if y > z]
+    pairs = [
+        (a > b) + (a == b) / 2
+        for a, y in zip(score, truth, strict=True)
+        for b, z in zip(score, truth, strict=True)
+        if y > z
+    ]
     return np.mean(pairs)
 
 
@@ -139,7 +148,11 @@ def test_scores_at_extreme_logits(scale):
         (np.zeros((3, 2)), np.ones((3, 2)), "^undefined: no class has the labels that roc_auc needs$"),
         (np.zeros((3, 2)), np.full((3, 2), NAN), "^undefined: no class has the labels that map needs$"),
         (np.zeros((3, 2)), np.zeros(4, int), "^logits and labels need the same number of rows, got 3 and 4$"),
-        (np.zeros((3, 2)), np.zeros((3, 3)), r"^logits and multi-label labels need the same shape, got \(3, 2\) and \(3, 3\)$"),
+        (
+            np.zeros((3, 2)),
+            np.zeros((3, 3)),
+            r"^logits and multi-label labels need the same shape, got \(3, 2\) and \(3, 3\)$",
+        ),
     ],
 )
 def test_scores_say_why_there_are_none(logits, labels, message):
@@ -183,7 +196,9 @@ def test_a_probe_skips_rows_without_a_label():
     wrong = train_x.copy()
     wrong[:100] = train_x[99::-1]  # the same rows in another order: only their labels could tell
     assert probe(wrong, hidden, test_x, hidden_test) == probe(train_x, hidden, test_x, hidden_test)
-    assert probe(train_x, hidden, test_x, hidden_test) == pytest.approx(probe(train_x, train_y, test_x[200:], test_y[200:]), abs=0.04)
+    assert probe(train_x, hidden, test_x, hidden_test) == pytest.approx(
+        probe(train_x, train_y, test_x[200:], test_y[200:]), abs=0.04
+    )
 
 
 def test_a_probe_is_the_same_twice():
@@ -233,8 +248,16 @@ def test_chance_answers_the_most_frequent_training_class():
         (np.zeros(6, int), np.zeros(6, int), "^undefined: a probe needs two classes among the training labels, got 1$"),
         (np.full(6, -1), np.zeros(6, int), "^undefined: no row has a label$"),
         (np.arange(6), np.full(6, -1), "^undefined: no row has a label$"),
-        (np.ones((6, 2)), np.ones((6, 2)), "^undefined: no class has positive and negative training rows and a positive test row$"),
-        (np.arange(5), np.arange(6), "^training features and training labels need the same number of rows, got 6 and 5$"),
+        (
+            np.ones((6, 2)),
+            np.ones((6, 2)),
+            "^undefined: no class has positive and negative training rows and a positive test row$",
+        ),
+        (
+            np.arange(5),
+            np.arange(6),
+            "^training features and training labels need the same number of rows, got 6 and 5$",
+        ),
         (np.arange(6), np.arange(5), "^test features and test labels need the same number of rows, got 6 and 5$"),
     ],
 )

@@ -7,14 +7,17 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from kdlib import figures
+from kdlib.analysis import figures
 
 HOSTILE = "<script>alert(1)</script> <b>x</b> & <a href='http://x.y'>y</a>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &lt;b&gt;x&lt;/b&gt; &amp; &lt;a href='http://x.y'&gt;y&lt;/a&gt;"
 
 
 def accuracies(label=HOSTILE):
-    rows = [("base", "baseline", "in-domain", False, 0.5, 0.1, [0.45, 0.55]), (label, "compressed", "in-domain", False, 0.6, None, [0.6])]
+    rows = [
+        ("base", "baseline", "in-domain", False, 0.5, 0.1, [0.45, 0.55]),
+        (label, "compressed", "in-domain", False, 0.6, None, [0.6]),
+    ]
     rows.append((label, "compressed", HOSTILE, True, 0.4, 0.05, [0.38, 0.42]))
     return pd.DataFrame(rows, columns=["label", "role", "split", "outside", "mean", "ci95", "values"])
 
@@ -36,7 +39,9 @@ def cost_frame():
 
 
 def class_frame():
-    return pd.DataFrame([(HOSTILE, 0.5, 0.1, [0.4, 0.6]), ("1", 0.7, 0.1, [0.7, 0.7])], columns=["class", "mean", "ci95", "values"])
+    return pd.DataFrame(
+        [(HOSTILE, 0.5, 0.1, [0.4, 0.6]), ("1", 0.7, 0.1, [0.7, 0.7])], columns=["class", "mean", "ci95", "values"]
+    )
 
 
 def knowledge_frame():
@@ -72,13 +77,20 @@ def test_a_figure_has_no_background_of_its_own(name):
 
 
 def test_axes_say_which_metric_it_is():
-    drawn = [figures.curves(curve_frame(), "val", 3, {HOSTILE: "raw"}, "mAP"), figures.accuracy_bars(accuracies(), "mAP")]
+    drawn = [
+        figures.curves(curve_frame(), "val", 3, {HOSTILE: "raw"}, "mAP"),
+        figures.accuracy_bars(accuracies(), "mAP"),
+    ]
     drawn += [figures.over_dim(dims(), "mAP"), figures.over_cost(cost_frame(), "parameters", "mAP")]
     assert [each.layout.yaxis.title.text for each in drawn] == ["validation mAP, %", "mAP, %", "mAP, %", "mAP, %"]
 
 
 def test_every_figure_is_in_the_contract():
-    drawn = {name for name, each in vars(figures).items() if callable(each) and getattr(each, "__module__", "") == figures.__name__}
+    drawn = {
+        name
+        for name, each in vars(figures).items()
+        if callable(each) and getattr(each, "__module__", "") == figures.__name__
+    }
     assert {name for name in drawn if not name.startswith("_")} - set(FIGURES) == {"plain", "to_html"}
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kdlib.geometry import (
+from kdlib.analysis.geometry import (
     compare_neighbours,
     continuity,
     distance_correlation,
@@ -22,7 +22,15 @@ from kdlib.geometry import (
     trustworthiness,
 )
 
-PAIRWISE = [knn_overlap, neighbour_changes, linear_cka, distance_correlation, trustworthiness, continuity, procrustes_align]
+PAIRWISE = [
+    knn_overlap,
+    neighbour_changes,
+    linear_cka,
+    distance_correlation,
+    trustworthiness,
+    continuity,
+    procrustes_align,
+]
 
 
 def draw(n, d, seed=0):
@@ -57,7 +65,7 @@ def test_neighbours_equal_brute_force(n, d, dtype):
 
 def test_neighbours_are_found_over_many_blocks(monkeypatch):
     x = draw(150, 6)
-    monkeypatch.setattr("kdlib.geometry.BLOCK", 1000)
+    monkeypatch.setattr("kdlib.analysis.geometry.BLOCK", 1000)
     np.testing.assert_array_equal(neighbours(x, 5), brute_force(x, 5))
 
 
@@ -117,7 +125,9 @@ def test_overlap_is_all_of_a_turned_space_and_chance_of_an_unrelated_one():
     x = draw(800, 6)
     assert knn_overlap(x, 3 * x @ rotation(6) + 4, k=5) == 1
     shuffled = x[np.random.default_rng(3).permutation(800)]
-    assert knn_overlap(x, shuffled, k=10) == pytest.approx(expected_overlap(800, 10), abs=0.005)  # 8,000 draws of 1.25 %
+    assert knn_overlap(x, shuffled, k=10) == pytest.approx(
+        expected_overlap(800, 10), abs=0.005
+    )  # 8,000 draws of 1.25 %
 
 
 def test_expected_overlap_is_that_of_all_permutations():
@@ -138,13 +148,17 @@ def slow_cka(a, b):
 def slow_distance_correlation(a, b):
     def centred(x):
         d = np.array([[math.dist(p, q) for q in x] for p in x])
-        return np.array([[d[i, j] - d[i].mean() - d[:, j].mean() + d.mean() for j in range(len(x))] for i in range(len(x))])
+        return np.array(
+            [[d[i, j] - d[i].mean() - d[:, j].mean() + d.mean() for j in range(len(x))] for i in range(len(x))]
+        )
 
     a, b = centred(a), centred(b)
     return math.sqrt((a * b).mean() / math.sqrt((a * a).mean() * (b * b).mean()))
 
 
-@pytest.mark.parametrize(("function", "slow"), [(linear_cka, slow_cka), (distance_correlation, slow_distance_correlation)])
+@pytest.mark.parametrize(
+    ("function", "slow"), [(linear_cka, slow_cka), (distance_correlation, slow_distance_correlation)]
+)
 @pytest.mark.parametrize(("n", "d_a", "d_b"), [(30, 4, 7), (10, 3, 50), (3, 1, 2)])
 def test_equals_its_slow_reference(function, slow, n, d_a, d_b):
     a, b = draw(n, d_a), draw(n, d_b, seed=1)
@@ -222,7 +236,10 @@ def test_trustworthiness_and_continuity_equal_their_slow_reference():
 
 def test_folding_a_map_harms_trust_and_cutting_it_harms_continuity():
     line = np.linspace(0, 1, 100)[:, None]
-    folded, cut = np.abs(line - 0.5), np.where(line < 0.5, line, line + 50) * np.where(np.arange(100) % 2, 1, -1)[:, None]
+    folded, cut = (
+        np.abs(line - 0.5),
+        np.where(line < 0.5, line, line + 50) * np.where(np.arange(100) % 2, 1, -1)[:, None],
+    )
     assert continuity(line, folded, k=4) > trustworthiness(line, folded, k=4) + 0.05
     assert trustworthiness(line, cut, k=4) > continuity(line, cut, k=4) + 0.01
     assert trustworthiness(line, 7 * line - 3, k=4) == continuity(line, 7 * line - 3, k=4) == 1
@@ -230,7 +247,9 @@ def test_folding_a_map_harms_trust_and_cutting_it_harms_continuity():
 
 def test_a_sample_judges_the_map_like_all_rows():
     space, _ = clusters(900)
-    assert trustworthiness(space, space[:, :2], sample=300) == pytest.approx(trustworthiness(space, space[:, :2]), abs=0.05)
+    assert trustworthiness(space, space[:, :2], sample=300) == pytest.approx(
+        trustworthiness(space, space[:, :2]), abs=0.05
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
@@ -327,9 +346,18 @@ def test_what_is_defined_is_not_refused():
         (lambda: neighbours(np.ones((20, 2)), 3), "^undefined: all rows of the space are equal$"),
         (lambda: effective_rank(DEGENERATE["NaN"]), "^undefined: some entries are not finite$"),
         (lambda: effective_rank(np.ones(3)), r"^a space is an array of rows and columns, got shape \(3,\)$"),
-        (lambda: trustworthiness(draw(9, 3), draw(9, 2)), "^undefined: trustworthiness of 10 neighbours needs more than 20 rows, got 9$"),
-        (lambda: silhouette(draw(4, 2), np.zeros(4, int)), "^undefined: a silhouette needs two classes .*, got 4 rows, 1 class"),
-        (lambda: procrustes_align(draw(4, 2), draw(4, 3)), r"^aligning needs two maps of the same shape, got \(4, 2\) and \(4, 3\)$"),
+        (
+            lambda: trustworthiness(draw(9, 3), draw(9, 2)),
+            "^undefined: trustworthiness of 10 neighbours needs more than 20 rows, got 9$",
+        ),
+        (
+            lambda: silhouette(draw(4, 2), np.zeros(4, int)),
+            "^undefined: a silhouette needs two classes .*, got 4 rows, 1 class",
+        ),
+        (
+            lambda: procrustes_align(draw(4, 2), draw(4, 3)),
+            r"^aligning needs two maps of the same shape, got \(4, 2\) and \(4, 3\)$",
+        ),
     ],
 )
 def test_the_reason_can_be_read(compute, message):

@@ -43,7 +43,11 @@ def ask(kind, host=("localhost:8501",), origin=(), path="/", port=8501, scheme=N
     sent = []
 
     async def app(_scope, _receive, send):
-        await send({"type": "http.response.start", "status": 200} if kind == "http" else {"type": "websocket.accept", "code": 101})
+        await send(
+            {"type": "http.response.start", "status": 200}
+            if kind == "http"
+            else {"type": "websocket.accept", "code": 101}
+        )
 
     async def receive():
         return {"type": "websocket.connect"}

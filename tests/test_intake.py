@@ -12,8 +12,8 @@ import pytest
 import soundfile
 from pyarrow import parquet
 
-from kdlib import intake, spectrograms
-from kdlib.intake import IntakeError, Limits, progress, reading
+from kdlib.data import intake, spectrograms
+from kdlib.data.intake import IntakeError, Limits, progress, reading
 from kdlib.progress import CancelledError, Progress
 from tests.evil_files import EVIL, GOOD_CSV, csv, npy, png, wav, zipped
 
@@ -138,7 +138,11 @@ def test_reading_reports_rows_and_can_be_stopped(tmp_path, child):
         ("x.npy", lambda path: np.save(path, np.zeros((3000, 4))), 3000),
         ("x.npz", lambda path: np.savez(path, a=np.zeros((30, 4)), b=np.arange(30)), 30),
         ("x.csv", csv(GOOD_CSV), 20),
-        ("x.parquet", lambda path: parquet.write_table(pa.table({"a": ["x", "y"], "e0": [1.0, 2.0], "e1": [1.0, 3.0]}), path), 2),
+        (
+            "x.parquet",
+            lambda path: parquet.write_table(pa.table({"a": ["x", "y"], "e0": [1.0, 2.0], "e1": [1.0, 3.0]}), path),
+            2,
+        ),
         ("x.zip", zipped(("a.png", png()), ("b.png", png()), ("c.csv", b"id,label\na,1\nb,2\n")), 2),
         ("x.zip", zipped(("a.wav", wav()), ("b.wav", wav())), 2),
     ],
@@ -154,7 +158,18 @@ def test_every_kind_of_file_reports_its_items_up_to_the_last(name, write, items,
 
 def test_reports_of_a_child_that_lies_are_passed_over():
     before = Progress(3, 9, phase="importing")
-    for line in (b"nonsense", b"[4]", b"{}", b"[9, 3]", b'["4", 9]', b"[-1, 9]", b"[4, 9", b"[[[[", b"[true, true]", b"\xff"):
+    for line in (
+        b"nonsense",
+        b"[4]",
+        b"{}",
+        b"[9, 3]",
+        b'["4", 9]',
+        b"[-1, 9]",
+        b"[4, 9",
+        b"[[[[",
+        b"[true, true]",
+        b"\xff",
+    ):
         assert progress.decode(line + b"\n", before) is before
     assert progress.decode(b"[4, 9]\n[5, 9]\n[6", before).step == 5
 
@@ -163,7 +178,11 @@ def test_what_was_understood_comes_back(tmp_path, child):
     path, _ = written(tmp_path, "x.csv", csv(GOOD_CSV))
     told, out = child(path)
     assert told["rows"] == 20
-    assert [(each["name"], each["shape"]) for each in told["columns"]] == [("id", [20]), ("label", [20]), ("e", [20, 2])]
+    assert [(each["name"], each["shape"]) for each in told["columns"]] == [
+        ("id", [20]),
+        ("label", [20]),
+        ("e", [20, 2]),
+    ]
     np.testing.assert_array_equal(np.load(out / told["columns"][2]["file"]), [[n, -n] for n in range(20)])
 
 
@@ -181,7 +200,9 @@ def understood(tmp_path, name, write, limits=None):
 def test_labels_and_ids_stay_as_they_are_written(tmp_path, separator):
     rows = [["id", "label", "note"], ["007", "NA", ""], ["1e5", "None", "null"], ["٣", "  x", "=cmd()"]]
     told, _ = understood(tmp_path, "x.csv", csv("\n".join(separator.join(row) for row in rows) + "\n"))
-    assert [told["values"][name].tolist() for name in rows[0]] == [list(column) for column in zip(*rows[1:], strict=True)]
+    assert [told["values"][name].tolist() for name in rows[0]] == [
+        list(column) for column in zip(*rows[1:], strict=True)
+    ]
 
 
 def test_a_quoted_name_of_a_column_may_hold_the_delimiter_a_quote_and_a_line_break(tmp_path):
@@ -242,7 +263,9 @@ def test_a_recording_becomes_a_spectrogram_and_stays_audible(tmp_path, kind):
     time = np.arange(16000) / 16000
     out = io.BytesIO()
     soundfile.write(out, 0.5 * np.sin(2 * np.pi * 1000 * time), 16000, format=kind)
-    told, folder = understood(tmp_path, "x.zip", zipped((f"dogs/a.{kind.lower()}", out.getvalue()), ("cats/b.wav", wav(rate=16000))))
+    told, folder = understood(
+        tmp_path, "x.zip", zipped((f"dogs/a.{kind.lower()}", out.getvalue()), ("cats/b.wav", wav(rate=16000)))
+    )
     picture = told["values"]["spectrogram"]
     assert told["rate"] == 16000
     assert told["values"]["folder"].tolist() == ["dogs", "cats"]
@@ -255,7 +278,9 @@ def test_a_recording_becomes_a_spectrogram_and_stays_audible(tmp_path, kind):
 
 
 def test_pictures_come_to_one_size(tmp_path):
-    told, _ = understood(tmp_path, "x.zip", zipped(("a.png", png(30, 20)), ("b.png", png(10, 40)), ("notes.txt", b"by hand")))
+    told, _ = understood(
+        tmp_path, "x.zip", zipped(("a.png", png(30, 20)), ("b.png", png(10, 40)), ("notes.txt", b"by hand"))
+    )
     assert told["values"]["picture"].shape == (2, 1, 32, 32)
     assert "notes.txt" in told["notes"][0]
 

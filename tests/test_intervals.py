@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kdlib.intervals import paired_difference, summarize
+from kdlib.analysis.intervals import paired_difference, summarize
 from kdlib.results import Summary
 
 NAN = math.nan

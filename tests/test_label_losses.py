@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from kdlib.losses import prediction, soft_labels
+from kdlib.training.losses import prediction, soft_labels
 
 
 def draw(*shape, seed=0, dtype=torch.float32):
@@ -26,7 +26,9 @@ def softmax(row, temperature):
 def test_soft_labels_equal_the_divergence_term_by_term(temperature):
     s, t = draw(7, 5), draw(7, 5, seed=1)
     kl = lambda p, q: sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))  # noqa: E731
-    expected = np.mean([kl(softmax(y, temperature), softmax(x, temperature)) for x, y in zip(s.tolist(), t.tolist(), strict=True)])
+    expected = np.mean(
+        [kl(softmax(y, temperature), softmax(x, temperature)) for x, y in zip(s.tolist(), t.tolist(), strict=True)]
+    )
     assert float(soft_labels(s, t, temperature)) == pytest.approx(temperature**2 * expected, abs=1e-5)
     sigmoid = lambda z: 1 / (1 + math.exp(-z / temperature))  # noqa: E731
     pairs = [(sigmoid(y), sigmoid(x)) for x, y in zip(s.ravel().tolist(), t.ravel().tolist(), strict=True)]
@@ -88,7 +90,9 @@ def test_prediction_without_any_known_label_is_zero_with_zero_gradient(labels):
     assert not gradient.any()
 
 
-@pytest.mark.parametrize("labels", [torch.tensor([[0, 1, 2], [2, -1, 0]]), torch.tensor([[[1.0, 0.0], [math.nan, 1.0], [0.0, 0.0]]] * 2)])
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([[0, 1, 2], [2, -1, 0]]), torch.tensor([[[1.0, 0.0], [math.nan, 1.0], [0.0, 0.0]]] * 2)]
+)
 def test_prediction_under_vmap_equals_the_loop(labels):
     logits = draw(2, 3, 3 if labels.ndim == 2 else 2)
     loop = torch.stack([prediction(x, y) for x, y in zip(logits, labels, strict=True)])
@@ -106,5 +110,7 @@ def test_prediction_stays_finite_at_extreme_logits(scale):
 def test_prediction_refuses_shapes_that_would_broadcast():
     with pytest.raises(ValueError, match=r"^logits and labels need the same number of rows, got 4 and 1$"):
         prediction(draw(4, 3), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"^logits and multi-label labels need the same shape, got \(4, 3\) and \(4, 1\)$"):
+    with pytest.raises(
+        ValueError, match=r"^logits and multi-label labels need the same shape, got \(4, 3\) and \(4, 1\)$"
+    ):
         prediction(draw(4, 3), torch.zeros(4, 1))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from kdlib.losses import LOSSES, soft_labels
 from kdlib.registry import summary
+from kdlib.training.losses import LOSSES, soft_labels
 
 B, D_S, D_C = 9, 6, 4
 RELATIONAL = [name for name, loss in LOSSES.items() if not loss.pointwise]
@@ -22,7 +22,9 @@ def draw(*shape, seed=0, dtype=torch.float32):
 
 def pair(name, b=B, d_s=D_S, d_c=D_C, seed=0, dtype=torch.float32):
     """Return a random student and target of the widths the loss takes."""
-    return draw(b, d_s, seed=seed, dtype=dtype), draw(b, d_s if LOSSES[name].pointwise else d_c, seed=seed + 1, dtype=dtype)
+    return draw(b, d_s, seed=seed, dtype=dtype), draw(
+        b, d_s if LOSSES[name].pointwise else d_c, seed=seed + 1, dtype=dtype
+    )
 
 
 def rotation(d, seed=7):
@@ -71,7 +73,9 @@ def ref_rkd_distance(s, t):
 def ref_rkd_angle(s, t):
     def angles(rows):
         n = range(len(rows))
-        return [cos(rows[i] - rows[j], rows[k] - rows[j]) if i != j and k != j else 0.0 for j in n for i in n for k in n]
+        return [
+            cos(rows[i] - rows[j], rows[k] - rows[j]) if i != j and k != j else 0.0 for j in n for i in n for k in n
+        ]
 
     return mean_huber(angles(s), angles(t))
 
@@ -87,7 +91,10 @@ def ref_similarity_preserving(s, t):
 def ref_pkt(s, t):
     total = 0.0
     for x, y in zip(table(s, cos), table(t, cos), strict=True):
-        q, p = np.maximum((1 + x) / 2, 1e-7), np.maximum((1 + y) / 2, 1e-7)  # exactly opposite rows happen in one dimension
+        q, p = (
+            np.maximum((1 + x) / 2, 1e-7),
+            np.maximum((1 + y) / 2, 1e-7),
+        )  # exactly opposite rows happen in one dimension
         q, p = q / q.sum(), p / p.sum()
         total += sum(pi * math.log(pi / qi) for pi, qi in zip(p, q, strict=True))
     return total / len(s)
@@ -192,7 +199,10 @@ def test_value_and_gradients_stay_finite(name, case):
             s, t = s.clone().requires_grad_(), t.clone().requires_grad_()
             value = LOSSES[name].function(s, t)
             value.backward()
-            overflows = name == "mse" and case in ("scale 1e30", "mixed scales")  # squares of 1e30: said in its docstring
+            overflows = name == "mse" and case in (
+                "scale 1e30",
+                "mixed scales",
+            )  # squares of 1e30: said in its docstring
             assert value.isfinite() or overflows
             assert s.grad.isfinite().all()
             assert t.grad.isfinite().all()
@@ -219,7 +229,9 @@ def test_info_nce_is_lowest_for_the_matching_rows():
     info_nce = LOSSES["info_nce"].function
     assert info_nce(s, s) < info_nce(s, s.roll(1, 0))
     assert info_nce(s, s, temperature=0.01) < 1e-3
-    assert float(info_nce(torch.ones(5, 3), torch.ones(5, 3))) == pytest.approx(math.log(5), abs=1e-6)  # nothing to tell apart
+    assert float(info_nce(torch.ones(5, 3), torch.ones(5, 3))) == pytest.approx(
+        math.log(5), abs=1e-6
+    )  # nothing to tell apart
 
 
 @pytest.mark.parametrize("name", RELATIONAL)
@@ -273,7 +285,10 @@ LINE = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
         ("distance_correlation", 0.0),  # two points: one distance, so always the same pattern
         ("rkd_distance", 0.0),  # the same in units of the mean distance
         ("cka", 0.0),  # two centred points always lie on a line
-        ("similarity_preserving", (4 - 6 * 5**-0.5) / 4),  # (1, 0) and (0, 1) against (1, 2) / √5 twice: 2 - 2/√5 and 2 - 4/√5
+        (
+            "similarity_preserving",
+            (4 - 6 * 5**-0.5) / 4,
+        ),  # (1, 0) and (0, 1) against (1, 2) / √5 twice: 2 - 2/√5 and 2 - 4/√5
         ("pkt", 0.5 * math.log(0.5 / (2 / 3)) + 0.5 * math.log(0.5 / (1 / 3))),  # (1/2, 1/2) against (1, 1/2) / 1.5
         ("mse", 5 / 4),  # differences (0, 0) and (-2, 1)
         ("cosine", 0.5),  # 0° and 90°
@@ -284,7 +299,10 @@ def test_two_points_in_the_plane(name, expected):
 
 
 def test_rkd_angle_of_a_right_angle_against_a_line():
-    corner, line = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    corner, line = (
+        torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
+        torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]]),
+    )
     # cosines at the three corners: 0, 1/√2, 1/√2 against 1, -1, 1, each of them twice; the same point on both legs: 1 in both
     expected = 2 * (huber(-1) + huber(1 + 0.5**0.5) + huber(0.5**0.5 - 1)) / 27
     assert float(LOSSES["rkd_angle"].function(corner, line)) == pytest.approx(expected, abs=1e-6)

@@ -11,12 +11,16 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from kdlib import datasets, engine, knowledge, runs, spaces, store
+from kdlib import engine, runs, spaces, store
+from kdlib.data import datasets
+from kdlib.spaces import teacher_report
 from kdlib.store import StoreUnavailableError
 from tests import stored_runs
 
 APP = Path(__file__).parent.parent / "app.py"
-LIST = next(node for node in ast.parse(APP.read_text()).body if isinstance(node, ast.Assign) and node.targets[0].id == "PAGES")
+LIST = next(
+    node for node in ast.parse(APP.read_text()).body if isinstance(node, ast.Assign) and node.targets[0].id == "PAGES"
+)
 PAGES = list(ast.literal_eval(LIST.value))
 HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :material/home:"
 
@@ -37,7 +41,7 @@ def page_list(monkeypatch):
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
     monkeypatch.setattr(engine, "submit", lambda *_, **__: None)  # no page of these tests starts an engine
-    monkeypatch.setattr(knowledge.engine, "submit", lambda *_, **__: None)
+    monkeypatch.setattr(teacher_report.engine, "submit", lambda *_, **__: None)
     return tmp_path
 
 
@@ -138,7 +142,9 @@ def test_the_race_launches_three_runs_and_puts_them_into_the_address(kept, monke
 def test_the_finished_race_says_its_outcome_in_one_sentence(kept):
     app = opened("start", runs=",".join(kept))
     assert any("n \\= 2" in each.value for each in app.info)
-    assert {"done"} <= {word for each in app.markdown for word in each.value.replace("[", " ").replace("]", " ").split()}
+    assert {"done"} <= {
+        word for each in app.markdown for word in each.value.replace("[", " ").replace("]", " ").split()
+    }
 
 
 def test_a_refused_spec_says_why_and_cannot_be_launched():
@@ -158,7 +164,10 @@ def test_what_is_set_is_what_is_launched(kept, monkeypatch):
     app.select_slider(key="dim").set_value(4).run()
     app.multiselect(key="methods").set_value(["raw", "linear"]).run()
     app.button(key="launch").click().run()
-    assert [(spec.method, spec.teacher, spec.dim) for spec in launched[0]] == [("raw", "background", 4), ("linear", "background", 4)]
+    assert [(spec.method, spec.teacher, spec.dim) for spec in launched[0]] == [
+        ("raw", "background", 4),
+        ("linear", "background", 4),
+    ]
 
 
 def test_the_address_sets_the_controls():
@@ -186,7 +195,9 @@ def test_every_section_of_compare_shows_something(section, kept):
     assert app.get("plotly_chart") or app.dataframe
 
 
-@pytest.mark.parametrize(("state", "told"), [(store.FAILED, "it failed\\: diverged\\: *all*"), (store.CANCELLED, "it was cancelled")])
+@pytest.mark.parametrize(
+    ("state", "told"), [(store.FAILED, "it failed\\: diverged\\: *all*"), (store.CANCELLED, "it was cancelled")]
+)
 def test_compare_says_which_run_it_leaves_out_and_why(state, told, kept, monkeypatch):
     known = runs.get
     lost = replace(known(kept[2]), state=state, reason="diverged: *all*")
@@ -283,7 +294,11 @@ def test_several_labels_an_item_are_compared_by_map(section, home):
     app = opened("compare", runs=",".join(kept), show=section)
     assert not app.exception
     assert not app.error, texts(app)
-    shown = texts(app) + "".join(str(each.value) for each in app.dataframe) + "".join(each.proto.spec for each in app.get("plotly_chart"))
+    shown = (
+        texts(app)
+        + "".join(str(each.value) for each in app.dataframe)
+        + "".join(each.proto.spec for each in app.get("plotly_chart"))
+    )
     assert "mAP" in shown or "average precision" in shown
     assert "accuracy, %" not in shown
 

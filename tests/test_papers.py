@@ -2,9 +2,9 @@
 
 import pytest
 
-from kdlib import papers
+from kdlib.analysis import papers
 from kdlib.checks import usual
-from kdlib.cli import main
+from kdlib.cli.main import main
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
 
@@ -34,12 +34,23 @@ def test_the_baseline_comes_once_and_every_teacher_that_fits_comes():
     asked = papers.specs(BASE)
     assert [key for key in asked if key[1] == "baseline"] == [("", "baseline")]
     assert len(asked) == 1 + 4 * 4
-    assert {spec.teacher for spec in asked.values()} == {"tones-autoencoder", "tones-simclr", "tones-pitch", "tones-random"}
+    assert {spec.teacher for spec in asked.values()} == {
+        "tones-autoencoder",
+        "tones-simclr",
+        "tones-pitch",
+        "tones-random",
+    }
 
 
 def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw():
     asked = papers.specs(BASE, ["tones-simclr"])
-    values = {"baseline": [0.1, 0.3], "raw": [0.2, 0.3], "compressed": [0.4, 0.6], "soft labels": [0.1, 0.1], "both": [0.5, 0.5]}
+    values = {
+        "baseline": [0.1, 0.3],
+        "raw": [0.2, 0.3],
+        "compressed": [0.4, 0.6],
+        "soft labels": [0.1, 0.1],
+        "both": [0.5, 0.5],
+    }
     rows = papers.rows({key: result(spec, values[key[1]]) for key, spec in asked.items()})
     compressed = next(row for row in rows if row.treatment == "compressed")
     assert compressed.to_baseline["test"].values == pytest.approx([0.3, 0.3])
@@ -54,14 +65,32 @@ def test_what_is_usual_fits_the_dataset():
 
 
 def test_one_command_prints_the_table_of_a_multi_label_set(capsys):
-    options = ["--dataset", "mixtures", "--teacher", "tones-random", "--labels", "40", "--epochs", "1", "--seeds", "1", "--dim", "4"]
+    options = [
+        "--dataset",
+        "mixtures",
+        "--teacher",
+        "tones-random",
+        "--labels",
+        "40",
+        "--epochs",
+        "1",
+        "--seeds",
+        "1",
+        "--dim",
+        "4",
+    ]
     assert main(["paper", *options]) == 0
     told = capsys.readouterr().out
     assert "mAP" in told
     assert "ROC-AUC" in told
     assert "accuracy" not in told
     for treatment in ("baseline", "raw", "compressed", "soft labels", "both"):
-        assert sum(line.split("  ")[1:].count(treatment) + line.count(f"  {treatment}  ") > 0 for line in told.splitlines()) == 1
+        assert (
+            sum(
+                line.split("  ")[1:].count(treatment) + line.count(f"  {treatment}  ") > 0 for line in told.splitlines()
+            )
+            == 1
+        )
 
 
 def test_a_teacher_of_another_modality_is_refused_with_the_choices(capsys):

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from kdlib import RunSpec, comparison, datasets, pipeline, teachers
+from kdlib import RunSpec, pipeline
+from kdlib.analysis import comparison
 from kdlib.checks import METHODS, check
-from kdlib.compressors import COMPRESSORS
-from kdlib.losses import LOSSES
+from kdlib.data import datasets
+from kdlib.models import teachers
+from kdlib.models.compressors import COMPRESSORS
+from kdlib.models.teachers import TEACHERS, Teacher
 from kdlib.results import RunResult
-from kdlib.teachers import TEACHERS, Teacher
+from kdlib.training.losses import LOSSES
 
 SMALL = RunSpec(dataset="digits", labels=60, teacher="random", dim=4, epochs=3, seeds=2, width=4)
 
@@ -60,7 +63,10 @@ def test_training_side_by_side_changes_nothing(results):
     together = pipeline.compare([SMALL.but(method=m) for m in ("baseline", "raw", "pca", "mlp")])
     for found in together:
         alone = results[found.spec.method]
-        for split, metrics in alone.metrics.items():  # sums in another order: a borderline image may fall on the other side
+        for (
+            split,
+            metrics,
+        ) in alone.metrics.items():  # sums in another order: a borderline image may fall on the other side
             np.testing.assert_allclose(found.metrics[split]["accuracy"].values, metrics["accuracy"].values, atol=0.01)
 
 
@@ -80,10 +86,14 @@ def test_a_stopped_run_is_cancelled_and_resumes_where_it_was(results, tmp_path):
     stopped = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: at.phase == "training" and at.step >= 2)
     assert stopped.status == "cancelled"
     steps = []
-    resumed = pipeline.run(SMALL, checkpoint=path, on_progress=lambda at: at.phase == "training" and steps.append(at.step))
+    resumed = pipeline.run(
+        SMALL, checkpoint=path, on_progress=lambda at: at.phase == "training" and steps.append(at.step)
+    )
     assert resumed.status == "done"
     assert steps[0] == 3
-    np.testing.assert_allclose(resumed.metrics["test"]["accuracy"].values, results["mlp"].metrics["test"]["accuracy"].values, atol=0.01)
+    np.testing.assert_allclose(
+        resumed.metrics["test"]["accuracy"].values, results["mlp"].metrics["test"]["accuracy"].values, atol=0.01
+    )
 
 
 def test_a_diverging_run_fails_and_says_so():
@@ -97,7 +107,9 @@ def test_every_loss_trains_raw_and_compressed(loss, results):
     for found in pipeline.compare([SMALL.but(method=m, loss=loss, epochs=1) for m in ("raw", "linear", "pca")]):
         assert found.status == "done"
         assert all(value > 0 for value in found.history[0].distance)
-        assert found.cost.parameters == results["baseline"].cost.parameters, "an adapter is no part of the student at inference"
+        assert found.cost.parameters == results["baseline"].cost.parameters, (
+            "an adapter is no part of the student at inference"
+        )
 
 
 def test_soft_labels_reach_the_student():
@@ -112,12 +124,20 @@ def test_several_and_missing_labels_per_item_run_end_to_end(monkeypatch):
         inputs = rng.normal(size=(260, 1, 8, 8)).astype(np.float32)
         labels = (inputs[:, 0, :3, :3].mean(axis=2) > 0).astype(np.float32)
         labels[rng.random(labels.shape) < 0.2] = np.nan
-        splits = {"train": np.arange(120), "val": np.arange(120, 160), "test": np.arange(160, 210), "ood:other": np.arange(210, 260)}
+        splits = {
+            "train": np.arange(120),
+            "val": np.arange(120, 160),
+            "test": np.arange(160, 210),
+            "ood:other": np.arange(210, 260),
+        }
         ids = np.array([f"item{i}" for i in range(260)])
         return datasets.Dataset("tags", inputs, labels, ("a", "b", "c"), splits, ids=ids)
 
     monkeypatch.setitem(datasets.DATASETS, "tags", tags)
-    specs = [SMALL.but(dataset="tags", method=m, epochs=8, soft_label_weight=0.5) for m in ("baseline", "raw", "mlp", "matryoshka")]
+    specs = [
+        SMALL.but(dataset="tags", method=m, epochs=8, soft_label_weight=0.5)
+        for m in ("baseline", "raw", "mlp", "matryoshka")
+    ]
     for found in pipeline.compare(specs):
         assert set(found.metrics["test"].scores) == {"map", "roc_auc", "f1"}
         assert 0 < found.metrics["ood"]["map"].mean <= 1
@@ -135,7 +155,9 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
 
     monkeypatch.setitem(TEACHERS, "oracle", Teacher("", "the answer", True, oracle))
     spec = RunSpec(dataset="digits", labels=100, teacher="oracle", epochs=30, seeds=3, dim=8)
-    found = {each.spec.method: each for each in pipeline.compare([spec.but(method=m) for m in ("baseline", "raw", "lda")])}
+    found = {
+        each.spec.method: each for each in pipeline.compare([spec.but(method=m) for m in ("baseline", "raw", "lda")])
+    }
     probes = found["lda"].teacher.probe
     assert probes.compressed.mean > 0.75
     assert comparison.differences(list(found.values()), found["lda"])["raw"]["test"].mean > 0.02

@@ -5,8 +5,9 @@ import shlex
 
 import pytest
 
-from kdlib import cli, cli_runs, planning
+from kdlib import planning
 from kdlib.checks import usual
+from kdlib.cli import main, runs
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
 
@@ -75,14 +76,15 @@ def test_what_cannot_be_concluded_is_said_before(specs, told):
 
 
 @pytest.mark.parametrize(
-    "spec", [SPEC.but(dim=8, distance_weight=0.25), SPEC.but(dataset="tones", teacher="tones-simclr"), usual("mixtures")]
+    "spec",
+    [SPEC.but(dim=8, distance_weight=0.25), SPEC.but(dataset="tones", teacher="tones-simclr"), usual("mixtures")],
 )
 def test_the_command_line_is_exactly_the_comparison(spec):
     command = planning.as_code(spec, ["raw", "mlp"])["Command line"]
     arguments = shlex.split(command)
     assert arguments[:3] == ["python", "-m", "kdlib"]
-    given = cli.parser().parse_args(arguments[3:])
-    assert cli_runs.specs_of(given) == [spec.but(method="raw"), spec.but(method="mlp")]
+    given = main.parser().parse_args(arguments[3:])
+    assert runs.specs_of(given) == [spec.but(method="raw"), spec.but(method="mlp")]
 
 
 def test_python_and_yaml_are_exactly_the_comparison():

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kdlib import students
-from kdlib.population import Population
+from kdlib.models import students
+from kdlib.training.population import Population
 
 CPU = torch.device("cpu")
 

@@ -32,7 +32,11 @@ SMALL = [
 def open_to_others(folder):
     """Return what somebody else could read or write below a folder, itself included."""
     paths = [folder, *folder.rglob("*")]
-    return [f"{stat.filemode(path.lstat().st_mode)} {path}" for path in paths if not path.is_symlink() and path.lstat().st_mode & 0o077]
+    return [
+        f"{stat.filemode(path.lstat().st_mode)} {path}"
+        for path in paths
+        if not path.is_symlink() and path.lstat().st_mode & 0o077
+    ]
 
 
 def kdlib(home, *words):

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from kdlib.geometry import neighbours, shared_neighbours
-from kdlib.projection import PROJECTIONS, faithfulness, project, project_frames
+from kdlib.analysis.geometry import neighbours, shared_neighbours
+from kdlib.analysis.projection import PROJECTIONS, faithfulness, project, project_frames
 
 ROWS = 60
 
@@ -111,8 +111,11 @@ def test_the_neighbours_of_some_rows_are_those_of_the_whole_table():
 
 def test_umap_is_only_loaded_by_who_draws_with_it():
     code = (
-        "import sys, numpy as np; from kdlib.projection import project;"
+        "import sys, numpy as np; from kdlib.analysis.projection import project;"
         "project('pca', [np.eye(30)]); project('tsne', [np.eye(3)]);"
         "print('umap' in sys.modules or 'numba' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "False"
+    )

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import pytest
 
 from kdlib import engine
-from kdlib.cli import parser
+from kdlib.cli.main import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 FENCE = re.compile(
-    r"(?P<mark><!-- needs data\b.*?-->\s*\n)?^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```", re.M | re.S
+    r"(?P<mark><!-- needs data\b.*?-->\s*\n)?^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```",
+    re.M | re.S,
 )
 COMMAND = re.compile(r"(?:\$ )?(?:[A-Z_]+=\S* )*(?:\S*python[\d.]* -m )?kdlib (?P<arguments>.+)")
 PLACES = r"(?:kdlib|tests|pages|assets|docs|\.streamlit|\.ci)/[\w./*-]*"
@@ -48,7 +49,12 @@ def inline(text):
 
 def commands(text):
     """Return the arguments of each command of ours, from blocks that are no Python and from the prose."""
-    lines = [line.strip() for block in blocks(text) if block.language != "python" for line in block.text.replace("\\\n", " ").split("\n")]
+    lines = [
+        line.strip()
+        for block in blocks(text)
+        if block.language != "python"
+        for line in block.text.replace("\\\n", " ").split("\n")
+    ]
     return [match["arguments"] for line in lines + inline(text) if (match := COMMAND.fullmatch(line))]
 
 
@@ -60,7 +66,10 @@ def parse(line):
 
 def anchors(text):
     """Return what links can name in a document: its headings, as they are written in an address."""
-    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", prose(text), re.M)}
+    return {
+        re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", prose(text), re.M)
+    }
 
 
 def dead_links(document):
@@ -120,7 +129,9 @@ def test_python_blocks_run(document, capsys, tmp_path, monkeypatch):
     assert document.name != "README.md" or "baseline" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("line", dict.fromkeys(line for document in DOCUMENTS for line in commands(document.read_text(encoding="utf-8"))))
+@pytest.mark.parametrize(
+    "line", dict.fromkeys(line for document in DOCUMENTS for line in commands(document.read_text(encoding="utf-8")))
+)
 def test_commands_parse(line):
     assert parse(line).handler
 
@@ -162,7 +173,11 @@ kdlib = 1
     )
     text = page.read_text()
     assert [(each.language, each.marked) for each in blocks(text)] == [("", False), ("python", True), ("python", False)]
-    assert [" ".join(line.split()) for line in commands(text)] == ["compare --dim 8 | head", "runs # all of them", "list losses"]
+    assert [" ".join(line.split()) for line in commands(text)] == [
+        "compare --dim 8 | head",
+        "runs # all of them",
+        "list losses",
+    ]
     assert parse("compare --dim 8 | head").dim == 8
     with pytest.raises(ValueError, match="unrecognized arguments"):
         parse("compare --width-of-nothing 3")

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kdlib import comparison, files, knowledge, pipeline, planning
+from kdlib import pipeline, planning
+from kdlib.analysis import comparison
 from kdlib.checks import usual
+from kdlib.data import importing
+from kdlib.spaces import teacher_report
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "fsdd"
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason=f"the recordings are not in {FOLDER}")
@@ -22,15 +25,19 @@ def spoken(tmp_path_factory):
     """Import the recordings as a person would: names taken apart, two speakers left out, the embeddings attached by id."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDLIB_HOME", str(tmp_path_factory.mktemp("home")))
-        source = files.stage(FOLDER / "recordings.zip", beside=[(FOLDER / "speaker_embeddings.npz", "")])
-        plan = replace(files.guess(source), target=("digit",), pattern="{digit}_{speaker}_{take}.wav", attributes=("speaker",))
-        plan = replace(plan, test=("take", tuple("01234")), leave_out=("speaker", ("jackson", "nicolas")), source_task="who speaks")
-        yield files.keep(source, files.understand(source, plan), "spoken digits")
+        source = importing.stage(FOLDER / "recordings.zip", beside=[(FOLDER / "speaker_embeddings.npz", "")])
+        plan = replace(
+            importing.guess(source), target=("digit",), pattern="{digit}_{speaker}_{take}.wav", attributes=("speaker",)
+        )
+        plan = replace(
+            plan, test=("take", tuple("01234")), leave_out=("speaker", ("jackson", "nicolas")), source_task="who speaks"
+        )
+        yield importing.keep(source, importing.understand(source, plan), "spoken digits")
 
 
 def test_what_the_teacher_knows_is_told_before_any_training(spoken):
-    report = knowledge.report(usual(spoken).teacher, spoken)
-    few = knowledge.of_target(report, 200)
+    report = teacher_report.report(usual(spoken).teacher, spoken)
+    few = teacher_report.of_target(report, 200)
     assert few["accuracy"] > 0.75, "it knows the digits of the speakers it has labels of"
     assert few["ood"] < 0.6 * few["accuracy"], "and hardly those of others"
     assert report["questions"]["speaker"]["accuracy"] > 0.97, "its source task"

@@ -16,7 +16,14 @@ IMPORTS = re.compile(r'^import .* from "(.*)";$', re.MULTILINE)
 
 def answered(path: str) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body of what the server's own routes answer to a path, as a browser's address decodes to it."""
-    scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": path, "query_string": b"", "headers": []}
+    scope = {
+        "type": "http",
+        "asgi": {"spec_version": "2.4"},
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [],
+    }
     messages = []
 
     async def receive():

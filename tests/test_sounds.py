@@ -6,14 +6,20 @@ import wave
 import numpy as np
 import pytest
 
-from kdlib import sounds, spectrograms
-from kdlib.sounds import FAMILIES, RATE, ROOMS, SAMPLES, Notes, Scenes
+from kdlib.data import sounds, spectrograms
+from kdlib.data.sounds import FAMILIES, RATE, ROOMS, SAMPLES, Notes, Scenes
 
 QUIET = -200.0  # dB
 
 
 def note(
-    family: str, pitch: float = 12, level: float = 0, colour: float = 0.5, onset: float = 0, length: float = 0.5, seed: int = 1
+    family: str,
+    pitch: float = 12,
+    level: float = 0,
+    colour: float = 0.5,
+    onset: float = 0,
+    length: float = 0.5,
+    seed: int = 1,
 ) -> Notes:
     values = {"pitch": pitch, "level": level, "colour": colour, "onset": onset, "attack": 0.01, "length": length}
     arrays = {name: np.array([float(value)]) for name, value in values.items()}
@@ -40,7 +46,9 @@ def test_contract(family):
     assert energy(softer) == pytest.approx(energy(sounds.play(note(family))[0]) / 100, rel=1e-3)
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("bell", "drum")])  # those two have no pitch of a string
+@pytest.mark.parametrize(
+    "family", [name for name in FAMILIES if name not in ("bell", "drum")]
+)  # those two have no pitch of a string
 @pytest.mark.parametrize("pitch", [3.0, 12.0, 21.0])
 def test_a_note_repeats_itself_at_its_pitch(family, pitch):
     samples = sounds.play(note(family, pitch=pitch, colour=0.8))[0]
@@ -57,11 +65,17 @@ def test_struck_notes_fade_at_once_and_held_ones_do_not():
         samples = sounds.play(note(family, length=0.7))[0]
         return energy(samples[3500:4500]) / energy(samples[500:1500])
 
-    assert max(late(name) for name in sounds.STRUCK) < 0.5 < min(late(name) for name in FAMILIES if name not in sounds.STRUCK)
+    assert (
+        max(late(name) for name in sounds.STRUCK)
+        < 0.5
+        < min(late(name) for name in FAMILIES if name not in sounds.STRUCK)
+    )
 
 
 def test_a_room_carries_a_note_on_and_a_hall_for_longer():
-    tails = [energy(sounds.render(note("pluck", length=0.1), scene(room))[0][3500:]) for room in ("small", "large", "hall")]
+    tails = [
+        energy(sounds.render(note("pluck", length=0.1), scene(room))[0][3500:]) for room in ("small", "large", "hall")
+    ]
     assert tails == sorted(tails)
     assert tails[2] > 10 * tails[0]
 
@@ -72,7 +86,8 @@ def test_scenes_taken_apart_sound_as_they_did_together():
 
     one, two = note("reed"), note("bell", seed=5)
     notes = Notes(
-        **{name: both(getattr(one, name), getattr(two, name), getattr(one, name)) for name in vars(one)} | {"item": np.array([0, 1, 1])}
+        **{name: both(getattr(one, name), getattr(two, name), getattr(one, name)) for name in vars(one)}
+        | {"item": np.array([0, 1, 1])}
     )
     scenes = Scenes(np.array([0, 2]), np.array([-40.0, -50.0]), np.array([3, 4]))
     together = sounds.render(notes, scenes)

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from kdlib import datasets, engine, geometry, runs, spaces, teachers
-from kdlib.datasets import Attribute, Dataset
+from kdlib import engine, runs, spaces
+from kdlib.analysis import geometry
+from kdlib.data import datasets
+from kdlib.data.datasets import Attribute, Dataset
 from kdlib.engine import RunFolder
-from kdlib.spaces import Question, answers
+from kdlib.models import teachers
+from kdlib.spaces import Question, jobs
 from tests import stored_runs
 
 
@@ -26,7 +29,9 @@ def kept(tmp_path_factory):
 def handed(monkeypatch):
     """Return what is handed to the engine, which does not run here."""
     found = []
-    monkeypatch.setattr(engine, "submit", lambda function, *arguments, key, priority=0.0: found.append((function, arguments, key)))
+    monkeypatch.setattr(
+        engine, "submit", lambda function, *arguments, key, priority=0.0: found.append((function, arguments, key))
+    )
     return found
 
 
@@ -68,7 +73,7 @@ def test_a_baseline_has_one_space_and_no_pair(kept):
     assert list(found.spaces) == ["student"]
     assert found.pairs == ()
     assert spaces.changes(found, 0) == {}
-    report, arrays = answers.scorecard(found)
+    report, arrays = jobs.scorecard(found)
     assert report["pairs"] == {}
     assert report["spaces"]["student"]["effective rank"] >= 1
     assert not arrays
@@ -88,7 +93,7 @@ def test_kept_lost_and_gained_are_what_brute_force_finds(invented):
 
 
 def test_the_scorecard_agrees_with_geometry_pair_by_pair(invented):
-    report, arrays = answers.scorecard(invented)
+    report, arrays = jobs.scorecard(invented)
     for pair, told in report["pairs"].items():
         a, b = (invented.spaces[name] for name in pair.split(">"))
         assert told["overlap"] == pytest.approx(geometry.knn_overlap(a, b))
@@ -105,12 +110,12 @@ def test_constant_few_and_duplicate_rows_are_words_not_errors(invented):
     flat = replace(invented, spaces=invented.spaces | {"compressed": np.ones((40, 2), np.float32)})
     same = replace(invented, spaces={name: np.repeat(each[:2], 20, axis=0) for name, each in invented.spaces.items()})
     for case in (few, flat, same):
-        report, _ = answers.scorecard(case)
+        report, _ = jobs.scorecard(case)
         assert all(isinstance(why, str) for why in report["undefined"])
         spaces.changes(case, 0)
         shown, maps = spaces.drawn_now(case)
         assert all(np.isfinite(place).all() and len(place) == len(shown) for place in maps.places)
-    assert any("compressed" in why for why in answers.scorecard(flat)[0]["undefined"])
+    assert any("compressed" in why for why in jobs.scorecard(flat)[0]["undefined"])
     assert "undefined" in spaces.changes(few, 0)["raw", "compressed"]
 
 
@@ -136,8 +141,8 @@ def test_an_answer_that_fails_says_why_until_it_is_asked_for_again(kept, handed,
     def broken(*_):
         raise ValueError("no such thing")
 
-    monkeypatch.setattr(answers, "scorecard", broken)
-    answers.write(asdict(question))
+    monkeypatch.setattr(jobs, "scorecard", broken)
+    jobs.write(asdict(question))
     assert spaces.read(question, found) == {"error": "no such thing"}
     assert not handed
     spaces.retry(question, found)
@@ -147,8 +152,8 @@ def test_an_answer_that_fails_says_why_until_it_is_asked_for_again(kept, handed,
 @pytest.mark.parametrize("left", [0, 5, 60, 0.5, "no report", "other words"])
 def test_a_damaged_answer_is_one_that_has_not_been_found(left, kept, handed):
     question, found = Question(kept["raw"]), spaces.load(kept["raw"])
-    answers.write(asdict(question))
-    path = answers._path(question.key(found))
+    jobs.write(asdict(question))
+    path = jobs._path(question.key(found))
     whole = path.read_bytes()
     if isinstance(left, str):
         save_file({"change": np.zeros(1)}, path, {"report": "{"} if left == "other words" else None)
@@ -193,5 +198,7 @@ def test_a_replay_follows_a_run_that_has_no_result_yet(kept, monkeypatch):
     assert spaces.replay(kept["mlp"]) is None
     for number in range(2):
         still = {"rows": whole["rows"]} if number == 0 else {}
-        folder.keep_frame(still | {"epoch": number, "student": whole["student"][number], "compressed": whole["compressed"][number]})
+        folder.keep_frame(
+            still | {"epoch": number, "student": whole["student"][number], "compressed": whole["compressed"][number]}
+        )
         assert spaces.replay(kept["mlp"]).epochs.tolist() == list(range(number + 1))

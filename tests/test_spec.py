@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from kdlib import pipeline
-from kdlib.compressors import COMPRESSORS
-from kdlib.losses import LOSSES
+from kdlib.models.compressors import COMPRESSORS
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import BASELINE, POINTWISE, RAW, TEACHER_FIELDS, UNCOMPRESSED, RunSpec, unused_fields
+from kdlib.training.losses import LOSSES
 
 
 def test_a_spec_survives_json():
@@ -39,7 +39,10 @@ def test_every_field_is_part_of_the_identity():
     [
         (RunSpec(), "c58e6bfa842ecf94"),
         (RunSpec(method="baseline"), "87203a2b4b721e9e"),
-        (RunSpec(method="baseline", teacher="parity", dim=4, loss="cka", distance_weight=0.5, temperature=2.0), "87203a2b4b721e9e"),
+        (
+            RunSpec(method="baseline", teacher="parity", dim=4, loss="cka", distance_weight=0.5, temperature=2.0),
+            "87203a2b4b721e9e",
+        ),
         (RunSpec(method="raw", dim=4), "9024811fabd8cf63"),
         (RunSpec(method="none"), "e279b9b4be522c86"),
         (RunSpec(method="pca", dim=8, loss="cka"), "d8645d53a1059865"),
@@ -81,7 +84,14 @@ def one_thread():
 
 
 TINY = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, batch_size=15, width=2, seeds=1, dim=4)
-OTHER = {"teacher": "simclr", "dim": 3, "loss": "cka", "distance_weight": 0.3, "soft_label_weight": 0.7, "temperature": 2.0}
+OTHER = {
+    "teacher": "simclr",
+    "dim": 3,
+    "loss": "cka",
+    "distance_weight": 0.3,
+    "soft_label_weight": 0.7,
+    "temperature": 2.0,
+}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +104,14 @@ OTHER = {"teacher": "simclr", "dim": 3, "loss": "cka", "distance_weight": 0.3, "
         TINY.but(distance_weight=0.0),
         TINY.but(soft_label_weight=0.5),
     ],
-    ids=["baseline", "raw without distance", "none with soft labels", "pca", "mlp without distance", "mlp with soft labels"],
+    ids=[
+        "baseline",
+        "raw without distance",
+        "none with soft labels",
+        "pca",
+        "mlp without distance",
+        "mlp with soft labels",
+    ],
 )
 @pytest.mark.usefixtures("one_thread")
 def test_a_field_is_unused_exactly_if_training_gives_the_same_without_it(spec):
@@ -110,7 +127,9 @@ def test_a_field_is_unused_exactly_if_training_gives_the_same_without_it(spec):
 
 
 def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
-    constant_width = [name for name, entry in COMPRESSORS.items() if len({entry.width(64, dim, 100) for dim in (2, 3, 8)}) == 1]
+    constant_width = [
+        name for name, entry in COMPRESSORS.items() if len({entry.width(64, dim, 100) for dim in (2, 3, 8)}) == 1
+    ]
     assert set(UNCOMPRESSED) == {RAW, *constant_width}
     assert set(POINTWISE) == {name for name, loss in LOSSES.items() if loss.pointwise}
 
@@ -131,13 +150,21 @@ def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
     ],
 )
 def test_a_value_of_another_kind_is_refused_in_words_in_python_and_in_json(given, told):
-    for make in (lambda: RunSpec(**given), lambda: RunSpec().but(**given), lambda: RunSpec.from_json(json.dumps(given))):
+    for make in (
+        lambda: RunSpec(**given),
+        lambda: RunSpec().but(**given),
+        lambda: RunSpec.from_json(json.dumps(given)),
+    ):
         with pytest.raises(ValueError, match=told):
             make()
 
 
 @pytest.mark.parametrize("name", list(asdict(RunSpec())))
-@pytest.mark.parametrize("value", [None, [], {}, b"x", object(), 1j, np.array([1, 2]), np.bool_(True)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [None, [], {}, b"x", object(), 1j, np.array([1, 2]), np.bool_(True)],
+    ids=lambda value: type(value).__name__,
+)
 def test_no_field_takes_what_is_neither_text_nor_a_number(name, value):
     with pytest.raises(ValueError, match=f"^{name} must be "):
         RunSpec(**{name: value})
@@ -172,7 +199,9 @@ def test_something_else_than_an_object_is_refused():
 
 def test_a_result_survives_json_and_keeps_its_arrays_apart():
     weights = {"student/weight": np.ones((2, 3), np.float32)}
-    result = RunResult(RunSpec(seeds=2), metrics={"test": SplitMetrics({"accuracy": Summary(0.5, None, [0.5, 0.5])})}, arrays=weights)
+    result = RunResult(
+        RunSpec(seeds=2), metrics={"test": SplitMetrics({"accuracy": Summary(0.5, None, [0.5, 0.5])})}, arrays=weights
+    )
     data = json.loads(json.dumps(result.to_dict()))
     assert "arrays" not in data
     back = RunResult.from_dict(data, weights)
@@ -190,5 +219,9 @@ def test_a_run_that_an_earlier_version_stored_opens_and_is_written_as_it_was(nam
 
 def test_a_result_of_a_later_version_opens():
     stored = json.loads((Path(__file__).parent / "stored" / "mlp.json").read_text(encoding="utf-8"))
-    later = stored | {"colour": "green", "spec": stored["spec"] | {"augmentation": "none"}, "cost": stored["cost"] | {"watts": 3}}
+    later = stored | {
+        "colour": "green",
+        "spec": stored["spec"] | {"augmentation": "none"},
+        "cost": stored["cost"] | {"watts": 3},
+    }
     assert RunResult.from_dict(later) == RunResult.from_dict(stored)

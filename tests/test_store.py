@@ -73,11 +73,18 @@ class TestOneRun:
 
     def test_a_result_gives_the_numbers_of_a_row(self):
         run_id = create()
-        store.finish(run_id, store.numbers(RunResult(RunSpec(), metrics=METRICS, cost=Cost(seconds=3, latency_ms=float("nan")))))
+        store.finish(
+            run_id, store.numbers(RunResult(RunSpec(), metrics=METRICS, cost=Cost(seconds=3, latency_ms=float("nan"))))
+        )
         run = store.fetch(run_id)
         assert run.accuracy() == Summary(0.74, 0.02)
         assert run.accuracy("ood:rotated") == Summary(0.5, None)
-        assert run.metrics == {"cost/seconds": 3, "test/accuracy": 0.74, "test/accuracy_ci95": 0.02, "ood:rotated/accuracy": 0.5}
+        assert run.metrics == {
+            "cost/seconds": 3,
+            "test/accuracy": 0.74,
+            "test/accuracy_ci95": 0.02,
+            "ood:rotated/accuracy": 0.5,
+        }
 
     def test_files_are_moved_in_whole_and_a_missing_one_is_named(self, tmp_path):
         run_id = create()
@@ -85,7 +92,9 @@ class TestOneRun:
         store.put_files(run_id, [tmp_path / "result.json"])
         assert store.file(run_id, "result.json").read_text() == "{}"
         assert not (tmp_path / "result.json").exists()
-        with pytest.raises(RunNotFoundError, match=r"has no student\.safetensors; it was not written or has been deleted"):
+        with pytest.raises(
+            RunNotFoundError, match=r"has no student\.safetensors; it was not written or has been deleted"
+        ):
             store.file(run_id, "student.safetensors")
 
     def test_a_run_that_is_not_there_is_named(self):
@@ -169,12 +178,16 @@ def write_batches(worker, batches, run_id):
         store.Patience(60)(lambda batch=batch: store.log_points(run_id, points(1, first=worker * batches + batch)))
 
 
-@pytest.mark.parametrize(("writers", "batches"), [(2, 500), pytest.param(8, 500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize(
+    ("writers", "batches"), [(2, 500), pytest.param(8, 500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
 @pytest.mark.usefixtures("fresh_home")
 def test_nothing_is_lost_when_several_processes_write(writers, batches):
     ids = [create(), create()]
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=write_batches, args=(number, batches, ids[number % 2])) for number in range(writers)]
+    processes = [
+        spawn.Process(target=write_batches, args=(number, batches, ids[number % 2])) for number in range(writers)
+    ]
     for process in processes:
         process.start()
     for process in processes:

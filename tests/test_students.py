@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from kdlib import students
-from kdlib.students import STUDENTS
+from kdlib.models import students
+from kdlib.models.students import STUDENTS
 
 
 @pytest.mark.parametrize("name", list(STUDENTS))
@@ -46,7 +46,9 @@ def test_mel_cnn_goes_from_ten_thousand_to_a_million_parameters():
 
 
 def test_a_depthwise_separable_network_is_cheaper_than_a_full_one():
-    sizes = {name: sum(p.numel() for p in STUDENTS[name]((1, 32, 32), 16).parameters()) for name in ("mel-cnn", "mobile-fcn")}
+    sizes = {
+        name: sum(p.numel() for p in STUDENTS[name]((1, 32, 32), 16).parameters()) for name in ("mel-cnn", "mobile-fcn")
+    }
     assert sizes["mobile-fcn"] < sizes["mel-cnn"] / 5
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from kdlib import engine, runs, store, sweeps
+from kdlib import engine, runs, store
 from kdlib.results import RunResult
+from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
 from tests.fake_runs import spec
 from tests.test_engine import data_folder, over, ready
@@ -18,10 +19,17 @@ def home(tmp_path_factory, empty_database):
 class TestExpand:
     def test_the_last_axis_varies_fastest(self):
         grid = sweeps.expand(RunSpec(), {"teacher": ["simclr", "parity"], "dim": [2, 4]})
-        assert [(each.teacher, each.dim) for each in grid] == [("simclr", 2), ("simclr", 4), ("parity", 2), ("parity", 4)]
+        assert [(each.teacher, each.dim) for each in grid] == [
+            ("simclr", 2),
+            ("simclr", 4),
+            ("parity", 2),
+            ("parity", 4),
+        ]
 
     def test_what_a_method_does_not_look_at_is_computed_once(self):
-        grid = sweeps.expand(RunSpec(), {"method": ["baseline", "raw", "mlp"], "dim": [2, 4], "teacher": ["simclr", "parity"]})
+        grid = sweeps.expand(
+            RunSpec(), {"method": ["baseline", "raw", "mlp"], "dim": [2, 4], "teacher": ["simclr", "parity"]}
+        )
         assert [each.method for each in grid] == ["baseline"] + ["raw"] * 2 + ["mlp"] * 4
 
     def test_an_unknown_axis_and_an_empty_one_are_refused(self):
@@ -45,7 +53,10 @@ def test_varying_fields_are_those_that_matter():
 def test_curves_are_in_the_order_of_x_and_references_stand_apart():
     results = [RunResult(RunSpec(method=method, dim=dim)) for dim in (8, 2) for method in ("mlp", "pca", "raw")]
     lines, flat = sweeps.curves(results, "dim")
-    assert {name: [result.spec.dim for result in line] for name, line in lines.items()} == {"mlp": [2, 8], "pca": [2, 8]}
+    assert {name: [result.spec.dim for result in line] for name, line in lines.items()} == {
+        "mlp": [2, 8],
+        "pca": [2, 8],
+    }
     assert [result.spec.method for result in flat] == ["raw", "raw"]
 
 
@@ -83,7 +94,9 @@ class TestLaunch:
         client = engine.control._connected()
         client.register_plugin(KillWorker(delay="1 s", mode="sys.exit"), name="chaos")
         try:
-            grid = sweeps.expand(spec(epochs=8, width=40), {"dim": [2, 3, 4], "method": ["pca", "mlp"], "lr": [0.1, 0.2]})
+            grid = sweeps.expand(
+                spec(epochs=8, width=40), {"dim": [2, 3, 4], "method": ["pca", "mlp"], "lr": [0.1, 0.2]}
+            )
             ids = sweeps.launch(grid).runs
             for _ in range(3):  # four deaths over one run are possible, though not likely
                 ended = [over(run_id, 60) for run_id in ids]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from kdlib import datasets, pretraining, teachers
-from kdlib.cli import main
-from kdlib.evaluation import probe
-from kdlib.teachers import ASSETS, TEACHERS
+from kdlib.analysis.evaluation import probe
+from kdlib.cli.main import main
+from kdlib.data import datasets
+from kdlib.models import pretraining, teachers
+from kdlib.models.teachers import ASSETS, TEACHERS
 
 
 def some(modality: str):
@@ -56,13 +57,16 @@ def test_teachers_know_what_their_source_task_asked_for():
     assert known["background"]["target"] < 0.2
     assert known["simclr"]["target"] > 0.7
     assert known["autoencoder"]["target"] > known["random"]["target"]
-    assert known["tones-pitch"]["pitch"] > max(known[f"tones-{other}"]["pitch"] for other in ("random", "simclr", "autoencoder"))
+    assert known["tones-pitch"]["pitch"] > max(
+        known[f"tones-{other}"]["pitch"] for other in ("random", "simclr", "autoencoder")
+    )
     assert known["tones-simclr"]["target"] > known["tones-autoencoder"]["target"] > known["tones-random"]["target"]
 
 
 def test_a_teacher_is_not_asked_about_what_it_does_not_take():
     with pytest.raises(
-        ValueError, match=r"teacher simclr takes images, but tones holds sounds, choose one of: tones-autoencoder, .*random"
+        ValueError,
+        match=r"teacher simclr takes images, but tones holds sounds, choose one of: tones-autoencoder, .*random",
     ):
         teachers.embed("simclr", "tones")
     with pytest.raises(ValueError, match="takes sounds, but digits holds images"):
@@ -83,7 +87,9 @@ def test_embeddings_come_from_the_cache_the_second_time(monkeypatch):
     teachers._embeddings.cache_clear()  # what an earlier test left in memory may lie in another data folder
     first = teachers.embed("random", "digits")
     teachers._embeddings.cache_clear()
-    monkeypatch.setitem(TEACHERS, "random", dataclasses.replace(TEACHERS["random"], embed=lambda data: pytest.fail("embedded again")))
+    monkeypatch.setitem(
+        TEACHERS, "random", dataclasses.replace(TEACHERS["random"], embed=lambda data: pytest.fail("embedded again"))
+    )
     np.testing.assert_array_equal(teachers.embed("random", "digits"), first)
 
 
@@ -118,6 +124,6 @@ def test_the_command_builds_the_shipped_controls_again(name, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TEACHERS if TEACHERS[name].supervised is not None])
 def test_the_command_builds_teachers_as_good_as_the_shipped_ones(name, tmp_path):
-    card = pretraining.build(name, tmp_path)
+    card = pretraining.build(name, probe, tmp_path)
     for key, value in TEACHERS[name].card["probe_accuracy"].items():
         assert card["probe_accuracy"][key] == pytest.approx(value, abs=0.05)  # other processors add up in another order

@@ -19,7 +19,18 @@ journal.py   the folder of a run, the truth until the store has it
 sync.py      from that folder to the store
 """
 
-from kdlib.engine.control import EngineError, EngineStatus, cancel, disconnect, identity, start, states, status, stop, submit
+from kdlib.engine.control import (
+    EngineError,
+    EngineStatus,
+    cancel,
+    disconnect,
+    identity,
+    start,
+    states,
+    status,
+    stop,
+    submit,
+)
 from kdlib.engine.journal import Job, Outcome, RunFolder
 from kdlib.engine.sync import push, unsynced
 from kdlib.engine.worker import execute

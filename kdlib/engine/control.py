@@ -317,7 +317,11 @@ def status() -> EngineStatus:
     def look(client: "Client") -> EngineStatus:
         workers = client.scheduler_info(n_workers=-1)["workers"]
         busy = sum(bool(keys) for keys in client.processing().values())
-        about = {"local": not _external(), "pid": 0 if _external() else local.get("pid", 0), "idle_seconds": idle_seconds()}
+        about = {
+            "local": not _external(),
+            "pid": 0 if _external() else local.get("pid", 0),
+            "idle_seconds": idle_seconds(),
+        }
         return EngineStatus(True, _address, workers=len(workers), busy=busy, **about)
 
     return _ask(look, nobody=EngineStatus(False, _external(), local=not _external()))

@@ -101,7 +101,9 @@ class RunFolder:
         Raises:
             OSError: the disk is full or gone.
         """
-        line = json.dumps({"kind": kind, "t": round(time.time(), 3)} | fields, separators=(",", ":"), default=float) + "\n"
+        line = (
+            json.dumps({"kind": kind, "t": round(time.time(), 3)} | fields, separators=(",", ":"), default=float) + "\n"
+        )
         self.path.mkdir(parents=True, exist_ok=True)
         with self.journal.open("ab+") as file:
             if file.tell():
@@ -146,7 +148,9 @@ class RunFolder:
         else:
             why = ", killed from outside or by the system"
         times = self.starts(resume)
-        return f"its worker died{f' {times} times' if times > 1 else ''}{why}; a resume goes on from the last checkpoint"
+        return (
+            f"its worker died{f' {times} times' if times > 1 else ''}{why}; a resume goes on from the last checkpoint"
+        )
 
     def end(self, resume: int, outcome: Outcome) -> None:
         """Write how the run ended; the first to say so is right."""
@@ -184,13 +188,18 @@ class RunFolder:
         from safetensors.numpy import save_file
 
         with atomic_path(self.frames / f"{frame['epoch']:08d}.safetensors") as temporary:
-            save_file({name: np.ascontiguousarray(value) for name, value in frame.items() if name != "epoch"}, temporary)
+            save_file(
+                {name: np.ascontiguousarray(value) for name, value in frame.items() if name != "epoch"}, temporary
+            )
 
     def read_frames(self) -> list[Arrays]:
         """Return the snapshots so far, oldest first."""
         from safetensors.numpy import load_file
 
-        return [load_file(path) | {"epoch": np.array(int(path.stem))} for path in sorted(self.frames.glob("[0-9]*.safetensors"))]
+        return [
+            load_file(path) | {"epoch": np.array(int(path.stem))}
+            for path in sorted(self.frames.glob("[0-9]*.safetensors"))
+        ]
 
     def read(self, name: str) -> dict[str, Any]:
         """Return the content of a small JSON file of the folder, {} when there is none."""

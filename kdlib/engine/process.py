@@ -85,7 +85,9 @@ async def serve() -> None:
         "local_directory": str(folder() / "scratch"),
     }
     worker |= {"env": {"KDLIB_MEMORY_LIMIT": str(memory)}, "preload": ["kdlib.engine.worker"]}
-    async with Scheduler(protocol="tls", port=0, dashboard_address="127.0.0.1:0", idle_timeout=idle_seconds(), **loopback) as scheduler:
+    async with Scheduler(
+        protocol="tls", port=0, dashboard_address="127.0.0.1:0", idle_timeout=idle_seconds(), **loopback
+    ) as scheduler:
         nannies: dict[int, Nanny] = {}
 
         async def keep(number: int) -> None:
@@ -104,7 +106,13 @@ async def serve() -> None:
                 await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2))], timeout=5)
 
         with atomic_path(folder() / "engine.json") as temporary:
-            about = {"address": scheduler.address, "pid": os.getpid(), "started": time.time(), "workers": count, "threads": threads}
+            about = {
+                "address": scheduler.address,
+                "pid": os.getpid(),
+                "started": time.time(),
+                "workers": count,
+                "threads": threads,
+            }
             temporary.write_text(json.dumps(about), encoding="utf-8")
         # The first to end ends the engine: a signal, idleness, or a worker that cannot start, for which work would wait for ever.
         ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished(), *map(keep, range(count)))]
@@ -158,11 +166,13 @@ def main() -> int:
     except Timeout:
         return 0
     (folder() / "engine.json").unlink(missing_ok=True)
-    os.environ |= dict.fromkeys(THREADS, str(slots()[1]))  # libraries read these when a worker begins, before any code of ours
+    os.environ |= dict.fromkeys(
+        THREADS, str(slots()[1])
+    )  # libraries read these when a worker begins, before any code of ours
     method = "spawn"
     if sys.platform == "linux":  # elsewhere libraries do not bear a fork
         method = "forkserver"
-        multiprocessing.get_context(method).set_forkserver_preload(["kdlib.engine.ahead"])
+        multiprocessing.get_context(method).set_forkserver_preload(["kdlib.engine.preload"])
         forkserver.ensure_running()
     with dask.config.set(SETTINGS | {"distributed.worker.multiprocessing-method": method}):
         asyncio.run(serve())

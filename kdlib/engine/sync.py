@@ -38,7 +38,9 @@ def unsynced(folder: RunFolder) -> int:
 
 def _push(folder: RunFolder, job: Job, progress: Progress | None) -> None:
     synced = {"points": 0, "end": -1} | folder.read("synced.json")
-    outcome = folder.outcome(job.resume)  # read before the points: what was written before the end is sent before the end
+    outcome = folder.outcome(
+        job.resume
+    )  # read before the points: what was written before the end is sent before the end
     points = folder.points()
     if len(points) > synced["points"] or progress:
         store.log_points(job.run, points[synced["points"] :], progress)

@@ -90,8 +90,12 @@ def _train(folder: RunFolder, job: Job) -> Outcome:
     with Recorder(folder, job) as recorder:
         try:
             train = load(job.function)
-            result = train(RunSpec.from_json(job.spec), device=job.device, on_progress=recorder, checkpoint=folder.checkpoint)
-            if result.arrays or result.status != store.CANCELLED:  # what an earlier leg has kept is not replaced by nothing
+            result = train(
+                RunSpec.from_json(job.spec), device=job.device, on_progress=recorder, checkpoint=folder.checkpoint
+            )
+            if (
+                result.arrays or result.status != store.CANCELLED
+            ):  # what an earlier leg has kept is not replaced by nothing
                 save(folder, result)
             outcome = Outcome(result.status, result.reason)
         except (Exception, SystemExit) as error:  # a run must end in words, whatever the code of a method does
@@ -121,7 +125,10 @@ def save(folder: RunFolder, result: RunResult) -> None:
         if arrays:
             with atomic_path(folder.result / f"{name}.safetensors") as temporary:
                 save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, temporary)
-    for name, text in (("spec.json", result.spec.to_json()), ("result.json", json.dumps(result.to_dict(), default=float))):
+    for name, text in (
+        ("spec.json", result.spec.to_json()),
+        ("result.json", json.dumps(result.to_dict(), default=float)),
+    ):
         with atomic_path(folder.result / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -199,7 +206,9 @@ class Recorder:
             if now - self._moved > stall:
                 self._die(lambda: self._folder.append("death", durable=True, reason=f"no progress for {stall:.0f} s"))
             alive = _alive(self._training, self._latest)
-            if now - seen > 1 or alive["memory"] > 0.8 * alive["limit"] > 0:  # in the second case these may be its last words
+            if (
+                now - seen > 1 or alive["memory"] > 0.8 * alive["limit"] > 0
+            ):  # in the second case these may be its last words
                 seen = now
                 with suppress(OSError):
                     self._folder.write("alive.json", alive)
@@ -233,8 +242,10 @@ class Recorder:
 
 def dask_setup(_worker: object) -> None:
     """Make a new worker ready before there is a run; called by the engine in it."""
-    importlib.import_module("kdlib.engine.ahead")  # does nothing where it was forked from a process that has it
-    threading.Thread(target=_greet_store, daemon=True).start()  # nothing but the first message to the store waits for it
+    importlib.import_module("kdlib.engine.preload")  # does nothing where it was forked from a process that has it
+    threading.Thread(
+        target=_greet_store, daemon=True
+    ).start()  # nothing but the first message to the store waits for it
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
 
 

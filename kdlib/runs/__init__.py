@@ -9,8 +9,8 @@ truth.py      store, engine and folder brought together
 rebuilding.py a damaged store made anew
 """
 
-from kdlib.runs.changing import cancel, clean, delete, describe, launch, rename, resume, undelete
-from kdlib.runs.reading import arrays, find, frames, get, history, list_runs, member_array, replay, result, watch
+from kdlib.runs.commands import cancel, clean, delete, describe, launch, rename, resume, undelete
+from kdlib.runs.queries import arrays, find, frames, get, history, list_runs, member_array, replay, result, watch
 
 __all__ = [
     "arrays",

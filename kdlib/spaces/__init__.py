@@ -5,8 +5,8 @@ answers.py   maps and scorecard, from the cache or made by the engine
 looks.py     what rows are coloured by, which neighbours they keep, how spaces formed
 """
 
-from kdlib.spaces.answers import Question, drawn_now, known, read, retry, write
-from kdlib.spaces.looks import (
+from kdlib.spaces.jobs import Question, drawn_now, known, read, retry, write
+from kdlib.spaces.presentation import (
     Colouring,
     Replay,
     by_row,

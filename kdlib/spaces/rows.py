@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdlib import datasets, runs, teachers
+from kdlib import runs
+from kdlib.analysis.geometry import drawn
 from kdlib.cache import content_key
-from kdlib.geometry import drawn
+from kdlib.data import datasets
+from kdlib.models import teachers
 from kdlib.spec import BASELINE, RunSpec
 
 NAMES = ("raw", "compressed", "student")
@@ -42,7 +44,9 @@ class Spaces:
 
 def splits(dataset: str) -> list[str]:
     """Return the splits one can look at, the test set first."""
-    return sorted(datasets.load(dataset).splits, key=lambda name: (name != "test", not name.startswith("ood:"), name != "val"))
+    return sorted(
+        datasets.load(dataset).splits, key=lambda name: (name != "test", not name.startswith("ood:"), name != "val")
+    )
 
 
 def load(run_id: str, split: str = "test", member: int = 0) -> Spaces:
@@ -59,7 +63,9 @@ def load(run_id: str, split: str = "test", member: int = 0) -> Spaces:
     spec = runs.get(run_id).spec
     data = datasets.load(spec.dataset)
     if split not in data.splits or not 0 <= member < spec.seeds:
-        raise ValueError(f"run {run_id[:8]} has the splits {', '.join(data.splits)} and {spec.seeds} seeds, got {split} and {member}")
+        raise ValueError(
+            f"run {run_id[:8]} has the splits {', '.join(data.splits)} and {spec.seeds} seeds, got {split} and {member}"
+        )
     everyone = data.labelled(spec.labels) if split == "train" else data.splits[split]
     chosen = drawn(len(everyone), MOST)
 
@@ -71,4 +77,11 @@ def load(run_id: str, split: str = "test", member: int = 0) -> Spaces:
         spaces["raw"] = teachers.embed(spec.teacher, spec.dataset)[everyone[chosen]]
         spaces["compressed"] = of_member("features", "compressed")
     spaces["student"] = of_member("features", "features")
-    return Spaces(spec, everyone[chosen], len(everyone), spaces, of_member("predictions", "logits"), content_key(version=1, **spaces))
+    return Spaces(
+        spec,
+        everyone[chosen],
+        len(everyone),
+        spaces,
+        of_member("predictions", "logits"),
+        content_key(version=1, **spaces),
+    )

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 EXPERIMENT = "KD Lab"
 LOADING = 20.0  # seconds that the first question may take longer: loading the library says nothing about the store
 
-DAMAGE = ("is malformed", "is not a database", "no such table")  # what SQLite says of a file that is cut off, or another one
+DAMAGE = (
+    "is malformed",
+    "is not a database",
+    "no such table",
+)  # what SQLite says of a file that is cut off, or another one
 
 Answer = TypeVar("Answer")
 
@@ -96,7 +100,9 @@ def prepare() -> None:
     """Load the library, without asking it anything."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for answers
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default a server that is away blocks a call for many minutes
+    os.environ.setdefault(
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"
+    )  # by default a server that is away blocks a call for many minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     with _loading:
         importlib.import_module("mlflow")  # which sets up its own logging
@@ -237,7 +243,9 @@ def within(seconds: float, call: Callable[[], Answer]) -> Answer:
     try:
         answer, error = box.get(timeout=seconds + (0 if tracking_uri() in _loaded else LOADING))
     except queue.Empty:
-        raise StoreUnavailableError(f"the run store at {place()} is busy; it did not answer within {seconds:.0f} s") from None
+        raise StoreUnavailableError(
+            f"the run store at {place()} is busy; it did not answer within {seconds:.0f} s"
+        ) from None
     if error is not None:
         raise error
     return answer

@@ -116,7 +116,9 @@ def newest_copy(path: Path) -> Path:
     """
     for copy in copies(path):
         return copy
-    raise StoreError("there is no copy of the run store; `python -m kdlib store rebuild` makes it anew from the files of the runs")
+    raise StoreError(
+        "there is no copy of the run store; `python -m kdlib store rebuild` makes it anew from the files of the runs"
+    )
 
 
 def restore_copy(path: Path) -> Path:

@@ -44,7 +44,9 @@ class Listing:
         with self._lock:
             self._refresh()
             while True:
-                rows = sorted((r for r in self._rows.values() if r.created >= self._horizon and wanted(r)), key=_newest_first)
+                rows = sorted(
+                    (r for r in self._rows.values() if r.created >= self._horizon and wanted(r)), key=_newest_first
+                )
                 if len(rows) >= count or self._older is None:
                     return rows[:count]
                 self._read_older()
@@ -76,7 +78,9 @@ class Listing:
         active = _by_id(store.active())
         ended = _by_id(store.ended_since(int((self._asked - MARGIN) * 1000)))
         self._rows |= ended | active
-        self._rows |= {run_id: row for run_id, row in ended.items() if not row.active}  # ended between the two questions
+        self._rows |= {
+            run_id: row for run_id, row in ended.items() if not row.active
+        }  # ended between the two questions
         for run_id in known - set(active) - set(ended):  # ended long ago by another clock, or deleted
             del self._rows[run_id]
             with suppress(RunNotFoundError):

@@ -24,7 +24,10 @@ def write_note(run_id: str) -> None:
     """Write down what the local store knows of a run; the runs of a server are the server's to keep."""
     if local_database(tracking_uri()):
         run = reader().run(run_id)
-        with suppress(OSError), atomic_path(local_folder(run) / NOTE) as temporary:  # on a full disk the database has it nevertheless
+        with (
+            suppress(OSError),
+            atomic_path(local_folder(run) / NOTE) as temporary,
+        ):  # on a full disk the database has it nevertheless
             temporary.write_text(json.dumps(asdict(run), ensure_ascii=False), encoding="utf-8")
 
 
@@ -49,7 +52,9 @@ def write_runs(path: Path, runs: Iterable[tuple[StoredRun, Mapping[str, Any], Se
         runs: each with its parameters and its curves.
     """
     with opened(path) as connection:
-        [(experiment,)] = connection.execute("SELECT experiment_id FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchall()
+        [(experiment,)] = connection.execute(
+            "SELECT experiment_id FROM experiments WHERE name = ?", (EXPERIMENT,)
+        ).fetchall()
         for run, params, curves in runs:
             for table in TABLES:
                 connection.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (run.id,))
@@ -66,7 +71,9 @@ def write_runs(path: Path, runs: Iterable[tuple[StoredRun, Mapping[str, Any], Se
             latest = {key: row for (key, _), row in sorted(points.items())}
             others = {key: (run.id, key, 0, ended, value) for key, value in run.metrics.items() if key not in latest}
             for table, rows in (("metrics", points | others), ("latest_metrics", latest | others)):
-                question = f"INSERT INTO {table} (run_uuid, key, step, timestamp, value, is_nan) VALUES (?, ?, ?, ?, ?, 0)"
+                question = (
+                    f"INSERT INTO {table} (run_uuid, key, step, timestamp, value, is_nan) VALUES (?, ?, ?, ?, ?, 0)"
+                )
                 connection.executemany(question, list(rows.values()))
             for table, pairs in (("tags", run.tags), ("params", params)):
                 rows = [(run.id, key, str(value)) for key, value in pairs.items()]

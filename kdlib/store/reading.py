@@ -57,7 +57,11 @@ def local_folder(run: StoredRun) -> Path | None:
     """Return where the files of a run are on this disk, None when a server has them."""
     if run.artifacts.startswith("file:"):
         return Path(url2pathname(urlsplit(run.artifacts).path))
-    return Path(run.artifacts) if "://" not in run.artifacts and not run.artifacts.startswith("mlflow-artifacts:") else None
+    return (
+        Path(run.artifacts)
+        if "://" not in run.artifacts and not run.artifacts.startswith("mlflow-artifacts:")
+        else None
+    )
 
 
 class Reader(Protocol):
@@ -101,7 +105,9 @@ class LocalReader:
         if not self._path.exists():
             return []
         with opened(self._path) as connection:
-            rows = connection.execute(f"SELECT {COLUMNS} FROM runs WHERE {condition} {NEWEST_FIRST} LIMIT ?", (*values, limit)).fetchall()
+            rows = connection.execute(
+                f"SELECT {COLUMNS} FROM runs WHERE {condition} {NEWEST_FIRST} LIMIT ?", (*values, limit)
+            ).fetchall()
             tags = _by_run(connection, "SELECT run_uuid, key, value FROM tags", [row[0] for row in rows])
             # SQLite has no number for NaN.
             question = "SELECT run_uuid, key, CASE is_nan WHEN 1 THEN NULL ELSE value END FROM latest_metrics"
@@ -126,7 +132,9 @@ class LocalReader:
         return self._runs(f"{OURS} AND end_time > ?", (EXPERIMENT, when))
 
     def tagged(self, key: str, value: str) -> list[StoredRun]:
-        return self._runs(f"{OURS} AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)", (EXPERIMENT, key, value))
+        return self._runs(
+            f"{OURS} AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)", (EXPERIMENT, key, value)
+        )
 
     def page(self, count: int, token: str) -> tuple[list[StoredRun], str]:
         started, _, run_id = token.partition("/")
@@ -154,7 +162,9 @@ def _by_run(connection: sqlite3.Connection, question: str, ids: Sequence[str]) -
     found: dict[str, dict] = {}
     for start in range(0, len(ids), AT_ONCE):
         part = ids[start : start + AT_ONCE]
-        for run_id, key, value in connection.execute(f"{question} WHERE run_uuid IN ({', '.join('?' * len(part))})", part):
+        for run_id, key, value in connection.execute(
+            f"{question} WHERE run_uuid IN ({', '.join('?' * len(part))})", part
+        ):
             found.setdefault(run_id, {})[key] = value
     return found
 
@@ -179,7 +189,10 @@ class ServerReader:
         connection = connected()
         with asking():
             page = connection.client.search_runs(
-                [connection.experiment], max_results=count, order_by=["attributes.start_time DESC"], page_token=token or None
+                [connection.experiment],
+                max_results=count,
+                order_by=["attributes.start_time DESC"],
+                page_token=token or None,
             )
         return list(map(_stored, page)), page.token or ""
 
@@ -190,13 +203,17 @@ class ServerReader:
 
     def history(self, run_id: str, key: str) -> list[tuple[int, int, float]]:
         with asking(f"run {run_id}"):
-            return [(each.step, each.timestamp, each.value) for each in connected().client.get_metric_history(run_id, key)]
+            return [
+                (each.step, each.timestamp, each.value) for each in connected().client.get_metric_history(run_id, key)
+            ]
 
     def _search(self, condition: str) -> list[StoredRun]:
         connection, found, token = connected(), [], None
         while True:
             with asking():
-                page = connection.client.search_runs([connection.experiment], condition, max_results=AT_ONCE, page_token=token)
+                page = connection.client.search_runs(
+                    [connection.experiment], condition, max_results=AT_ONCE, page_token=token
+                )
             found += map(_stored, page)
             token = page.token
             if not token:

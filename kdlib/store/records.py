@@ -218,7 +218,9 @@ def log_points(run_id: str, points: Iterable[Point], progress: Progress | None =
     """
     from mlflow.entities import Metric
 
-    values = [] if progress is None else [Metric("progress", progress.step / max(progress.steps, 1), _now(), progress.step)]
+    values = (
+        [] if progress is None else [Metric("progress", progress.step / max(progress.steps, 1), _now(), progress.step)]
+    )
     values += [Metric(curve, value, when, epoch) for curve, epoch, when, value in curve_values(points)]
     for start in range(0, len(values), BATCH):
         with asking(f"run {run_id}"):
@@ -253,7 +255,9 @@ def finish(run_id: str, values: Mapping[str, float]) -> None:
     """Write the numbers of a result, and in a sentence how accurate it is."""
     from mlflow.entities import Metric, RunTag
 
-    told = [f"{key.replace('/', ': ')} {value:.1%}" for key, value in values.items() if key.endswith(("/accuracy", "/map"))]
+    told = [
+        f"{key.replace('/', ': ')} {value:.1%}" for key, value in values.items() if key.endswith(("/accuracy", "/map"))
+    ]
     with asking(f"run {run_id}"):
         connected().client.log_batch(
             run_id,

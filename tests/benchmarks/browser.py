@@ -22,7 +22,13 @@ from tests.browser.conftest import CHROMIUM, Server
 
 SENTENCE = "Compression"  # how the outcome of a race begins, whatever it says
 LINE = ".js-plotly-plot .scatterlayer .trace .js-line"
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def until(there: Callable[[], bool], page: Page, seconds: float = 120.0) -> None:
@@ -79,7 +85,9 @@ def launched(page: Page, url: str, turn: int) -> float:
 
 def main() -> None:
     """Print all of it."""
-    table = Table("what", "measured", "promised", title=f"In the browser on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    table = Table(
+        "what", "measured", "promised", title=f"In the browser on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
     cache = home().resolve() / "cache"
     with tempfile.TemporaryDirectory(prefix="kdlib-benchmark-") as folder, sync_playwright() as playwright:
         (Path(folder) / "cache").symlink_to(cache)

@@ -17,8 +17,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from kdlib import intake
-from kdlib.intake import IntakeError
+from kdlib.data import intake
+from kdlib.data.intake import IntakeError
 from tests.evil_files import EVIL
 
 STEP = 10_000  # rows written at a time
@@ -39,10 +39,8 @@ def write(path: Path, rows: int, width: int, classes: int = 20) -> None:
 
 def run(console: Console, told: str, *arguments: str) -> None:
     """Run one command of the library in a process of its own and print its time and its highest memory."""
-    code = "import sys, resource; from kdlib.cli import main; code = main(sys.argv[1:]); "
-    code += (
-        "print('PEAK', *(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))); sys.exit(code)"
-    )
+    code = "import sys, resource; from kdlib.cli.main import main; code = main(sys.argv[1:]); "
+    code += "print('PEAK', *(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))); sys.exit(code)"
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
@@ -51,7 +49,9 @@ def run(console: Console, told: str, *arguments: str) -> None:
     lines = done.stdout.strip().splitlines()
     own, child = (int(number) / 1024 for number in lines[-1].split()[1:])
     console.print("\n".join(lines[:-1]), markup=False)
-    console.print(f"{told}: {seconds:.0f} s, at most {own:,.0f} MB of memory, its child {child:,.0f} MB\n", style="bold")
+    console.print(
+        f"{told}: {seconds:.0f} s, at most {own:,.0f} MB of memory, its child {child:,.0f} MB\n", style="bold"
+    )
 
 
 def refusals(console: Console) -> None:
@@ -90,5 +90,16 @@ if __name__ == "__main__":
         out.print(f"\n{given.rows:,} x {given.width} float32, {file.stat().st_size / 1e9:.1f} GB", style="bold")
         run(out, "import", "import", str(file), "--labels", str(file.with_suffix(".csv")), "--name", "large", "--large")
         file.unlink()
-        methods = ("--methods", "baseline,raw,pca,mlp", "--epochs", "5", "--seeds", "2", "--labels", "10000", "--width", "16")
+        methods = (
+            "--methods",
+            "baseline,raw,pca,mlp",
+            "--epochs",
+            "5",
+            "--seeds",
+            "2",
+            "--labels",
+            "10000",
+            "--width",
+            "16",
+        )
         run(out, "compare", "compare", "--dataset", "large", "--lr", "0.005", *methods)

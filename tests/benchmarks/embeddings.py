@@ -33,8 +33,8 @@ def timed(call: Callable[[], object]) -> float:
 
 def invent(rows: int) -> None:
     """Make a dataset of so many test rows known to this process."""
-    from kdlib import datasets
-    from kdlib.datasets import Attribute, Dataset
+    from kdlib.data import datasets
+    from kdlib.data.datasets import Attribute, Dataset
 
     def many() -> Dataset:
         "Invented pictures."
@@ -57,8 +57,9 @@ def fill(home: str, rows: int, told: str) -> None:
     invent(rows)
     from dataclasses import asdict
 
-    from kdlib import spaces, teachers
-    from kdlib.intervals import summarize
+    from kdlib import spaces
+    from kdlib.analysis.intervals import summarize
+    from kdlib.models import teachers
     from kdlib.results import RunResult, SplitMetrics
     from kdlib.spec import RunSpec
     from tests.stored_runs import keep
@@ -108,19 +109,23 @@ def page(home: str, rows: int) -> None:
     assert any("Its 10 nearest" in heading.value for heading in app.subheader), "no row is selected"
     print(f"{rows:,} rows: scorecard in the background {float(scorecard):.1f} s")
     print(f"page: first {first:.2f} s, rerun median {np.median(took):.2f} s, worst {max(took):.2f} s")
-    print(f"memory of the app's process {psutil.Process().memory_info().rss / 1e6:.0f} MB; umap loaded: {'umap' in sys.modules}")
+    print(
+        f"memory of the app's process {psutil.Process().memory_info().rss / 1e6:.0f} MB; umap loaded: {'umap' in sys.modules}"
+    )
 
 
 def main(rows: int) -> None:
     """Print the figures."""
-    from kdlib.geometry import neighbours
-    from kdlib.projection import project
+    from kdlib.analysis.geometry import neighbours
+    from kdlib.analysis.projection import project
 
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(10_000, 512)).astype(np.float32)
     print(f"PCA map of 10,000 x 512: {timed(lambda: project('pca', [wide])):.3f} s")
     three = [wide[:, :256], wide[:, :16], wide[:, :64]]
-    print(f"neighbour tables of 10,000 rows in three spaces: {timed(lambda: [neighbours(space, 10) for space in three]):.2f} s")
+    print(
+        f"neighbour tables of 10,000 rows in three spaces: {timed(lambda: [neighbours(space, 10) for space in three]):.2f} s"
+    )
     with tempfile.TemporaryDirectory() as home:
         page(home, rows)
 

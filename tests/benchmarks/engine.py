@@ -23,8 +23,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from kdlib import engine, runs, store, sweeps
+from kdlib import engine, runs, store
 from kdlib.cache import home
+from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
 from tests import fake_runs
 
@@ -76,8 +77,12 @@ def ready(workers: int) -> None:
 def start_up(table: Table) -> None:
     """Measure a cold start, and the time from launch to the first point when everything is warm."""
     engine.stop()
-    table.add_row("engine cold start: the scheduler answers", f"{timed(lambda: (engine.start(), engine.status())):.2f} s", "")
-    table.add_row("  ... and a worker with torch is there", f"+{timed(lambda: until(lambda: engine.status().workers)):.2f} s", "")
+    table.add_row(
+        "engine cold start: the scheduler answers", f"{timed(lambda: (engine.start(), engine.status())):.2f} s", ""
+    )
+    table.add_row(
+        "  ... and a worker with torch is there", f"+{timed(lambda: until(lambda: engine.status().workers)):.2f} s", ""
+    )
     ready(2)
     finished(runs.launch([SMALL.but(epochs=1)] * 2, device="cpu"))
     returned, first = [], []
@@ -104,7 +109,9 @@ def promises(table: Table) -> None:
         return run_id
 
     def worker_of(run_id: str) -> psutil.Process:
-        return psutil.Process([event["pid"] for event in engine.RunFolder(run_id).events() if event["kind"] == "start"][-1])
+        return psutil.Process(
+            [event["pid"] for event in engine.RunFolder(run_id).events() if event["kind"] == "start"][-1]
+        )
 
     def ended(run_id: str) -> float:
         return timed(lambda: until(lambda: not runs.get(run_id).active))
@@ -132,7 +139,11 @@ def promises(table: Table) -> None:
         time.sleep(4)
     stamps = [began, *(point.t for point in engine.RunFolder(run_id).points() if point.t > began), time.time()]
     table.add_row("locked store: 0.3 s of patience -> said to be busy", f"{refused:.2f} s", "<= 2 s")
-    table.add_row("  ... longest step of a training meanwhile, of 0.05 s", f"{max(b - a for a, b in pairwise(stamps)):.2f} s", "<= 1.5 s")
+    table.add_row(
+        "  ... longest step of a training meanwhile, of 0.05 s",
+        f"{max(b - a for a, b in pairwise(stamps)):.2f} s",
+        "<= 1.5 s",
+    )
 
     psutil.Process(engine.status().pid).kill()
     table.add_row("the engine's death -> its run seen as failed", f"{ended(run_id):.2f} s", "<= 5 s")
@@ -171,13 +182,19 @@ def two_workers(table: Table) -> None:
         took[count] = timed(lambda ids=ids, grid=grid: (ids.extend(runs.launch(grid, device="cpu")), finished(ids)))
         values[count] = [runs.result(run_id).metrics for run_id in ids]
     same = "the same results" if values[1] == values[2] else "DIFFERENT RESULTS"
-    table.add_row("sweep of 8 runs, one worker / two", f"{took[1]:.1f} / {took[2]:.1f} s, {took[1] / took[2]:.2f}x, {same}", ">= 1.7x")
+    table.add_row(
+        "sweep of 8 runs, one worker / two",
+        f"{took[1]:.1f} / {took[2]:.1f} s, {took[1] / took[2]:.2f}x, {same}",
+        ">= 1.7x",
+    )
 
 
 def fill(count: int) -> None:
     """Copy the newest finished run in the database until there are so many: quicker than to train them, and the same to read."""
     with sqlite3.connect(home() / "mlflow.db") as database:
-        [(model, born)] = database.execute("SELECT run_uuid, start_time FROM runs WHERE status = 'FINISHED' ORDER BY end_time DESC LIMIT 1")
+        [(model, born)] = database.execute(
+            "SELECT run_uuid, start_time FROM runs WHERE status = 'FINISHED' ORDER BY end_time DESC LIMIT 1"
+        )
         [(have,)] = database.execute("SELECT count(*) FROM runs")
         for number in range(count - have):
             own = (uuid4().hex, born - 10_000 * number, model)
@@ -185,7 +202,9 @@ def fill(count: int) -> None:
                 columns = [row[1] for row in database.execute(f"PRAGMA table_info({name})")]
                 changed = {"run_uuid": "?1", "start_time": "?2", "end_time": "?2 + 1000"}
                 chosen = ", ".join(changed.get(column, column) for column in columns)
-                database.execute(f"INSERT INTO {name} ({', '.join(columns)}) SELECT {chosen} FROM {name} WHERE run_uuid = ?3", own)
+                database.execute(
+                    f"INSERT INTO {name} ({', '.join(columns)}) SELECT {chosen} FROM {name} WHERE run_uuid = ?3", own
+                )
 
 
 def listing(table: Table, count: int) -> None:
@@ -197,7 +216,9 @@ def listing(table: Table, count: int) -> None:
     def fresh(limit: int) -> float:
         return timed(lambda: store.Listing().newest(limit))
 
-    table.add_row(f"listing, {count} runs: first page of 50, nothing in memory", f"{1000 * fresh(50):.0f} ms", "<= 300 ms")
+    table.add_row(
+        f"listing, {count} runs: first page of 50, nothing in memory", f"{1000 * fresh(50):.0f} ms", "<= 300 ms"
+    )
     table.add_row("  ... all of them, nothing in memory", f"{1000 * fresh(count):.0f} ms", "")
     runs.list_runs(limit=count)
     took = []
@@ -205,7 +226,9 @@ def listing(table: Table, count: int) -> None:
         time.sleep(0.31)  # past the moment for which an answer is kept
         took.append(1000 * timed(lambda: runs.list_runs(limit=count)))
     took.sort()
-    table.add_row("  ... all of them, again, two of them at work (median, p95)", f"{took[15]:.0f}, {took[28]:.0f} ms", "<= 300 ms")
+    table.add_row(
+        "  ... all of them, again, two of them at work (median, p95)", f"{took[15]:.0f}, {took[28]:.0f} ms", "<= 300 ms"
+    )
     for run_id in busy:
         runs.cancel(run_id)
     for run_id in busy:
@@ -217,7 +240,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="runs in the store for the listing")
     parser.add_argument("--repeats", type=int, default=3, help="of the default run, for the overhead")
-    parser.add_argument("--only", nargs="*", choices=["start", "promises", "overhead", "sweep", "listing"], help="not all of it")
+    parser.add_argument(
+        "--only", nargs="*", choices=["start", "promises", "overhead", "sweep", "listing"], help="not all of it"
+    )
     given = parser.parse_args()
     cache = home().resolve() / "cache"
     cache.mkdir(exist_ok=True)
@@ -226,9 +251,19 @@ def main() -> None:
     os.environ["KDLIB_HOME"] = str(folder)
     for name in ("MLFLOW_TRACKING_URI", "KDLIB_SCHEDULER", "KDLIB_FUNCTION"):
         os.environ.pop(name, None)
-    parts = {"start": start_up, "promises": promises, "overhead": lambda table: overhead(table, given.repeats), "sweep": two_workers}
+    parts = {
+        "start": start_up,
+        "promises": promises,
+        "overhead": lambda table: overhead(table, given.repeats),
+        "sweep": two_workers,
+    }
     parts["listing"] = lambda table: listing(table, given.runs)
-    table = Table("what", "measured", "promised", title=f"Engine and store on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    table = Table(
+        "what",
+        "measured",
+        "promised",
+        title=f"Engine and store on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+    )
     try:
         table.add_row("store: made and opened for the first time", f"{timed(store.connection.connected):.2f} s", "")
         runs.launch([SMALL.but(epochs=1)], device="cpu")

@@ -31,7 +31,9 @@ def fill(count: int) -> list[str]:
     kept = stored_runs.keep_all()
     for number in range(count):
         run_id = store.create(stored_runs.SPEC.but(dim=1 + number % 64), name=f"run {number}", user="benchmark")
-        store.finish(run_id, {"val/accuracy": 0.5, "test/accuracy": 0.5, "test/accuracy_ci95": 0.02, "cost/seconds": 1.0})
+        store.finish(
+            run_id, {"val/accuracy": 0.5, "test/accuracy": 0.5, "test/accuracy_ci95": 0.02, "cost/seconds": 1.0}
+        )
         store.set_state(run_id, store.DONE)
     return kept
 
@@ -54,12 +56,13 @@ def measure(page: str, kept: list[str]) -> np.ndarray:
 
 def reports() -> None:
     """Have what the teachers know found out before, as it is for everyone but the first visitor."""
-    from kdlib import knowledge, teachers
+    from kdlib.models import teachers
+    from kdlib.spaces import teacher_report
     from kdlib.spec import RunSpec
 
     for teacher in teachers.fitting(RunSpec.dataset):
-        if not knowledge.known(teacher, RunSpec.dataset):
-            knowledge.write(teacher, RunSpec.dataset)
+        if not teacher_report.known(teacher, RunSpec.dataset):
+            teacher_report.write(teacher, RunSpec.dataset)
 
 
 def main(count: int) -> None:

@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from kdlib import datasets, losses, students
-from kdlib.compressors import TeacherBranch, mlp
-from kdlib.devices import pick_device
+from kdlib.data import datasets
+from kdlib.models import students
+from kdlib.models.compressors import TeacherBranch, mlp
 from kdlib.pipeline import compare
 from kdlib.spec import RunSpec
-from kdlib.training import Branch, Rows, train
+from kdlib.training import losses
+from kdlib.training.devices import pick_device
+from kdlib.training.loop import Branch, Rows, train
 
 D_T, SPEC = 128, RunSpec()
 
@@ -123,7 +125,9 @@ def main() -> None:
     started = time.perf_counter()
     compare(specs, device=given.device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    console.print(f"default comparison, 5 methods x {SPEC.seeds} seeds: {time.perf_counter() - started:.1f} s, peak memory {peak:.2f} GiB")
+    console.print(
+        f"default comparison, 5 methods x {SPEC.seeds} seeds: {time.perf_counter() - started:.1f} s, peak memory {peak:.2f} GiB"
+    )
 
 
 if __name__ == "__main__":

@@ -60,7 +60,17 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port), "--server.headless", "true"]
+        command = [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            "app.py",
+            "--server.port",
+            str(self.port),
+            "--server.headless",
+            "true",
+        ]
         with (self.home / "app.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
         deadline = time.monotonic() + 90
@@ -68,7 +78,9 @@ class Server:
             with suppress(OSError), urlopen(f"{self.url}/_stcore/health", timeout=1):
                 return
             with suppress(subprocess.TimeoutExpired):
-                raise RuntimeError(f"the app ended with {self.process.wait(0.1)}: {(self.home / 'app.log').read_text()[-2000:]}")
+                raise RuntimeError(
+                    f"the app ended with {self.process.wait(0.1)}: {(self.home / 'app.log').read_text()[-2000:]}"
+                )
         self.kill()
         raise TimeoutError("the app did not start")
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from kdlib import datasets, geometry, spaces
+from kdlib import spaces
+from kdlib.analysis import geometry
+from kdlib.data import datasets
 from tests.browser.conftest import SLOW
 
 pytestmark = pytest.mark.timeout(600)
@@ -32,7 +34,11 @@ def trained(server, chromium):
 def ask(page, question: str, key: str = "maps"):
     """Return what a map component says: `view` is the object that draws, `scene` what it draws."""
     number = 0 if key == "maps" else 1
-    return page.locator("[data-kd]").nth(number).evaluate(f"(root) => {{ const view = root.view, scene = view.scene; return {question}; }}")
+    return (
+        page.locator("[data-kd]")
+        .nth(number)
+        .evaluate(f"(root) => {{ const view = root.view, scene = view.scene; return {question}; }}")
+    )
 
 
 def opened(visit, run: str, **query: str):
@@ -61,7 +67,9 @@ def test_a_lasso_in_one_map_highlights_the_same_rows_in_the_others(visit, traine
     page.mouse.move(middle[0] + radius, middle[1])
     page.mouse.down()
     for step in range(1, 41):
-        page.mouse.move(middle[0] + radius * math.cos(math.tau * step / 40), middle[1] + radius * math.sin(math.tau * step / 40))
+        page.mouse.move(
+            middle[0] + radius * math.cos(math.tau * step / 40), middle[1] + radius * math.sin(math.tau * step / 40)
+        )
     page.mouse.up()
     expect(page.get_by_role("status").first).to_have_text(re.compile(r"\d+ of 600 rows selected"))
     chosen = set(ask(page, "scene.highlighted()"))
@@ -78,7 +86,9 @@ def test_a_lasso_in_one_map_highlights_the_same_rows_in_the_others(visit, traine
     expect(page.get_by_text("Nothing is selected")).to_be_visible()
 
 
-def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_address(visit, trained, server, monkeypatch):
+def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_address(
+    visit, trained, server, monkeypatch
+):
     page = opened(visit, trained)
     page.mouse.click(*at(page, 0, 11))
     expect(page.get_by_role("heading", name="Its 10 nearest neighbours")).to_be_visible()
@@ -151,7 +161,9 @@ def test_the_morph_and_the_replay_move_the_points(visit, trained):
     page.get_by_role("button", name="Morph").first.click()
     expect(page.get_by_role("slider", name="Position").first).to_have_value("2")
     assert ask(page, "view.panels.length") == 1
-    np.testing.assert_allclose(ask(page, "scene.point(0, 3)"), ask(page, "Array.from(scene.frames[2][0].slice(6, 8))"), atol=1e-6)
+    np.testing.assert_allclose(
+        ask(page, "scene.point(0, 3)"), ask(page, "Array.from(scene.frames[2][0].slice(6, 8))"), atol=1e-6
+    )
     slider = page.get_by_role("slider", name="Position").last
     expect(page.locator("output").last).to_have_text("before training")
     start = ask(page, "[0, 1, 2].map((p) => view.screen(view.panels[p], 3))", "replay")

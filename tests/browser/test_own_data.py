@@ -20,12 +20,16 @@ def table(tmp_path):
     rng = np.random.default_rng(0)
     species = np.arange(120) % 4
     centres = rng.normal(size=(4, 6))
-    sound, net = centres[species] + rng.normal(size=(120, 6)), (centres @ rng.normal(size=(6, 8)))[species] + rng.normal(size=(120, 8))
+    sound, net = (
+        centres[species] + rng.normal(size=(120, 6)),
+        (centres @ rng.normal(size=(6, 8)))[species] + rng.normal(size=(120, 8)),
+    )
     names = ["robin", "wren", "NA", "owl"]
     lines = ["id,kind,place," + ",".join([f"sound{i}" for i in range(6)] + [f"net{i}" for i in range(8)])]
     for row, (one, other) in enumerate(zip(sound, net, strict=True)):
         lines.append(
-            f"{row:03d},{names[species[row]]},{'wood' if row % 3 else 'lake'}," + ",".join(f"{value:.3f}" for value in (*one, *other))
+            f"{row:03d},{names[species[row]]},{'wood' if row % 3 else 'lake'},"
+            + ",".join(f"{value:.3f}" for value in (*one, *other))
         )
     path = tmp_path / "birds.csv"
     path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,81 @@
+"""The papers' comparison: baseline, raw, compressed, soft labels and both, for several teachers, as one table.
+
+Ding & Lerch 2024 set a compressed embedding beside the raw one and beside the soft labels of the teacher's head, and combine the two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kdlib.analysis.comparison import minus
+from kdlib.results import RunResult, Summary
+from kdlib.spec import BASELINE, RAW, RunSpec
+
+SOFT = 1.0  # weight of the soft labels where a spec does not say another
+
+
+@dataclass(frozen=True)
+class Row:
+    """One treatment with one teacher.
+
+    Attributes:
+        teacher: its name; "" for the baseline.
+        treatment: a key of `treatments`.
+        result: what came out.
+        to_baseline: split -> paired difference to the baseline; empty for the baseline.
+        to_raw: split -> paired difference to the raw teacher; empty for baseline and raw.
+    """
+
+    teacher: str
+    treatment: str
+    result: RunResult
+    to_baseline: dict[str, Summary]
+    to_raw: dict[str, Summary]
+
+
+def treatments(base: RunSpec) -> dict[str, RunSpec]:
+    """Return what is compared for one teacher: name -> spec.
+
+    Args:
+        base: its method is the compressor, its soft label weight that of the treatments with soft labels.
+
+    Raises:
+        ValueError: the method of `base` is no compressor.
+    """
+    if base.method in (BASELINE, RAW):
+        raise ValueError(f"the comparison needs a compressor, got {base.method}; see `list compressors`")
+    soft, plain = base.soft_label_weight or SOFT, base.but(soft_label_weight=0.0)
+    return {
+        "baseline": plain.but(method=BASELINE),
+        "raw": plain.but(method=RAW),
+        "compressed": plain,
+        "soft labels": plain.but(distance_weight=0.0, soft_label_weight=soft),
+        "both": plain.but(soft_label_weight=soft),
+    }
+
+
+def specs(base: RunSpec, names: Sequence[str] = ()) -> dict[tuple[str, str], RunSpec]:
+    """Return (teacher, treatment) -> spec; the baseline, which has no teacher, comes first and once.
+
+    Args:
+        base: what all of them share, as for `treatments`.
+        names: of the teachers; by default all that take what the dataset holds.
+    """
+    from kdlib.models.teachers import fitting  # loads torch, which tables of results do without
+
+    found: dict[tuple[str, str], RunSpec] = {}
+    for name in names or fitting(base.dataset):
+        for treatment, spec in treatments(base.but(teacher=name)).items():
+            found.setdefault(("" if treatment == "baseline" else name, treatment), spec)
+    return found
+
+
+def rows(results: dict[tuple[str, str], RunResult]) -> list[Row]:
+    """Return a row per result that has metrics, with its paired differences. Keys as from `specs`."""
+    baseline = results[("", "baseline")]
+    found = []
+    for (teacher, treatment), result in results.items():
+        if result.metrics:
+            to_baseline = {} if treatment == "baseline" else minus(result, baseline)
+            to_raw = {} if treatment in ("baseline", "raw") else minus(result, results[(teacher, "raw")])
+            found.append(Row(teacher, treatment, result, to_baseline, to_raw))
+    return found

@@ -1,0 +1,301 @@
+"""Projection: spaces drawn in the plane, for looking at, each map with its faithfulness.
+
+Nothing is computed on a map: neighbours, overlaps and scores come from `geometry`, in the real spaces. To add a projection, write a
+function `(n, d) -> (n, 2)` and give it a line in `PROJECTIONS`; `tests/test_projection.py` runs the contract over every entry. This module
+is the only importer of umap, whose compiled threads must not share a process with another's: outside the engine only `instant` entries are
+computed. What takes long is kept under the content of the space, so the raw space of all runs of a teacher is laid out once.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh, orthogonal_procrustes
+
+from kdlib.analysis.geometry import SAMPLE, continuity, procrustes_align, trustworthiness
+from kdlib.cache import cached_arrays, content_key
+from kdlib.registry import choose
+
+VERSION = 1  # of the layouts: raise it when the same space would be drawn otherwise
+STRENGTH = 0.01  # of the pull between maps that are laid out together
+STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0)
+FEWEST = 20  # different rows that a neighbour map needs to be more than an accident
+NEIGHBOURS = 15  # that umap and t-SNE try to keep together
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Several spaces of the same rows, drawn.
+
+    Attributes:
+        places: one map per space, (n, 2) float32, all of one size around 0, turned onto the first.
+        notes: one per space: what was done instead where the projection does not exist for it, otherwise "".
+    """
+
+    places: list[np.ndarray]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A way to draw spaces.
+
+    Attributes:
+        function: `(n, d) -> (n, 2)`, or, if `joint`, `([(n, d), ...], strength) -> [(n, 2), ...]`.
+        rows: how many rows it draws at most.
+        instant: fast enough to be done while a person waits; the others belong to the engine.
+        joint: whether it lays all spaces out together, pulled towards one another.
+    """
+
+    function: Callable[..., Any]
+    rows: int = SAMPLE
+    instant: bool = False
+    joint: bool = False
+
+
+def pca(space: np.ndarray) -> np.ndarray:
+    """The two directions of largest variance: instant, and distances mean what they say.
+
+    Args:
+        space: shape (n, d).
+
+    Returns:
+        (n, 2) float32; the second column is 0 where there is no second direction. Signs are such that the largest weight is positive.
+    """
+    space = _scaled(space)
+    n, d = space.shape
+    wanted = min(n, d, 2)
+    small = space.T @ space if d <= n else space @ space.T
+    variances, vectors = eigh(small, subset_by_index=[len(small) - wanted, len(small) - 1])
+    variances, vectors = variances[::-1], vectors[:, ::-1]
+    axes = vectors if d <= n else space.T @ vectors / np.sqrt(np.maximum(variances, np.finfo(np.float32).tiny))
+    axes = axes * np.where(np.abs(axes).max(0) == axes.max(0), 1, -1)
+    flat = np.zeros((n, 2), np.float32)
+    flat[:, :wanted] = space @ axes
+    return flat
+
+
+def umap(space: np.ndarray) -> np.ndarray:
+    """UMAP: neighbours stay together, distances between groups say little.
+
+    Args:
+        space: shape (n, d).
+
+    Source: McInnes, Healy & Melville 2018, UMAP: Uniform Manifold Approximation and Projection.
+    """
+    with _quiet():
+        import umap as library
+
+        return library.UMAP(n_neighbors=_around(space), random_state=0, n_jobs=1).fit_transform(_scaled(space))
+
+
+def tsne(space: np.ndarray) -> np.ndarray:
+    """t-SNE: neighbours stay together, sizes and distances of groups say nothing.
+
+    Args:
+        space: shape (n, d).
+
+    Source: van der Maaten & Hinton 2008, Visualizing data using t-SNE.
+    """
+    from sklearn.manifold import TSNE
+
+    start = pca(space)
+    start *= 1e-4 / max(float(start[:, 0].std()), np.finfo(np.float32).tiny)
+    return TSNE(perplexity=2 * _around(space), random_state=0).set_params(init=start).fit_transform(_scaled(space))
+
+
+def aligned(spaces: Sequence[np.ndarray], strength: float = STRENGTH) -> list[np.ndarray]:
+    """AlignedUMAP: all maps laid out together; each row is pulled to where it is on the neighbouring maps, so part of what agrees is made.
+
+    Args:
+        spaces: at least two, shapes (n, d_i), the same rows.
+        strength: of the pull; 0 = each map for itself.
+
+    Returns:
+        One (n, 2) map per space; a row that the library leaves without a place takes that of its PCA map.
+
+    Source: McInnes 2020, the AlignedUMAP of umap-learn.
+    """
+    same = {row: row for row in range(len(spaces[0]))}
+    with _quiet():
+        import umap as library
+
+        fit = library.AlignedUMAP(n_neighbors=_around(spaces[0]), alignment_regularisation=strength, random_state=0)
+        maps = fit.fit([_scaled(space) for space in spaces], relations=[same] * (len(spaces) - 1)).embeddings_
+    return [_filled(np.asarray(each, np.float32), space) for each, space in zip(maps, spaces, strict=True)]
+
+
+PROJECTIONS: dict[str, Projection] = {
+    "pca": Projection(pca, rows=20_000, instant=True),
+    "umap": Projection(umap),
+    "tsne": Projection(tsne),
+    "aligned": Projection(aligned, joint=True),
+}
+
+
+def project(name: str, spaces: Sequence[np.ndarray], strength: float = STRENGTH) -> Maps:
+    """Return one map per space. A space that the projection cannot draw is drawn by PCA, or as one point, and its note says so.
+
+    Args:
+        name: in `PROJECTIONS`.
+        spaces: shapes (n, d_i), the same rows.
+        strength: for a joint projection.
+
+    Raises:
+        ValueError: unknown name, or spaces of different rows.
+    """
+    chosen = choose(PROJECTIONS, name, "projection")
+    if len({len(space) for space in spaces}) > 1:
+        raise ValueError(f"maps need spaces of the same rows, got {', '.join(str(len(space)) for space in spaces)}")
+    reasons = [_unfit(space) or ("" if chosen.instant else _too_few(space, name)) for space in spaces]
+    drawn_as: list[tuple[np.ndarray, str]] = []
+    together: list[np.ndarray] | None = None
+    if chosen.joint and len(spaces) > 1 and not any(reasons):
+        together = _tried(lambda: _kept(name, spaces, strength))
+    alone = "umap" if chosen.joint else name
+    for number, (space, reason) in enumerate(zip(spaces, reasons, strict=True)):
+        if together is not None:
+            drawn_as.append((together[number], ""))
+        elif _unfit(space):
+            drawn_as.append((np.zeros((len(space), 2), np.float32), f"{reason}: drawn as one point."))
+        else:
+            found = None if reason else _tried(lambda space=space: _kept(alone, [space]))
+            told = "" if found else f"{reason or f'{name} found no layout'}: drawn by PCA instead."
+            drawn_as.append((found[0] if found else pca(space), told))
+    if chosen.joint and together is None and not any(told for _, told in drawn_as):
+        drawn_as = [(place, "Laid out on its own.") for place, _ in drawn_as]
+    return Maps(_on_the_first([place for place, _ in drawn_as]), [told for _, told in drawn_as])
+
+
+def _kept(name: str, spaces: Sequence[np.ndarray], strength: float = 0.0) -> list[np.ndarray]:
+    """Return what a projection makes of spaces, from the cache if it has made it before."""
+    entry = PROJECTIONS[name]
+    if entry.instant:
+        return [entry.function(space) for space in spaces]
+
+    def build() -> dict[str, np.ndarray]:
+        maps = entry.function(spaces, strength) if entry.joint else [entry.function(space) for space in spaces]
+        return {str(number): np.asarray(each, np.float32) for number, each in enumerate(maps)}
+
+    key = content_key(
+        version=VERSION, projection=name, strength=strength, spaces=[np.asarray(space) for space in spaces]
+    )
+    found = cached_arrays("maps", key, build)
+    return [found[str(number)] for number in range(len(spaces))]
+
+
+def faithfulness(space: np.ndarray, places: np.ndarray) -> dict[str, Any]:
+    """Return `{"trustworthiness", "continuity", "rows"}` of a map, both 0 to 1 (nothing wrong), None where undefined, and on how many rows.
+
+    Args:
+        space: shape (n, d).
+        places: its map, shape (n, 2).
+    """
+
+    def score(measure: Callable[[np.ndarray, np.ndarray], float]) -> float | None:
+        try:
+            return measure(space, places)
+        except ValueError:
+            return None
+
+    return {"trustworthiness": score(trustworthiness), "continuity": score(continuity), "rows": min(len(space), SAMPLE)}
+
+
+def project_frames(frames: np.ndarray, anchor: np.ndarray | None = None) -> np.ndarray:
+    """Return a space over time on one map, (t, n, 2) float32: the basis is that of the last frame, so that what moves has moved.
+
+    Args:
+        frames: shape (t, n, d), finite.
+        anchor: a map (n, 2) of the same rows that does not change; the basis is turned onto it, so it stays when frames are added.
+    """
+    last = frames[-1]
+    if _unfit(last):
+        return np.zeros((*frames.shape[:2], 2), np.float32)
+    middle = last.mean(0, dtype=np.float64)
+    _, _, directions = np.linalg.svd((last - middle).astype(np.float64), full_matrices=False)
+    axes = np.zeros((last.shape[1], 2))
+    axes[:, : min(2, len(directions))] = directions[:2].T
+    axes *= np.where(np.abs(axes).max(0) == axes.max(0), 1, -1)
+    flat = (frames - middle) @ axes  # (t, n, 2)
+    if anchor is not None:
+        turn, _ = orthogonal_procrustes(flat[-1] - flat[-1].mean(0), anchor - anchor.mean(0))
+        flat = flat @ turn
+    size = np.sqrt(np.square(flat[-1]).mean())
+    return (flat / (size or 1.0)).astype(np.float32)
+
+
+def warm_up() -> None:
+    """Have umap compiled and loaded in this process, so that the first map does not wait for it."""
+    umap(np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32))
+
+
+def _scaled(space: np.ndarray) -> np.ndarray:
+    """Return the space centred, its largest entry 1, float32: scales of 1e-30 and 1e30 are as good as any."""
+    peak = float(np.abs(space).max()) or 1.0
+    centred = np.asarray(space, np.float32) if 1e-15 < peak < 1e15 else (np.asarray(space, np.float64) / peak)
+    centred = centred - centred.mean(0, dtype=np.float64).astype(centred.dtype)
+    return (centred / (np.abs(centred).max() or 1.0)).astype(np.float32)
+
+
+def _unfit(space: np.ndarray) -> str:
+    """Return why nothing can be drawn of a space, "" if it can."""
+    if not len(space):
+        return "There are no rows"
+    low, high = space.min(0), space.max(0)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        return "Some numbers of this space are not finite"
+    if not (high - low > 1e-6 * max(float(np.abs(low).max()), float(np.abs(high).max()))).any():
+        return "All rows of this space are equal"
+    return ""
+
+
+def _too_few(space: np.ndarray, name: str) -> str:
+    different = len(np.unique(space, axis=0))
+    if different >= FEWEST:
+        return ""
+    return f"{name} needs at least {FEWEST} different rows, this space has {different}"
+
+
+def _around(space: np.ndarray) -> int:
+    return max(2, min(NEIGHBOURS, len(space) // 4))
+
+
+def _tried(layout: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray] | None:
+    """Return the maps of a library, None where it fails on a space as it does on some degenerate ones, or leaves rows without a place."""
+    try:
+        maps = list(layout())
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+        return None
+    return maps if all(np.isfinite(each).all() for each in maps) else None
+
+
+def _filled(places: np.ndarray, space: np.ndarray) -> np.ndarray:
+    lost = ~np.isfinite(places).all(1)
+    if lost.any() and (~lost).sum() > 2:
+        placed = places[~lost]
+        other = pca(space)
+        other = other / (other[~lost].std() or 1.0) * placed.std() + placed.mean(0)
+        places[lost] = other[lost]
+    return places
+
+
+def _on_the_first(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the maps centred, of root mean square 1, and each turned (or mirrored) so that it comes nearest to the first."""
+    turned = []
+    for place in maps:
+        if turned:
+            try:
+                place = procrustes_align(place, turned[0])
+            except ValueError:  # one of them is a single point, or they have nothing in common
+                place = np.asarray(place, np.float64)
+        place = place - place.mean(0, dtype=np.float64)
+        size = float(np.sqrt(np.square(place).mean()))
+        turned.append((place / (size or 1.0)).astype(np.float32))
+    return turned
+
+
+def _quiet() -> warnings.catch_warnings:
+    """Return a context in which umap does not warn of what is missing (tensorflow), wished (a fixed seed: one thread) or handled."""
+    return warnings.catch_warnings(action="ignore")

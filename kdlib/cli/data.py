@@ -1,0 +1,206 @@
+"""The command line of the user's own data: import, data list, data delete."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kdlib.data import imported
+from kdlib.progress import OnProgress
+
+PIPED = 200  # columns of a table that nobody looks at directly
+MOST = 30  # classes that a preview lists
+
+
+ProgressBar = Callable[..., AbstractContextManager[OnProgress | None]]
+
+
+def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar) -> None:
+    """Add the commands to a parser; each sets `handler`, which returns the exit code.
+
+    Args:
+        commands: takes them.
+        progress_bar: shows how far a reading is, as in `cli.progress_bar`.
+    """
+
+    def command(
+        parent: argparse._SubParsersAction, name: str, handler: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        told = (handler.__doc__ or "").strip()
+        parser = parent.add_parser(name, help=told, description=told)
+        parser.set_defaults(handler=handler)
+        return parser
+
+    parser = command(commands, "import", import_data)
+    parser.set_defaults(progress_bar=progress_bar)
+    parser.add_argument(
+        "path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures"
+    )
+    parser.add_argument("--name", default="", help="what to call it (default: after the file)")
+    parser.add_argument(
+        "--labels", type=Path, action="append", default=[], metavar="FILE", help="a table of labels, matched by id"
+    )
+    told = "embeddings of a teacher, matched by id; may be given several times"
+    parser.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=told)
+    told = "column with the classes; several, separated by commas, hold 0, 1 or blank each"
+    parser.add_argument("--target", type=_names, default=(), metavar="COLUMN,...", help=told)
+    told = "where the classes come from, without --target: the folders, the first part of --pattern, or a column that is called like a label"
+    parser.add_argument("--labels-from", choices=["folder", "pattern", "table"], default="table", help=told)
+    parser.add_argument(
+        "--pattern",
+        default="",
+        help="takes file names apart: '{digit}_{speaker}_{take}.wav'; each part becomes a column",
+    )
+    parser.add_argument("--id", default="", metavar="COLUMN", help="names the items")
+    parser.add_argument(
+        "--inputs", default="", metavar="COLUMN", help="numbers that the student gets (default: the items themselves)"
+    )
+    parser.add_argument(
+        "--tables",
+        type=_names,
+        default=(),
+        metavar="COLUMN,...",
+        help="embeddings of teachers (default: all there are)",
+    )
+    parser.add_argument(
+        "--attributes", type=_names, default=(), metavar="COLUMN,...", help="known factors beside the target"
+    )
+    parser.add_argument("--split", default="", metavar="COLUMN", help="says train, val, test or ood:<name>")
+    parser.add_argument(
+        "--test", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help="items that are the test set"
+    )
+    told = "items that are an out-of-domain test set and nothing else, such as speaker=jackson,nicolas"
+    parser.add_argument("--leave-out", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help=told)
+    parser.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
+    parser.add_argument("--dry-run", action="store_true", help="say what was understood and keep nothing")
+    parser.add_argument(
+        "--large", action="store_true", help="read files above the usual limits on size: 16 GB an array, 32 GB in all"
+    )
+
+    own = commands.add_parser("data", help="Work with imported data.").add_subparsers(required=True, metavar="COMMAND")
+    command(own, "list", list_data)
+    command(own, "delete", delete_data).add_argument("names", nargs="+", metavar="NAME")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _chosen(text: str) -> tuple[str, tuple[str, ...]]:
+    column, equals, values = text.partition("=")
+    if not equals or not _names(values):
+        raise argparse.ArgumentTypeError(f"expected COLUMN=VALUE,..., got {text!r}")
+    return column.strip(), _names(values)
+
+
+def import_data(arguments: argparse.Namespace) -> int:
+    """Import your own data: say what was understood, then keep it as a dataset."""
+    from kdlib.data import importing
+    from kdlib.data.intake import Limits
+
+    limits = Limits.current().large() if arguments.large else Limits.current()
+    beside = [(path, path.name) for path in (*arguments.labels, *arguments.embeddings)]
+    quiet, file = not sys.stderr.isatty(), arguments.path.resolve().name
+    with arguments.progress_bar(f"Reading {file}", quiet, "items") as on_progress:
+        source = importing.stage(arguments.path, beside=beside, limits=limits, on_progress=on_progress)
+    try:
+        draft = importing.understand(source, _plan(arguments, source))
+        _preview(source, draft)
+        if arguments.dry_run:
+            return 0
+        with arguments.progress_bar(f"Importing {file}", quiet, "items") as on_progress:
+            name = importing.keep(source, draft, arguments.name or arguments.path.resolve().stem, on_progress)
+    finally:
+        importing.drop(source.token)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\nkept as {name}", markup=False)
+    return 0
+
+
+def _plan(arguments: argparse.Namespace, source: "files.Source") -> "files.Plan":  # noqa: F821
+    """Return what the options say, guesses where they say nothing."""
+    from kdlib.data import importing
+
+    guessed = importing.guess(source)
+    target = arguments.target
+    if not target and arguments.labels_from == "folder":
+        target = ("folder",)
+    if not target and arguments.labels_from == "pattern":
+        target = (importing.parts(arguments.pattern)[0],)
+    return replace(
+        guessed,
+        target=target or guessed.target,
+        id=arguments.id or guessed.id,
+        inputs=arguments.inputs or guessed.inputs,
+        tables=arguments.tables or guessed.tables,
+        attributes=arguments.attributes,
+        pattern=arguments.pattern,
+        split=arguments.split or guessed.split,
+        test=arguments.test,
+        leave_out=arguments.leave_out,
+        source_task=arguments.source_task,
+    )
+
+
+def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F821
+    """Print what was understood: columns, classes by split, warnings."""
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(highlight=False, width=PIPED)
+    plan = draft.plan
+    from kdlib.data.datasets import ITEMS
+
+    shape = " x ".join(map(str, draft.shape))
+    told = {
+        source.name: f"{source.rows:,} items, {ITEMS[draft.modality]} of shape {shape}",
+        "classes": f"{len(draft.classes)}, from {', '.join(plan.target)}"
+        + (" (several an item)" if draft.labels.ndim == 2 else ""),
+        "student gets": plan.inputs,
+        "teachers": ", ".join(f"{name} ({source.columns[name].shape[1]} wide)" for name in plan.tables) or "none",
+        "attributes": ", ".join(f"{name} ({len(names)})" for name, (_, names) in draft.attributes.items()) or "none",
+    }
+    for key, value in told.items():
+        console.print(f"{key}: {value}", markup=False)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("class")
+    for split in draft.split_names:
+        table.add_column(escape(split), justify="right")
+    counts = draft.counts()
+    for name, row in list(counts.items())[:MOST]:
+        table.add_row(escape(name), *(f"{count:,}" for count in row.values()))
+    if len(counts) > MOST:
+        table.add_row(f"... {len(counts) - MOST} more")
+    console.print(table)
+    for told, texts in (("note", draft.notes), ("warning", draft.warnings)):
+        for text in texts:
+            console.print(f"{told}: {text}", markup=False)
+
+
+def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001
+    """Print what was imported, a line each; on standard error what cannot be read."""
+    console = Console(highlight=False, soft_wrap=True)
+    for name, card in imported.cards().items():
+        splits, tables = ", ".join(card["splits"]), ", ".join(card["tables"]) or "none"
+        about = f"{card['rows']:,} {imported.ITEMS[card['modality']]}, {len(card['classes'])} classes, splits {splits}, teachers {tables}"
+        console.print(f"{name}  {about}", markup=False)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for folder in imported.damaged():
+        errors.print(
+            f"{folder} cannot be read: its {imported.CARD} is damaged; delete that folder and import the file again",
+            markup=False,
+        )
+    return 0
+
+
+def delete_data(arguments: argparse.Namespace) -> int:
+    """Delete imported data with everything that was computed from it; runs on it keep their results."""
+    from kdlib.spaces import deletion
+
+    for name in arguments.names:
+        deletion.delete(imported.resolve(name))
+    return 0

@@ -1,0 +1,221 @@
+"""The command line: `python -m kdlib compare`, `list`, `teachers build`, and the commands for own data and background runs.
+
+Answers go to standard output, progress and complaints to standard error. Bad input is one line and exit code 2; Ctrl-C is exit code 130.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kdlib import catalog
+from kdlib.cache import atomic_path
+from kdlib.cli import data, runs, store, tables
+from kdlib.progress import OnProgress
+from kdlib.progress import Progress as Step
+from kdlib.spec import RunSpec
+
+OPTIONS = {
+    "dataset": "what to learn: see `list datasets`",
+    "labels": "labelled training rows",
+    "teacher": "whose embeddings: see `list teachers`",
+    "dim": "width of the compressed embedding",
+    "loss": "distance between student and target: see `list losses`",
+    "distance_weight": "λ from 0 to 1: how much the distance counts against the prediction",
+    "soft_label_weight": "weight of the soft labels from the teacher's head",
+    "temperature": "of the soft labels",
+    "student": "the network that learns: see `list students`",
+    "width": "size of the student",
+    "epochs": "passes over the labelled rows",
+    "batch_size": "rows per step",
+    "lr": "peak learning rate",
+    "seeds": "how often each method is trained, with seeds 0, 1, ...",
+}
+errors = Console(stderr=True, highlight=False)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that complains in one line."""
+
+    def error(self, message: str) -> None:
+        raise ValueError(message)
+
+
+def add_spec_options(parser: argparse.ArgumentParser) -> None:
+    """Add one option per field of `RunSpec` but the method; one that is not given is None."""
+    for field in fields(RunSpec):
+        if field.name in OPTIONS:
+            told = f"{OPTIONS[field.name]} (default: {field.default}{runs.SUITED.get(field.name, '')})"
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), metavar="X", help=told)
+
+
+@contextmanager
+def progress_bar(told: str, quiet: bool, unit: str = "steps") -> Iterator[OnProgress | None]:
+    """Yield a callback that moves a bar on standard error, of one phase after the other; `told` says what is done.
+
+    Without a terminal there only `told` appears, if `quiet` nothing.
+    """
+    if quiet or not errors.is_terminal:
+        if not quiet:
+            errors.print(f"{told} ...", markup=False)
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task, phase = bar.add_task(told, total=None), ""
+
+        def move(step: Step) -> None:
+            nonlocal phase
+            if step.phase != phase:
+                phase = step.phase
+                bar.reset(task, description=told if phase in ("training", "importing") else phase.capitalize())
+            bar.update(task, completed=step.step, total=step.steps or None)
+
+        yield move
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Train several methods side by side and print what came out."""
+    from kdlib import pipeline
+    from kdlib.analysis import comparison
+    from kdlib.checks import check
+    from kdlib.training.devices import pick_device
+
+    specs = runs.specs_of(arguments)
+    started = time.perf_counter()
+    with errors.status("Loading data and teacher") if not arguments.quiet else nothing():
+        pick_device(arguments.device)
+        for spec in specs:
+            check(spec)
+    with progress_bar("Training", arguments.quiet) as on_progress:
+        results = pipeline.compare(specs, device=arguments.device, on_progress=on_progress)
+    seconds = time.perf_counter() - started
+    if arguments.json:
+        with atomic_path(arguments.json) as temporary:
+            temporary.write_text(json.dumps(comparison.to_json(results, seconds), indent=1, ensure_ascii=False) + "\n")
+    if not arguments.quiet:
+        tables.print_comparison(results, seconds)
+    return 0 if all(result.status == "done" for result in results) else 1
+
+
+def paper(arguments: argparse.Namespace) -> int:
+    """Train what the papers compare (baseline, raw, compressed, soft labels, both) with every teacher that fits, and print one table."""
+    from kdlib import pipeline
+    from kdlib.analysis import comparison, papers
+    from kdlib.training.devices import pick_device
+
+    started = time.perf_counter()
+    pick_device(arguments.device)
+    base = runs.specs_of(arguments)[0]
+    asked = papers.specs(base, [arguments.teacher] if arguments.teacher else ())
+    with progress_bar("Training", arguments.quiet) as on_progress:
+        found = pipeline.compare(list(asked.values()), device=arguments.device, on_progress=on_progress)
+    seconds = time.perf_counter() - started
+    if arguments.json:
+        with atomic_path(arguments.json) as temporary:
+            temporary.write_text(json.dumps(comparison.to_json(found, seconds), indent=1, ensure_ascii=False) + "\n")
+    rows = papers.rows(dict(zip(asked, found, strict=True)))
+    if rows and not arguments.quiet:
+        tables.print_papers(rows, seconds)
+    for each in found:
+        if each.status == "failed":
+            errors.print(f"{each.spec.teacher} {each.spec.method}: {each.reason}", markup=False)
+    return 0 if all(result.status == "done" for result in found) else 1
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    """Yield nothing, do nothing."""
+    yield
+
+
+def list_entries(arguments: argparse.Namespace) -> int:
+    """Print what there is to choose from, a line each."""
+    tables.print_entries(arguments.what)
+    return 0
+
+
+def build_teachers(arguments: argparse.Namespace) -> int:
+    """Train the built-in teachers anew and write weights and cards."""
+    from kdlib.analysis.evaluation import probe
+    from kdlib.models import pretraining
+
+    for name in arguments.names or pretraining.OBJECTIVES:
+        with progress_bar(f"Training {name}", arguments.quiet) as on_progress:
+            card = pretraining.build(name, probe, arguments.folder or pretraining.ASSETS, on_progress)
+        reads = ", ".join(f"{key} {100 * value:.1f} %" for key, value in card["probe_accuracy"].items())
+        sys.stdout.write(f"{name}: probe accuracy {reads}\n")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; each command sets `handler`, which returns the exit code."""
+    main_parser = Parser(
+        prog="python -m kdlib", description="Embedding compression in teacher-to-student knowledge transfer."
+    )
+    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, handler: Callable[[argparse.Namespace], int], parent: argparse._SubParsersAction = commands
+    ) -> Parser:
+        told = (handler.__doc__ or "").strip()
+        added = parent.add_parser(name, help=told, description=told)
+        added.set_defaults(handler=handler)
+        return added
+
+    comparing = command("compare", compare)
+    comparing.add_argument(
+        "--methods", default="baseline,raw,pca,linear,mlp", help="names separated by commas: see `list methods`"
+    )
+    add_spec_options(comparing)
+    comparing.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    comparing.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
+    comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
+
+    papers = command("paper", paper)
+    papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
+    add_spec_options(papers)
+    papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
+    papers.add_argument("--quiet", action="store_true", help="print nothing but complaints")
+
+    listing = command("list", list_entries)
+    listing.add_argument("what", choices=list(catalog.NAMES))
+
+    building = commands.add_parser("teachers", help="Work with the built-in teachers.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    build = command("build", build_teachers, building)
+    build.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
+    build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
+    build.add_argument("--quiet", action="store_true", help="no progress bar")
+    data.add_commands(commands, progress_bar)
+    runs.add_commands(commands, add_spec_options)
+    store.add_commands(commands)
+    return main_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        given = parser().parse_args(arguments)
+        return given.handler(given)
+    except (ValueError, OSError) as error:
+        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    except KeyboardInterrupt:
+        errors.print("stopped", markup=False)
+        return 130

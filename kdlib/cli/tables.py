@@ -1,0 +1,178 @@
+"""What the command line prints: the comparison and the registries, as tables that fit the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kdlib import catalog
+from kdlib.analysis import papers
+from kdlib.analysis.comparison import WORDS, clear, differences, measured, percent, verdict
+from kdlib.results import Probe, RunResult, Summary
+from kdlib.spec import BASELINE, RAW
+
+WIDE = 140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
+
+
+def print_entries(what: str) -> None:
+    """Print the entries of a registry, a line each; lines are as long as they are, so that other programs can read them."""
+    rows = catalog.entries(what)
+    short = [key for key in rows[0] if key != "help"]
+    widths = {key: max(len(row[key]) for row in rows) for key in short}
+    console = Console(highlight=False, soft_wrap=True)
+    for row in rows:
+        console.print("  ".join([*(row[key].ljust(widths[key]) for key in short), row["help"]]), markup=False)
+
+
+def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
+    """Print accuracies with intervals, differences, what the spaces still tell, and costs.
+
+    Args:
+        results: what `pipeline.compare` returned.
+        seconds: how long all of it took.
+    """
+    console, first = _wide(), results[0]
+    for each in results:
+        if each.status == "failed":
+            console.print(f"[red]{each.spec.method} failed[/]: ", end="")
+            console.print(each.reason, markup=False)
+    done = [each for each in results if each.metrics]
+    if not done:
+        return
+    metric = done[0].primary_name
+    told = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
+    console.print(f"\n{measured(done)}, % (mean ± 95 % interval, {told})")
+    console.print(_accuracies(done, metric))
+    for other in ("roc_auc", "f1") if metric == "map" else ():
+        console.print(f"\n{WORDS[other]}, %{' (thresholds chosen on validation, per class)' if other == 'f1' else ''}")
+        console.print(_accuracies(done, other))
+    if any(differences(done, each) for each in done):
+        console.print("\nPaired difference, points (* the interval excludes 0)")
+        console.print(_differences(done))
+    target = ", of the target mAP %" if metric == "map" else ""
+    console.print(
+        f"\nWhat a linear probe still reads on test rows, accuracy %{target}, and the effective rank of each space"
+    )
+    console.print(_probes(done))
+    console.print("\nCost")
+    console.print(_costs(done))
+    console.print(f"\n{verdict(done)}", markup=False)
+    console.print(f"Total {seconds:.1f} s.", style="dim")
+
+
+def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
+    """Print the papers' comparison: a line per teacher and treatment, scores with intervals and paired differences.
+
+    Args:
+        rows: from `papers.rows`.
+        seconds: how long all of it took.
+    """
+    console, first = _wide(), rows[0].result
+    metric, spec = first.primary_name, first.spec
+    settings = f"{spec.labels} labels, student {spec.student} of width {spec.width}, {spec.epochs} epochs"
+    console.print(
+        f"\n{spec.dataset}: {WORDS[metric]}, % (mean ± 95 % interval, n = {spec.seeds} seeds; {settings})", markup=False
+    )
+    console.print("Differences are paired, in points; * the interval excludes 0.")
+    others = ("roc_auc", "f1") if metric == "map" else ()
+    table = _table(
+        "teacher",
+        "treatment",
+        "test",
+        "mean ood",
+        "- baseline",
+        "- raw",
+        "ood - raw",
+        *(WORDS[name] for name in others),
+    )
+    for row in rows:
+        cells = [percent(row.result.score(split)) for split in ("test", "ood")]
+        for found, split in ((row.to_baseline, "test"), (row.to_raw, "test"), (row.to_raw, "ood")):
+            value = found.get(split)
+            cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
+        cells += [percent(row.result.metrics["test"][name]) for name in others]
+        table.add_row(row.teacher or "–", row.treatment, *cells)
+    console.print(table)
+    console.print(f"Total {seconds:.0f} s.", style="dim")
+
+
+def _wide() -> Console:
+    """Return a console in which no table is cut."""
+    return Console(highlight=False, width=max(Console().width, WIDE))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(escape(columns[0]), no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(escape(column), justify="right", no_wrap=True)  # attributes are called as their owner likes
+    return table
+
+
+def _accuracies(done: Sequence[RunResult], metric: str) -> Table:
+    splits = [name for name in done[0].metrics if name not in ("val", "ood")]
+    table = _table("method", *splits, "mean ood")
+    for each in done:
+        table.add_row(each.spec.method, *(percent(_score(each, split, metric)) for split in (*splits, "ood")))
+    return table
+
+
+def _score(result: RunResult, split: str, metric: str) -> Summary | None:
+    return result.metrics[split][metric] if split in result.metrics else None
+
+
+def _differences(done: Sequence[RunResult]) -> Table:
+    table = _table("method", "test - baseline", "ood - baseline", "test - raw", "ood - raw")
+    for each in done:
+        found = differences(done, each)
+        cells = [found.get(other, {}).get(split) for other in (BASELINE, RAW) for split in ("test", "ood")]
+        if any(cells):
+            table.add_row(
+                each.spec.method,
+                *(percent(cell, signed=True) + ("*" if cell and clear(cell) else "") for cell in cells),
+            )
+    return table
+
+
+def _probes(done: Sequence[RunResult]) -> Table:
+    """Return a row per space: the raw embedding once, then compressed and student of every method."""
+    names = list(done[0].attributes)
+    table = _table("space", "width", "rank", "target", *names)
+    taught = [each for each in done if each.teacher]
+    target_chance = [_chance(taught[0].teacher.probe) if taught else "–"]
+    table.add_row("chance", "", "", *target_chance, *(_chance(done[0].attributes[name]) for name in names))
+
+    def row(told: str, each: RunResult, space: str, target: Summary | None) -> None:
+        found = each.spaces[space]
+        read = [target, *(getattr(each.attributes[name], space) for name in names)]
+        rank = f"{found.effective_rank.mean:.1f}"
+        table.add_row(escape(told), str(found.width), rank, *(percent(value).replace(" ", "") for value in read))
+
+    if taught:
+        row(f"{taught[0].spec.teacher} raw", taught[0], "raw", taught[0].teacher.probe.raw)
+    for each in taught:
+        if each.spec.method not in (RAW, "none"):
+            row(f"{each.spec.method} compressed", each, "compressed", each.teacher.probe.compressed)
+    for each in done:
+        row(f"{each.spec.method} student", each, "student", each.spaces["student"].probe)
+    return table
+
+
+def _chance(probe: Probe) -> str:
+    return "–" if probe.chance is None else f"{100 * probe.chance:.1f}"
+
+
+def _costs(done: Sequence[RunResult]) -> Table:
+    table = _table("method", "parameters", "multiply-adds", "latency, ms", "bytes per embedding", "seconds")
+    for each in done:
+        cost = each.cost
+        table.add_row(
+            each.spec.method,
+            f"{cost.parameters:,}",
+            f"{cost.multiply_adds:,}",
+            f"{cost.latency_ms:.2f}",
+            f"{cost.bytes_per_embedding:,}" if cost.bytes_per_embedding else "–",
+            f"{cost.seconds:.1f}",
+        )
+    return table

@@ -1,0 +1,277 @@
+"""What was read and waits to become a dataset: columns in a folder of the waiting room `KDLIB_HOME/staging/`."""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdlib.cache import home
+from kdlib.data import imported, intake
+from kdlib.data.intake import IntakeError, Limits, describe_os_error
+from kdlib.progress import OnProgress, report_progress
+
+IDS = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
+VAGUE = ("embedding", "embeddings", "arr_0", "x", "data", "e")  # names that say nothing beside another file
+STALE = 24 * 3600  # seconds after which what waits is thrown away
+STEP = 10_000  # rows copied at a time
+
+
+@dataclass(frozen=True)
+class Column:
+    """Text (n,) or numbers (n, ...) float32, with what was seen while reading; see `kdlib.data.intake.arrays.Column`."""
+
+    name: str
+    file: str
+    shape: tuple[int, ...]
+    text: bool
+    bad_row: int | None = None
+    bad: int = 0
+    zero_rows: int = 0
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that was read from a file and what was given beside it.
+
+    Attributes:
+        token: name of its folder in the waiting room.
+        name: of the file.
+        kind: "table", "sounds" or "images".
+        rows: items.
+        columns: name -> column.
+        rate: of recordings, Hz; 0 for anything else.
+        first_line: line of the first row in a text file; 0 for other files, whose rows are counted from 0.
+        notes: what its owner should know.
+    """
+
+    token: str
+    name: str
+    kind: str
+    rows: int
+    columns: dict[str, Column]
+    rate: int = 0
+    first_line: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Return where its columns are."""
+        return _room() / self.token
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the names of the columns of text."""
+        return [name for name, column in self.columns.items() if column.text and name != "classes"]
+
+    @property
+    def numbers(self) -> list[str]:
+        """Return the names of the columns of numbers."""
+        return [name for name, column in self.columns.items() if not column.text]
+
+    def values(self, name: str) -> np.ndarray:
+        """Return a column, mapped from disk.
+
+        Raises:
+            IntakeError: there is none of that name.
+        """
+        if name not in self.columns:
+            raise IntakeError(f"{self.name} has no column {name!r}; it has: {', '.join(self.columns)}")
+        return np.load(self.folder / self.columns[name].file, mmap_mode="r", allow_pickle=False)
+
+    def where(self, row: int) -> str:
+        """Return how a person finds a row: by its line, or by its number from 0."""
+        return f"line {row + self.first_line}" if self.first_line else f"row {row}"
+
+
+def _room() -> Path:
+    try:
+        return home() / "staging"
+    except OSError as error:
+        raise IntakeError(f"the data folder cannot be used: {describe_os_error(error)}") from error
+
+
+def stage(
+    path: Path,
+    name: str = "",
+    beside: Sequence[tuple[Path, str]] = (),
+    limits: Limits | None = None,
+    on_progress: OnProgress | None = None,
+) -> Source:
+    """Read a file or folder, and tables beside it (labels, metadata, embeddings), into the waiting room.
+
+    Args:
+        path: the file or folder.
+        name: what its owner calls it.
+        beside: further tables with their names; their rows are matched by id, or by their order where they have no ids.
+        limits: what may be read.
+        on_progress: called a few times a second with the items of one file read so far; returning True stops the reading.
+
+    Raises:
+        IntakeError: something is refused; nothing stays in the waiting room.
+        CancelledError: `on_progress` asked to stop; nothing stays either.
+    """
+    token, name = secrets.token_hex(8), name or Path(path).name
+    folder = _room() / token
+    try:
+        _sweep()
+        told = _read(path, name, folder, limits, on_progress)
+        source = _source(token, told, name)
+        others = [(each["name"], folder / each["folder"], each) for each in told.get("tables", [])]
+        for number, (other, called) in enumerate(beside):
+            into = folder / f"beside-{number}"
+            others.append((called or Path(other).name, into, _read(other, called, into, limits, on_progress)))
+        for called, where, read in others:
+            _attach(source, called, where, read, on_progress)
+        (folder / "source.json").write_text(
+            json.dumps(vars(source) | {"columns": [vars(c) for c in source.columns.values()]})
+        )
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise IntakeError(f"{name} cannot be read: {describe_os_error(error)}") from error
+    except BaseException:  # Ctrl-C and a page that is left included
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return source
+
+
+def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]], on_progress: OnProgress | None = None) -> Source:
+    """Read what came over the network: name and bytes of a file, then of tables beside it. Otherwise as `stage`."""
+    folder = _room() / f"{secrets.token_hex(8)}.upload"
+    try:
+        folder.mkdir(parents=True)
+        written = []
+        for number, (name, content) in enumerate(uploads):
+            written.append((folder / str(number), name))
+            written[-1][0].write_bytes(content)
+        return stage(written[0][0], written[0][1], written[1:], on_progress=on_progress)
+    except OSError as error:
+        raise IntakeError(f"{uploads[0][0]} cannot be taken in: {describe_os_error(error)}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def reopen(token: str) -> Source:
+    """Return what waits under a token.
+
+    Raises:
+        IntakeError: it is gone.
+    """
+    path = _room() / token / "source.json"
+    if not token.isalnum() or not path.exists():
+        raise IntakeError("this file is no longer waiting; choose it again")
+    with suppress(FileNotFoundError):
+        os.utime(path)  # what somebody works with is not thrown away
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return Source(**(told | {"columns": _columns(told["columns"])}))
+
+
+def drop(token: str) -> None:
+    """Throw away what waits under a token."""
+    if token.isalnum():
+        shutil.rmtree(_room() / token, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Throw away what nobody has touched for a day: in the waiting room, and datasets that were never built or deleted to the end."""
+    for path in (*_room().glob("*"), *imported.folder().glob(".*")):
+        if time.time() - _last_change(path) > STALE:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _last_change(path: Path) -> float:
+    """Return when a folder or something in it was written last; infinity if it is being dropped."""
+    try:
+        return max(each.stat().st_mtime for each in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _read(path: Path, name: str, folder: Path, limits: Limits | None, on_progress: OnProgress | None) -> dict[str, Any]:
+    folder.mkdir(parents=True)
+    return intake.read(path, folder, name, limits, on_progress)
+
+
+def _columns(told: Sequence[dict[str, Any]]) -> dict[str, Column]:
+    return {each["name"]: Column(**(each | {"shape": tuple(each["shape"])})) for each in told}
+
+
+def _source(token: str, told: dict[str, Any], name: str) -> Source:
+    about = {key: told[key] for key in ("kind", "rows", "notes", "rate", "first_line") if key in told}
+    return Source(token, name, columns=_columns(told["columns"]), **about)
+
+
+def id_column(columns: dict[str, Column]) -> str:
+    """Return the column of text that is called like an id, "" if there is none."""
+    return next((name for name, column in columns.items() if column.text and name.lower() in IDS), "")
+
+
+def _attach(source: Source, called: str, where: Path, told: dict[str, Any], on_progress: OnProgress | None) -> None:
+    """Add the columns of a table to a source, row by row in the order of the source."""
+    if told["kind"] != "table":
+        raise IntakeError(f"{called} holds {told['kind']}; beside {source.name} a table is expected")
+    columns = _columns(told["columns"])
+    mine, its = id_column(source.columns), id_column(columns)
+    if mine and its:
+        ids = np.load(where / columns[its].file, allow_pickle=False).tolist()
+        order = _matched(source, source.values(mine).tolist(), ids, called)
+    elif told["rows"] == source.rows:
+        order = None
+        source.notes.append(f"{called} has no ids to match: its rows are taken to be in the same order")
+    else:
+        way_out = "give both a column 'id'"
+        raise IntakeError(
+            f"{called} has {told['rows']:,} rows, {source.name} has {source.rows:,}, and there are no ids to match; {way_out}"
+        )
+    for name, column in columns.items():
+        if name == its and order is not None:
+            continue
+        new = name
+        if name in source.columns or (not column.text and name in VAGUE):
+            new = Path(called).stem if Path(called).stem not in source.columns else f"{Path(called).stem} {name}"
+        file = f"attached-{len(source.columns)}.npy"
+        _reorder(where / column.file, source.folder / file, order, on_progress)
+        kept = dict(vars(column)) | {"name": new, "file": file, "shape": (source.rows, *column.shape[1:])}
+        if order is not None and column.bad_row is not None:
+            kept["bad_row"] = int(np.argmax(order == column.bad_row))
+        source.columns[new] = Column(**kept)
+    shutil.rmtree(where)
+
+
+def _matched(source: Source, mine: list[str], its: list[str], called: str) -> np.ndarray:
+    """Return for every item the row of the other table with its id, (n,)."""
+    place = {name: row for row, name in enumerate(its)}
+    if len(place) < len(its):
+        twice = next(name for row, name in enumerate(its) if place[name] != row)
+        raise IntakeError(f"the id {twice!r} is there twice in {called}")
+    if not any(name in place for name in mine):  # the same files in another folder, or without their ending
+        place = {Path(name).stem: row for name, row in place.items()}
+        mine = [Path(name).stem for name in mine]
+    missing = [name for name in mine if name not in place]
+    if missing:
+        raise IntakeError(f"{called} has no row for {len(missing):,} of {len(mine):,} items, such as {missing[0]!r}")
+    if len(its) > len(mine):
+        source.notes.append(
+            f"{called} has {len(its) - len(mine):,} rows for items that are not there; they are left out"
+        )
+    return np.array([place[name] for name in mine])
+
+
+def _reorder(before: Path, after: Path, order: np.ndarray | None, on_progress: OnProgress | None) -> None:
+    if order is None:
+        before.rename(after)
+        return
+    values = np.load(before, mmap_mode="r", allow_pickle=False)
+    out = np.lib.format.open_memmap(after, mode="w+", dtype=values.dtype, shape=(len(order), *values.shape[1:]))
+    for start in range(0, len(order), STEP):
+        out[start : start + STEP] = values[order[start : start + STEP]]
+        report_progress(on_progress, "importing", min(start + STEP, len(order)), len(order))
+    out.flush()

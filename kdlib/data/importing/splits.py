@@ -1,0 +1,100 @@
+"""Which items train, choose and judge: as their owner says, the rest drawn by class and always the same way."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+
+from kdlib.data.intake import IntakeError
+
+WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
+WORDS |= {"test": "test", "testing": "test", "ood": "ood:other", "": ""}
+TEST_SHARE, VAL_SHARE = 0.2, 0.1
+MOST = 10_000  # items that judge, per split: more cost time and memory and tell nothing new
+
+
+def named(values: list[str], where) -> list[str]:  # noqa: ANN001
+    """Return the split of every item from a column that says it."""
+    found = []
+    for row, text in enumerate(values):
+        word = text.strip().lower()
+        if word.startswith("ood:") and len(word) > 4:
+            found.append(f"ood:{text.strip()[4:]}")
+        elif word in WORDS:
+            found.append(WORDS[word])
+        else:
+            raise IntakeError(f"{where(row)}: a split is train, val, test or ood:<name>, got {text!r}")
+    return found
+
+
+def draw(groups: np.ndarray, ids: np.ndarray, share: float) -> np.ndarray:
+    """Return which items are drawn, bool (n,): that share of every group, at least one, by a hash of their id.
+
+    The order of the rows does not matter, and an item that is added moves no other.
+
+    Args:
+        groups: (n,) class of each item; negative ones are not drawn.
+        ids: (n,) names.
+        share: 0 to 1.
+    """
+    drawn = np.zeros(len(groups), dtype=bool)
+    marks = np.array(
+        [int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big") for name in ids.tolist()], dtype=np.int64
+    )
+    for group in np.unique(groups[groups >= 0]):
+        rows = np.flatnonzero(groups == group)
+        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        drawn[rows[np.argsort(marks[rows], kind="stable")[:count]]] = True
+    return drawn
+
+
+def complete(told: np.ndarray, groups: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the split of every item where "train", "val" and "test" all are there, and what was drawn, in words.
+
+    Args:
+        told: (n,) split of each item as far as it is said, "" = to be drawn from; where nothing is "train", "" trains.
+        groups: (n,) class of each item, -1 = unlabelled.
+        ids: (n,) names.
+    """
+    told, notes = told.copy(), []
+    if not (told == "train").any():
+        told[told == ""] = "train"
+    for split, share in (("test", TEST_SHARE), ("val", VAL_SHARE)):
+        if (told == split).any():
+            continue
+        pool = np.where(told == "train", groups, -1)
+        told[draw(pool, ids, share)] = split
+        notes.append(f"{split}: {int((told == split).sum()):,} items drawn from the training items, class by class")
+    return told, notes
+
+
+def thin(told: np.ndarray, ids: np.ndarray) -> list[str]:
+    """Leave out, in place, items of splits that are larger than judging needs; return that in words."""
+    notes = []
+    for split in sorted(set(told.tolist()) - {"", "train"}):
+        rows = np.flatnonzero(told == split)
+        if len(rows) > MOST:
+            drawn = draw(np.where(told == split, 0, -1), ids, MOST / len(rows))
+            told[(told == split) & ~drawn] = ""
+            notes.append(f"{split}: {MOST:,} of {len(rows):,} items are used, which is enough to judge")
+    return notes
+
+
+def check_classes(told: np.ndarray, labels: np.ndarray, classes: list[str]) -> None:
+    """Return if single labels and splits go together.
+
+    Raises:
+        IntakeError: a split has nothing labelled, or a class that training never sees; it is named.
+    """
+    known = labels >= 0
+    trained = set(labels[(told == "train") & known].tolist())
+    for split in ["train", "val", "test", *sorted({s for s in told.tolist() if s.startswith("ood:")})]:
+        counts = Counter(labels[(told == split) & known].tolist())
+        if not counts:
+            raise IntakeError(f"the split {split} has no labelled item")
+        unseen = sorted(set(counts) - trained)
+        if unseen:
+            name, count = classes[unseen[0]], counts[unseen[0]]
+            raise IntakeError(
+                f"the split {split} has {count:,} items of class {name!r}, which training never sees; leave them out or move some"
+            )

@@ -1,0 +1,88 @@
+"""Putting a draft among the datasets, and taking it away again."""
+
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kdlib.data import imported
+from kdlib.data.importing.build import Draft
+from kdlib.data.importing.source import Source
+from kdlib.data.intake import IntakeError, describe_os_error
+from kdlib.progress import OnProgress
+
+
+def keep(source: Source, draft: Draft, title: str, on_progress: OnProgress | None = None) -> str:
+    """Store a draft under `KDLIB_HOME/data/` and return the name of the new dataset. The source goes on waiting until it is dropped.
+
+    Args:
+        source: what was read.
+        draft: what `understand` made of it.
+        title: what its owner calls it.
+        on_progress: called after every few MB with rows done of all rows; returning True stops.
+
+    Raises:
+        ValueError: the title cannot be a name, or the disk does not take it.
+        CancelledError: `on_progress` asked to stop; nothing is kept.
+    """
+    title = imported.check_title(title)
+    building = imported.folder() / f".{secrets.token_hex(8)}.building"
+    try:
+        building.mkdir(parents=True)
+        return _keep(source, draft, title, building, on_progress)
+    except OSError as error:
+        raise IntakeError(f"{source.name} cannot be kept: {describe_os_error(error)}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _keep(source: Source, draft: Draft, title: str, building: Path, on_progress: OnProgress | None) -> str:
+    files = ["inputs.npy", "labels.npy", "splits.npy", "ids.npy"]
+    _place(source.folder / source.columns[draft.plan.inputs].file, building / "inputs.npy")
+    np.save(building / "labels.npy", draft.labels, allow_pickle=False)
+    np.save(building / "ids.npy", draft.ids, allow_pickle=False)
+    codes = {name: number for number, name in enumerate(draft.split_names)} | {"": -1}
+    np.save(
+        building / "splits.npy", np.array([codes[name] for name in draft.splits.tolist()], np.int16), allow_pickle=False
+    )
+    for number, (values, _) in enumerate(draft.attributes.values()):
+        files.append(f"attribute-{number}.npy")
+        np.save(building / files[-1], values, allow_pickle=False)
+    tables = {}
+    for number, name in enumerate(draft.plan.tables):
+        file = "inputs.npy" if name == draft.plan.inputs else f"table-{number}.npy"
+        if file not in files:
+            files.append(file)
+            _place(source.folder / source.columns[name].file, building / file)
+        tables[name] = {"file": file, "width": source.columns[name].shape[1], "source_task": draft.plan.source_task}
+    if source.rate:
+        files += ["waves.raw", "ends.npy"]
+        for file in files[-2:]:
+            _place(source.folder / file, building / file)
+    card = {
+        "title": title,
+        "created": time.time(),
+        "source": source.name,
+        "rows": source.rows,
+        "classes": draft.classes,
+        "splits": draft.split_names,
+        "attributes": {name: names for name, (_, names) in draft.attributes.items()},
+        "tables": tables,
+        "inputs": "inputs.npy",
+        "shape": list(draft.shape),
+        "modality": draft.modality,
+        "rate": source.rate,
+        "notes": draft.notes + draft.warnings,
+    }
+    return imported.keep(building, card, files, on_progress)
+
+
+def _place(before: Path, after: Path) -> None:
+    """Give a file a second name, without copying it where the disk can do that."""
+    try:
+        os.link(before, after)
+    except OSError:
+        shutil.copyfile(before, after)

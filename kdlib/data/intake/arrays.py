@@ -1,0 +1,238 @@
+"""Numpy files, header first and then chunk by chunk, so that what is large never stands in memory as a whole."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from kdlib.data.intake.archives import Source
+from kdlib.data.intake.kinds import HEAD, NO_PICKLES, identify
+from kdlib.data.intake.limits import MB, TEXT, IntakeError, Limits
+from kdlib.data.intake.progress import Reporter
+
+CHUNK = 4 * MB
+COLUMNS = 1000  # at most
+HEADER = 10_000  # characters of a header, at most: longer ones are made to be slow
+
+
+@dataclass
+class Column:
+    """One column of what was read: text (n,) as it stood in the file, or numbers (n, ...) as float32.
+
+    Attributes:
+        name: of the column or array.
+        shape: (n,) for text, (n, ...) for numbers.
+        text: which of the two.
+        bad_row: first row with NaN or infinity, None if all are finite.
+        bad: rows with NaN or infinity.
+        zero_rows: rows of zeros alone.
+        constant: whether all rows are the same.
+        file: where it was written, in the folder of the reading.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    text: bool = False
+    bad_row: int | None = None
+    bad: int = 0
+    zero_rows: int = 0
+    constant: bool = True
+    file: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+
+@dataclass
+class Writer:
+    """The folder that takes what was read, one .npy per column, and keeps count.
+
+    Args:
+        folder: where to.
+        limits: what may be written.
+        reporter: is told of every row of numbers that was written.
+    """
+
+    folder: Path
+    limits: Limits
+    reporter: Reporter = field(default_factory=Reporter)
+    columns: list[Column] = field(default_factory=list)
+    written: int = 0
+
+    def _file(self, name: str, size: int) -> str:
+        if len(name) > TEXT:
+            raise IntakeError(
+                f"the column {name[:TEXT]!r} ... has a name of {len(name):,} characters, at most {TEXT} can be read"
+            )
+        if len(self.columns) == COLUMNS:
+            raise IntakeError(
+                f"there are more than {COLUMNS:,} columns; number those of one embedding (e0, e1, ...) or put it into an array"
+            )
+        self.written += size
+        if self.written > self.limits.dataset_mb * MB:
+            told = f"all of it together would take more than {self.limits.dataset_mb:,} MB once decoded (KDLIB_MAX_DATASET_MB)"
+            raise IntakeError(f"{told}; on the command line, import --large reads more")
+        return f"column-{len(self.columns)}.npy"
+
+    def text(self, name: str, values: list[str]) -> None:
+        """Keep a column of text."""
+        long = next((row for row, value in enumerate(values) if len(value) > TEXT), None)
+        if long is not None:
+            raise IntakeError(
+                f"{name} holds a text of {len(values[long])} characters in row {long}, at most {TEXT} can be read"
+            )
+        array = np.array(values, dtype=str)
+        column = Column(
+            name, array.shape, text=True, constant=len(set(values)) < 2, file=self._file(name, array.nbytes)
+        )
+        np.save(self.folder / column.file, array, allow_pickle=False)
+        self.columns.append(column)
+
+    def numbers(self, name: str, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
+        """Keep a column of numbers that comes in chunks of rows, and look at every row of it."""
+        self.limits.shape(name, shape)
+        column = Column(name, shape, file=self._file(name, 4 * math.prod(shape)))
+        first, row = None, 0
+        with (self.folder / column.file).open("wb") as out:
+            npy.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            for chunk in chunks:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    rows = np.ascontiguousarray(chunk, dtype="<f4").reshape(len(chunk), -1)
+                finite = np.isfinite(rows).all(axis=1)
+                if not finite.all():
+                    column.bad_row = row + int(np.argmin(finite)) if column.bad_row is None else column.bad_row
+                    column.bad += int((~finite).sum())
+                column.zero_rows += int((~rows.any(axis=1)).sum())
+                first = rows[0].copy() if first is None and len(rows) else first
+                column.constant = column.constant and bool((rows == first).all())
+                out.write(rows.tobytes())
+                row += len(rows)
+                self.reporter.advance(len(rows))
+        if row != shape[0]:
+            raise IntakeError(f"{name} says it has {shape[0]:,} rows but holds {row:,}")
+        self.columns.append(column)
+
+
+def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return shape, column order and type.
+
+    Raises:
+        IntakeError: damaged, or it promises Python objects, which are pickles.
+    """
+    try:
+        version = npy.read_magic(stream)
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(stream, max_header_size=HEADER)
+    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError) as error:
+        raise IntakeError(f"{name} has a damaged header: it is not a plain numpy array") from error
+    if dtype.hasobject:
+        raise IntakeError(f"{name} holds Python objects, which is a pickle: {NO_PICKLES}")
+    if dtype.kind not in "fiubUS":
+        raise IntakeError(f"{name} holds {dtype}, expected numbers or text")
+    if not dtype.itemsize:
+        raise IntakeError(f"{name} holds texts of 0 letters, expected a column of words")
+    if any(size < 0 for size in shape):
+        raise IntakeError(f"{name} has a header with a negative shape: {shape}")
+    return shape, fortran, dtype
+
+
+def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
+    """Read one .npy stream of `size` bytes into a column: text and one-dimensional arrays as text, all others as float32.
+
+    Raises:
+        IntakeError: the header does not fit the bytes, or asks for too much.
+    """
+    counted = _Counted(stream)
+    shape, fortran, dtype = _header(counted, name)
+    body, told = math.prod(shape) * dtype.itemsize, size - counted.count
+    if body != told:
+        raise IntakeError(
+            f"{name} has a header that disagrees with its content: {shape} of {dtype} is {body:,} bytes, there are {told:,}"
+        )
+    if not shape or not shape[0]:
+        raise IntakeError(f"{name} has no rows: its shape is {shape}")
+    textual = len(shape) == 1
+    if dtype.kind in "US" and not textual:
+        raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
+    writer.limits.shape(name, shape, max(4, dtype.itemsize) if textual else 4)
+    writer.reporter.begin(shape[0], shape[0])
+    if textual:
+        writer.text(name, _words(np.frombuffer(_exactly(counted, body, name), dtype), name))
+        writer.reporter.advance(shape[0])
+        return
+    if fortran:
+        whole = np.frombuffer(_exactly(counted, body, name), dtype).reshape(shape, order="F")
+        writer.numbers(name, shape, (whole[i : i + 1000] for i in range(0, len(whole), 1000)))
+        return
+    row_bytes = math.prod(shape[1:]) * dtype.itemsize
+    step = max(1, CHUNK // max(row_bytes, 1))
+
+    def chunks() -> Iterator[np.ndarray]:
+        for start in range(0, shape[0], step):
+            count = min(step, shape[0] - start)
+            yield np.frombuffer(_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
+
+    writer.numbers(name, shape, chunks())
+
+
+class _Counted:
+    """A stream that counts what was read from it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.count = stream, 0
+
+    def read(self, size: int) -> bytes:
+        found = self.stream.read(size)
+        self.count += len(found)
+        return found
+
+
+def _exactly(stream: _Counted, size: int, name: str) -> bytes:
+    found = stream.read(size)
+    if len(found) != size:
+        raise IntakeError(f"{name} ends too early: {size - len(found):,} bytes are missing")
+    return found
+
+
+def _words(values: np.ndarray, name: str) -> list[str]:
+    """Return one-dimensional values as text: whole numbers without a point, missing numbers as ""."""
+    if values.dtype.kind == "U":
+        codes = values.view(
+            f"{values.dtype.str[0]}u4"
+        )  # of letters; halves of surrogate pairs are none, and no file holds them as UTF-8
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise IntakeError(f"{name} holds letters that do not exist: it is damaged")
+        return values.tolist()
+    if values.dtype.kind == "S":
+        try:
+            return [text.decode() for text in values.tolist()]
+        except UnicodeDecodeError as error:
+            raise IntakeError(f"{name} holds a text that is not UTF-8; save it as text instead of bytes") from error
+    if values.dtype.kind != "f":
+        return [str(int(value)) if isinstance(value, bool) else str(value) for value in values.tolist()]
+    return [
+        "" if math.isnan(value) else str(int(value)) if value.is_integer() else repr(value)
+        for value in values.astype(float).tolist()
+    ]
+
+
+def read_npz(source: Source, writer: Writer) -> None:
+    """Read every array of an .npz into a column."""
+    rows = []
+    for member in source.members:
+        with source.open(member) as stream:
+            kind = identify(member.name, stream.read(HEAD))
+        if kind != "npy":
+            raise IntakeError(f"{member.name!r} in {source.name} is not a numpy array but {kind}")
+        with source.open(member) as stream:
+            shape, _, _ = _header(stream, member.name.removesuffix(".npy"))
+        rows += shape[:1]
+    writer.reporter.begin(max(rows, default=0), sum(rows))
+    for member in source.members:
+        with source.open(member) as stream:
+            read_array(stream, member.size, member.name.removesuffix(".npy"), writer)

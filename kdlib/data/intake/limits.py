@@ -1,0 +1,119 @@
+"""How much of a foreign file we are willing to read, and the words with which we refuse.
+
+Every limit has an environment variable: `KDLIB_MAX_ROWS`, `KDLIB_MAX_ARRAY_MB` and so on.
+"""
+
+import errno
+import os
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+MB = 1 << 20
+TEXT = 200  # characters of a label, an id or a file name, at most
+
+
+class IntakeError(ValueError):
+    """A file that is refused; the message says what is in it, what would do, and where."""
+
+
+OS_ERRORS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full",
+    errno.EFBIG: "it takes more room on the disk than is allowed (KDLIB_MAX_DATASET_MB)",
+    errno.EACCES: "it, or the data folder, may not be opened; check their permissions",
+    errno.EPERM: "it, or the data folder, may not be opened; check their permissions",
+    errno.EROFS: "the disk of the data folder cannot be written to",
+    errno.ENOENT: "a file of it is gone",
+    errno.EEXIST: "a file is in the place of the data folder (KDLIB_HOME)",
+    errno.ENOTDIR: "a file is in the place of the data folder (KDLIB_HOME)",
+}
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return why the system failed to open, read or write a file, in words."""
+    return OS_ERRORS.get(error.errno, f"the system reports: {(error.strerror or 'an unknown error').lower()}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a foreign file may ask for.
+
+    Attributes:
+        array_mb: of one decoded array, MiB.
+        dataset_mb: of everything decoded together, MiB.
+        rows: items.
+        width: numbers of an embedding.
+        members: files in a zip or a folder.
+        pixels: of a picture, before it is shrunk.
+        sound_s: length of a recording, s.
+        memory_mb: the child process that reads may use, MiB.
+        cpu_s: processor time it may take, s.
+        stall_s: time it may go without progress, s.
+    """
+
+    array_mb: int = 512
+    dataset_mb: int = 1024
+    rows: int = 1_000_000
+    width: int = 16_384
+    members: int = 20_000
+    pixels: int = 25_000_000
+    sound_s: int = 600
+    memory_mb: int = 3072
+    cpu_s: int = 240
+    stall_s: int = 60
+
+    @classmethod
+    def current(cls, environment: Mapping[str, str] = os.environ) -> "Limits":
+        """Return the limits as the environment sets them.
+
+        Raises:
+            ValueError: a variable does not hold a whole number from 1 up.
+        """
+        changed = {}
+        for field in fields(cls):
+            text = environment.get(f"KDLIB_MAX_{field.name.upper()}")
+            if text is None:
+                continue
+            if not text.isdecimal() or int(text) < 1:
+                raise ValueError(f"KDLIB_MAX_{field.name.upper()} must be a whole number from 1 up, got {text!r}")
+            changed[field.name] = int(text)
+        return cls(**changed)
+
+    def large(self) -> "Limits":
+        """Return the limits for files that are read from the command line because they are too large for a browser."""
+        return replace(
+            self, array_mb=max(self.array_mb, 16_384), dataset_mb=max(self.dataset_mb, 32_768), cpu_s=3600, stall_s=300
+        )
+
+    def shape(self, name: str, shape: tuple[int, ...], bytes_each: int = 4) -> None:
+        """Return if an array of that shape may be decoded.
+
+        Raises:
+            IntakeError: it is too long, too wide or too large.
+        """
+        if shape and shape[0] > self.rows:
+            raise IntakeError(f"{name} has {shape[0]:,} rows, at most {self.rows:,} can be read (KDLIB_MAX_ROWS)")
+        width, size = 1, bytes_each
+        for number in shape[1:]:
+            width *= number
+        for number in shape:
+            size *= number
+        if width > self.width:
+            raise IntakeError(
+                f"{name} has {width:,} numbers per row, at most {self.width:,} can be read (KDLIB_MAX_WIDTH)"
+            )
+        if size > self.array_mb * MB:
+            told = "on the command line, import --large reads more"
+            raise IntakeError(
+                f"{name} would take {size / MB:,.0f} MB once decoded, at most {self.array_mb:,} MB can be read; {told}"
+            )
+
+    def confine(self) -> None:
+        """Put this process under the limits on memory, processor time and the size of files it writes. It cannot be undone."""
+        memory = self.memory_mb * MB
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (self.cpu_s, self.cpu_s + 5))
+        largest = self.dataset_mb * MB + 64 * MB
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,223 @@
+"""Compressors: what turns a teacher's embedding (n, d_t) into a compact target (n, d_c).
+
+Two kinds. *Fixed* ones are fitted to the labelled training rows before training and then stay as they are: objects with
+`fit(rows, labels)` and `transform(rows)`. *Trainable* ones are modules that learn the target task next to the student, through a head of
+their own (Ding & Lerch 2024): the distance loss never moves them. To add one, write a builder and give it a line in `COMPRESSORS`;
+`tests/test_compressors.py` runs the contract over every entry.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.random_projection import GaussianRandomProjection
+from torch import Tensor, nn
+
+from kdlib.progress import OnProgress, report_progress
+from kdlib.training.optimizer import AdamW
+
+HIDDEN = 64  # units between in- and output of the non-linear compressors
+
+
+class Fixed(Protocol):
+    """A compressor that is fitted once, on training rows only.
+
+    A `fit` with a third parameter `on_progress` reports its steps, and can be stopped.
+    """
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray, /) -> "Fixed": ...
+
+    def transform(self, rows: np.ndarray, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """One entry of `COMPRESSORS`.
+
+    Attributes:
+        build: fixed: `(dim, seed) -> Fixed`; trainable: `(d_t, dim) -> nn.Module` mapping (b, d_t) -> (b, dim).
+        trainable: which of the two.
+        seeded: fixed only: whether the outcome depends on the seed.
+        width: `(d_t, dim, classes) -> d_c`, what it really comes out at.
+        prefixes: `(d_c) -> leading widths` that are trained to be usable by themselves; the last is d_c.
+    """
+
+    build: Callable
+    trainable: bool = False
+    seeded: bool = False
+    width: Callable[[int, int, int], int] = lambda d_t, dim, classes: dim  # noqa: ARG005
+    prefixes: Callable[[int], tuple[int, ...]] = lambda dim: (dim,)
+
+
+# --- fixed --------------------------------------------------------------------------------------------------------------------------------
+
+
+def none(dim: int, seed: int) -> Fixed:  # noqa: ARG001
+    """The embedding as it is: the same as the method "raw"."""
+    return FunctionTransformer()
+
+
+def pca(dim: int, seed: int) -> Fixed:
+    """Principal components: the directions in which the embedding varies most, whatever they mean."""
+    return PCA(n_components=dim, random_state=seed)
+
+
+def random(dim: int, seed: int) -> Fixed:
+    """Random projection: what any map of that width would keep, the control for the others."""
+    return GaussianRandomProjection(random_state=seed).set_params(n_components=dim)
+
+
+def check_discriminable(labels: np.ndarray) -> None:
+    """Return if lda can be fitted to rows with these labels, (n,) class indices, -1 = missing.
+
+    The spread within the classes must be known in every direction of the embedding. Shrinkage sees to that, but two rows of a class
+    lie on a line and are not shrunk at all: some class needs a third.
+
+    Raises:
+        ValueError: several labels an item, fewer than two classes, or fewer than three rows in each of them.
+    """
+    if labels.ndim == 2:
+        raise ValueError("lda needs one label per item; for several labels per item choose another compressor")
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    if len(counts) < 2:
+        raise ValueError(
+            f"lda separates classes and needs at least 2 among the labelled rows, got {len(counts)}; choose another compressor"
+        )
+    if counts.max() < 3:
+        raise ValueError(
+            f"lda needs a class with at least 3 labelled rows, got at most {counts.max()} in each of {len(counts)} classes; "
+            f"use at least {2 * len(counts) + 1} labels or another compressor"
+        )
+
+
+class _Discriminant:
+    """LDA that takes a wish for more dimensions than there are as all of them."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray) -> "_Discriminant":
+        check_discriminable(labels)
+        known = labels >= 0
+        dim = min(self.dim, len(np.unique(labels[known])) - 1)
+        self.fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=dim)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Only one sample available"
+            )  # a class of one row adds no spread of its own
+            try:
+                self.fitted.fit(rows[known], labels[known])
+            except np.linalg.LinAlgError:
+                raise ValueError(
+                    "lda needs embeddings that differ within the classes, got the same numbers for all rows of a class; "
+                    "use more labels or another compressor"
+                ) from None
+        return self
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        return self.fitted.transform(rows)
+
+
+def lda(dim: int, seed: int) -> Fixed:  # noqa: ARG001
+    """Linear discriminant analysis: the linear directions that separate the classes, at most classes - 1 of them."""
+    return _Discriminant(dim)
+
+
+class Autoencoder:
+    """A network that squeezes the embedding through d_c numbers and restores it; it never sees a label.
+
+    Args:
+        dim: d_c.
+        seed: of the initial weights and the order of the rows.
+        steps: of the optimiser, each on all rows (or 512 drawn ones, if there are more).
+    """
+
+    def __init__(self, dim: int, seed: int, steps: int = 300) -> None:
+        self.dim, self.seed, self.steps = dim, seed, steps
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray, on_progress: OnProgress | None = None) -> "Autoencoder":  # noqa: ARG002
+        data, d_t = torch.from_numpy(rows), rows.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.encoder, decoder = mlp(d_t, self.dim), mlp(self.dim, d_t)
+        rng = torch.Generator().manual_seed(self.seed)
+        optimiser = AdamW([*self.encoder.parameters(), *decoder.parameters()], lr=3e-3, fused=True)
+        for step in range(self.steps):
+            report_progress(on_progress, "fitting", step, self.steps)
+            batch = data[torch.randint(len(data), (512,), generator=rng)] if len(data) > 512 else data
+            optimiser.zero_grad()
+            nn.functional.mse_loss(decoder(self.encoder(batch)), batch).backward()
+            optimiser.step()
+        return self
+
+    @torch.no_grad()
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        return self.encoder(torch.from_numpy(rows)).numpy()
+
+
+def autoencoder(dim: int, seed: int) -> Fixed:
+    """Autoencoder: the few numbers from which a small network restores the embedding best, whatever they mean."""
+    return Autoencoder(dim, seed)
+
+
+# --- trainable ----------------------------------------------------------------------------------------------------------------------------
+
+
+def linear(d_t: int, dim: int) -> nn.Module:
+    """One linear layer, trained on the target task next to the student."""
+    return nn.Linear(d_t, dim)
+
+
+def mlp(d_t: int, dim: int) -> nn.Module:
+    """Two layers with a non-linearity between them, trained on the target task next to the student."""
+    return nn.Sequential(nn.Linear(d_t, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, dim))
+
+
+def matryoshka(d_t: int, dim: int) -> nn.Module:
+    """Two layers trained so that the leading 2, 4, 8, ... dimensions are each a usable embedding (Kusupati et al. 2022)."""
+    return mlp(d_t, dim)
+
+
+def _doubling(dim: int) -> tuple[int, ...]:
+    """Return 2, 4, 8, ... below `dim`, then `dim`."""
+    return (*(2**i for i in range(1, (dim - 1).bit_length())), dim)
+
+
+class TeacherBranch(nn.Module):
+    """A trainable compressor with its head: the only part that learns from the teacher loss.
+
+    Args:
+        compressor: (b, d_t) -> (b, d_c).
+        prefixes: leading widths with a head each; the last is d_c.
+        classes: k.
+    """
+
+    def __init__(self, compressor: nn.Module, prefixes: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.compressor, self.prefixes = compressor, prefixes
+        self.heads = nn.ModuleList(nn.Linear(width, classes) for width in prefixes)
+
+    def forward(self, embedding: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return compressed (b, d_c) and the logits (b, k) of each prefix, those of the whole last."""
+        compressed = self.compressor(embedding)
+        return compressed, tuple(
+            head(compressed[..., :width]) for width, head in zip(self.prefixes, self.heads, strict=True)
+        )
+
+
+COMPRESSORS: dict[str, Compressor] = {
+    "none": Compressor(none, width=lambda d_t, dim, classes: d_t),  # noqa: ARG005
+    "pca": Compressor(pca),
+    "random": Compressor(random, seeded=True),
+    "lda": Compressor(lda, width=lambda d_t, dim, classes: min(dim, classes - 1)),  # noqa: ARG005
+    "autoencoder": Compressor(autoencoder, seeded=True),
+    "linear": Compressor(linear, trainable=True),
+    "mlp": Compressor(mlp, trainable=True),
+    "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling),
+}

@@ -1,0 +1,176 @@
+"""Asking for runs: one, many, their curves, their results."""
+
+import json
+import re
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from kdlib import engine, store
+from kdlib.cache import Arrays
+from kdlib.engine import Job, RunFolder
+from kdlib.results import Point, RunResult
+from kdlib.runs.reconcile import listing, quickly, reconcile
+from kdlib.spec import RunSpec, unused_fields
+from kdlib.store import RunInfo, StoreUnavailableError
+
+
+def list_runs(
+    *,
+    limit: int = 50,
+    offset: int = 0,
+    states: Sequence[str] = (),
+    text: str = "",
+    user: str = "",
+    where: Mapping[str, Collection[Any]] = MappingProxyType({}),
+) -> list[RunInfo]:
+    """Return runs, newest first, as they are now.
+
+    Args:
+        limit, offset: which part of the list.
+        states: only these; () = all.
+        text: only runs whose name or spec contains it, in any case.
+        user: only theirs.
+        where: field of a spec -> only runs in which it has one of these values; an empty collection asks for nothing.
+
+    Raises:
+        StoreUnavailableError: the store does not answer within seconds.
+    """
+    now = {run.id: run for run in reconcile(quickly(listing.active))}
+
+    def wanted(run: RunInfo) -> bool:
+        run = now.get(run.id, run)
+        fits = (not states or run.state in states) and (not user or run.user == user)
+        unused = unused_fields(run.spec)
+        fits = fits and all(
+            getattr(run.spec, name) in values and name not in unused for name, values in where.items() if values
+        )
+        return fits and text.lower() in f"{run.name} {run.spec.to_json()}".lower()
+
+    rows = quickly(lambda: listing.newest(offset + limit, wanted))
+    return [now.get(run.id, run) for run in rows[offset:]]
+
+
+def get(run_id: str) -> RunInfo:
+    """Return one run as it is now; while the store does not answer, what this machine knows of it.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    folder = RunFolder(run_id)
+    try:
+        run = quickly(lambda: store.fetch(run_id))
+    except StoreUnavailableError:
+        about = folder.read("job.json")
+        if not about:
+            raise
+        job = Job(**about["job"])
+        spec = RunSpec.from_record(json.loads(job.spec))
+        own = {"resumes": job.resume, "submitted": about["created"], "engine": engine.identity()}
+        run = RunInfo(run_id, about["name"], about["user"], spec, store.QUEUED, about["created"], **own)
+    return reconcile([run])[0] if run.active else run
+
+
+def find(text: str) -> RunInfo:
+    """Return the run with this id, this beginning of an id, or this name.
+
+    Raises:
+        ValueError: none, or several of them.
+    """
+    if re.fullmatch(r"[0-9a-f]{32}", text):
+        return get(text)
+    rows = [run for run in list_runs(limit=1000) if run.id.startswith(text) or run.name == text] if text else []
+    if len(rows) != 1:
+        raise ValueError(f"{len(rows) or 'no'} runs are called {text!r}{', write more of the id' if rows else ''}")
+    return rows[0]
+
+
+def history(run_id: str) -> list[Point]:
+    """Return all points of a run so far, of a run on another machine that is not over, means over the members."""
+    points = RunFolder(run_id).points()
+    if not points:
+        with suppress(store.RunNotFoundError):
+            points = result(run_id).history
+    return points or quickly(lambda: store.metric_history(run_id))
+
+
+def watch(run_id: str, every: float = 0.5) -> Iterator[tuple[RunInfo, list[Point]]]:
+    """Yield the run and its new points, until it is over.
+
+    Args:
+        every: seconds between two looks.
+    """
+    seen = 0
+    while True:
+        run = get(run_id)  # asked before the points: when it is over, they are all there
+        points = history(run_id)
+        yield run, points[seen:]
+        seen = len(points)
+        if not run.active:
+            return
+        time.sleep(every)
+
+
+def result(run_id: str) -> RunResult:
+    """Return what came of a run, without its arrays.
+
+    Raises:
+        RunNotFoundError: nothing came of it (yet), or the file has been deleted.
+    """
+    local = RunFolder(run_id).result / "result.json"  # it is there until the store has it
+    with suppress(FileNotFoundError):
+        return RunResult.from_dict(json.loads(local.read_text(encoding="utf-8")))
+    path = quickly(lambda: store.file(run_id, "result.json"))
+    return RunResult.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def arrays(run_id: str, kind: str) -> Arrays:
+    """Return arrays of a result, named as in `RunResult.arrays`.
+
+    Args:
+        kind: "student" (weights), "features" (student features and compressed embeddings), "predictions" (logits) or "replay".
+
+    Raises:
+        RunNotFoundError: the run has no such file.
+    """
+    from safetensors.numpy import load_file
+
+    return load_file(_file(run_id, kind))
+
+
+def member_array(run_id: str, kind: str, name: str, member: int) -> np.ndarray:
+    """Return what one member has in an array (m, n, d), (n, d), without reading that of the others; of one that all share, that.
+
+    Raises:
+        RunNotFoundError: the run has no such file, or the file no such array.
+    """
+    from safetensors import safe_open
+
+    with safe_open(_file(run_id, kind), framework="np") as file:
+        if name not in file.keys():  # noqa: SIM118
+            raise store.RunNotFoundError(f"run {run_id[:8]} has no {name}")
+        part = file.get_slice(name)
+        return part[min(member, part.get_shape()[0] - 1)]
+
+
+def replay(run_id: str) -> Arrays:
+    """Return the snapshots of a run that is over, named as in `Frames.of`; {} if there are none."""
+    with suppress(store.RunNotFoundError):
+        return {name.removeprefix("replay/"): value for name, value in arrays(run_id, "replay").items()}
+    return {}
+
+
+def frames(run_id: str) -> list[Arrays]:
+    """Return the snapshots so far of a run that trains on this machine, oldest first."""
+    return RunFolder(run_id).read_frames()
+
+
+def _file(run_id: str, kind: str) -> Path:
+    """Return where a file of a result is: here until the store has it."""
+    local = RunFolder(run_id).result / f"{kind}.safetensors"
+    return local if local.exists() else quickly(lambda: store.file(run_id, local.name))

@@ -1,0 +1,163 @@
+"""A damaged store made anew from what lies beside it: the files of each run, and the folders in which runs are recorded."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kdlib import store
+from kdlib.cache import home
+from kdlib.engine import Job, RunFolder
+from kdlib.results import Point, RunResult
+from kdlib.runs.commands import describe, locked
+from kdlib.spec import RunSpec
+from kdlib.store import database, notes
+from kdlib.store.connection import local_database, tracking_uri
+from kdlib.store.notes import Curve
+from kdlib.store.reading import StoredRun, reader
+
+UNKNOWN_END = "the store was damaged before it was over; a resume goes on from the last checkpoint"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What was done to a store.
+
+    Attributes:
+        added: runs that it did not have.
+        updated: runs of which it knew less than their files.
+        aside: where the damaged database lies now, None if there was none.
+        copy: the copy that was taken in its place, None if it was made anew.
+    """
+
+    added: int
+    updated: int
+    aside: Path | None = None
+    copy: Path | None = None
+
+
+def rebuild_store(*, from_copy: bool = False) -> Rebuilt:
+    """Move a damaged local store aside and make it anew from the files of the runs; one that is whole only gets what it does not have.
+
+    Args:
+        from_copy: begin with the newest daily copy.
+
+    Raises:
+        StoreError: the store is a server's, or there is no copy.
+    """
+    path = local_database(tracking_uri())
+    if path is None:
+        raise store.StoreError(f"the run store at {store.connection.place()} is a server: its owner keeps its copies")
+    aside = copy = None
+    with locked("rebuild"):
+        if path.exists() and _damaged(path):
+            if from_copy:
+                database.newest_copy(path)
+            aside = database.move_aside(path)
+        if from_copy and not path.exists():
+            copy = database.restore_copy(path)
+        store.connected()
+        return replace(_complete(path, newer=copy is not None), aside=aside, copy=copy)
+
+
+def _damaged(path: Path) -> bool:
+    try:
+        database.check(path, thoroughly=True)
+    except store.StoreDamagedError:
+        return True
+    return False
+
+
+def _complete(path: Path, *, newer: bool) -> Rebuilt:
+    """Write what runs left behind into a database that does not have it.
+
+    Args:
+        newer: the files are newer than the database, so what they say of runs that it has counts too.
+    """
+    new, added = [], 0
+    for run in _remembered():
+        try:
+            known = reader().run(run.id)
+        except store.RunNotFoundError:
+            added += 1
+        else:
+            if not newer or replace(run, artifacts=known.artifacts, metrics=known.metrics) == known:
+                continue
+        new.append(run)
+    notes.write_runs(path, ((run, asdict(RunSpec.from_json(run.tags["kdlib.spec"])), _curves(run)) for run in new))
+    store.mark_change()
+    for run in new:
+        notes.write_note(run.id)
+    return Rebuilt(added, len(new) - added)
+
+
+def _remembered() -> Iterator[StoredRun]:
+    """Yield every run of ours of which there is a file."""
+    folders = notes.artifact_folders()
+    recorded = {path.parent.name for path in (home() / "runs").glob("*/job.json")}
+    for run_id in sorted(folders | dict.fromkeys(recorded)):
+        folder = folders.get(run_id, home().resolve() / "artifacts" / run_id / "artifacts")
+        try:
+            run = notes.read_note(folder) or _guess(run_id, folder)
+            RunSpec.from_json(run.tags["kdlib.spec"] if run else "")
+        except (ValueError, KeyError):  # not a folder of ours, or none that says what was run
+            continue
+        yield replace(run, id=run_id)
+
+
+def _guess(run_id: str, folder: Path) -> StoredRun | None:
+    """Return a run that has no note, from its result, what was asked for and its journal; None if not even its spec is there."""
+    journal, result = RunFolder(run_id), _read(folder / "result.json")
+    about = journal.read("job.json")
+    job = Job(**about["job"]) if about else Job(run_id, "{}")
+    asked = result.get("spec") or _read(folder / "spec.json") or json.loads(job.spec)
+    if not asked:
+        return None
+    spec = RunSpec.from_json(json.dumps(asked))
+    outcome, events = journal.outcome(job.resume), journal.events()
+    state = outcome.state if outcome else result.get("status", store.FAILED)
+    reason = outcome.reason if outcome else result.get("reason", UNKNOWN_END)
+    times = (
+        [event["t"] for event in events] or [path.stat().st_mtime for path in sorted(folder.glob("*.json"))] or [0.0]
+    )
+    created = about.get("created", min(times))
+    tags = {
+        "kdlib.spec": spec.to_json(),
+        "kdlib.identity": spec.identity,
+        "kdlib.submitted": repr(created),
+        "kdlib.resumes": str(job.resume),
+        "mlflow.user": about.get("user", ""),
+    } | ({"kdlib.reason": reason} if reason else {})
+    name, ended = about.get("name") or describe(spec), int(1000 * max(times))
+    metrics = store.numbers(RunResult.from_dict(result)) if result else {}
+    return StoredRun(
+        run_id,
+        name,
+        about.get("user", ""),
+        store.STATUS[state],
+        int(1000 * created),
+        ended,
+        False,
+        folder.as_uri(),
+        tags,
+        metrics,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _curves(run: StoredRun) -> list[Curve]:
+    """Return the curves of a run from its journal, or from its result when the journal is gone."""
+    points = RunFolder(run.id).points()
+    if not points:
+        when = (run.ended or run.started) / 1000
+        folder = notes.artifact_folders().get(run.id)
+        history = (_read(folder / "result.json") if folder else {}).get("history", [])
+        points = [Point.from_dict({"t": when} | point) for point in history]
+    return store.curve_values(points)

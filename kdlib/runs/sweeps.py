@@ -1,0 +1,126 @@
+"""Sweeps: a grid of specs, each computation once, on the engine; what the store already holds is not computed again.
+
+A sweep is named by its specs: launching the same grid again goes on with the same sweep, whether its first launch came to an end or not.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Any
+
+from kdlib import runs, store
+from kdlib.results import RunResult
+from kdlib.runs.commands import locked
+from kdlib.runs.reconcile import patiently
+from kdlib.spec import RunSpec, unused_fields
+from kdlib.store import RunInfo
+
+RESTARTS = 3  # nobody watches a sweep: each run goes on by itself after this many deaths of its worker
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A launched sweep.
+
+    Attributes:
+        name: 12 hexadecimal digits, from its specs.
+        specs: what it consists of.
+        runs: the run of each spec, in the same order.
+        reused: how many of them were there before: done, or at work.
+    """
+
+    name: str
+    specs: tuple[RunSpec, ...]
+    runs: tuple[str, ...]
+    reused: int
+
+
+def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
+    """Return every combination of the values of the axes, each computation once; the last axis varies fastest.
+
+    Raises:
+        ValueError: an axis is no field of a spec, or has no values.
+    """
+    known = [f.name for f in fields(RunSpec)]
+    for name, values in axes.items():
+        if name not in known:
+            raise ValueError(f"unknown field {name!r} in a sweep, choose from: {', '.join(known)}")
+        if not values:
+            raise ValueError(f"the sweep has no values for {name}")
+    found: dict[str, RunSpec] = {}
+    for values in product(*axes.values()):
+        spec = base.but(**dict(zip(axes, values, strict=True)))
+        found.setdefault(spec.identity, spec)
+    return list(found.values())
+
+
+def name_of(specs: Iterable[RunSpec]) -> str:
+    """Return what names the sweep of these specs, in whatever order."""
+    return hashlib.sha256("".join(sorted(spec.identity for spec in specs)).encode()).hexdigest()[:12]
+
+
+def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") -> Sweep:
+    """Launch what is missing of a sweep: done and active runs of the same specs are taken as they are, failed and cancelled ones resumed.
+
+    Raises:
+        ValueError: a spec cannot be run, or the engine or the store does not answer.
+    """
+    name, found = name_of(specs), {}
+    with locked("sweep"):  # whoever launches an overlapping sweep now finds our runs
+        for spec in specs:
+            known = [_now(run) for run in patiently(lambda spec=spec: store.find(identity=spec.identity))]
+            best = min(known, key=lambda run: (run.state != store.DONE, not run.active), default=None)
+            if best is not None:
+                found[spec.identity] = best
+                patiently(lambda run=best: store.join(run.id, name))
+        missing = [spec for spec in specs if spec.identity not in found]
+        launched = runs.launch(missing, user=user, group=name, device=device, restarts=RESTARTS) if missing else []
+    again = [run for run in found.values() if not run.active and run.state != store.DONE]
+    for run in again:
+        runs.resume(run.id, restarts=RESTARTS)
+    ids = {identity: run.id for identity, run in found.items()} | dict(
+        zip((spec.identity for spec in missing), launched, strict=True)
+    )
+    return Sweep(name, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(found) - len(again))
+
+
+def members(name: str) -> list[RunInfo]:
+    """Return the runs of a sweep as they are now, newest first."""
+    return [_now(run) for run in patiently(lambda: store.members(name))]
+
+
+def _now(run: RunInfo) -> RunInfo:
+    return runs.get(run.id) if run.active else run
+
+
+def results(run_ids: Iterable[str]) -> list[RunResult]:
+    """Return the results of those runs that are done, in the given order."""
+    return [runs.result(run_id) for run_id in run_ids if runs.get(run_id).state == store.DONE]
+
+
+def varying(specs: Iterable[RunSpec]) -> list[str]:
+    """Return the fields in which specs differ, in the order of `RunSpec`; fields that a spec's method does not look at do not count."""
+    seen: dict[str, set[Any]] = {f.name: set() for f in fields(RunSpec)}
+    for spec in specs:
+        for name, values in seen.items():
+            if name not in unused_fields(spec):
+                values.add(getattr(spec, name))
+    return [name for name, values in seen.items() if len(values) > 1]
+
+
+def curves(
+    results: Iterable[RunResult], x: str, by: str = "method"
+) -> tuple[dict[Any, list[RunResult]], list[RunResult]]:
+    """Return what to draw over a field: one list of results per value of `by`, each in the order of `x`, and the results it leaves alone.
+
+    The latter (baseline and raw over the dimension) are lines to compare with.
+    """
+    drawn: dict[Any, list[RunResult]] = {}
+    flat = []
+    for result in results:
+        if x in unused_fields(result.spec):
+            flat.append(result)
+        else:
+            drawn.setdefault(getattr(result.spec, by), []).append(result)
+    return {name: sorted(line, key=lambda result: getattr(result.spec, x)) for name, line in drawn.items()}, flat

@@ -1,0 +1,19 @@
+"""Deleting what was imported, with everything that was computed from it."""
+
+from kdlib.data import datasets, imported
+from kdlib.models import teachers
+from kdlib.spaces import teacher_report
+
+
+def delete(name: str) -> None:
+    """Remove an imported dataset, its tables, and what the cache holds about them. Runs on it keep their results.
+
+    Raises:
+        ValueError: there is none of that name; built-in datasets cannot be deleted.
+    """
+    if name in datasets.DATASETS:
+        raise ValueError(f"{name} is built in and cannot be deleted")
+    for teacher in teachers.fitting(name):
+        teacher_report.retry(teacher, name)
+        teachers.forget(teacher, name)
+    imported.delete(name)

@@ -1,0 +1,64 @@
+"""Populations: many networks of one architecture that run and learn as one.
+
+The parameters of m members are stacked to (m, ...) and one vmapped call computes them all. Losses are means over each member's batch and
+sums over members, so every member gets exactly the gradient it would get alone; `tests/test_population.py` compares the two.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+
+class Population:
+    """Networks of one architecture with stacked parameters.
+
+    Args:
+        members: m modules that differ in their weights only, without buffers.
+        device: where they live.
+
+    Attributes:
+        parameters: name -> (m, ...), leaf tensors for an optimiser.
+        size: m.
+        device: as given.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], device: torch.device) -> None:
+        stacked, buffers = stack_module_state(list(members))
+        if buffers:
+            raise ValueError(f"members of a population cannot carry buffers, got {', '.join(buffers)}")
+        self.parameters = {name: value.detach().to(device).requires_grad_() for name, value in stacked.items()}
+        self.size, self.device = len(members), device
+        self._template = copy.deepcopy(members[0]).to("meta")
+        self._forward, self._forward_on_same = vmap(self._one), vmap(self._one, in_dims=(0, None))
+
+    def _one(self, parameters: dict[str, Tensor], *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        return functional_call(self._template, parameters, inputs)
+
+    def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what each member makes of its own inputs, each (m, b, ...)."""
+        return self._forward(self.parameters, *inputs)
+
+    def on_same(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what each member makes of the same inputs (b, ...): as if they were expanded to (m, b, ...), and faster."""
+        return self._forward_on_same(self.parameters, inputs)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return a copy of the parameters."""
+        return {name: value.detach().clone() for name, value in self.parameters.items()}
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over the parameters of `state`."""
+        for name, value in self.parameters.items():
+            value.copy_(state[name])
+
+    def member(self, index: int) -> nn.Module:
+        """Return one member as an ordinary module on the CPU."""
+        module = copy.deepcopy(self._template)
+        module.load_state_dict(
+            {name: value[index].detach().cpu().clone() for name, value in self.parameters.items()}, assign=True
+        )
+        return module
