@@ -119,7 +119,7 @@ def _held(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
         lock.release()
 
 
-def forget_arrays(folder: str, key: str) -> None:
+def delete_arrays(folder: str, key: str) -> None:
     """Remove the arrays stored under `key`, if they are there."""
     (home() / "cache" / folder / f"{key}.safetensors").unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlib.data import imported
-from kdlib.registry import choose, summary
+from kdlib.registry import first_line, lookup
 from kdlib.spec import METHOD_HELPS
 
 FOLDER = Path(__file__).parent
@@ -41,11 +41,11 @@ class UnreadableError(Exception):
     """An entry of a registry is more than a constant call."""
 
 
-def entries(what: str) -> list[Entry]:
+def list_entries(what: str) -> list[Entry]:
     """Return name and one-line help of each entry of a registry, for teachers also what they take, source task and supervision."""
-    choose(dict.fromkeys(NAMES), what, "registry")
+    lookup(dict.fromkeys(NAMES), what, "registry")
     if what == "methods":
-        helps = METHOD_HELPS | {entry["name"]: entry["help"] for entry in entries("compressors")}
+        helps = METHOD_HELPS | {entry["name"]: entry["help"] for entry in list_entries("compressors")}
         return [{"name": name, "help": told} for name, told in helps.items()]
     if what == "teachers":
         return [_teacher(name, about) for name, about in _registry(what).items()] + _imported_teachers()
@@ -74,7 +74,7 @@ def _help(attribute: str, value: Any) -> str:
         if attribute and not isinstance(value, ast.AST)
         else value
     )
-    return _first_line(value) if isinstance(value, ast.FunctionDef) else summary(value)
+    return _first_line(value) if isinstance(value, ast.FunctionDef) else first_line(value)
 
 
 def _first_line(function: ast.FunctionDef) -> str:

@@ -3,34 +3,36 @@
 import math
 
 from kdlib.data import datasets
-from kdlib.data.datasets import AUDIO, ITEMS, VECTOR
+from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR
 from kdlib.models import students, teachers
 from kdlib.models.compressors import COMPRESSORS, check_discriminable
 from kdlib.models.students import STUDENTS
-from kdlib.registry import choose, summary
+from kdlib.registry import first_line, lookup
 from kdlib.spec import BASELINE, METHOD_HELPS, RAW, RunSpec
 from kdlib.training.losses import LOSSES
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
-FEW = {"labels": 600, "epochs": 50, "lr": 0.02}
-USUAL = {
-    AUDIO: FEW | {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
-    VECTOR: FEW | {"student": "mlp"},
+SMALL_SETS = {"labels": 600, "epochs": 50, "lr": 0.02}
+MODALITY_DEFAULTS = {
+    AUDIO: SMALL_SETS | {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
+    VECTOR: SMALL_SETS | {"student": "mlp"},
 }  # modality -> what is not as in `RunSpec()`
 
 
-def usual(dataset: str) -> RunSpec:
+def default_spec(dataset: str) -> RunSpec:
     """Return the spec that a dataset is first looked at with: the default, but for what suits its modality, its size and its tables."""
     data = datasets.load(dataset)
-    spec = RunSpec(dataset=dataset, **USUAL.get(data.modality, {}))
-    for table in list(teachers.imported_tables(dataset))[:1]:
-        spec = spec.but(teacher=table, dim=min(spec.dim, 2 ** int(math.log2(teachers.width(table, dataset)))))
-    return spec.but(labels=min(spec.labels, data.labelled_rows))
+    spec = RunSpec(dataset=dataset, **MODALITY_DEFAULTS.get(data.modality, {}))
+    for table in list(teachers.imported_teachers(dataset))[:1]:
+        spec = spec.replace(
+            teacher=table, dim=min(spec.dim, 2 ** int(math.log2(teachers.embedding_width(table, dataset))))
+        )
+    return spec.replace(labels=min(spec.labels, data.labelled_rows))
 
 
-def method_helps() -> dict[str, str]:
+def describe_methods() -> dict[str, str]:
     """Return each method with what it is, in one line."""
-    return METHOD_HELPS | {name: summary(entry.build) for name, entry in COMPRESSORS.items()}
+    return METHOD_HELPS | {name: first_line(entry.build) for name, entry in COMPRESSORS.items()}
 
 
 def check(spec: RunSpec) -> None:
@@ -39,9 +41,9 @@ def check(spec: RunSpec) -> None:
     Raises:
         ValueError: it cannot; one line says why.
     """
-    choose(method_helps(), spec.method, "method")
-    choose(datasets.helps(), spec.dataset, "dataset")
-    choose(STUDENTS, spec.student, "student")
+    lookup(describe_methods(), spec.method, "method")
+    lookup(datasets.describe_datasets(), spec.dataset, "dataset")
+    lookup(STUDENTS, spec.student, "student")
     for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
         if value < 1:
@@ -56,16 +58,16 @@ def check(spec: RunSpec) -> None:
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
     data = datasets.load(spec.dataset)
     labelled = data.labelled(spec.labels)
-    if spec.student not in students.fitting(data.inputs.shape[1:]):
-        told = f"{spec.dataset} holds {ITEMS[data.modality]} of shape {data.inputs.shape[1:]}"
+    if spec.student not in students.compatible_students(data.inputs.shape[1:]):
+        told = f"{spec.dataset} holds {ITEM_NAMES[data.modality]} of shape {data.inputs.shape[1:]}"
         raise ValueError(
-            f"student {spec.student} takes pictures, but {told}; choose one of: {', '.join(students.fitting(data.inputs.shape[1:]))}"
+            f"student {spec.student} takes pictures, but {told}; choose one of: {', '.join(students.compatible_students(data.inputs.shape[1:]))}"
         )
     if spec.method == BASELINE:
         return
-    choose(LOSSES, spec.loss, "loss")
-    teachers.check_fits(spec.teacher, spec.dataset)
-    d_t = teachers.width(spec.teacher, spec.dataset)
+    lookup(LOSSES, spec.loss, "loss")
+    teachers.check_compatible(spec.teacher, spec.dataset)
+    d_t = teachers.embedding_width(spec.teacher, spec.dataset)
     if spec.method not in (RAW, "none") and spec.dim > d_t:
         raise ValueError(
             f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}"

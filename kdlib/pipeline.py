@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from kdlib.analysis.evaluation import score
-from kdlib.analysis.geometry import drawn
-from kdlib.analysis.measure import Material, Rescaled, measure
+from kdlib.analysis.geometry import sample_rows
+from kdlib.analysis.measure import MeasurementInputs, ScaledEmbeddings, measure
 from kdlib.checks import check
 from kdlib.data import datasets
 from kdlib.data.datasets import Dataset
@@ -25,9 +25,9 @@ from kdlib.registry import call_reporting
 from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import Branch, Rows, train
+from kdlib.training.loop import MethodGroup, TrainingData, train
 from kdlib.training.losses import LOSSES
-from kdlib.training.replay import ROWS, Watched
+from kdlib.training.replay import ROWS, ReplaySample
 
 Built = TypeVar("Built")
 
@@ -68,7 +68,7 @@ def compare(
     except CancelledError:
         return [RunResult(spec, "cancelled") for spec in specs]
     on = pick_device(device)
-    groups = list(cohorts(specs).values())
+    groups = list(group_specs(specs).values())
     results: dict[RunSpec, RunResult] = {}
     for number, group in enumerate(groups):
         path = (
@@ -77,7 +77,7 @@ def compare(
             else checkpoint.with_suffix(f".{number}{checkpoint.suffix}")
         )
         try:
-            results |= zip(group, _train_together(group, on, listener, path), strict=True)
+            results |= zip(group, _train_group(group, on, listener, path), strict=True)
         except CancelledError:
             results |= {spec: RunResult(spec, "cancelled") for spec in group}
     return [results[spec] for spec in specs]
@@ -110,7 +110,7 @@ def _check(specs: Sequence[RunSpec], on_progress: OnProgress | None) -> None:
     report_progress(on_progress, "loading", len(names), len(names))
 
 
-def cohorts(specs: Sequence[RunSpec]) -> dict[tuple, list[RunSpec]]:
+def group_specs(specs: Sequence[RunSpec]) -> dict[tuple, list[RunSpec]]:
     """Return the specs, each once, grouped by what their members must share to train as one population."""
     own = {
         "method",
@@ -131,7 +131,7 @@ def adapter_width(spec: RunSpec) -> int:
     """Return d_c where the loss compares entry by entry and the student needs an adapter to that width, otherwise 0."""
     if spec.method == BASELINE or not LOSSES[spec.loss].pointwise:
         return 0
-    d_t = teachers.width(spec.teacher, spec.dataset)
+    d_t = teachers.embedding_width(spec.teacher, spec.dataset)
     return COMPRESSORS[compressor_name(spec)].width(d_t, spec.dim, len(datasets.load(spec.dataset).classes))
 
 
@@ -140,7 +140,7 @@ def compressor_name(spec: RunSpec) -> str:
     return "none" if spec.method == RAW else spec.method
 
 
-def _train_together(
+def _train_group(
     specs: list[RunSpec], device: torch.device, on_progress: OnProgress | None, checkpoint: Path | None
 ) -> list[RunResult]:
     first, data = specs[0], datasets.load(specs[0].dataset)
@@ -148,22 +148,24 @@ def _train_together(
     report_progress(on_progress, "embedding", 0, len(data.inputs))
     with_teacher = any(spec.method != BASELINE for spec in specs)
     embeddings = (
-        Rescaled.to_unit(teachers.embed(first.teacher, first.dataset, on_progress), labelled)
+        ScaledEmbeddings.to_unit(teachers.embed(first.teacher, first.dataset, on_progress), labelled)
         if with_teacher
         else np.empty((len(data.inputs), 0), np.float32)
     )
-    branches, fitted = zip(*(_branch(spec, data, labelled, embeddings, on_progress) for spec in specs), strict=True)
+    branches, fitted = zip(
+        *(_build_group(spec, data, labelled, embeddings, on_progress) for spec in specs), strict=True
+    )
 
-    def rows(values: np.ndarray | Rescaled, which: np.ndarray) -> torch.Tensor:
+    def rows(values: np.ndarray | ScaledEmbeddings, which: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values[which])
 
     val = data.splits["val"]
-    places = drawn(len(val), ROWS)
+    places = sample_rows(len(val), ROWS)
     seen = embeddings[val[places]]
     fixed = [each[0].transform(seen).astype(np.float32) if each else None for each in fitted]
     trained = train(
         branches,
-        Rows(
+        TrainingData(
             *(rows(a, labelled) for a in (data.inputs, data.labels, embeddings)),
             rows(data.inputs, val),
             rows(data.labels, val),
@@ -177,22 +179,23 @@ def _train_together(
         on_progress=on_progress,
         checkpoint=checkpoint,
         signature="+".join(spec.identity for spec in specs),
-        watched=Watched(val[places], places, seen, fixed),
+        watched=ReplaySample(val[places], places, seen, fixed),
     )
-    return measure(specs, Material(data, labelled, embeddings, list(fitted), trained), on_progress)
+    return measure(specs, MeasurementInputs(data, labelled, embeddings, list(fitted), trained), on_progress)
 
 
-def _branch(
-    spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: Rescaled, on_progress: OnProgress | None
-) -> tuple[Branch, list[compressors.Fixed]]:
+def _build_group(
+    spec: RunSpec, data: Dataset, labelled: np.ndarray, embeddings: ScaledEmbeddings, on_progress: OnProgress | None
+) -> tuple[MethodGroup, list[compressors.FixedCompressor]]:
     """Return the untrained members of a spec and its fitted compressors: one per seed, or one for all if the seed does not matter."""
     classes, seeds = len(data.classes), range(spec.seeds)
     shape, adapter = data.inputs.shape[1:], adapter_width(spec)
     members = [
-        _seeded(seed, lambda: students.build(spec.student, shape, spec.width, classes, adapter)) for seed in seeds
+        _build_seeded(seed, lambda: students.build_student(spec.student, shape, spec.width, classes, adapter))
+        for seed in seeds
     ]
     if spec.method == BASELINE:
-        return Branch(members, seeds), []
+        return MethodGroup(members, seeds), []
     weights = {
         "distance_weight": spec.distance_weight,
         "soft_label_weight": spec.soft_label_weight,
@@ -205,16 +208,21 @@ def _branch(
         return TeacherBranch(compressor, entry.prefixes(d_c), classes)
 
     if entry.trainable:
-        return Branch(
-            members, seeds, [_seeded(seed, lambda: teacher_branch(entry.build(d_t, d_c))) for seed in seeds], **weights
+        return MethodGroup(
+            members,
+            seeds,
+            [_build_seeded(seed, lambda: teacher_branch(entry.build(d_t, d_c))) for seed in seeds],
+            **weights,
         ), []
     fitted = _fitted(
         entry, d_c, seeds if entry.seeded else (0,), embeddings[labelled], data.labels[labelled], on_progress
     )
     targets = np.stack([each.transform(embeddings[labelled]) for each in fitted]).astype(np.float32)
     shared = torch.from_numpy(targets).expand(spec.seeds, -1, -1)
-    heads = [_seeded(seed, lambda: teacher_branch(nn.Identity())) for seed in seeds] if spec.soft_label_weight else ()
-    return Branch(members, seeds, heads, shared, **weights), fitted
+    heads = (
+        [_build_seeded(seed, lambda: teacher_branch(nn.Identity())) for seed in seeds] if spec.soft_label_weight else ()
+    )
+    return MethodGroup(members, seeds, heads, shared, **weights), fitted
 
 
 def _fitted(
@@ -224,9 +232,9 @@ def _fitted(
     rows: np.ndarray,
     labels: np.ndarray,
     on_progress: OnProgress | None,
-) -> list[compressors.Fixed]:
+) -> list[compressors.FixedCompressor]:
     """Return one fixed compressor per seed, fitted to the rows (n, d_t)."""
-    fitted: list[compressors.Fixed] = []
+    fitted: list[compressors.FixedCompressor] = []
 
     def whole(part: Progress) -> bool:
         report_progress(on_progress, part.phase, len(fitted) * part.steps + part.step, len(seeds) * part.steps)
@@ -238,7 +246,7 @@ def _fitted(
     return fitted
 
 
-def _seeded(seed: int, build: Callable[[], Built]) -> Built:
+def _build_seeded(seed: int, build: Callable[[], Built]) -> Built:
     """Return what `build` makes with torch's generator seeded, leaving the generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -11,21 +11,21 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from statistics import median
 
-from kdlib.checks import check, usual
+from kdlib.checks import check, default_spec
 from kdlib.data import datasets
 from kdlib.models import students, teachers
 from kdlib.models.compressors import COMPRESSORS
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
-CARRIES = 0.6  # share of a probe's accuracy that should be left out of domain
+TRANSFER_SHARE = 0.6  # share of a probe's accuracy that should be left out of domain
 SECONDS_PER_ITEM = (
     6e-5  # training time per member and item of the default student on one core, until runs of this machine are known
 )
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostEstimate:
     """What a comparison will cost.
 
     Attributes:
@@ -47,11 +47,11 @@ class Plan:
 def student_parameters(student: str, width: int, dataset: str) -> int:
     """Return the parameters of a student at inference."""
     data = datasets.load(dataset)
-    built = students.build(student, data.inputs.shape[1:], width, len(data.classes))
+    built = students.build_student(student, data.inputs.shape[1:], width, len(data.classes))
     return sum(p.numel() for part in (built.body, built.head) for p in part.parameters())
 
 
-def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 1) -> Plan:
+def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 1) -> CostEstimate:
     """Return what the specs, launched together, will cost.
 
     Args:
@@ -63,7 +63,7 @@ def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 
     alike = [run for run in past if (run.spec.student, run.spec.dataset) == (first.student, first.dataset)]
     rates = [
         (run.metrics or {})["cost/seconds"]
-        / _items(run.spec)
+        / _count_items(run.spec)
         / student_parameters(first.student, run.spec.width, first.dataset)
         for run in alike[:20]
         if (run.metrics or {}).get("cost/seconds")
@@ -73,21 +73,25 @@ def plan(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 
     per_core = max(
         1.0, min(workers, len(specs)) / (os.cpu_count() or 1)
     )  # for a guess only: past runs had others beside them as well
-    usual = per_core * SECONDS_PER_ITEM / student_parameters(students.fitting(shape)[0], RunSpec.width, first.dataset)
-    each = (median(rates) if rates else usual) * parameters * _items(first)
+    usual = (
+        per_core
+        * SECONDS_PER_ITEM
+        / student_parameters(students.compatible_students(shape)[0], RunSpec.width, first.dataset)
+    )
+    each = (median(rates) if rates else usual) * parameters * _count_items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
-    width = teachers.width(first.teacher, first.dataset)
+    width = teachers.embedding_width(first.teacher, first.dataset)
     classes = len(datasets.load(first.dataset).classes)
     narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
-    return Plan(each * rounds + 1.5, bool(rates), parameters, width, narrow)
+    return CostEstimate(each * rounds + 1.5, bool(rates), parameters, width, narrow)
 
 
-def _items(spec: RunSpec) -> int:
+def _count_items(spec: RunSpec) -> int:
     return spec.labels * spec.epochs * spec.seeds
 
 
-def refusals(specs: Sequence[RunSpec]) -> list[str]:
+def find_errors(specs: Sequence[RunSpec]) -> list[str]:
     """Return why specs cannot be run, each reason once; empty if all of them can."""
     reasons = []
     for spec in specs:
@@ -98,7 +102,7 @@ def refusals(specs: Sequence[RunSpec]) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-def concerns(
+def find_warnings(
     specs: Sequence[RunSpec],
     probe: float | None = None,
     chance: float | None = None,
@@ -116,7 +120,7 @@ def concerns(
     first, methods = specs[0], [spec.method for spec in specs]
     told = []
     taught = [spec for spec in specs if spec.method != BASELINE]
-    plain = first.but(method=BASELINE).identity
+    plain = first.replace(method=BASELINE).identity
     alone = next((run for run in past if run.spec.identity == plain and run.accuracy()), None)
     baseline, beyond = (alone.accuracy(), alone.accuracy("ood")) if alone else (None, None)
     if taught and probe is not None and baseline and probe < baseline.mean:
@@ -134,7 +138,7 @@ def concerns(
             f"This teacher is unlikely to help out of domain: a linear probe on its embedding reads the target with {100 * outside:.1f} % "
             f"there, the student alone reaches {100 * beyond.mean:.1f} %."
         )
-    elif taught and outside is not None and probe is not None and outside < CARRIES * probe:
+    elif taught and outside is not None and probe is not None and outside < TRANSFER_SHARE * probe:
         told.append(
             f"What this teacher knows of the target hardly carries over: a linear probe reads it with {100 * probe:.1f} % in-domain, "
             f"{100 * outside:.1f} % out of domain."
@@ -153,7 +157,7 @@ def concerns(
 def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
-    unsaid = vars(usual(spec.dataset)) | {
+    unsaid = vars(default_spec(spec.dataset)) | {
         "dataset": RunSpec.dataset
     }  # what the command line takes for what is not given
     options = "".join(

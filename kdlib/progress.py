@@ -28,7 +28,7 @@ class Progress:
         step: steps of the phase done so far: optimiser steps in "training", rows or items elsewhere.
         steps: steps the phase will have; 0 while that is not known.
         point: set after an epoch that was validated, None otherwise.
-        frames: new snapshots of the first member, as in `Frames.since`.
+        frames: new snapshots of the first member, as in `ReplayRecorder.since`.
         phase: one of `PHASES`.
     """
 

@@ -13,7 +13,7 @@ from kdlib.progress import OnProgress
 Entry = TypeVar("Entry")
 
 
-def choose(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
+def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
     """Return the entry called `name`.
 
     Raises:
@@ -31,6 +31,6 @@ def call_reporting(function: Callable[..., Any], *arguments: Any, on_progress: O
     return function(*arguments)
 
 
-def summary(thing: object) -> str:
+def first_line(thing: object) -> str:
     """Return the first line of a docstring: the one-line help of a registry entry in the app and on the command line."""
     return (getdoc(thing) or "").partition("\n")[0].rstrip(".")

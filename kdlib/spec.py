@@ -24,7 +24,7 @@ METHOD_HELPS = {
     BASELINE: "No teacher: the student learns from the labels alone",
     RAW: "The teacher's embedding as it is",
 }
-FOLLOWING = (
+DATASET_DEPENDENT = (
     "teacher",
     "dim",
     "distance_weight",
@@ -33,7 +33,7 @@ FOLLOWING = (
     "labels",
     "epochs",
     "lr",
-)  # what `checks.usual` fits to the data
+)  # what `checks.default_spec` fits to the data
 TEACHER_FIELDS = (
     "teacher",
     "dim",
@@ -127,10 +127,10 @@ class RunSpec:
     @property
     def identity(self) -> str:
         """Return 16 hexadecimal digits that name this computation: `unused_fields` do not count."""
-        kept = self.but(**{name: getattr(RunSpec, name) for name in unused_fields(self)})
+        kept = self.replace(**{name: getattr(RunSpec, name) for name in unused_fields(self)})
         return hashlib.sha256(f"{FORMAT}:{kept.to_json()}".encode()).hexdigest()[:16]
 
-    def but(self, **changes: Any) -> "RunSpec":
+    def replace(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""
         return replace(self, **changes)
 

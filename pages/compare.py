@@ -8,11 +8,11 @@ from pages.sections import SECTIONS
 
 st.title("Compare")
 show.choose_runs(states=["done"])
-found = ui.infos(ui.chosen())
+found = ui.load_runs(ui.selected_ids())
 if any(run.active for run in found):
-    ui.live(lambda: show.progress(ui.infos(ui.chosen())), found)
+    ui.draw_while_active(lambda: show.progress(ui.load_runs(ui.selected_ids())), found)
 done = [each for each in ui.results(found) if each.metrics]
-show.left_out(found)
+show.list_left_out(found)
 if done:
     st.page_link(
         "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found)

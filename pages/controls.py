@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from kdlib.checks import usual
+from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
-from kdlib.models.teachers import fitting
-from kdlib.spec import FOLLOWING, RunSpec
+from kdlib.models.teachers import compatible_teachers
+from kdlib.spec import DATASET_DEPENDENT, RunSpec
 from pages import ui
 
 PRESETS = {  # what a click sets; everything else goes back to its default
@@ -35,46 +35,46 @@ FIELDS += ("epochs", "batch_size", "lr", "seeds")
 METHODS = ["baseline", "raw", DEFAULT.method]
 
 
-def preset(values: dict) -> None:
+def apply_preset(values: dict) -> None:
     """Set every control: as usual for the dataset, but for these values."""
-    spec = usual(values.get("dataset", DEFAULT.dataset)).but(**values)
+    spec = default_spec(values.get("dataset", DEFAULT.dataset)).replace(**values)
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
     st.session_state["methods"] = METHODS
 
 
-def follow() -> None:
+def follow_dataset() -> None:
     """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
-    spec = usual(st.session_state["dataset"])
-    if st.session_state.get("teacher") not in fitting(spec.dataset):
-        for name in FOLLOWING:
+    spec = default_spec(st.session_state["dataset"])
+    if st.session_state.get("teacher") not in compatible_teachers(spec.dataset):
+        for name in DATASET_DEPENDENT:
             st.session_state[name] = getattr(spec, name)
     there = datasets.load(spec.dataset).labelled_rows
     st.session_state["labels"] = min(st.session_state.get("labels", spec.labels), there)
 
 
-def chain() -> tuple[RunSpec, list[str]]:
+def spec_controls() -> tuple[RunSpec, list[str]]:
     """Show every control; return the spec they make, and the methods to compare."""
     with st.container(horizontal=True, gap="small"):
         for name, values in PRESETS.items():
-            st.button(name, key=f"preset-{name}", on_click=preset, args=(values,))
+            st.button(name, key=f"preset-{name}", on_click=apply_preset, args=(values,))
     methods = st.multiselect(
         "Methods to compare",
-        list(ui.helps("methods")),
+        list(ui.describe("methods")),
         METHODS,
         key="methods",
-        help=ui.listed("methods"),
+        help=ui.markdown_list("methods"),
         bind="query-params",
     )
-    dataset = ui.pick("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow)
-    default = usual(dataset)
-    teacher = ui.pick("Teacher", "teachers", "teacher", default.teacher, fitting(dataset))
+    dataset = ui.select_entry("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow_dataset)
+    default = default_spec(dataset)
+    teacher = ui.select_entry("Teacher", "teachers", "teacher", default.teacher, compatible_teachers(dataset))
     dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     told = "How many numbers the compressor keeps of each embedding."
     dim = st.select_slider(
         "Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, bind="query-params"
     )
-    loss = ui.pick("Distance loss", "losses", "loss", DEFAULT.loss)
+    loss = ui.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
     told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
     weight = st.slider(
         "Weight λ of the distance",
@@ -86,8 +86,12 @@ def chain() -> tuple[RunSpec, list[str]]:
         help=told,
         bind="query-params",
     )
-    student = ui.pick(
-        "Student", "students", "student", default.student, students.fitting(datasets.load(dataset).inputs.shape[1:])
+    student = ui.select_entry(
+        "Student",
+        "students",
+        "student",
+        default.student,
+        students.compatible_students(datasets.load(dataset).inputs.shape[1:]),
     )
     told = "The student's size dial: parameters grow with its square."
     width = st.select_slider(

@@ -10,10 +10,10 @@ from kdlib.spec import RunSpec
 from pages import own_data, show, ui
 
 st.title("Data & teachers")
-own_data.arrive()
-name = ui.pick("Dataset", "datasets", "dataset", RunSpec.dataset)
+own_data.receive_upload()
+name = ui.select_entry("Dataset", "datasets", "dataset", RunSpec.dataset)
 data = datasets.load(name)
-own_data.section()
+own_data.show_section()
 
 
 def items() -> None:
@@ -21,7 +21,7 @@ def items() -> None:
     attributes = list(data.attributes)
     told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
     attribute = st.segmented_control(
-        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.plain
+        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.escape
     ) if attributes else ""  # fmt: skip
     turn = st.number_input(
         "Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params"
@@ -43,7 +43,7 @@ with left:
         st.metric("Classes", len(data.classes), border=True)
         st.metric("Item", " × ".join(map(str, data.inputs.shape[1:])), help="Numbers an item consists of.", border=True)
     st.dataframe(
-        frames.facts(data),
+        frames.split_table(data),
         hide_index=True,
         column_config={"items": st.column_config.NumberColumn(format="localized")},
         alt="The splits of the dataset and their sizes",
@@ -63,7 +63,7 @@ def teachers() -> bool:
             "No teacher knows these items: import them once more together with embeddings of a pretrained network."
         )
         return False
-    reports = {entry["name"]: teacher_report.read(entry["name"], name) for entry in ui.teachers(name)}
+    reports = {entry["name"]: teacher_report.request(entry["name"], name) for entry in ui.teachers(name)}
     failed = [teacher for teacher, report in reports.items() if "error" in report]
     there = {teacher: report for teacher, report in reports.items() if "questions" in report}
     waiting = len(reports) - len(there) - len(failed)
@@ -77,7 +77,9 @@ def teachers() -> bool:
     if rows:
         frame = pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
         show.figure(
-            figures.knowledge(frame), "knowledge", "Probe accuracy of each teacher on the target and each attribute"
+            figures.teacher_heatmap(frame),
+            "knowledge",
+            "Probe accuracy of each teacher on the target and each attribute",
         )
         st.caption(
             "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding of test items. "
@@ -112,16 +114,16 @@ def teachers() -> bool:
         alt="The teachers and what they were trained for",
     )
     for teacher in failed:
-        st.error(f"{ui.plain(teacher)}: {ui.plain(reports[teacher]['error'])}", icon=":material/error:")
-        if st.button(f"Ask {ui.plain(teacher)} again", key=f"again-{teacher}"):
-            teacher_report.retry(teacher, name)
+        st.error(f"{ui.escape(teacher)}: {ui.escape(reports[teacher]['error'])}", icon=":material/error:")
+        if st.button(f"Ask {ui.escape(teacher)} again", key=f"again-{teacher}"):
+            teacher_report.discard(teacher, name)
             st.rerun(scope="fragment")
     return bool(waiting)
 
 
 with right:
     st.subheader("What each teacher knows")
-    ui.live_while(teachers, not all(teacher_report.known(entry["name"], name) for entry in ui.teachers(name)))
+    ui.draw_while(teachers, not all(teacher_report.cached(entry["name"], name) for entry in ui.teachers(name)))
     st.page_link(
         "pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name}
     )

@@ -20,17 +20,19 @@ CURVES = {
 
 
 def before_launch(spec: RunSpec, methods: list[str]) -> None:
-    specs = [spec.but(method=method) for method in methods]
-    refusals = planning.refusals(specs) if specs else ["choose at least one method to compare"]
+    specs = [spec.replace(method=method) for method in methods]
+    refusals = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
     for reason in refusals:
-        st.error(ui.plain(reason), icon=":material/block:")
+        st.error(ui.escape(reason), icon=":material/block:")
     if not refusals:
-        past, status = ui.recent(states=["done"]), engine.status()
-        plan = planning.plan(specs, past, status.workers or 2)
-        show.facts(plan)
-        target = teacher_report.of_target(teacher_report.known(spec.teacher, spec.dataset), spec.labels)
-        for concern in planning.concerns(specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")):
-            st.warning(ui.plain(concern), icon=":material/lightbulb:")
+        past, status = ui.recent_runs(states=["done"]), engine.status()
+        plan = planning.estimate_cost(specs, past, status.workers or 2)
+        show.fact_list(plan)
+        target = teacher_report.target_probe(teacher_report.cached(spec.teacher, spec.dataset), spec.labels)
+        for concern in planning.find_warnings(
+            specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")
+        ):
+            st.warning(ui.escape(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
     told = "a name to find it by (optional)"
     name = naming.text_input(
@@ -48,21 +50,21 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
 
 
 def watch() -> list:
-    found = ui.infos(ui.chosen())
+    found = ui.load_runs(ui.selected_ids())
     if not found:
         show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
         return found
     specs = [run.spec for run in found]
-    names = frames.labels(specs)
+    names = frames.run_labels(specs)
     active = [run for run in found if run.active]
     if active:
         st.progress(
-            sum(run.progress for run in found) / len(found), text=f"Training: {show.remaining(found, time.time())}"
+            sum(run.progress for run in found) / len(found), text=f"Training: {show.remaining_time(found, time.time())}"
         )
         if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
             ui.cancel(active)
     elif len(done := ui.results(found)) == len(found):
-        st.info(ui.plain(verdict(done)), icon=":material/flag:")
+        st.info(ui.escape(verdict(done)), icon=":material/flag:")
         with st.container(horizontal=True):
             st.page_link(
                 "pages/compare.py",
@@ -79,7 +81,7 @@ def watch() -> list:
     show.state_line(found, names)
     frame, roles = (
         frames.curves(specs, ui.histories(found), names),
-        dict(zip(names, map(frames.role, specs), strict=True)),
+        dict(zip(names, map(frames.method_role, specs), strict=True)),
     )
     curve = st.segmented_control(
         "Curve",
@@ -91,7 +93,7 @@ def watch() -> list:
         label_visibility="collapsed",
         bind="query-params",
     )
-    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles, frames.metric(specs))
+    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles, frames.metric_label(specs))
     show.figure(drawn, f"curve-{curve}", CURVES[curve])
     st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")
     return found
@@ -100,7 +102,7 @@ def watch() -> list:
 st.title("Distill")
 left, right = st.columns([1, 2], gap="large")
 with left:
-    spec, methods = controls.chain()
+    spec, methods = controls.spec_controls()
 with right:
     before_launch(spec, methods)
-    ui.live(watch, ui.infos(ui.chosen()))
+    ui.draw_while_active(watch, ui.load_runs(ui.selected_ids()))

@@ -6,16 +6,16 @@ from kdlib import runs, spaces
 from kdlib.analysis import frames
 from kdlib.analysis.projection import PROJECTIONS, STRENGTH, STRENGTHS
 from kdlib.data import datasets
-from kdlib.registry import summary
+from kdlib.registry import first_line
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
 from pages import maps, show, ui
 
 SECTIONS = ["Selection", "Scorecard", "Replay"]
 
 
-def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str]:
+def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.SpaceRequest, str]:
     """Show what can be set and return what to draw, and what to colour by."""
-    options = spaces.splits(run.spec.dataset)
+    options = spaces.list_splits(run.spec.dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.selectbox(
             "Rows",
@@ -36,7 +36,7 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
             help="What the colour of a point tells.",
             bind="query-params",
         )
-        told = "\n".join(f"- {summary(entry.function)}" for entry in PROJECTIONS.values())
+        told = "\n".join(f"- {first_line(entry.function)}" for entry in PROJECTIONS.values())
         name = st.segmented_control(
             "Projection",
             list(PROJECTIONS),
@@ -51,7 +51,7 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.Question, str
         if PROJECTIONS[name].joint:
             told = "How strongly each row is pulled to where it is on the neighbouring map: agreement that is made, not found."
             strength = st.select_slider("Strength", STRENGTHS, STRENGTH, key="strength", help=told, bind="query-params")
-    return spaces.Question(run.id, split, int(seed), name, strength), by
+    return spaces.SpaceRequest(run.id, split, int(seed), name, strength), by
 
 
 def explore(run: RunInfo) -> None:
@@ -65,11 +65,11 @@ def explore(run: RunInfo) -> None:
             "The files of this run are not there (any more), so there is nothing to draw.", icon=":material/folder_off:"
         )
         return
-    card = spaces.Question(run.id, question.split, question.member)
+    card = spaces.SpaceRequest(run.id, question.split, question.member)
     asked = [card] if PROJECTIONS[question.projection].instant else [card, question]
-    known = [spaces.known(each, found) for each in asked]
+    known = [spaces.cached(each, found) for each in asked]
     chosen = maps.side_by_side(data, found, question, by, known[0], known[-1])
-    maps.waiting(asked, found, known)  # below the maps, which so stay where they are under a hand that draws
+    maps.show_waiting(asked, found, known)  # below the maps, which so stay where they are under a hand that draws
     section = st.segmented_control(
         "Below the maps",
         SECTIONS,
@@ -89,7 +89,7 @@ def explore(run: RunInfo) -> None:
 
 def forming(run: RunInfo) -> bool:
     """Show the spaces of a run that is training as they form; return whether it still is."""
-    now = ui.infos([run.id])
+    now = ui.load_runs([run.id])
     show.progress(now)
     maps.replay(run.id, datasets.load(run.spec.dataset), live=True)
     return any(each.active for each in now)
@@ -97,10 +97,10 @@ def forming(run: RunInfo) -> bool:
 
 st.title("Embeddings")
 show.choose_runs(states=[DONE, CANCELLED, "running", "queued"])
-found = ui.infos(ui.chosen())
+found = ui.load_runs(ui.selected_ids())
 if found:
-    names = dict(zip([run.id for run in found], frames.labels([run.spec for run in found]), strict=True))
-    first = next((run.id for run in found if frames.role(run.spec) == "compressed"), found[0].id)
+    names = dict(zip([run.id for run in found], frames.run_labels([run.spec for run in found]), strict=True))
+    first = next((run.id for run in found if frames.method_role(run.spec) == "compressed"), found[0].id)
     picked = st.segmented_control(
         "Run",
         list(names),
@@ -108,7 +108,7 @@ if found:
         required=True,
         key="run",
         help="Whose spaces are drawn.",
-        format_func=lambda name: ui.plain(names[name]),
+        format_func=lambda name: ui.escape(names[name]),
         bind="query-params",
     )
     run = next(each for each in found if each.id == picked)
@@ -117,9 +117,9 @@ if found:
             "This run is training; its maps come when it is done. Meanwhile watch its spaces form.",
             icon=":material/model_training:",
         )
-        ui.live_while(lambda: forming(run), active=True, every=1.0)
+        ui.draw_while(lambda: forming(run), active=True, every=1.0)
     elif run.state == FAILED:
-        st.error(f"This run failed, so there is nothing to draw: {ui.plain(run.reason)}", icon=":material/error:")
+        st.error(f"This run failed, so there is nothing to draw: {ui.escape(run.reason)}", icon=":material/error:")
         st.page_link(
             "pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=ui.query([run])
         )

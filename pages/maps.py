@@ -16,7 +16,7 @@ from kdlib.analysis.projection import PROJECTIONS, Maps
 from kdlib.data import spectrograms
 from kdlib.data.datasets import Dataset
 from kdlib.results import RunResult
-from kdlib.spaces import Colouring, Question, Spaces
+from kdlib.spaces import Colouring, SpaceRequest, Spaces
 from kdlib.spec import BASELINE
 from pages import items, show, ui
 
@@ -44,7 +44,7 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component("kd_maps", html=html, css=css, js=SCRIPT)
 
 
-def linked(
+def linked_maps(
     key: str,
     data: Dataset,
     rows: np.ndarray,
@@ -104,28 +104,28 @@ def linked(
 @st.cache_resource(max_entries=4, show_spinner="Reading the spaces")
 def rows_of(run_id: str, split: str, member: int, ended: float) -> Spaces:  # noqa: ARG001
     """Return the rows of a finished run in its spaces; the last few stay in memory."""
-    return spaces.load(run_id, split, member)
+    return spaces.load_spaces(run_id, split, member)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _drawn_now(key: str, _found: Spaces) -> tuple[np.ndarray, Maps]:  # noqa: ARG001
-    return spaces.drawn_now(_found)
+    return spaces.project_now(_found)
 
 
-def waiting(asked: Sequence[Question], found: Spaces, known: Sequence[dict[str, Any]]) -> None:
+def show_waiting(asked: Sequence[SpaceRequest], found: Spaces, known: Sequence[dict[str, Any]]) -> None:
     """Say what the engine is still finding out, and draw the page anew when it is known; what failed can be asked again."""
     names = [
         f"drawing {projection_name(each.projection)}" if each.projection else "measuring the spaces" for each in asked
     ]
     for question, name, answer in zip(asked, names, known, strict=True):
         if "error" in answer:
-            st.error(f"{name.capitalize()} failed: {ui.plain(answer['error'])}", icon=":material/error:")
+            st.error(f"{name.capitalize()} failed: {ui.escape(answer['error'])}", icon=":material/error:")
             if st.button("Try again", key=f"again-{name}"):
-                spaces.retry(question, found)
+                spaces.discard(question, found)
                 st.rerun()
 
     def look() -> bool:
-        missing = [name for question, name in zip(asked, names, strict=True) if not spaces.read(question, found)]
+        missing = [name for question, name in zip(asked, names, strict=True) if not spaces.request(question, found)]
         if missing:
             slow = " The first UMAP on a machine takes a minute." if len(asked) > 1 else ""
             st.progress(
@@ -133,11 +133,11 @@ def waiting(asked: Sequence[Question], found: Spaces, known: Sequence[dict[str, 
             )
         return bool(missing)
 
-    ui.live_while(look, not all(known))
+    ui.draw_while(look, not all(known))
 
 
 def side_by_side(
-    data: Dataset, found: Spaces, question: Question, by: str, card: dict[str, Any], drawn: dict[str, Any]
+    data: Dataset, found: Spaces, question: SpaceRequest, by: str, card: dict[str, Any], drawn: dict[str, Any]
 ) -> list[int]:
     """Show the maps of a run and return the selected rows, as row numbers of the dataset.
 
@@ -184,7 +184,7 @@ def side_by_side(
     first = [int(row) for row in asked.split(",")] if same and re.fullmatch("[0-9]{1,9}(,[0-9]{1,9})*", asked) else []
     key = f"maps-{hashlib.sha256(data.name.encode()).hexdigest()[:12]}"
     kind = f"{question.projection} {question.strength}" if "places" in drawn else "pca"
-    chosen = linked(
+    chosen = linked_maps(
         key,
         data,
         rows,
@@ -208,7 +208,7 @@ def side_by_side(
     return chosen
 
 
-def _how(question: Question) -> str:
+def _how(question: SpaceRequest) -> str:
     if not PROJECTIONS[question.projection].joint:
         return ""
     return f"Laid out together with strength {question.strength:g}: part of the agreement between these maps is made."
@@ -247,7 +247,7 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
         )
         return
     listed = here[:LISTED]
-    frame = spaces.by_row(data, found.rows[listed], found.logits[listed])
+    frame = spaces.row_table(data, found.rows[listed], found.logits[listed])
     frame.insert(0, "picture", items.addresses(data, found.rows[listed]))
     height = min(420, 40 + 36 * len(frame))
     st.dataframe(
@@ -270,7 +270,7 @@ def players(data: Dataset, rows: Sequence[int]) -> None:
     for cell, row in zip(show.grid(len(rows), 4), rows, strict=True):
         rate, samples = data.listen(int(row))
         with cell:
-            st.caption(ui.plain(data.ids[row] if len(data.ids) else row))
+            st.caption(ui.escape(data.ids[row] if len(data.ids) else row))
             st.audio(spectrograms.wav(rate, samples), format="audio/wav")
 
 
@@ -286,7 +286,7 @@ def neighbours(data: Dataset, found: Spaces, row: int) -> None:
     for (a, b), change in told.items():
         st.markdown(f"**{TITLES[a]} → {TITLES[b]}**")
         if isinstance(change, str):
-            st.info(ui.plain(change), icon=":material/info:")
+            st.info(ui.escape(change), icon=":material/info:")
             continue
         for column, (kind, rows) in zip(st.columns(3), change.items(), strict=True):
             with column:
@@ -296,7 +296,7 @@ def neighbours(data: Dataset, found: Spaces, row: int) -> None:
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def _changes(key: str, row: int, _found: Spaces) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:  # noqa: ARG001
-    return spaces.changes(_found, row)
+    return spaces.neighbour_changes(_found, row)
 
 
 def gallery(data: Dataset, rows: Sequence[int]) -> None:
@@ -305,7 +305,7 @@ def gallery(data: Dataset, rows: Sequence[int]) -> None:
         st.text("none")
         return
     labels = spaces.first_label(data.labels[rows])
-    told = [ui.plain(data.classes[label]) if label >= 0 else "–" for label in labels]
+    told = [ui.escape(data.classes[label]) if label >= 0 else "–" for label in labels]
     st.image(items.addresses(data, rows), caption=told, width=56)
 
 
@@ -339,8 +339,8 @@ def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces)
             "Effective rank: how many directions are really used. Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart."
         )
     for why in card["undefined"]:
-        st.caption(f"Undefined: {ui.plain(why)}.")
-    frame = spaces.probes(results[0]) if results and results[0].metrics else pd.DataFrame()
+        st.caption(f"Undefined: {ui.escape(why)}.")
+    frame = spaces.probe_table(results[0]) if results and results[0].metrics else pd.DataFrame()
     if not frame.empty:
         st.subheader("What was kept, what was thrown away")
         show.figure(figures.probes(frame), "probes", "Probe accuracy in each space for the target and each attribute")
@@ -362,7 +362,7 @@ def replay(run_id: str, data: Dataset, live: bool) -> None:
         return
     colouring = spaces.colours("class", data, found.rows, None, {})
     when = [f"after epoch {epoch}" if epoch else "before training" for epoch in found.epochs]
-    linked(
+    linked_maps(
         "replay",
         data,
         found.rows,

@@ -22,20 +22,20 @@ FORMATS = """
 OPEN, STAGED, REFUSED, ARRIVED, JOB = "own", "own-token", "own-refused", "own-arrived", "own-job"
 
 
-def arrive() -> None:
+def receive_upload() -> None:
     """Go to a dataset that was just imported; to be called before the dataset is chosen."""
     if ARRIVED in st.session_state:
         st.session_state["dataset"] = name = st.session_state.pop(ARRIVED)
-        st.toast(f"Imported as {ui.plain(name)}", icon=":material/check:")
+        st.toast(f"Imported as {ui.escape(name)}", icon=":material/check:")
 
 
-def section() -> None:
+def show_section() -> None:
     """Show the whole part; what takes long runs in the whole page's run, since only a click outside of fragments interrupts one."""
     job = st.session_state.pop(JOB, None)
     if job is None:
         _section()
         return
-    with ui.guarded():
+    with ui.show_errors():
         job()
 
 
@@ -47,7 +47,7 @@ def _section() -> None:
     opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
     if not opened.open:
         return
-    with opened, ui.guarded():
+    with opened, ui.show_errors():
         if STAGED in st.session_state:
             _describe(importing.reopen(st.session_state[STAGED]))
         else:
@@ -68,11 +68,11 @@ def _progress(doing: str) -> Iterator[OnProgress]:
     """
     with st.container(border=True):
         st.button(f"Stop {doing.split()[0].lower()}", icon=":material/stop_circle:", key="own-stop")
-        bar = st.progress(0.0, ui.plain(doing))
+        bar = st.progress(0.0, ui.escape(doing))
 
         def move(progress: Progress) -> None:
             count = f": {progress.step:,} of {progress.steps:,}" if progress.steps else ""
-            bar.progress(progress.share, ui.plain(doing + count))
+            bar.progress(progress.share, ui.escape(doing + count))
 
         yield move
 
@@ -116,19 +116,19 @@ def _read(chosen: Sequence) -> None:
 
 def _describe(source: importing.Source) -> None:
     kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
-    st.markdown(f"**{ui.plain(source.name)}**: {source.rows:,} {kinds[source.kind]}")
+    st.markdown(f"**{ui.escape(source.name)}**: {source.rows:,} {kinds[source.kind]}")
     holds = {True: "one value each", False: "numbers"}
     rows = [(name, holds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
     st.dataframe(
         pd.DataFrame(rows, columns=["column", "holds", "shape"]), hide_index=True, alt="The columns that were found"
     )
-    plan = _mapping(source, importing.guess(source))
+    plan = _mapping(source, importing.guess_plan(source))
     draft = None
     try:
-        draft = importing.understand(source, plan)
+        draft = importing.build_draft(source, plan)
         _preview(draft)
     except ValueError as error:
-        st.error(ui.plain(error), icon=":material/block:")
+        st.error(ui.escape(error), icon=":material/block:")
     name = st.text_input(
         "Name",
         imported.suggest_title(source.name),
@@ -152,20 +152,22 @@ def _describe(source: importing.Source) -> None:
 def _refusal() -> None:
     """Show why the last attempt was refused; it stays until the next one, whatever else makes the page draw itself anew."""
     if REFUSED in st.session_state:
-        st.error(ui.plain(st.session_state[REFUSED]), icon=":material/block:")
+        st.error(ui.escape(st.session_state[REFUSED]), icon=":material/block:")
 
 
-def _mapping(source: importing.Source, guessed: importing.Plan) -> importing.Plan:
+def _mapping(source: importing.Source, guessed: importing.ImportPlan) -> importing.ImportPlan:
     """Show the controls that say what each column is, and return what they say."""
-    texts, pattern = source.texts, ""
+    texts, pattern = source.text_columns, ""
     if source.kind != "table":
         told = "Takes file names apart; each part can be the class, an attribute or a set: {digit}\\_{speaker}\\_{take}.wav"
         pattern = st.text_input(
             "Pattern of the file names (optional)", key="own-pattern", placeholder="{class}_{speaker}.wav", help=told
         )
-    values = importing.values(source, pattern)
+    values = importing.column_values(source, pattern)
     left, right = st.columns(2)
-    answers = [name for name in source.numbers if len(source.columns[name].shape) == 2 and name != guessed.inputs]
+    answers = [
+        name for name in source.number_columns if len(source.columns[name].shape) == 2 and name != guessed.inputs
+    ]
     target = left.multiselect(
         "Class",
         [*values, *answers],
@@ -184,12 +186,12 @@ def _mapping(source: importing.Source, guessed: importing.Plan) -> importing.Pla
     )
     inputs = left.selectbox(
         "What the student gets",
-        source.numbers,
-        index=_place(source.numbers, guessed.inputs),
+        source.number_columns,
+        index=_place(source.number_columns, guessed.inputs),
         key="own-inputs",
         help="The input it learns from.",
     )
-    flat = [name for name in source.numbers if len(source.columns[name].shape) == 2]
+    flat = [name for name in source.number_columns if len(source.columns[name].shape) == 2]
     tables = right.multiselect(
         "Embeddings of teachers", flat, _there(guessed.tables, flat), key="own-tables", help="Each becomes a teacher."
     )
@@ -221,7 +223,7 @@ def _mapping(source: importing.Source, guessed: importing.Plan) -> importing.Pla
 
 
 def _some(where, label: str, key: str, values: dict[str, list[str]]) -> tuple[str, tuple[str, ...]]:  # noqa: ANN001
-    ways = ["", *(name for name, found in values.items() if len(found) <= importing.MOST_CATEGORIES)]
+    ways = ["", *(name for name, found in values.items() if len(found) <= importing.MAX_CATEGORIES)]
     column = where.selectbox(
         f"{label}: by", ways, key=f"{key}-by", format_func=_named, help="The column whose values decide."
     )
@@ -245,7 +247,7 @@ def _place(choices: Sequence[str], name: str) -> int | None:
     return choices.index(name) if name in choices else 0 if choices else None
 
 
-def _preview(draft: importing.Draft) -> None:
+def _preview(draft: importing.DatasetDraft) -> None:
     counts = draft.counts()
     frame = pd.DataFrame([{"class": name} | row for name, row in counts.items()])
     told = " × ".join(map(str, draft.shape))
@@ -254,17 +256,17 @@ def _preview(draft: importing.Draft) -> None:
         frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split"
     )
     for note in draft.notes:
-        st.caption(f":material/info: {ui.plain(note)}")
+        st.caption(f":material/info: {ui.escape(note)}")
     for warning in draft.warnings:
-        st.warning(ui.plain(warning), icon=":material/lightbulb:")
+        st.warning(ui.escape(warning), icon=":material/lightbulb:")
 
 
-def _keep(source: importing.Source, draft: importing.Draft, name: str) -> None:
+def _keep(source: importing.Source, draft: importing.DatasetDraft, name: str) -> None:
     st.session_state[OPEN] = True
     st.session_state[REFUSED] = "Importing was stopped; nothing was kept yet."
     try:
         with _progress(f"Importing {source.name}") as on_progress:
-            kept = importing.keep(source, draft, name, on_progress)
+            kept = importing.store_dataset(source, draft, name, on_progress)
         _drop(source)
         st.session_state[OPEN] = False
         st.session_state[ARRIVED] = kept
@@ -274,7 +276,7 @@ def _keep(source: importing.Source, draft: importing.Draft, name: str) -> None:
 
 
 def _drop(source: importing.Source) -> None:
-    importing.drop(source.token)
+    importing.discard(source.token)
     for key in [key for key in st.session_state if str(key).startswith("own-") and key != "own-number"]:
         del st.session_state[key]
 
@@ -284,13 +286,13 @@ def deletion_controls(name: str) -> None:
     if name not in imported.cards():
         return
     with st.popover("Delete this dataset", icon=":material/delete:"):
-        st.markdown(f"Delete {ui.plain(name)} with its embeddings? Runs on it keep their results.")
+        st.markdown(f"Delete {ui.escape(name)} with its embeddings? Runs on it keep their results.")
         st.button("Delete for good", type="primary", on_click=_delete, args=(name,), key="own-delete")
 
 
 def _delete(name: str) -> None:
-    with ui.guarded():
-        deletion.delete(name)
+    with ui.show_errors():
+        deletion.delete_dataset(name)
 
 
 def no_pictures() -> None:

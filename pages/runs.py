@@ -9,7 +9,7 @@ PAGE = 50
 STATES = ["queued", "running", "done", "failed", "cancelled"]
 
 st.title("Runs")
-if not (ui.recent(1) or ui.chosen() or st.session_state.get("deleted")):
+if not (ui.recent_runs(1) or ui.selected_ids() or st.session_state.get("deleted")):
     show.empty("There is no run yet.", "Start the first one", "pages/start.py")
     st.stop()
 narrowed = ui.filters()
@@ -23,7 +23,7 @@ number = page.number_input(
 
 
 def listed() -> list:
-    return ui.recent(PAGE, wanted or (), PAGE * (number - 1), **narrowed)
+    return ui.recent_runs(PAGE, wanted or (), PAGE * (number - 1), **narrowed)
 
 
 def rows() -> list:
@@ -36,9 +36,9 @@ def rows() -> list:
     return found
 
 
-ui.live(rows, listed())
+ui.draw_while_active(rows, listed())
 
-chosen = ui.infos(ui.chosen())
+chosen = ui.load_runs(ui.selected_ids())
 if undo := st.session_state.get("deleted"):
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(f"Deleted {len(undo)} run{'s' if len(undo) > 1 else ''}.")
@@ -47,7 +47,7 @@ if undo := st.session_state.get("deleted"):
                 runs.undelete(run_id)
             st.rerun()
 if chosen:
-    st.subheader(f"{len(chosen)} chosen" if len(chosen) > 1 else ui.plain(chosen[0].name))
+    st.subheader(f"{len(chosen)} chosen" if len(chosen) > 1 else ui.escape(chosen[0].name))
     with st.container(horizontal=True, vertical_alignment="center"):
         if any(run.state == "done" for run in chosen):
             st.page_link(
@@ -75,7 +75,7 @@ if chosen:
             for run in over:
                 runs.delete(run.id)
             st.session_state["deleted"] = [run.id for run in over]
-            ui.choose([run.id for run in chosen if run.active])
+            ui.select_runs([run.id for run in chosen if run.active])
             st.rerun()
     if len(chosen) == 1:
         run = chosen[0]
@@ -87,5 +87,5 @@ if chosen:
                 runs.rename(run.id, name)
                 st.rerun()
         if run.reason:
-            st.error(ui.plain(run.reason), icon=":material/error:")
+            st.error(ui.escape(run.reason), icon=":material/error:")
         st.code(show.spec_text(run), language="yaml")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from kdlib.analysis import figures, frames
-from kdlib.analysis.comparison import measured, verdict
+from kdlib.analysis.comparison import metric_names, verdict
 from kdlib.data import datasets
 from kdlib.spec import RunSpec
 from pages import show, ui
@@ -13,9 +13,11 @@ DIMS = [2, 4, 8, 16, 32, 64]
 
 def accuracy(done: list) -> None:
     """Show what came out in one sentence, and the bars."""
-    st.info(ui.plain(verdict(done)), icon=":material/flag:")
-    drawn = figures.accuracy_bars(frames.accuracies(done), measured(done))
-    show.exported(drawn, "accuracy", f"The {measured(done)} of each run, in-domain and on each out-of-domain set")
+    st.info(ui.escape(verdict(done)), icon=":material/flag:")
+    drawn = figures.accuracy_bars(frames.accuracies(done), metric_names(done))
+    show.exportable_figure(
+        drawn, "accuracy", f"The {metric_names(done)} of each run, in-domain and on each out-of-domain set"
+    )
     st.caption(
         f"Bars: mean over n seeds ({show.seeds(done)}), whiskers: 95 % interval, dots: the seeds. Hatched: out-of-domain."
     )
@@ -23,18 +25,19 @@ def accuracy(done: list) -> None:
 
 def dimension(done: list) -> None:
     """Show accuracy over the width of the compressed embedding, and what sweeps it."""
-    wide = frames.over_dim(done)
+    wide = frames.accuracy_over_dim(done)
     if (wide["role"] == "compressed").any():
-        told = f"The {measured(done)} over the width of the compressed embedding"
-        show.exported(figures.over_dim(wide, measured(done)), "accuracy-over-dimension", told)
+        told = f"The {metric_names(done)} over the width of the compressed embedding"
+        show.exportable_figure(figures.over_dim(wide, metric_names(done)), "accuracy-over-dimension", told)
         st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
     with st.expander("Sweep the dimension", expanded=wide["dim"].nunique() < 2):
         base = next(
-            (each.spec for each in done if frames.role(each.spec) == "compressed"), done[0].spec if done else RunSpec()
+            (each.spec for each in done if frames.method_role(each.spec) == "compressed"),
+            done[0].spec if done else RunSpec(),
         )
-        compressors = [name for name in ui.helps("compressors") if name != "none"]
+        compressors = [name for name in ui.describe("compressors") if name != "none"]
         dims = st.multiselect(
             "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
         )
@@ -44,10 +47,10 @@ def dimension(done: list) -> None:
             [RunSpec.method],
             key="sweep",
             bind="query-params",
-            help=ui.listed("compressors"),
+            help=ui.markdown_list("compressors"),
         )
         st.caption(
-            f"Everything else as in the chosen runs: {ui.plain(base.teacher)} on {ui.plain(base.dataset)}. What is there is not run again."
+            f"Everything else as in the chosen runs: {ui.escape(base.teacher)} on {ui.escape(base.dataset)}. What is there is not run again."
         )
         if st.button(
             "Launch the sweep",
@@ -64,25 +67,25 @@ def cost(done: list) -> None:
     """Show accuracy against what a student, or an embedding, costs."""
     by = st.segmented_control(
         "Against",
-        list(frames.COSTS),
+        list(frames.COST_NAMES),
         default="parameters",
         required=True,
         key="against",
         help="What better accuracy costs.",
-        format_func=frames.COSTS.__getitem__,
+        format_func=frames.COST_NAMES.__getitem__,
         bind="query-params",
     )
-    frame = frames.costs(done, by)
+    frame = frames.accuracy_over_cost(done, by)
     if frame.empty:
         st.info("None of the chosen runs has this cost: a baseline has no embedding.", icon=":material/info:")
         return
-    drawn = figures.over_cost(frame, frames.COSTS[by], measured(done))
-    show.exported(drawn, f"accuracy-over-{by}", f"The {measured(done)} against {frames.COSTS[by]}")
+    drawn = figures.over_cost(frame, frames.COST_NAMES[by], metric_names(done))
+    show.exportable_figure(drawn, f"accuracy-over-{by}", f"The {metric_names(done)} against {frames.COST_NAMES[by]}")
 
 
 def differences(done: list) -> None:
     """Show paired differences to one of the runs."""
-    names = frames.labels([each.spec for each in done])
+    names = frames.run_labels([each.spec for each in done])
     other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
     frame, left_out = frames.differences_to(done, names.index(other))
     if not frame.empty:
@@ -91,9 +94,9 @@ def differences(done: list) -> None:
     elif not left_out:
         st.info("Choose a second run to compare with.", icon=":material/info:")
     if left_out:
-        reasons = "  \n".join(f"{ui.plain(label)}: {ui.plain(reason)}" for label, reason in left_out.items())
+        reasons = "  \n".join(f"{ui.escape(label)}: {ui.escape(reason)}" for label, reason in left_out.items())
         st.info(
-            f"Not paired with {ui.plain(other)}, because it was measured on something else:  \n{reasons}",
+            f"Not paired with {ui.escape(other)}, because it was measured on something else:  \n{reasons}",
             icon=":material/info:",
         )
 
@@ -105,10 +108,12 @@ def classes(done: list) -> None:
         return
     data = datasets.load(done[0].spec.dataset)
     truth, names = data.labels[data.splits["test"]], list(data.classes)
-    roles = {label: frames.role(spec) for label, (spec, _, _) in found.items()}
+    roles = {label: frames.method_role(spec) for label, (spec, _, _) in found.items()}
     per_class = {label: frames.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
     metric = "average precision" if data.multi_label else "accuracy"
-    show.exported(figures.per_class(per_class, roles, metric), "accuracy-per-class", f"Test {metric} of each class")
+    show.exportable_figure(
+        figures.per_class(per_class, roles, metric), "accuracy-per-class", f"Test {metric} of each class"
+    )
     if data.multi_label:
         st.caption(
             "Below, where the row's class is known to be there: on the diagonal how often it is told, elsewhere how often the column's "
@@ -118,10 +123,13 @@ def classes(done: list) -> None:
         with column:
             st.text(label)
             if data.multi_label:
-                matrix, words = frames.false_alarms(logits, truth, val, data.labels[data.splits["val"]]), figures.HEARD
+                matrix, words = (
+                    frames.false_alarms(logits, truth, val, data.labels[data.splits["val"]]),
+                    figures.FALSE_ALARM_WORDS,
+                )
             else:
-                matrix, words = frames.confusion(logits, truth), figures.TAKEN_FOR
-            drawn = figures.confusion(matrix, names, frames.role(spec), words)
+                matrix, words = frames.confusion(logits, truth), figures.CONFUSION_WORDS
+            drawn = figures.confusion(matrix, names, frames.method_role(spec), words)
             show.figure(
                 drawn, f"confusion-{label}", f"Mistakes of {label}: rows are what is there, columns what is told"
             )
@@ -129,10 +137,10 @@ def classes(done: list) -> None:
 
 def table(done: list) -> None:
     """Show all numbers, to be taken away."""
-    frame = frames.table(done)
+    frame = frames.result_table(done)
     st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
     with st.container(horizontal=True):
-        csv = frames.to_csv(frames.table(done, in_words=False))
+        csv = frames.to_csv(frames.result_table(done, in_words=False))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
         st.download_button(
             "LaTeX",

@@ -164,10 +164,10 @@ def warm_up() -> None:
         from kdlib.spec import RunSpec
 
         figures.curves(frames.curves([], []), "val", 1, {})
-        catalog.entries("teachers")
+        catalog.list_entries("teachers")
         datasets.load(RunSpec.dataset)
         teachers.embed(RunSpec.teacher, RunSpec.dataset)
-        store.connected()
+        store.connect()
         runs.list_runs(limit=1)
     except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)

@@ -15,10 +15,10 @@ import streamlit as st
 from PIL import Image
 
 from kdlib.analysis import figures, frames
-from kdlib.analysis.comparison import WORDS, percent
+from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.data import spectrograms
 from kdlib.data.datasets import Dataset
-from kdlib.planning import Plan
+from kdlib.planning import CostEstimate
 from kdlib.progress import PHASES
 from kdlib.results import RunResult, Summary
 from kdlib.spec import unused_fields
@@ -40,22 +40,22 @@ def state_line(found: Sequence[RunInfo], names: Sequence[str]) -> None:
             st.text(f"{name}{share}")
     for run, name in zip(found, names, strict=True):
         if run.state == FAILED:
-            st.error(f"{ui.plain(name)} failed: {ui.plain(run.reason)}", icon=":material/error:")
+            st.error(f"{ui.escape(name)} failed: {ui.escape(run.reason)}", icon=":material/error:")
         if run.unsynced and not run.active:
             st.warning(
-                f"{run.unsynced} points of {ui.plain(name)} wait for the store; resume it on the Runs page to bring them there."
+                f"{run.unsynced} points of {ui.escape(name)} wait for the store; resume it on the Runs page to bring them there."
             )
 
 
-def left_out(found: Sequence[RunInfo]) -> None:
+def list_left_out(found: Sequence[RunInfo]) -> None:
     """Say which of some runs have nothing to compare, and why."""
     for run in found:
         if run.state in (FAILED, CANCELLED):
             told = f"failed: {run.reason}" if run.state == FAILED else "was cancelled"
-            st.info(f"{ui.plain(run.name)} is left out: it {ui.plain(told)}", icon=":material/info:")
+            st.info(f"{ui.escape(run.name)} is left out: it {ui.escape(told)}", icon=":material/info:")
 
 
-def remaining(found: Sequence[RunInfo], now: float) -> str:
+def remaining_time(found: Sequence[RunInfo], now: float) -> str:
     """Return how long it takes until all runs are over, in words; while none of them trains, what they are at instead."""
     active = [run for run in found if run.active]
     if active and all(run.phase not in ("", "training") for run in active):
@@ -75,7 +75,7 @@ def figure(drawn: Any, key: str, alt: str, file_format: str = "png") -> None:
     st.plotly_chart(drawn, key=key, config=config, alt=alt)
 
 
-def facts(plan: Plan) -> None:
+def fact_list(plan: CostEstimate) -> None:
     """Show what a launch will cost."""
     told = "measured on runs of this machine" if plan.measured else "a guess until a run has been measured here"
     narrow = plan.compressed_width
@@ -102,12 +102,12 @@ def empty(text: str, label: str = "", page: str = "", **address: str) -> None:
 
 def rows_of(found: Sequence[RunInfo], now: float) -> pd.DataFrame:
     """Return runs as rows of a table: name, state, what differs between them, accuracy, age."""
-    names = [name for name in frames.differing([run.spec for run in found]) if name != "method"]
-    metric = " or ".join(dict.fromkeys(WORDS[run.metric] for run in found))
+    names = [name for name in frames.differing_fields([run.spec for run in found]) if name != "method"]
+    metric = " or ".join(dict.fromkeys(METRIC_NAMES[run.metric] for run in found))
     rows = []
     for run in found:
         accuracy = run.accuracy()
-        told = percent(accuracy) if accuracy else ""
+        told = format_percent(accuracy) if accuracy else ""
         row = {"name": run.name, "state": run.state, "progress": round(run.progress, 2), "method": run.spec.method}
         row |= {name: getattr(run.spec, name) for name in names}
         for name in unused_fields(run.spec):
@@ -128,14 +128,14 @@ def age(seconds: float) -> str:
 def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
     """Show runs as a table in which rows are chosen; the choice goes into the address."""
     ids = [run.id for run in found]
-    marked = [ids.index(run_id) for run_id in ui.chosen() if run_id in ids]
+    marked = [ids.index(run_id) for run_id in ui.selected_ids() if run_id in ids]
     version = hashlib.sha256(",".join(ids).encode()).hexdigest()[
         :12
     ]  # other rows are another table: a choice is of rows, not of places
 
     def changed() -> None:
         picked = [ids[row] for row in st.session_state[f"{key}-{version}"]["selection"]["rows"] if row < len(ids)]
-        ui.choose([run_id for run_id in ui.chosen() if run_id not in ids] + picked)
+        ui.select_runs([run_id for run_id in ui.selected_ids() if run_id not in ids] + picked)
 
     over = all(run.state == DONE for run in found)
     share = (
@@ -158,10 +158,12 @@ def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
 
 def choose_runs(states: Sequence[str]) -> None:
     """Show a table of runs to choose from, closed once there is a choice; nothing where there are none."""
-    if not ui.recent(1, states):
+    if not ui.recent_runs(1, states):
         return
-    with st.expander(f"Runs ({len(ui.chosen())} chosen)", expanded=not ui.chosen(), icon=":material/checklist:"):
-        found = ui.recent(100, states, **ui.filters())
+    with st.expander(
+        f"Runs ({len(ui.selected_ids())} chosen)", expanded=not ui.selected_ids(), icon=":material/checklist:"
+    ):
+        found = ui.recent_runs(100, states, **ui.filters())
         if found:
             table_of_runs(found, "done" if list(states) == [DONE] else "table")
         else:
@@ -174,7 +176,7 @@ def progress(found: Sequence[RunInfo]) -> Sequence[RunInfo]:
     if active:
         over = len(found) - len(active)
         share = sum(run.progress if run.active else 1 for run in found) / len(found)
-        st.progress(share, text=f"{over} of {len(found)} runs are done, {remaining(found, time.time())}")
+        st.progress(share, text=f"{over} of {len(found)} runs are done, {remaining_time(found, time.time())}")
     return found
 
 
@@ -194,7 +196,7 @@ def spec_text(run: RunInfo) -> str:
     return "\n".join(f"{name}: {value}" for name, value in asdict(run.spec).items())
 
 
-def exported(drawn: Any, key: str, alt: str) -> None:
+def exportable_figure(drawn: Any, key: str, alt: str) -> None:
     """Show a figure with what it can be saved as: its own camera button for PNG or SVG, and a page of its own."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         told = "What the camera button in the figure saves."
@@ -235,7 +237,7 @@ def sound(data: Dataset, turn: int) -> None:
     number = names.index(left.selectbox("Listen to", names, key="heard", help="A class of sounds.", **BOUND))
     told = {"format_func": frames.split_name, "help": "Which test set."}
     split = right.selectbox("From", splits, index=splits.index("test"), key="from", **told, **BOUND)
-    rows = frames.of_class(data, number, split)
+    rows = frames.rows_of_class(data, number, split)
     if not len(rows):
         st.info("No item of this part is known to be of this class.", icon=":material/music_off:")
         return
@@ -247,7 +249,11 @@ def sound(data: Dataset, turn: int) -> None:
     )  # what a student gets may be shorter than the sound, or end in silence
     drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
     figure(drawn, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
-    st.caption("  \n".join(f"{ui.plain(name)}: **{ui.plain(told)}**" for name, told in frames.about(data, row).items()))
+    st.caption(
+        "  \n".join(
+            f"{ui.escape(name)}: **{ui.escape(told)}**" for name, told in frames.describe_item(data, row).items()
+        )
+    )
 
 
 @st.cache_resource(show_spinner=False)
@@ -264,7 +270,7 @@ def chain(words: dict[str, Any], accuracies: dict[str, Summary | None], picture:
         accuracies: "baseline", "raw", "compressed" -> mean and interval, None while they are not known.
         picture: (h, w) in [0, 1].
     """
-    told = {name: "?" if value is None else f"{percent(value)} %" for name, value in accuracies.items()}
+    told = {name: "?" if value is None else f"{format_percent(value)} %" for name, value in accuracies.items()}
     bars = {name: value and value.mean for name, value in accuracies.items()}
     data = {"words": {name: str(word) for name, word in (words | told).items()}, "bars": bars, "picture": _png(picture)}
     _chain_component()(key="chain", data=data)

@@ -15,7 +15,7 @@ NAMES = {  # in the order in which they start: where two run at a time, the two 
     SPEC.method: f"compressed: {SPEC.method} {SPEC.dim}",
     "baseline": "baseline: no teacher",
 }
-RACE = [SPEC.but(method=method) for method in NAMES]
+RACE = [SPEC.replace(method=method) for method in NAMES]
 
 st.title("Does it help to teach less?")
 st.markdown(
@@ -31,18 +31,18 @@ def race() -> list:
     from kdlib.data import datasets
     from pages import show
 
-    racing = {run.spec.method: run for run in ui.infos(ui.chosen()) if run.spec.method in NAMES}
+    racing = {run.spec.method: run for run in ui.load_runs(ui.selected_ids()) if run.spec.method in NAMES}
     complete = len(racing) == len(NAMES)
     found = list(racing.values()) if complete else []
     specs = [run.spec for run in found] if complete else RACE
-    data, plan = datasets.load(SPEC.dataset), planning.plan(specs)
+    data, plan = datasets.load(SPEC.dataset), planning.estimate_cost(specs)
     names = [NAMES[spec.method] for spec in specs]
     frame = frames.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
     done = ui.results(found)
-    tested: Accuracies = {frames.role(each.spec): each.metrics["test"].primary for each in done if each.metrics}
+    tested: Accuracies = {frames.method_role(each.spec): each.metrics["test"].primary for each in done if each.metrics}
     latest = frame[frame["curve"] == "val"].groupby("role")["mean"].last()
     live: Accuracies = {
-        role: Summary(latest[role], None) if role in latest else None for role in map(frames.role, specs)
+        role: Summary(latest[role], None) if role in latest else None for role in map(frames.method_role, specs)
     }
     told = (
         "on pictures held back while training"
@@ -61,10 +61,10 @@ def race() -> list:
     if not complete:
         return found
     if len(tested) == len(RACE):
-        st.info(ui.plain(verdict(done)), icon=":material/flag:")
+        st.info(ui.escape(verdict(done)), icon=":material/flag:")
     elif any(run.active for run in found):
         st.progress(
-            sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining(found, time.time())}"
+            sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining_time(found, time.time())}"
         )
     drawn = figures.curves(frame, "val", specs[0].epochs, dict(zip(names, live, strict=True)))
     show.figure(drawn, "race", "Validation accuracy of baseline, raw and compressed over the epochs")
@@ -75,15 +75,15 @@ def race() -> list:
     return found
 
 
-launched = ui.infos(ui.chosen())
+launched = ui.load_runs(ui.selected_ids())
 active = any(run.active for run in launched)
 if st.button("Start the race", type="primary", icon=":material/play_arrow:", disabled=active, key="go"):
     ui.launch(RACE, name="Race")
     st.rerun()
 server.usable.set()
-ui.live(race, launched)
+ui.draw_while_active(race, launched)
 
-if ui.chosen() and not active:
+if ui.selected_ids() and not active:
     st.subheader("What to try next")
     these = ui.query(launched)
     links = [

@@ -23,19 +23,19 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")
 log = logging.getLogger("kdlib.app")
 
 
-def plain(text: object) -> str:
+def escape(text: object) -> str:
     """Return text as markdown shows it literally."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])", r"\\\1", " ".join(str(text).split()))
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """Show what goes wrong: our own messages as they are, anything else as an incident id whose trace is in the log."""
     try:
         yield
     except ValueError as error:
         log.warning("%s", error, exc_info=True)
-        st.error(plain(_sentence(error)), icon=":material/error:")
+        st.error(escape(_sentence(error)), icon=":material/error:")
     except Exception:  # whatever it is, a person gets words and the log the trace
         incident = secrets.token_hex(4)
         log.exception("incident %s", incident)
@@ -49,12 +49,12 @@ def _sentence(error: Exception) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def chosen() -> list[str]:
+def selected_ids() -> list[str]:
     """Return the ids of the runs that the address names."""
     return list(dict.fromkeys(RUN_ID.findall(st.query_params.get("runs", ""))))
 
 
-def choose(ids: Sequence[str]) -> None:
+def select_runs(ids: Sequence[str]) -> None:
     """Put runs into the address."""
     if ids:
         st.query_params["runs"] = ",".join(ids)
@@ -62,16 +62,16 @@ def choose(ids: Sequence[str]) -> None:
         st.query_params.pop("runs", None)
 
 
-def wish() -> str:
+def request_id() -> str:
     """Return the name of the next launch; two clicks before it is carried out are one wish."""
     return st.session_state.setdefault("wish", secrets.token_hex(12))
 
 
 def launch(specs: Sequence[Any], name: str = "", group: str = "") -> list[str]:
     """Start runs in the background, put them into the address and return their ids."""
-    ids = runs.launch(specs, name=name, group=group, request_id=wish(), user=visitor())
+    ids = runs.launch(specs, name=name, group=group, request_id=request_id(), user=visitor())
     st.session_state["wish"] = secrets.token_hex(12)
-    choose(ids)
+    select_runs(ids)
     return ids
 
 
@@ -80,7 +80,7 @@ def visitor() -> str:
     return f"visitor {st.session_state.setdefault('visitor', secrets.token_hex(3))}"
 
 
-def infos(ids: Sequence[str]) -> list[RunInfo]:
+def load_runs(ids: Sequence[str]) -> list[RunInfo]:
     """Return the runs with these ids as they are now; those that are not there are left out, with a word about it."""
     found = []
     for run_id in ids:
@@ -115,7 +115,7 @@ def histories(found: Sequence[RunInfo]) -> list[list[dict[str, Any]]]:
     return [runs.history(run.id) if run.active else _kept("history", run.id, run.ended or 0.0) for run in found]
 
 
-def recent(count: int = 200, states: Sequence[str] = (), offset: int = 0, **wanted: Any) -> list[RunInfo]:
+def recent_runs(count: int = 200, states: Sequence[str] = (), offset: int = 0, **wanted: Any) -> list[RunInfo]:
     """Return the newest runs; `wanted` is what `filters` returned."""
     return runs.list_runs(limit=count, offset=offset, states=states, **wanted)
 
@@ -133,14 +133,14 @@ def filters() -> dict[str, Any]:
         text = st.text_input("Search", key="text", max_chars=80, **told, **bound)
         where = {
             name: st.multiselect(
-                name.title(), list(helps(f"{name}s")), key=f"only-{name}", placeholder="all", help=told, **bound
+                name.title(), list(describe(f"{name}s")), key=f"only-{name}", placeholder="all", help=told, **bound
             )
             for name, told in fields.items()
         }
     return {"text": text, "where": where}
 
 
-def live(draw: Callable[[], Sequence[RunInfo]], found: Sequence[RunInfo]) -> None:
+def draw_while_active(draw: Callable[[], Sequence[RunInfo]], found: Sequence[RunInfo]) -> None:
     """Draw a part of the page again and again while runs are active; when they are over, the whole page once.
 
     Args:
@@ -153,7 +153,7 @@ def live(draw: Callable[[], Sequence[RunInfo]], found: Sequence[RunInfo]) -> Non
         drawn = draw()
         return any(run.active for run in drawn) and _just_launched(drawn) == early
 
-    live_while(more, any(run.active for run in found), EARLY_TICK if early else TICK)
+    draw_while(more, any(run.active for run in found), EARLY_TICK if early else TICK)
 
 
 def _just_launched(found: Sequence[RunInfo]) -> bool:
@@ -161,7 +161,7 @@ def _just_launched(found: Sequence[RunInfo]) -> bool:
     return any(run.active and time.time() - run.submitted < EARLY for run in found)
 
 
-def live_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> None:
+def draw_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> None:
     """Draw a part of the page again and again while it says that there is more to come; then the whole page once.
 
     Args:
@@ -172,26 +172,26 @@ def live_while(draw: Callable[[], bool], active: bool, every: float = TICK) -> N
 
     @st.fragment(run_every=every if active else None)
     def part() -> None:
-        with guarded():
+        with show_errors():
             if not draw() and active:
                 st.rerun()
 
     part()
 
 
-def helps(registry: str) -> dict[str, str]:
+def describe(registry: str) -> dict[str, str]:
     """Return name -> one-line help of a registry."""
-    return {entry["name"]: entry["help"] for entry in catalog.entries(registry)}
+    return {entry["name"]: entry["help"] for entry in catalog.list_entries(registry)}
 
 
 def teachers(dataset: str) -> list[dict[str, str]]:
     """Return name, help, source task and supervision of each teacher that takes what the dataset holds."""
-    from kdlib.models.teachers import fitting  # loads torch, which a first page does without
+    from kdlib.models.teachers import compatible_teachers  # loads torch, which a first page does without
 
-    return [entry for entry in catalog.entries("teachers") if entry["name"] in fitting(dataset)]
+    return [entry for entry in catalog.list_entries("teachers") if entry["name"] in compatible_teachers(dataset)]
 
 
-def pick(
+def select_entry(
     label: str,
     registry: str,
     key: str,
@@ -203,14 +203,14 @@ def pick(
 
     Where `names` is empty nothing can be chosen, and the default is the answer.
     """
-    names = list(helps(registry)) if names is None else list(names)
+    names = list(describe(registry)) if names is None else list(names)
     if not names:
         st.caption(f"{label}: there is none for this dataset.")
         return default
     if st.session_state.get(key, names[0]) not in names:  # what was chosen is gone, or does not fit any more
         st.session_state[key] = names[_place(names, default)]
     chosen = st.selectbox(label, names, index=_place(names, default), key=key, bind="query-params", on_change=on_change)
-    st.caption(plain(helps(registry)[chosen]))
+    st.caption(escape(describe(registry)[chosen]))
     return chosen
 
 
@@ -218,9 +218,9 @@ def _place(names: Sequence[str], name: str) -> int:
     return names.index(name) if name in names else 0
 
 
-def listed(registry: str) -> str:
+def markdown_list(registry: str) -> str:
     """Return a registry as a list, for the help behind a question mark."""
-    return "\n".join(f"- **{plain(name)}**: {plain(told)}" for name, told in helps(registry).items())
+    return "\n".join(f"- **{escape(name)}**: {escape(told)}" for name, told in describe(registry).items())
 
 
 def cancel(found: Sequence[RunInfo]) -> None:
@@ -237,7 +237,7 @@ def query(found: Sequence[RunInfo]) -> dict[str, str]:
 def sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
     """Launch every method at every width, with baseline and raw, as far as the store does not hold them, and choose all of them."""
     specs = sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims})
-    choose(sweeps.launch(specs, user=visitor()).runs)
+    select_runs(sweeps.launch(specs, user=visitor()).runs)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
@@ -250,16 +250,16 @@ def predictions(done: Sequence[RunResult]) -> dict[str, tuple[RunSpec, np.ndarra
     """Return label -> spec, test and validation logits (m, n, k) of the first nine chosen runs of one dataset whose files are there."""
     from kdlib.analysis import frames
 
-    ids = {run.spec: run.id for run in infos(chosen()) if run.state == DONE}
+    ids = {run.spec: run.id for run in load_runs(selected_ids()) if run.state == DONE}
     alike = [each for each in done if each.spec.dataset == done[0].spec.dataset][:9]
     if len(alike) < len(done):
         st.info("Shown are the first nine runs of one dataset.", icon=":material/info:")
     found = {}
-    for result, label in zip(alike, frames.labels([each.spec for each in alike]), strict=True):
+    for result, label in zip(alike, frames.run_labels([each.spec for each in alike]), strict=True):
         try:
             found[label] = (result.spec, *_logits(ids[result.spec]))
         except RunNotFoundError:
             st.warning(
-                f"The predictions of {plain(label)} have been deleted; it is left out.", icon=":material/folder_off:"
+                f"The predictions of {escape(label)} have been deleted; it is left out.", icon=":material/folder_off:"
             )
     return found

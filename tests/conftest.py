@@ -47,7 +47,7 @@ def empty_database(tmp_path_factory):
     from kdlib.store import connection
 
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    connection.prepare()
+    connection.load_library()
     connection._make_database(f"sqlite:///{path}")
     return path
 

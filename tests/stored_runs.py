@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from kdlib import engine, pipeline, store
 from kdlib.engine import Job, Outcome, RunFolder
-from kdlib.engine.worker import save
+from kdlib.engine.worker import save_result
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 
@@ -15,17 +15,17 @@ METHODS = ("baseline", "raw", "mlp")
 @lru_cache
 def trained(spec: RunSpec = SPEC, methods: tuple[str, ...] = METHODS) -> list[RunResult]:
     """Return one small result per method."""
-    return pipeline.compare([spec.but(method=method) for method in methods])
+    return pipeline.compare([spec.replace(method=method) for method in methods])
 
 
 def keep(result: RunResult, name: str) -> str:
     """Return the id of a run that the store holds as done."""
-    run_id = store.create(result.spec, name=name, user="tester", engine=engine.identity())
+    run_id = store.create(result.spec, name=name, user="tester", engine=engine.engine_id())
     folder = RunFolder(run_id)
     for point in result.history:
         folder.append("point", **point.to_dict())
-    save(folder, result)
-    folder.end(0, Outcome(store.DONE))
+    save_result(folder, result)
+    folder.write_end(0, Outcome(store.DONE))
     engine.push(Job(run_id, result.spec.to_json()))
     return run_id
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from kdlib import RunSpec, pipeline, spaces, store
 from kdlib.analysis import comparison, frames, measure, papers
-from kdlib.analysis.evaluation import probe
+from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.cache import cached_arrays
 from kdlib.cli import tables
 from kdlib.data import sounds
@@ -19,12 +19,12 @@ from kdlib.engine import Job, RunFolder
 from kdlib.engine.worker import Recorder, _alive
 from kdlib.models import teachers
 from kdlib.progress import PHASES, CancelledError, Progress
-from kdlib.runs.reconcile import seen
+from kdlib.runs.reconcile import merge_folder_state
 from kdlib.store import RunInfo
 from pages import show
 
 SPEC = RunSpec(dataset="digits", labels=60, teacher="random", method="mlp", dim=4, epochs=4, seeds=2, width=2)
-FITTED = SPEC.but(method="autoencoder", seeds=1)
+FITTED = SPEC.replace(method="autoencoder", seeds=1)
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -32,7 +32,7 @@ CHECKPOINT = "checkpoint.safetensors"
 def nothing_embedded():
     """The embeddings of the teacher have to be made anew."""
     teachers._embeddings.cache_clear()
-    teachers.forget("random", "digits")
+    teachers.delete_embeddings("random", "digits")
 
 
 class Recorded:
@@ -116,9 +116,9 @@ def test_a_probe_can_be_stopped_between_its_fits():
             raise CancelledError
 
     with pytest.raises(CancelledError):
-        probe(rng.normal(size=(60, 4)), labels, rng.normal(size=(60, 4)), labels, third)
+        probe_accuracy(rng.normal(size=(60, 4)), labels, rng.normal(size=(60, 4)), labels, third)
     assert (
-        probe(
+        probe_accuracy(
             rng.normal(size=(60, 4)),
             labels[:, 0].astype(int),
             rng.normal(size=(60, 4)),
@@ -143,7 +143,7 @@ def kept_state(found) -> None:
 
 
 def test_a_cancelled_training_is_not_measured_but_keeps_its_last_state(monkeypatch):
-    monkeypatch.setattr(measure, "probe", lambda *_, **__: pytest.fail("probed"))
+    monkeypatch.setattr(measure, "probe_accuracy", lambda *_, **__: pytest.fail("probed"))
     monkeypatch.setattr(measure, "scores", lambda *_, **__: pytest.fail("scored"))
     found = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     assert [point.epoch for point in found.history] == [1, 2, 3]
@@ -166,7 +166,7 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
 
 
 def test_what_was_measured_before_a_cancel_is_done():
-    specs = [SPEC.but(method="baseline"), SPEC.but(method="pca")]
+    specs = [SPEC.replace(method="baseline"), SPEC.replace(method="pca")]
     alone = Recorded()
     pipeline.run(specs[0], on_progress=alone)
     first, second = pipeline.compare(specs, on_progress=Recorded("measuring", alone.seen[-1].steps + 1))
@@ -178,7 +178,7 @@ def test_what_was_measured_before_a_cancel_is_done():
 def test_a_cancelled_comparison_does_not_train_its_other_groups(monkeypatch):
     trained, train = [], pipeline.train
     monkeypatch.setattr(pipeline, "train", lambda *given, **named: trained.append(0) or train(*given, **named))
-    specs = [SPEC, SPEC.but(lr=0.02), SPEC.but(epochs=3)]
+    specs = [SPEC, SPEC.replace(lr=0.02), SPEC.replace(epochs=3)]
     found = pipeline.compare(specs, on_progress=Recorded("training", 2))
     assert [each.status for each in found] == ["cancelled"] * 3
     assert [each.spec for each in found] == specs
@@ -209,24 +209,24 @@ def test_a_run_that_is_resumed_thrice_equals_one_that_never_stopped(tmp_path):
 def test_whoever_reads_results_bears_cancelled_ones(capsys):
     early = pipeline.run(SPEC, on_progress=Recorded("loading"))
     late = pipeline.run(SPEC, on_progress=Recorded("training", 3))
-    done = pipeline.run(SPEC.but(method="baseline"))
+    done = pipeline.run(SPEC.replace(method="baseline"))
     for results in ([early, late], [late, done], [done, early]):
         measured = done in results
         assert len(frames.accuracies(results)) == 3 * measured
-        assert len(frames.over_dim(results)) == measured
-        assert len(frames.table(results)) == len(frames.table(results, in_words=False)) == 2
-        for cost in frames.COSTS:
-            assert len(frames.costs(results, cost)) <= measured
+        assert len(frames.accuracy_over_dim(results)) == measured
+        assert len(frames.result_table(results)) == len(frames.result_table(results, in_words=False)) == 2
+        for cost in frames.COST_NAMES:
+            assert len(frames.accuracy_over_cost(results, cost)) <= measured
         assert frames.differences_to(results, 0).empty
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2
         assert comparison.verdict(results).startswith("Nothing was compressed here")
-        assert comparison.measured(results) == "accuracy"
+        assert comparison.metric_names(results) == "accuracy"
         tables.print_comparison(results, 1.0)
         assert ("baseline student" in capsys.readouterr().out) is measured
-    assert comparison.differences([done, late], late) == {}
-    assert spaces.probes(late).empty
-    assert spaces.probes(early).empty
-    assert papers.rows({("random", "compressed"): late, ("", "baseline"): done})
+    assert comparison.differences_to_references([done, late], late) == {}
+    assert spaces.probe_table(late).empty
+    assert spaces.probe_table(early).empty
+    assert papers.paper_rows({("random", "compressed"): late, ("", "baseline"): done})
 
 
 class TestAWorker:
@@ -247,13 +247,13 @@ class TestAWorker:
         ):
             recorder(progress)
             folder.write("alive.json", _alive(recorder._training, recorder._latest))
-            run = seen(self.info())
+            run = merge_folder_state(self.info())
             assert (run.phase, run.progress_label, run.progress) == (progress.phase, label, share)
-        assert seen(self.info(store.QUEUED)).phase == "", "what an earlier leg was at"
+        assert merge_folder_state(self.info(store.QUEUED)).phase == "", "what an earlier leg was at"
 
     def test_a_run_of_an_older_version_has_no_phase(self, recorder):
         RunFolder("0" * 32).write("alive.json", {"t": 0.0, "step": 3, "steps": 10})
-        assert seen(self.info()).progress_label == "30 %"
+        assert merge_folder_state(self.info()).progress_label == "30 %"
 
     def test_only_a_run_that_has_heard_of_the_cancel_gets_time_to_save(self, recorder):
         recorder(Progress(1, 10))
@@ -273,11 +273,11 @@ def test_the_time_to_go_is_told_while_training_and_otherwise_the_phase():
 
     training, measuring, embedding = run("training", 0.5, 0.5), run("measuring", 0.4, 1.0), run("embedding", 0.2, 0.0)
     done = dataclasses.replace(measuring, state=store.DONE, phase="")
-    assert show.remaining([training, training], now) == "about 10 s to go"
-    assert show.remaining([measuring, done], now) == "measuring 40 %"
-    assert show.remaining([measuring, embedding], now) == "embedding 20 %"
-    assert show.remaining([run("", 0.0, 0.5)], now) == "about 10 s to go"
-    assert show.remaining([run("", 0.0, 0.0)], now) == "starting"
+    assert show.remaining_time([training, training], now) == "about 10 s to go"
+    assert show.remaining_time([measuring, done], now) == "measuring 40 %"
+    assert show.remaining_time([measuring, embedding], now) == "embedding 20 %"
+    assert show.remaining_time([run("", 0.0, 0.5)], now) == "about 10 s to go"
+    assert show.remaining_time([run("", 0.0, 0.0)], now) == "starting"
 
 
 def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):

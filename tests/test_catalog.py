@@ -8,38 +8,38 @@ import pytest
 from kdlib import catalog, checks
 from kdlib.data import datasets
 from kdlib.models import compressors, students, teachers
-from kdlib.registry import summary
+from kdlib.registry import first_line
 from kdlib.training import losses
 
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "mlflow", "distributed"}
 LOADED = {
-    "datasets": {name: summary(make) for name, make in datasets.DATASETS.items()},
+    "datasets": {name: first_line(make) for name, make in datasets.DATASETS.items()},
     "teachers": {name: each.help for name, each in teachers.TEACHERS.items()},
-    "methods": checks.method_helps(),
-    "compressors": {name: summary(each.build) for name, each in compressors.COMPRESSORS.items()},
-    "losses": {name: summary(each.function) for name, each in losses.LOSSES.items()},
-    "students": {name: summary(build) for name, build in students.STUDENTS.items()},
+    "methods": checks.describe_methods(),
+    "compressors": {name: first_line(each.build) for name, each in compressors.COMPRESSORS.items()},
+    "losses": {name: first_line(each.function) for name, each in losses.LOSSES.items()},
+    "students": {name: first_line(build) for name, build in students.STUDENTS.items()},
 }
 
 
 @pytest.mark.parametrize("what", catalog.NAMES)
 def test_the_loaded_registry_is_listed(what):
-    assert {entry["name"]: entry["help"] for entry in catalog.entries(what)} == LOADED[what]
+    assert {entry["name"]: entry["help"] for entry in catalog.list_entries(what)} == LOADED[what]
 
 
 @pytest.mark.parametrize("what", ["datasets", "teachers", "compressors", "losses", "students"])
 def test_the_text_of_a_registry_says_what_the_loaded_one_says(what, monkeypatch):
-    loaded = catalog.entries(what)
+    loaded = catalog.list_entries(what)
     assert list(catalog.read_registry(what)) == [entry["name"] for entry in loaded], (
         "a new kind of entry: teach `catalog` to read it"
     )
     monkeypatch.delitem(sys.modules, catalog.MODULES[what])
-    assert catalog.entries(what) == loaded
+    assert catalog.list_entries(what) == loaded
 
 
 def test_names_and_order_are_those_of_the_registry():
-    assert [entry["name"] for entry in catalog.entries("teachers")] == list(teachers.TEACHERS)
-    assert catalog.entries("teachers")[0] == {
+    assert [entry["name"] for entry in catalog.list_entries("teachers")] == list(teachers.TEACHERS)
+    assert catalog.list_entries("teachers")[0] == {
         "name": "autoencoder",
         "takes": "images",
         "supervision": "unsupervised",
@@ -60,13 +60,13 @@ def test_what_was_imported_is_listed(monkeypatch):
         "created": 0,
     }
     monkeypatch.setattr("kdlib.data.imported.cards", lambda: {"own@1": card})
-    assert catalog.entries("datasets")[-1] == {"name": "own@1", "help": datasets.helps()["own@1"]}
-    assert catalog.entries("teachers")[-1] == {
+    assert catalog.list_entries("datasets")[-1] == {"name": "own@1", "help": datasets.describe_datasets()["own@1"]}
+    assert catalog.list_entries("teachers")[-1] == {
         "name": "own@1/vggish",
         "takes": "vectors",
         "supervision": "imported",
         "source task": "tags",
-        "help": teachers.imported_tables()["own@1/vggish"].help,
+        "help": teachers.imported_teachers()["own@1/vggish"].help,
     }
 
 
@@ -77,12 +77,12 @@ def test_an_entry_that_its_text_does_not_say_makes_its_module_load(monkeypatch):
     monkeypatch.setattr(catalog, "read_registry", unreadable)
     monkeypatch.delitem(sys.modules, "kdlib.training.losses")
     monkeypatch.setattr(catalog, "import_module", lambda _name: losses)
-    assert {entry["name"] for entry in catalog.entries("losses")} == set(losses.LOSSES)
+    assert {entry["name"] for entry in catalog.list_entries("losses")} == set(losses.LOSSES)
 
 
 def test_an_unknown_registry_lists_the_choices():
     with pytest.raises(ValueError, match="unknown registry 'everything', choose one of: datasets, teachers"):
-        catalog.entries("everything")
+        catalog.list_entries("everything")
 
 
 @pytest.mark.parametrize("what", catalog.NAMES)

@@ -10,7 +10,7 @@ import pytest
 
 from kdlib import RunSpec, pipeline
 from kdlib.analysis import comparison, papers
-from kdlib.checks import usual
+from kdlib.checks import default_spec
 from kdlib.results import RunResult
 
 MARGIN = 0.03  # of accuracy
@@ -31,12 +31,14 @@ def _compare(teacher: str) -> dict[str, RunResult]:
 def test_the_trainable_compressor_beats_raw_and_the_teacher_helps(teacher):
     found = _compare(teacher)
     best = max((found["linear"], found["mlp"]), key=lambda each: each.metrics["val"]["accuracy"].mean)
-    gains = comparison.differences(list(found.values()), best)
+    gains = comparison.differences_to_references(list(found.values()), best)
     for split in ("test", "ood"):
         gain = gains["raw"][split]
         assert len(gain.values) == 5
-        assert gain.mean >= MARGIN, f"{best.spec.method} against raw on {split}: {comparison.percent(gain)}"
-        assert comparison.clear(gain), f"{best.spec.method} against raw on {split}: {comparison.percent(gain)}"
+        assert gain.mean >= MARGIN, f"{best.spec.method} against raw on {split}: {comparison.format_percent(gain)}"
+        assert comparison.excludes_zero(gain), (
+            f"{best.spec.method} against raw on {split}: {comparison.format_percent(gain)}"
+        )
         assert gains["baseline"][split].mean > 0
     assert comparison.verdict(list(found.values())).startswith(f"Compression ({best.spec.method}) added")
 
@@ -45,17 +47,17 @@ def test_the_trainable_compressor_beats_raw_and_the_teacher_helps(teacher):
 def test_on_mixtures_the_teacher_helps_and_compression_adds_where_it_knows_less():
     """What the README's table stars for compression on the test set, with room for another machine."""
     for teacher, over, margin in (("tones-simclr", "baseline", 0.05), ("tones-autoencoder", "raw", 0.01)):
-        asked = papers.specs(usual("mixtures").but(method="linear"), [teacher])
-        rows = papers.rows(dict(zip(asked, pipeline.compare(list(asked.values())), strict=True)))
+        asked = papers.paper_specs(default_spec("mixtures").replace(method="linear"), [teacher])
+        rows = papers.paper_rows(dict(zip(asked, pipeline.compare(list(asked.values())), strict=True)))
         compressed = next(row for row in rows if row.treatment == "compressed")
         gain = (compressed.to_baseline if over == "baseline" else compressed.to_raw)["test"]
-        assert gain.mean >= margin, f"{teacher} compressed against {over}: {comparison.percent(gain)}"
+        assert gain.mean >= margin, f"{teacher} compressed against {over}: {comparison.format_percent(gain)}"
 
 
 def test_an_irrelevant_teacher_harms_and_the_app_says_so():
     found = _compare("background")
-    harm = comparison.differences(list(found.values()), found["raw"])["baseline"]
+    harm = comparison.differences_to_references(list(found.values()), found["raw"])["baseline"]
     for split in ("test", "ood"):
         assert harm[split].mean < 0
-        assert comparison.clear(harm[split])
+        assert comparison.excludes_zero(harm[split])
     assert "better off without this teacher" in comparison.verdict(list(found.values()))

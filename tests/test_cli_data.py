@@ -10,6 +10,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from kdlib.cli import main as cli
 from kdlib.cli.main import main
 from kdlib.data import imported
 from tests.evil_files import wav, zipped
@@ -108,7 +109,7 @@ def test_ctrl_c_leaves_nothing_of_an_import(doing, table, tmp_path, capsys, monk
 
         yield press
 
-    monkeypatch.setattr(main, "progress_bar", bar)
+    monkeypatch.setattr(cli, "progress_bar", bar)
     assert main(["import", str(table)]) == 130
     assert "stopped" in capsys.readouterr().err
     assert not [*(tmp_path / "home" / "staging").iterdir(), *(tmp_path / "home").glob("data/*")]
@@ -117,7 +118,7 @@ def test_ctrl_c_leaves_nothing_of_an_import(doing, table, tmp_path, capsys, monk
 
 def test_a_terminal_shows_how_far_an_import_is(table, monkeypatch):
     shown = io.StringIO()
-    monkeypatch.setattr(main, "errors", Console(file=shown, force_terminal=True, width=100))
+    monkeypatch.setattr(cli, "errors", Console(file=shown, force_terminal=True, width=100))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(["import", str(table)]) == 0
     assert "Reading trees.npz" in shown.getvalue()

@@ -48,7 +48,7 @@ def test_the_metric_is_named_where_a_sweep_has_several(datasets, named):
         results += [
             RunResult(RunSpec(dataset=dataset, method=method), metrics={"test": value}) for method in ("raw", "mlp")
         ]
-    table = commands._outcome(results)
+    table = commands._sweep_table(results)
     columns = {column.header: list(column.cells) for column in table.columns}
     assert columns.get("metric") == (["accuracy"] * 2 + ["mAP"] * 2 if named else None)
     assert [cell[:4] for cell in columns["- raw"]] == ["–", "+0.0"] * 2

@@ -13,7 +13,7 @@ import pytest
 from kdlib import engine, store
 from kdlib.cli.main import main
 from kdlib.engine import Job, Outcome, RunFolder
-from kdlib.engine.worker import save
+from kdlib.engine.worker import save_result
 from kdlib.runs.rebuild import rebuild
 from kdlib.spec import RunSpec
 from kdlib.store import StoreDamagedError, StoreError, database
@@ -25,7 +25,7 @@ def keep(state="done", name="mine", **changes):
     """Return the id of a run that ended, kept as a worker keeps it."""
     spec = fake_runs.spec(**changes)
     run_id = store.create(
-        spec, name=name, user="mia", group="a sweep", request=f"wish of {name}", engine=engine.identity()
+        spec, name=name, user="mia", group="a sweep", request=f"wish of {name}", engine=engine.engine_id()
     )
     result = fake_runs.run(spec)
     folder = RunFolder(run_id)
@@ -36,8 +36,8 @@ def keep(state="done", name="mine", **changes):
     for point in result.history:
         folder.append("point", **point)
     if state == "done":
-        save(folder, result)
-    folder.end(0, Outcome(state, "diverged" if state == "failed" else ""))
+        save_result(folder, result)
+    folder.write_end(0, Outcome(state, "diverged" if state == "failed" else ""))
     engine.push(Job(run_id, spec.to_json()))
     return run_id
 
@@ -54,7 +54,12 @@ def several(fresh_home):
 def contents(ids):
     rows = [reader().run(run_id) for run_id in ids]
     curves = {run_id: store.metric_history(run_id) for run_id in ids}
-    return rows, curves, [run.id for run in store.members("a sweep")], [run.name for run in store.Listing().newest(10)]
+    return (
+        rows,
+        curves,
+        [run.id for run in store.group_members("a sweep")],
+        [run.name for run in store.Listing().newest(10)],
+    )
 
 
 def cut(path, share):
@@ -99,7 +104,7 @@ def test_a_damaged_store_does_not_keep_a_process_waiting_for_it(several, fresh_h
         return store.create(RunSpec(), name="", user="")
 
     with pytest.raises(StoreDamagedError):
-        store.Patience(60)(ask)
+        store.Retry(60)(ask)
     assert len(calls) == 1
 
 

@@ -165,7 +165,7 @@ class TestARun:
             assert run.reason.startswith(
                 "its worker died 2 times" + (f": no progress for {STALL} s" if each == "hangs" else ", killed")
             )
-            assert RunFolder(run_id).starts(0) == 2
+            assert RunFolder(run_id).count_starts(0) == 2
         assert over(other).state == "done"
 
     def test_a_spec_that_cannot_be_run_is_refused_before_anything_starts(self):
@@ -180,7 +180,7 @@ class TestARun:
 
     def test_names_are_kept_literally_but_for_what_a_terminal_would_obey(self):
         assert (
-            runs.clean("<b>**a**</b> $x$ \x1b[31mred\nline \u202eevil =1+1")
+            runs.clean_name("<b>**a**</b> $x$ \x1b[31mred\nline \u202eevil =1+1")
             == "<b>**a**</b> $x$ [31mred line evil =1+1"
         )
         [run_id] = runs.launch([spec(epochs=1)], name="<script>'\"`\\ %s")
@@ -220,7 +220,7 @@ class TestCancel:
         assert over(run_id).state == "cancelled"
         until(lambda: not engine.states([run_id]))
         assert len(epochs(run_id)) < 2000
-        assert (RunFolder(run_id).starts(0), gone(pid)) == (1, False)
+        assert (RunFolder(run_id).count_starts(0), gone(pid)) == (1, False)
         assert runs.cancel(run_id).state == "cancelled"  # twice is once
 
     def test_a_queued_run_never_starts(self):
@@ -231,7 +231,7 @@ class TestCancel:
             runs.cancel(other)
         assert [over(other).state for other in busy] == ["cancelled"] * 2
         assert epochs(run_id) == []
-        assert RunFolder(run_id).starts(0) == 0
+        assert RunFolder(run_id).count_starts(0) == 0
 
     def test_a_run_is_cancelled_in_the_moment_it_starts(self):
         for _ in range(5):
@@ -280,7 +280,7 @@ class TestKill:
         until(lambda: len(epochs(run_id)) > 7)
         os.kill(worker_of(run_id), signal.SIGKILL)
         assert over(run_id).state == "done"
-        assert RunFolder(run_id).starts(0) == 2
+        assert RunFolder(run_id).count_starts(0) == 2
         assert [point.prediction for point in runs.history(run_id)] == [
             [fake_runs.value(given, epoch, member) for member in range(2)] for epoch in range(30)
         ]
@@ -296,7 +296,7 @@ class TestKill:
         before = workers()
         psutil.Process(worker_of(run_id)).parent().kill()
         assert over(run_id).state == "done"
-        assert RunFolder(run_id).starts(0) == 2
+        assert RunFolder(run_id).count_starts(0) == 2
         assert epochs(run_id) == list(range(60))
         assert all(gone(each.pid) for each in before)
         ready()
@@ -305,7 +305,11 @@ class TestKill:
         ready()
         [run_id] = runs.launch([spec(epochs=2000, width=20)])
         for starts in (1, 2):
-            until(lambda starts=starts: RunFolder(run_id).starts(0) == starts and runs.get(run_id).state == "running")
+            until(
+                lambda starts=starts: (
+                    RunFolder(run_id).count_starts(0) == starts and runs.get(run_id).state == "running"
+                )
+            )
             os.kill(worker_of(run_id), signal.SIGKILL)
         run = over(run_id)
         assert run.state == "failed"
@@ -353,18 +357,18 @@ class TestKill:
 
     def test_a_run_is_worked_on_by_one_worker_also_when_the_scheduler_thinks_another_one_gone(self):
         ready()
-        run_id = store.create(spec(), name="", user="mia", engine=engine.identity())
+        run_id = store.create(spec(), name="", user="mia", engine=engine.engine_id())
         folder = RunFolder(run_id)
-        with folder.held():
+        with folder.work_lock():
             engine.submit(
                 engine.execute, {"run": run_id, "spec": spec().to_json(), "function": "tests.fake_runs:run"}, key=run_id
             )
             until(lambda: engine.states([run_id]).get(run_id) == "running")
             time.sleep(0.5)
-            assert folder.starts(0) == 0
-            folder.end(0, Outcome("cancelled"))
+            assert folder.count_starts(0) == 0
+            folder.write_end(0, Outcome("cancelled"))
         assert over(run_id).state == "cancelled"
-        assert folder.starts(0) == 0
+        assert folder.count_starts(0) == 0
 
     @pytest.mark.timeout(3600)
     @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
@@ -413,13 +417,13 @@ class TestLaunch:
         assert told[0].split() == told[1].split()
         ids = told[0].split()
         assert [over(run_id).state for run_id in ids] == ["done"] * 2
-        assert [RunFolder(run_id).starts(0) for run_id in ids] == [1, 1]
+        assert [RunFolder(run_id).count_starts(0) for run_id in ids] == [1, 1]
 
     def test_a_launch_that_a_busy_machine_holds_up_is_not_taken_for_dead(self):
         ready()
-        run_id = store.create(spec(), name="held up", user="me", engine=engine.identity())
-        store.tag(run_id, submitted=time.time() - 60)
-        with RunFolder(run_id).launching():
+        run_id = store.create(spec(), name="held up", user="me", engine=engine.engine_id())
+        store.set_tags(run_id, submitted=time.time() - 60)
+        with RunFolder(run_id).launch_lock():
             assert runs.get(run_id).state == "queued"
         run = runs.get(run_id)  # whoever launched it is gone, and no engine has it
         assert (run.state, run.reason.split(":")[0]) == ("failed", "it was never begun")
@@ -449,12 +453,12 @@ class TestLaunch:
     def test_many_runs_of_one_user_do_not_hold_up_the_first_of_another(self):
         ready()
         many = runs.launch([spec(epochs=2000, width=20)] * 10, user="many")
-        until(lambda: sum(RunFolder(run_id).starts(0) for run_id in many) == 2)
+        until(lambda: sum(RunFolder(run_id).count_starts(0) for run_id in many) == 2)
         [one] = runs.launch([spec()], user="one")
         runs.cancel(many[0])
         assert over(one).state == "done"
         runs.cancel(many[1])
-        until(lambda: sum(RunFolder(run_id).starts(0) for run_id in many) == 4)
+        until(lambda: sum(RunFolder(run_id).count_starts(0) for run_id in many) == 4)
         begun = {
             run_id: [e["t"] for e in RunFolder(run_id).events() if e["kind"] == "start"] for run_id in (one, *many)
         }
@@ -614,7 +618,7 @@ def test_another_machines_runs_are_not_declared_dead(tmp_path, empty_database):
     with data_folder(tmp_path / "shared", empty_database):
         run_id = store.create(spec(), name="theirs", user="mia", engine="another one")
         store.set_state(run_id, store.RUNNING)
-        store.tag(run_id, submitted=time.time() - 100)
+        store.set_tags(run_id, submitted=time.time() - 100)
         assert runs.get(run_id).state == "running"
         with pytest.raises(ValueError, match="launched to another engine"):
             runs.cancel(run_id)

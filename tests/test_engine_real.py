@@ -70,19 +70,19 @@ def test_a_run_whose_worker_is_killed_gives_them_too(home, direct):
     until(lambda: len(epochs(run_id)) >= 2, 60, every=0.001)
     os.kill(worker_of(run_id), signal.SIGKILL)
     assert over(run_id, 120).state == "done"
-    assert RunFolder(run_id).starts(0) == 2
+    assert RunFolder(run_id).count_starts(0) == 2
     same(run_id, direct)
 
 
 def test_a_spec_that_cannot_be_run_is_refused_at_launch(home):
     with pytest.raises(ValueError, match="dim 4000 is above the width"):
-        runs.launch([SPEC.but(dim=4000)])
+        runs.launch([SPEC.replace(dim=4000)])
 
 
 def worker_lives(run_id):
     """Assert that a run had one worker, which is there for the next one."""
     until(lambda: not engine.states([run_id]))
-    assert RunFolder(run_id).starts(0) == 1
+    assert RunFolder(run_id).count_starts(0) == 1
     assert not gone(worker_of(run_id))
     assert engine.status().workers == 2
 
@@ -93,16 +93,16 @@ def last_state(run_id):
     assert (result.status, result.metrics, result.attributes) == ("cancelled", {}, {})
     assert [point.epoch for point in result.history] == epochs(run_id)
     for split in ("test", "val", "train", "ood:rotated"):
-        found = spaces.load(run_id, split, member=1)
-        assert set(found.spaces) == set(spaces.NAMES)
+        found = spaces.load_spaces(run_id, split, member=1)
+        assert set(found.spaces) == set(spaces.SPACE_NAMES)
         assert len(found.logits) == len(found.rows) > 0
     assert len(spaces.replay(run_id).epochs) == len(result.history) + 1
-    assert spaces.probes(result).empty
+    assert spaces.probe_table(result).empty
 
 
 def test_a_cancelled_run_keeps_its_last_state_and_its_worker(home):
     ready()
-    [run_id] = runs.launch([SPEC.but(epochs=2000)], device="cpu")
+    [run_id] = runs.launch([SPEC.replace(epochs=2000)], device="cpu")
     until(lambda: epochs(run_id), 60)
     pid = worker_of(run_id)
     runs.cancel(run_id)
@@ -135,7 +135,7 @@ class TestCancelInAPhase:
 
     @pytest.mark.parametrize("phase", ["loading", "embedding", "fitting", "training", "measuring"])
     def test_the_run_is_cancelled_and_its_worker_lives(self, paused, phase):
-        spec = SPEC.but(
+        spec = SPEC.replace(
             method="autoencoder" if phase == "fitting" else "mlp",
             teacher="parity" if phase == "embedding" else "random",
         )

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kdlib.analysis.evaluation import chance, primary, probe, score, scores, thresholds
+from kdlib.analysis.evaluation import chance_accuracy, primary_metric, probe_accuracy, score, scores, thresholds
 
 NAN = math.nan
 
@@ -170,24 +170,24 @@ def test_the_quick_probe_agrees_with_a_converged_cross_validated_one(n, d, k, sp
     for seed in range(3):
         train_x, train_y, test_x, test_y = blobs(n, d, k, spread, seed)
         slow = GridSearchCV(converged, {"logisticregression__C": [0.01, 0.1, 1, 10]}, cv=3).fit(train_x, train_y)
-        differences.append(probe(train_x, train_y, test_x, test_y) - slow.score(test_x, test_y))
+        differences.append(probe_accuracy(train_x, train_y, test_x, test_y) - slow.score(test_x, test_y))
     # single ones differ by up to two points, as the regularisation chosen hangs on a few held-out rows
     assert np.mean(differences) == pytest.approx(0, abs=0.01)
 
 
 def test_a_probe_reads_what_is_linear_and_nothing_from_noise():
     train_x, train_y, test_x, test_y = blobs(spread=0.1)
-    assert probe(train_x, train_y, test_x, test_y) == 1
-    noise = probe(draw(400, 12), train_y, draw(400, 12, seed=1), test_y)
-    assert noise == pytest.approx(chance(train_y, test_y), abs=0.1)
+    assert probe_accuracy(train_x, train_y, test_x, test_y) == 1
+    noise = probe_accuracy(draw(400, 12), train_y, draw(400, 12, seed=1), test_y)
+    assert noise == pytest.approx(chance_accuracy(train_y, test_y), abs=0.1)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_a_probe_does_not_depend_on_the_scale_of_a_column(scale):
     train_x, train_y, test_x, test_y = blobs()
     columns = np.where(np.arange(12) % 2, scale, 1)
-    scaled = probe(train_x * columns, train_y, test_x * columns, test_y)
-    assert scaled == pytest.approx(probe(train_x, train_y, test_x, test_y), abs=0.005)
+    scaled = probe_accuracy(train_x * columns, train_y, test_x * columns, test_y)
+    assert scaled == pytest.approx(probe_accuracy(train_x, train_y, test_x, test_y), abs=0.005)
 
 
 def test_a_probe_skips_rows_without_a_label():
@@ -195,51 +195,53 @@ def test_a_probe_skips_rows_without_a_label():
     hidden, hidden_test = np.where(np.arange(400) < 100, -1, train_y), np.where(np.arange(400) < 200, -1, test_y)
     wrong = train_x.copy()
     wrong[:100] = train_x[99::-1]  # the same rows in another order: only their labels could tell
-    assert probe(wrong, hidden, test_x, hidden_test) == probe(train_x, hidden, test_x, hidden_test)
-    assert probe(train_x, hidden, test_x, hidden_test) == pytest.approx(
-        probe(train_x, train_y, test_x[200:], test_y[200:]), abs=0.04
+    assert probe_accuracy(wrong, hidden, test_x, hidden_test) == probe_accuracy(train_x, hidden, test_x, hidden_test)
+    assert probe_accuracy(train_x, hidden, test_x, hidden_test) == pytest.approx(
+        probe_accuracy(train_x, train_y, test_x[200:], test_y[200:]), abs=0.04
     )
 
 
 def test_a_probe_is_the_same_twice():
-    assert probe(*blobs(spread=2)) == probe(*blobs(spread=2))
+    assert probe_accuracy(*blobs(spread=2)) == probe_accuracy(*blobs(spread=2))
 
 
 def test_classes_that_training_never_saw_count_as_wrong():
     train_x, train_y, test_x, test_y = blobs(spread=0.1)
-    assert probe(train_x, train_y, test_x, np.where(test_y == 0, 9, test_y)) == pytest.approx(np.mean(test_y != 0))
+    assert probe_accuracy(train_x, train_y, test_x, np.where(test_y == 0, 9, test_y)) == pytest.approx(
+        np.mean(test_y != 0)
+    )
 
 
 def test_a_constant_space_and_a_class_of_one_row_are_probed():
     train_x, train_y, test_x, test_y = blobs()
-    assert probe(np.ones((400, 3)), train_y, np.ones((400, 3)), test_y) == chance(train_y, test_y)
+    assert probe_accuracy(np.ones((400, 3)), train_y, np.ones((400, 3)), test_y) == chance_accuracy(train_y, test_y)
     rare = np.where(train_y == 3, 2, train_y)
     rare[0] = 3
-    assert probe(train_x, rare, test_x, test_y) > 0.4
-    assert probe(train_x[:2], np.array([0, 1]), test_x, test_y) >= 0  # nothing left to hold out
+    assert probe_accuracy(train_x, rare, test_x, test_y) > 0.4
+    assert probe_accuracy(train_x[:2], np.array([0, 1]), test_x, test_y) >= 0  # nothing left to hold out
 
 
 def test_a_multi_label_probe_is_the_mean_average_precision_over_the_classes_it_can_learn():
     train_x, train_y, test_x, test_y = blobs(spread=0.1)
     train, test = one_hot(train_y), one_hot(test_y)
-    assert probe(train_x, train, test_x, test) == pytest.approx(1)
+    assert probe_accuracy(train_x, train, test_x, test) == pytest.approx(1)
     train[::3], test[::4] = NAN, NAN
     train[:, 1], test[:, 2] = 0, 0  # never positive in training; never positive in the test
-    assert probe(train_x, train, test_x, test) == pytest.approx(1)
+    assert probe_accuracy(train_x, train, test_x, test) == pytest.approx(1)
     known = test[~np.isnan(test[:, 0])]
-    assert chance(train, test) == pytest.approx((known[:, 0].mean() + known[:, 3].mean()) / 2)
+    assert chance_accuracy(train, test) == pytest.approx((known[:, 0].mean() + known[:, 3].mean()) / 2)
 
 
 def test_multi_label_chance_is_what_a_random_order_reaches():
     _, train_y, _, test_y = blobs(n=2000)
     train, test = one_hot(train_y), one_hot(test_y)
-    assert scores(draw(2000, 4), test)["map"] == pytest.approx(chance(train, test), abs=0.02)
+    assert scores(draw(2000, 4), test)["map"] == pytest.approx(chance_accuracy(train, test), abs=0.02)
 
 
 def test_chance_answers_the_most_frequent_training_class():
-    assert chance(np.array([2, 2, 1, -1, -1, -1]), np.array([2, 1, 1, -1])) == pytest.approx(1 / 3)
-    assert chance(np.array([1, 0]), np.array([0, 0, 0, 1])) == 0.75  # a tie goes to the lower class
-    assert chance(np.array([5, 5]), np.array([1, 2])) == 0
+    assert chance_accuracy(np.array([2, 2, 1, -1, -1, -1]), np.array([2, 1, 1, -1])) == pytest.approx(1 / 3)
+    assert chance_accuracy(np.array([1, 0]), np.array([0, 0, 0, 1])) == 0.75  # a tie goes to the lower class
+    assert chance_accuracy(np.array([5, 5]), np.array([1, 2])) == 0
 
 
 @pytest.mark.parametrize(
@@ -263,14 +265,14 @@ def test_chance_answers_the_most_frequent_training_class():
 )
 def test_a_probe_says_why_there_is_no_number(train_y, test_y, message):
     with pytest.raises(ValueError, match=message):
-        probe(draw(6, 3), train_y, draw(6, 3), test_y)
+        probe_accuracy(draw(6, 3), train_y, draw(6, 3), test_y)
 
 
 def test_features_that_are_not_finite_are_refused():
     train_x, train_y, test_x, test_y = blobs()
     for x, z in ((np.where(train_x > 2, NAN, train_x), test_x), (train_x, np.where(test_x > 2, math.inf, test_x))):
         with pytest.raises(ValueError, match=r"^undefined: some features are not finite$"):
-            probe(x, train_y, z, test_y)
+            probe_accuracy(x, train_y, z, test_y)
 
 
 def test_the_deciding_score_is_the_first_of_the_scores():
@@ -279,4 +281,4 @@ def test_the_deciding_score_is_the_first_of_the_scores():
     several = rng.integers(0, 2, (40, 3)).astype(np.float32)
     several[::5, 1] = np.nan
     for labels in (single, several):
-        assert score(logits, labels) == scores(logits, labels)[primary(labels)]
+        assert score(logits, labels) == scores(logits, labels)[primary_metric(labels)]

@@ -19,17 +19,28 @@ def result(method: str, values: list[float], **changes) -> RunResult:
         {} if method == "baseline" else {"compressed": SpaceStats(changes.get("dim", SPEC.dim), Summary(2.0, None))}
     )
     cost = Cost(100, 1000, bytes_per_embedding=None if method == "baseline" else 64, seconds=1.0)
-    return RunResult(SPEC.but(method=method, seeds=len(values), **changes), metrics=metrics, spaces=spaces, cost=cost)
+    return RunResult(
+        SPEC.replace(method=method, seeds=len(values), **changes), metrics=metrics, spaces=spaces, cost=cost
+    )
 
 
 def test_a_field_that_a_method_does_not_look_at_is_no_difference():
-    assert frames.differing([SPEC.but(method="baseline", dim=4), SPEC.but(method="mlp", dim=8)]) == ["method"]
-    assert frames.differing([SPEC.but(dim=4), SPEC.but(dim=8)]) == ["dim"]
+    assert frames.differing_fields([SPEC.replace(method="baseline", dim=4), SPEC.replace(method="mlp", dim=8)]) == [
+        "method"
+    ]
+    assert frames.differing_fields([SPEC.replace(dim=4), SPEC.replace(dim=8)]) == ["dim"]
 
 
 def test_labels_tell_specs_apart_and_nothing_else():
-    specs = [SPEC.but(method="baseline"), SPEC.but(method="raw"), SPEC, SPEC.but(dim=4), SPEC.but(labels=100), SPEC]
-    found = frames.labels(specs)
+    specs = [
+        SPEC.replace(method="baseline"),
+        SPEC.replace(method="raw"),
+        SPEC,
+        SPEC.replace(dim=4),
+        SPEC.replace(labels=100),
+        SPEC,
+    ]
+    found = frames.run_labels(specs)
     assert len(set(found)) == len(specs)
     assert found[0] == f"baseline, labels {SPEC.labels}"
     assert found[-1].endswith("#2")
@@ -37,7 +48,7 @@ def test_labels_tell_specs_apart_and_nothing_else():
 
 def test_a_baseline_has_no_distance_curve():
     points = [Point(1, val=[0.4, 0.6], prediction=[1.0, 2.0], distance=[0.0, 0.0], teacher=[0.0, 0.0])]
-    frame = frames.curves([SPEC.but(method="baseline")], [points])
+    frame = frames.curves([SPEC.replace(method="baseline")], [points])
     assert set(frame["curve"]) == {"val", "prediction"}
     assert frame.iloc[0].to_dict() | {} == {
         "label": "baseline", "role": "baseline", "curve": "val", "epoch": 1, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2,
@@ -87,11 +98,13 @@ def test_runs_on_other_rows_are_not_paired_and_named_with_the_reason():
         "another number of labels, 100 and not 1,000",
         "another metric, mAP and not accuracy",
     ]
-    assert all(comparison.minus(other, result("raw", [0.5, 0.51])) == {} for other in others[:3])
+    assert all(comparison.paired_differences(other, result("raw", [0.5, 0.51])) == {} for other in others[:3])
 
 
 def test_over_dim_gives_baseline_and_raw_no_width():
-    frame = frames.over_dim([result("baseline", [0.4]), result("mlp", [0.6], dim=8), result("mlp", [0.5], dim=4)])
+    frame = frames.accuracy_over_dim(
+        [result("baseline", [0.4]), result("mlp", [0.6], dim=8), result("mlp", [0.5], dim=4)]
+    )
     assert frame[frame["label"] == "mlp"]["dim"].tolist() == [4, 8]
     assert frame[frame["label"] == "baseline"]["dim"].isna().all()
 
@@ -103,7 +116,7 @@ def test_over_dim_keeps_apart_what_differs_in_more_than_its_width():
         result("mlp", [0.7], dim=8, epochs=60),
         result("raw", [0.4], dim=2),
     ]
-    labels = frames.over_dim(found).groupby("label")["dim"].apply(list).to_dict()
+    labels = frames.accuracy_over_dim(found).groupby("label")["dim"].apply(list).to_dict()
     short, long = (f"mlp, epochs {epochs}" for epochs in (SPEC.epochs, 60))
     assert labels[short] == [4, 8]
     assert labels[long] == [8]
@@ -111,16 +124,18 @@ def test_over_dim_keeps_apart_what_differs_in_more_than_its_width():
 
 
 def test_a_baseline_has_no_bytes_per_embedding_to_be_drawn_over():
-    assert frames.costs([result("baseline", [0.4]), result("raw", [0.5])], "bytes_per_embedding")["label"].tolist() == [
-        "raw"
-    ]
+    assert frames.accuracy_over_cost([result("baseline", [0.4]), result("raw", [0.5])], "bytes_per_embedding")[
+        "label"
+    ].tolist() == ["raw"]
 
 
 def test_the_table_shows_only_what_differs():
-    frame = frames.table([result("raw", [0.5, 0.6]), result("mlp", [0.6, 0.7])])
+    frame = frames.result_table([result("raw", [0.5, 0.6]), result("mlp", [0.6, 0.7])])
     assert "teacher" not in frame
     assert frame["in-domain %"].tolist() == ["55.0 ± 10.0", "65.0 ± 10.0"]
-    assert frames.table([result("raw", [0.5, 0.6])], in_words=False)["in-domain %"].tolist() == pytest.approx([55.0])
+    assert frames.result_table([result("raw", [0.5, 0.6])], in_words=False)["in-domain %"].tolist() == pytest.approx(
+        [55.0]
+    )
 
 
 def test_csv_quotes_what_a_spreadsheet_would_run():
@@ -163,14 +178,14 @@ def test_false_alarms_by_hand():
 
 
 def test_several_labels_an_item_are_told_by_map():
-    assert frames.metric([SPEC]) == "accuracy"
-    assert frames.metric([SPEC, SPEC.but(dataset="mixtures")]) == "accuracy or mAP"
+    assert frames.metric_label([SPEC]) == "accuracy"
+    assert frames.metric_label([SPEC, SPEC.replace(dataset="mixtures")]) == "accuracy or mAP"
 
 
 def test_an_item_is_told_in_words():
     data = datasets.load("mixtures")
-    row = int(frames.of_class(data, 0)[0])
-    told = frames.about(data, row)
+    row = int(frames.rows_of_class(data, 0)[0])
+    told = frames.describe_item(data, row)
     assert "organ" in told["there"]
     names = [name for state in ("there", "not there", "not known") for name in told.get(state, "").split(", ") if name]
     assert sorted(names) == sorted(data.classes)

@@ -17,9 +17,9 @@ from PIL import Image
 
 from kdlib import pipeline
 from kdlib.analysis.comparison import verdict
-from kdlib.checks import check, usual
+from kdlib.checks import check, default_spec
 from kdlib.data import datasets, imported, importing, intake
-from kdlib.data.importing import Plan
+from kdlib.data.importing import ImportPlan
 from kdlib.data.intake import IntakeError, reading
 from kdlib.models import teachers
 from kdlib.progress import CancelledError
@@ -59,15 +59,15 @@ def table(path: Path, rows: int = 90, **changes) -> Path:
 
 def imported_table(tmp_path, title="trees", **changes) -> str:
     source = importing.stage(table(tmp_path / "trees.npz", **changes))
-    plan = replace(importing.guess(source), inputs="x", tables=("x", "y"), attributes=("place",))
-    return importing.keep(source, importing.understand(source, plan), title)
+    plan = replace(importing.guess_plan(source), inputs="x", tables=("x", "y"), attributes=("place",))
+    return importing.store_dataset(source, importing.build_draft(source, plan), title)
 
 
 # --- what is understood ---------------------------------------------------------------------------------------------------------------
 
 
 def test_what_the_names_of_columns_suggest(tmp_path):
-    plan = importing.guess(
+    plan = importing.guess_plan(
         importing.stage(table(tmp_path / "a.npz", split=np.array((["train"] * 7 + ["val", "test", "test"]) * 9)))
     )
     assert (plan.target, plan.id, plan.inputs, plan.tables, plan.split) == (("label",), "id", "x", ("y",), "split")
@@ -75,7 +75,7 @@ def test_what_the_names_of_columns_suggest(tmp_path):
 
 def test_the_rest_is_drawn_by_class_and_always_alike(tmp_path):
     source = importing.stage(table(tmp_path / "a.npz"))
-    draft = importing.understand(source, importing.guess(source))
+    draft = importing.build_draft(source, importing.guess_plan(source))
     assert draft.classes == ["NA", "ash", "birch"]
     assert {name: list(row.values()) for name, row in draft.counts().items()} == {
         name: [22, 2, 6] for name in draft.classes
@@ -85,7 +85,7 @@ def test_the_rest_is_drawn_by_class_and_always_alike(tmp_path):
     with np.load(tmp_path / "a.npz") as whole:
         np.savez(tmp_path / "b.npz", **{name: whole[name][order] for name in whole.files})
     other = importing.stage(tmp_path / "b.npz")
-    again = importing.understand(other, importing.guess(other))
+    again = importing.build_draft(other, importing.guess_plan(other))
     assert dict(zip(again.ids, again.splits, strict=True)) == dict(zip(draft.ids, draft.splits, strict=True))
 
 
@@ -93,14 +93,14 @@ def test_answers_with_gaps_are_several_labels_an_item(tmp_path):
     text = "id,loud,fast,e0,e1\n" + "".join(f"{i},{i % 2},{['', '0', '1'][i % 3]},{i},{i * i % 7}\n" for i in range(60))
     (tmp_path / "a.csv").write_text(text)
     source = importing.stage(tmp_path / "a.csv")
-    draft = importing.understand(source, replace(importing.guess(source), target=("loud", "fast")))
+    draft = importing.build_draft(source, replace(importing.guess_plan(source), target=("loud", "fast")))
     assert draft.labels.shape == (60, 2)
     assert np.isnan(draft.labels[:, 1]).sum() == 20
     assert draft.classes == ["loud", "fast"]
     (tmp_path / "a.csv").write_text(text.replace("\n7,1,0,", "\n7,1,perhaps,"))
     source = importing.stage(tmp_path / "a.csv")
     with pytest.raises(IntakeError, match="line 9, column 'fast': 'perhaps' is not 0, 1 or blank"):
-        importing.understand(source, replace(importing.guess(source), target=("loud", "fast")))
+        importing.build_draft(source, replace(importing.guess_plan(source), target=("loud", "fast")))
 
 
 def test_a_matrix_of_answers_is_the_target_and_no_embedding(tmp_path):
@@ -108,9 +108,9 @@ def test_a_matrix_of_answers_is_the_target_and_no_embedding(tmp_path):
     source = importing.stage(
         table(tmp_path / "a.npz", label=None, place=None, tags=answers, classes=np.array(["loud", "fast"]))
     )
-    plan = importing.guess(source)
+    plan = importing.guess_plan(source)
     assert (plan.target, plan.inputs, plan.tables) == (("tags",), "x", ("y",))
-    draft = importing.understand(source, plan)
+    draft = importing.build_draft(source, plan)
     np.testing.assert_array_equal(draft.labels, answers)
     assert draft.classes == ["loud", "fast"]
 
@@ -118,13 +118,13 @@ def test_a_matrix_of_answers_is_the_target_and_no_embedding(tmp_path):
 def test_pictures_in_folders_are_taken_by_the_built_in_teachers(tmp_path):
     zipped(*((f"{'bright' if row % 2 else 'dark'}/{row}.png", _picture(row)) for row in range(40)))(tmp_path / "a.zip")
     source = importing.stage(tmp_path / "a.zip")
-    draft = importing.understand(source, importing.guess(source))
-    name = importing.keep(source, draft, "pictures")
+    draft = importing.build_draft(source, importing.guess_plan(source))
+    name = importing.store_dataset(source, draft, "pictures")
     data = datasets.load(name)
     assert (data.modality, data.classes, data.inputs.shape) == ("image", ("bright", "dark"), (40, 1, 16, 16))
     assert data.inputs[data.labels == 0].mean() > data.inputs[data.labels == 1].mean()
     assert teachers.embed("random", name).shape == (40, 256)
-    check(usual(name))
+    check(default_spec(name))
 
 
 def _picture(row: int) -> bytes:
@@ -145,13 +145,15 @@ def test_file_names_are_taken_apart_and_a_speaker_is_left_out(tmp_path):
     embedding = np.random.default_rng(1).normal(size=(len(names), 5)).astype(np.float32)
     np.savez(tmp_path / "voices.npz", ids=np.array(names)[order], embeddings=embedding[order])
     source = importing.stage(tmp_path / "a.zip", beside=[(tmp_path / "voices.npz", "")])
-    plan = Plan(target=("word",), pattern="{word}_{speaker}_{take}.wav", tables=("voices",), test=("take", ("0", "1")))
+    plan = ImportPlan(
+        target=("word",), pattern="{word}_{speaker}_{take}.wav", tables=("voices",), test=("take", ("0", "1"))
+    )
     plan = replace(plan, leave_out=("speaker", ("bob",)), source_task="who speaks")
-    draft = importing.understand(source, plan)
+    draft = importing.build_draft(source, plan)
     speakers = np.array([name.split("_")[1] for name in draft.ids])
     assert set(draft.splits[speakers == "bob"]) == {"ood:speaker"}
     assert set(draft.splits[speakers == "ann"]) == {"train", "val", "test"}
-    name = importing.keep(source, draft, "words")
+    name = importing.store_dataset(source, draft, "words")
     data = datasets.load(name)
     assert data.modality == "audio"
     for row in range(len(names)):
@@ -209,13 +211,14 @@ def test_content_that_cannot_be_learned_from_is_refused_before_training(case, tm
     changes, told = CONTENT[case]
     source = importing.stage(table(tmp_path / "a.npz", **changes))
     with pytest.raises(IntakeError, match=told):
-        importing.understand(source, importing.guess(source))
+        importing.build_draft(source, importing.guess_plan(source))
 
 
 def test_rows_of_zeros_are_counted(tmp_path):
     source = importing.stage(table(tmp_path / "a.npz", y=_with(ROWS, slice(4, 7), 0)))
     assert any(
-        "'y' has 3 rows of zeros" in told for told in importing.understand(source, importing.guess(source)).warnings
+        "'y' has 3 rows of zeros" in told
+        for told in importing.build_draft(source, importing.guess_plan(source)).warnings
     )
 
 
@@ -232,7 +235,7 @@ def test_a_pattern_that_does_not_fit_is_named(pattern, told, tmp_path):
     zipped(("yes_1.wav", wav()), ("no_2.wav", wav()))(tmp_path / "a.zip")
     source = importing.stage(tmp_path / "a.zip")
     with pytest.raises(IntakeError, match=told):
-        importing.understand(source, Plan(target=("a",), pattern=pattern))
+        importing.build_draft(source, ImportPlan(target=("a",), pattern=pattern))
 
 
 def test_embeddings_that_lack_an_item_are_refused_and_leave_nothing(tmp_path, home):
@@ -302,12 +305,12 @@ def test_reading_that_is_stopped_leaves_no_process_and_no_folder(on_progress, ra
 @pytest.mark.parametrize(("on_progress", "raised"), [(lambda _: True, CancelledError), (_leave, LeftError)])
 def test_keeping_that_is_stopped_leaves_no_dataset_and_what_was_read(on_progress, raised, tmp_path, home):
     source = importing.stage(table(tmp_path / "a.npz"))
-    draft = importing.understand(source, importing.guess(source))
+    draft = importing.build_draft(source, importing.guess_plan(source))
     with pytest.raises(raised):
-        importing.keep(source, draft, "trees", on_progress)
+        importing.store_dataset(source, draft, "trees", on_progress)
     assert not list((home / "data").iterdir())
     seen = []
-    assert importing.keep(source, draft, "trees", seen.append) in imported.cards()
+    assert importing.store_dataset(source, draft, "trees", seen.append) in imported.cards()
     assert (seen[-1].step, seen[-1].steps, seen[-1].phase) == (90, 90, "importing")
 
 
@@ -321,7 +324,7 @@ def test_matching_by_id_reports_and_can_be_stopped(tmp_path, home):
 
 def test_a_disk_that_is_full_is_named_in_words(tmp_path, home, monkeypatch):
     source = importing.stage(table(tmp_path / "a.npz"))
-    draft = importing.understand(source, importing.guess(source))
+    draft = importing.build_draft(source, importing.guess_plan(source))
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -329,7 +332,7 @@ def test_a_disk_that_is_full_is_named_in_words(tmp_path, home, monkeypatch):
     monkeypatch.setattr(os, "link", full)
     monkeypatch.setattr(importing.keeping.shutil, "copyfile", full)
     with pytest.raises(IntakeError, match="npz cannot be kept: the disk is full"):
-        importing.keep(source, draft, "trees")
+        importing.store_dataset(source, draft, "trees")
     assert not list((home / "data").iterdir())
 
 
@@ -349,17 +352,17 @@ def test_what_is_kept_is_what_was_given(tmp_path):
 
 
 def test_rows_taken_from_disk_are_those_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(imported, "MAPPED", 0)
+    monkeypatch.setattr(imported, "MAPPED_BYTES", 0)
     monkeypatch.setattr(imported, "ROWS", 7)
     name = imported_table(tmp_path, title="on disk")
     data, rows = datasets.load(name), np.random.default_rng(0).permutation(90)
-    assert isinstance(data.inputs, imported.Mapped)
+    assert isinstance(data.inputs, imported.MappedArray)
     with np.load(tmp_path / "trees.npz") as given:
         np.testing.assert_array_equal(data.inputs[rows], given["x"][rows])
         np.testing.assert_array_equal(data.inputs[10:20], given["x"][10:20])
     data.inputs[rows][:] = 0
     assert data.inputs.any(), "what was taken is a copy"
-    spec = usual(name).but(epochs=1, seeds=1, dim=2)
+    spec = default_spec(name).replace(epochs=1, seeds=1, dim=2)
     assert pipeline.run(spec).status == "done"
 
 
@@ -376,14 +379,14 @@ def test_other_content_is_another_name_and_another_run(tmp_path):
     assert one == imported_table(tmp_path), "the same content is kept once"
     assert RunSpec(dataset=one).identity != RunSpec(dataset=two).identity
     with pytest.raises(ValueError, match="several datasets called 'trees'"):
-        imported.resolve("trees")
+        imported.resolve_name("trees")
 
 
 def test_a_table_is_compared_against_another_and_against_itself(tmp_path):
     name = imported_table(tmp_path)
-    spec = usual(name).but(epochs=15, seeds=2, dim=3, lr=0.02, teacher=f"{name}/x")
+    spec = default_spec(name).replace(epochs=15, seeds=2, dim=3, lr=0.02, teacher=f"{name}/x")
     assert spec.student == "mlp"
-    results = pipeline.compare([spec.but(method=method) for method in ("baseline", "raw", "pca", "mlp")])
+    results = pipeline.compare([spec.replace(method=method) for method in ("baseline", "raw", "pca", "mlp")])
     assert [result.status for result in results] == ["done"] * 4
     assert results[0].metrics["test"]["accuracy"].mean > 0.6, "three classes that a network can tell"
     assert verdict(results)
@@ -391,20 +394,20 @@ def test_a_table_is_compared_against_another_and_against_itself(tmp_path):
 
 def test_what_does_not_fit_is_refused_in_words(tmp_path):
     name = imported_table(tmp_path)
-    spec = usual(name)
+    spec = default_spec(name)
     with pytest.raises(
         ValueError, match=r"teacher simclr takes images, but trees@.* holds vectors, choose one of: trees@.*/x"
     ):
-        check(spec.but(teacher="simclr"))
+        check(spec.replace(teacher="simclr"))
     with pytest.raises(ValueError, match=r"knows the items of trees@.* only, but digits holds images"):
         check(RunSpec(dataset="digits", teacher=f"{name}/x", labels=100))
     with pytest.raises(ValueError, match=r"student cnn takes pictures, but .* vectors of shape .* choose one of: mlp"):
-        check(spec.but(student="cnn"))
+        check(spec.replace(student="cnn"))
 
 
 def test_what_is_half_built_or_half_deleted_is_not_listed(tmp_path, home):
     name = imported_table(tmp_path)
-    whole = imported.path(name)
+    whole = imported.dataset_folder(name)
     for other in (f".{whole.name}.deleted", ".abc.building"):
         shutil.copytree(whole, home / "data" / other)
         card = json.loads((whole / "card.json").read_text()) | {"name": other, "title": other}
@@ -416,33 +419,33 @@ def test_what_is_half_built_or_half_deleted_is_not_listed(tmp_path, home):
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": "a"}', "\udcff"])
 def test_a_damaged_card_hides_no_other_dataset(text, tmp_path, home):
     whole, broken = imported_table(tmp_path), imported_table(tmp_path, title="others")
-    where = imported.path(broken)
+    where = imported.dataset_folder(broken)
     (where / "card.json").write_text(text, errors="surrogateescape")
     assert list(imported.cards()) == [whole]
     assert imported.damaged() == [where]
-    assert broken not in datasets.helps()
+    assert broken not in datasets.describe_datasets()
     (where / "card.json").unlink()
     assert imported.damaged() == [where]
 
 
 def test_what_is_deleted_is_gone_with_what_was_made_of_it(tmp_path, home):
     name = imported_table(tmp_path)
-    teacher_report.write(f"{name}/y", name)
-    assert teacher_report.known(f"{name}/y", name)["questions"]["place"]
+    teacher_report.compute(f"{name}/y", name)
+    assert teacher_report.cached(f"{name}/y", name)["questions"]["place"]
     kept = {
         path for path in home.rglob("*") if path.is_file() and "staging" not in path.parts and "locks" not in path.parts
     }
     assert kept
-    deletion.delete(name)
+    deletion.delete_dataset(name)
     assert not [path for path in kept if path.exists()]
     with pytest.raises(ValueError, match=f"unknown dataset '{name}'"):
         datasets.load(name)
     with pytest.raises(ValueError, match="built in"):
-        deletion.delete("digits")
+        deletion.delete_dataset("digits")
 
 
 @pytest.mark.parametrize("title", ["", "../up", "a/b", "a@b", "<b>", "x" * 50])
 def test_a_title_that_cannot_be_a_name_is_refused(title, tmp_path):
     source = importing.stage(table(tmp_path / "a.npz"))
     with pytest.raises(ValueError, match="a name has 1 to 40 letters"):
-        importing.keep(source, importing.understand(source, importing.guess(source)), title)
+        importing.store_dataset(source, importing.build_draft(source, importing.guess_plan(source)), title)

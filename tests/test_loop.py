@@ -11,7 +11,7 @@ from kdlib.models import students
 from kdlib.models.compressors import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import Branch, Rows, batches, train
+from kdlib.training.loop import MethodGroup, TrainingData, batches, train
 
 N, K, D_T, D_C = 60, 3, 10, 4
 SETTINGS = {
@@ -28,12 +28,12 @@ def rows():
     rng = torch.Generator().manual_seed(0)
     labels = torch.arange(N) % K
     inputs = torch.randn(N, 6, generator=rng) + 2 * functional.one_hot(labels, 6)
-    return Rows(inputs, labels, torch.randn(N, D_T, generator=rng), inputs[:20], labels[:20])
+    return TrainingData(inputs, labels, torch.randn(N, D_T, generator=rng), inputs[:20], labels[:20])
 
 
 def _students(count, adapter=0):
     torch.manual_seed(3)
-    return [students.build("mlp", (6,), 2, K, adapter) for _ in range(count)]
+    return [students.build_student("mlp", (6,), 2, K, adapter) for _ in range(count)]
 
 
 def _teachers(count):
@@ -45,9 +45,11 @@ def _branches():
     everyone, teachers = _students(6), _teachers(2)
     targets = torch.randn(2, N, 5, generator=torch.Generator().manual_seed(5))
     return [
-        Branch(everyone[:2], [0, 1]),
-        Branch(everyone[2:4], [0, 1], targets=targets, distance_weight=0.5),
-        Branch(everyone[4:], [0, 1], teachers=teachers, distance_weight=0.3, soft_label_weight=0.2, temperature=2.0),
+        MethodGroup(everyone[:2], [0, 1]),
+        MethodGroup(everyone[2:4], [0, 1], targets=targets, distance_weight=0.5),
+        MethodGroup(
+            everyone[4:], [0, 1], teachers=teachers, distance_weight=0.3, soft_label_weight=0.2, temperature=2.0
+        ),
     ]
 
 
@@ -105,14 +107,16 @@ def test_the_distance_never_moves_the_compressor(rows):
     """With λ = 1 and with λ = 0 the compressor ends up the same: it learns from the teacher loss only."""
     found = []
     for weight in (0.0, 1.0):
-        trained = train([Branch(_students(1), [0], _teachers(1), distance_weight=weight)], rows, **SETTINGS)
+        trained = train([MethodGroup(_students(1), [0], _teachers(1), distance_weight=weight)], rows, **SETTINGS)
         found.append(trained.teachers[0].state())
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
 def test_baseline_ignores_the_embeddings(rows):
-    other = Rows(rows.inputs, rows.labels, rows.embeddings * 100, rows.val_inputs, rows.val_labels)
-    first, second = (train([Branch(_students(1), [0])], each, **SETTINGS).students.state() for each in (rows, other))
+    other = TrainingData(rows.inputs, rows.labels, rows.embeddings * 100, rows.val_inputs, rows.val_labels)
+    first, second = (
+        train([MethodGroup(_students(1), [0])], each, **SETTINGS).students.state() for each in (rows, other)
+    )
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
@@ -150,8 +154,8 @@ def test_a_member_that_diverges_leaves_the_others_alone(rows):
     wild = copy.deepcopy(members)
     with torch.no_grad():
         next(wild[1].parameters()).fill_(float("inf"))
-    calm = train([Branch(members, [0, 1])], rows, **SETTINGS)
-    trained = train([Branch(wild, [0, 1])], rows, **SETTINGS)
+    calm = train([MethodGroup(members, [0, 1])], rows, **SETTINGS)
+    trained = train([MethodGroup(wild, [0, 1])], rows, **SETTINGS)
     assert trained.diverged == {1: 1}
     assert all(torch.equal(trained.students.state()[key][0], value[0]) for key, value in calm.students.state().items())
 
@@ -159,7 +163,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(rows):
 def test_a_training_of_diverged_members_only_stops_within_one_epoch(rows):
     steps = []
     settings = SETTINGS | {"lr": 1e30, "epochs": 50}
-    trained = train([Branch(_students(2), [0, 1])], rows, **settings, on_progress=lambda at: steps.append(at.step))
+    trained = train([MethodGroup(_students(2), [0, 1])], rows, **settings, on_progress=lambda at: steps.append(at.step))
     assert set(trained.diverged) == {0, 1}
     assert len(steps) <= 2 * (N // 16)
     assert all(torch.isfinite(value).all() for value in trained.students.state().values()), (
@@ -175,7 +179,7 @@ def test_the_best_weights_by_validation_are_kept_per_member(rows):
         states.append(logits.clone())
         return next(turns)
 
-    trained = train([Branch(_students(2), [0, 1])], rows, **(SETTINGS | {"score": score}))
+    trained = train([MethodGroup(_students(2), [0, 1])], rows, **(SETTINGS | {"score": score}))
     kept = trained.students(rows.val_inputs.expand(2, -1, -1))[1].detach()
     torch.testing.assert_close(kept[0], states[0][0])
     torch.testing.assert_close(kept[1], states[1][1])
@@ -190,8 +194,8 @@ def test_members_with_the_same_seed_see_the_same_batches():
 
 
 def test_fewer_rows_than_a_batch_train_all_the_same(rows):
-    few = Rows(rows.inputs[:5], rows.labels[:5], rows.embeddings[:5], rows.val_inputs, rows.val_labels)
-    assert len(train([Branch(_students(1), [0])], few, **SETTINGS).history) == 4
+    few = TrainingData(rows.inputs[:5], rows.labels[:5], rows.embeddings[:5], rows.val_inputs, rows.val_labels)
+    assert len(train([MethodGroup(_students(1), [0])], few, **SETTINGS).history) == 4
 
 
 def test_a_device_that_is_not_here_is_refused():

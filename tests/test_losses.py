@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from kdlib.registry import summary
+from kdlib.registry import first_line
 from kdlib.training.losses import LOSSES, soft_labels
 
 B, D_S, D_C = 9, 6, 4
@@ -144,7 +144,7 @@ def test_is_one_number_and_its_help_line_names_the_range(name):
     value = LOSSES[name].function(*pair(name))
     assert value.shape == ()
     assert value >= 0
-    assert "0 (" in summary(LOSSES[name].function)
+    assert "0 (" in first_line(LOSSES[name].function)
 
 
 @pytest.mark.parametrize("name", LOSSES)

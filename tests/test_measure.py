@@ -10,12 +10,12 @@ from kdlib.models import students
 from kdlib.models.students import STUDENTS
 
 SHAPES = [(1, 16, 16), (1, 32, 32), (3, 28, 28), (40,)]
-CASES = [(name, shape) for shape in SHAPES for name in students.fitting(shape)]
+CASES = [(name, shape) for shape in SHAPES for name in students.compatible_students(shape)]
 
 
 @pytest.mark.parametrize(("name", "shape"), CASES)
 def test_multiply_adds_are_those_of_the_flop_counter(name, shape):
-    student = students.build(name, shape, width=8, classes=5)
+    student = students.build_student(name, shape, width=8, classes=5)
     network, item = nn.Sequential(student.body, student.head), torch.zeros(1, *shape)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(item)

@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :mat
 
 @pytest.fixture(autouse=True)
 def page_list(monkeypatch):
-    """Let app.py say what pages there are, as `pages/server.py` does: AppTest forgets it on each run and then runs a page's file alone."""
+    """Let app.py say what pages there are, as `pages/server_address.py` does: AppTest forgets it on each run and then runs a page's file alone."""
     original = PagesManager.__init__
 
     def init(self, *args, **kwargs):
@@ -116,7 +116,7 @@ def test_runs_that_are_not_there_are_a_word_not_an_error(page):
 
 
 def test_a_deleted_artifact_leaves_its_run_out_with_a_word(kept):
-    folder = store.file(kept[1], "result.json").parent
+    folder = store.artifact_path(kept[1], "result.json").parent
     shutil.rmtree(folder)
     app = opened("compare", runs=",".join(kept))
     assert not app.exception
@@ -218,7 +218,7 @@ def test_what_the_others_are_compared_with_is_in_the_address(kept):
 
 def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(kept):
     result = stored_runs.trained()[2]
-    fewer = stored_runs.keep(replace(result, spec=result.spec.but(labels=50)), "fewer labels")
+    fewer = stored_runs.keep(replace(result, spec=result.spec.replace(labels=50)), "fewer labels")
     app = opened("compare", runs=",".join([*kept, fewer]), show="Differences")
     assert not app.exception
     said = [each.value for each in app.info if "Not paired" in each.value]
@@ -289,7 +289,7 @@ def test_teacher_and_student_follow_the_dataset():
 
 @pytest.mark.parametrize("section", ["Accuracy", "Classes", "Table"])
 def test_several_labels_an_item_are_compared_by_map(section, home):
-    spec = stored_runs.SPEC.but(dataset="mixtures", teacher="tones-random", student="mel-cnn", epochs=1)
+    spec = stored_runs.SPEC.replace(dataset="mixtures", teacher="tones-random", student="mel-cnn", epochs=1)
     kept = [stored_runs.keep(each, each.spec.method) for each in stored_runs.trained(spec, ("baseline", "mlp"))]
     app = opened("compare", runs=",".join(kept), show=section)
     assert not app.exception
@@ -318,7 +318,7 @@ def test_the_spaces_are_drawn_at_once_and_measured_in_the_background(kept):
 
 
 def test_a_measured_space_has_its_scorecard_and_every_colour(kept):
-    spaces.write(asdict(spaces.Question(kept[2])))
+    spaces.compute(asdict(spaces.SpaceRequest(kept[2])))
     app = spaces_of(kept[2], below="Scorecard")
     assert not app.error, texts(app)
     assert not app.get("progress")
@@ -342,7 +342,7 @@ def test_one_row_in_the_address_shows_its_neighbours(kept):
 
 def test_a_baseline_and_a_run_without_files_are_words_on_the_embeddings_page(kept):
     assert "no raw and no compressed space" in texts(spaces_of(kept[0]))
-    shutil.rmtree(store.file(kept[1], "result.json").parent)
+    shutil.rmtree(store.artifact_path(kept[1], "result.json").parent)
     app = spaces_of(kept[1])
     assert not app.exception
     assert "nothing to draw" in texts(app)

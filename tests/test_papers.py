@@ -3,7 +3,7 @@
 import pytest
 
 from kdlib.analysis import papers
-from kdlib.checks import usual
+from kdlib.checks import default_spec
 from kdlib.cli.main import main
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
@@ -17,7 +17,7 @@ def result(spec: RunSpec, values: list[float]) -> RunResult:
 
 
 def test_treatments_differ_in_what_they_are_named_after():
-    found = papers.treatments(BASE.but(soft_label_weight=0.5))
+    found = papers.treatments(BASE.replace(soft_label_weight=0.5))
     told = {name: (spec.method, spec.distance_weight, spec.soft_label_weight) for name, spec in found.items()}
     assert told == {
         "baseline": ("baseline", 0.75, 0),
@@ -27,11 +27,11 @@ def test_treatments_differ_in_what_they_are_named_after():
         "both": ("linear", 0.75, 0.5),
     }
     with pytest.raises(ValueError, match="needs a compressor"):
-        papers.treatments(BASE.but(method="raw"))
+        papers.treatments(BASE.replace(method="raw"))
 
 
 def test_the_baseline_comes_once_and_every_teacher_that_fits_comes():
-    asked = papers.specs(BASE)
+    asked = papers.paper_specs(BASE)
     assert [key for key in asked if key[1] == "baseline"] == [("", "baseline")]
     assert len(asked) == 1 + 4 * 4
     assert {spec.teacher for spec in asked.values()} == {
@@ -43,7 +43,7 @@ def test_the_baseline_comes_once_and_every_teacher_that_fits_comes():
 
 
 def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw():
-    asked = papers.specs(BASE, ["tones-simclr"])
+    asked = papers.paper_specs(BASE, ["tones-simclr"])
     values = {
         "baseline": [0.1, 0.3],
         "raw": [0.2, 0.3],
@@ -51,7 +51,7 @@ def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw(
         "soft labels": [0.1, 0.1],
         "both": [0.5, 0.5],
     }
-    rows = papers.rows({key: result(spec, values[key[1]]) for key, spec in asked.items()})
+    rows = papers.paper_rows({key: result(spec, values[key[1]]) for key, spec in asked.items()})
     compressed = next(row for row in rows if row.treatment == "compressed")
     assert compressed.to_baseline["test"].values == pytest.approx([0.3, 0.3])
     assert compressed.to_raw["test"].values == pytest.approx([0.2, 0.3])
@@ -60,8 +60,8 @@ def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw(
 
 
 def test_what_is_usual_fits_the_dataset():
-    assert (usual("digits").teacher, usual("digits").student) == ("simclr", "cnn")
-    assert (usual("mixtures").teacher, usual("mixtures").student) == ("tones-simclr", "mel-cnn")
+    assert (default_spec("digits").teacher, default_spec("digits").student) == ("simclr", "cnn")
+    assert (default_spec("mixtures").teacher, default_spec("mixtures").student) == ("tones-simclr", "mel-cnn")
 
 
 def test_one_command_prints_the_table_of_a_multi_label_set(capsys):

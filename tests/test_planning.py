@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from kdlib import planning
-from kdlib.checks import usual
+from kdlib.checks import default_spec
 from kdlib.cli import main, runs
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
@@ -19,65 +19,69 @@ def done(spec: RunSpec, accuracy: float = 0.5, seconds: float = 2.0) -> RunInfo:
 
 
 def test_twice_the_work_takes_about_twice_as_long():
-    one = planning.plan([SPEC], [done(SPEC)])
-    two = planning.plan([SPEC.but(epochs=2 * SPEC.epochs)], [done(SPEC)])
+    one = planning.estimate_cost([SPEC], [done(SPEC)])
+    two = planning.estimate_cost([SPEC.replace(epochs=2 * SPEC.epochs)], [done(SPEC)])
     assert one.measured
     assert one.seconds == pytest.approx(2.0 + 1.5)
     assert two.seconds == pytest.approx(4.0 + 1.5)
 
 
 def test_without_runs_of_this_machine_the_time_is_a_guess():
-    assert not planning.plan([SPEC]).measured
+    assert not planning.estimate_cost([SPEC]).measured
 
 
 def test_a_guess_counts_runs_that_share_a_core(monkeypatch):
-    specs = [SPEC.but(method=method) for method in ("baseline", "raw", "mlp")]
+    specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
     times = {}
     for cores in (1, 2, 3, 8):
         monkeypatch.setattr(planning.os, "cpu_count", lambda cores=cores: cores)
-        times[cores] = planning.plan(specs, workers=3).seconds - 1.5
+        times[cores] = planning.estimate_cost(specs, workers=3).seconds - 1.5
     assert times[1] == pytest.approx(3 * times[3])
     assert times[2] == pytest.approx(1.5 * times[3])
     assert times[8] == times[3]
 
 
 def test_a_plan_tells_what_is_compressed_to_what():
-    plan = planning.plan([SPEC.but(method="raw"), SPEC.but(method="mlp", dim=4)])
+    plan = planning.estimate_cost([SPEC.replace(method="raw"), SPEC.replace(method="mlp", dim=4)])
     assert plan.compressed_width == 4
     assert plan.teacher_width > 4
-    assert planning.plan([SPEC.but(method="baseline")]).compressed_width is None
+    assert planning.estimate_cost([SPEC.replace(method="baseline")]).compressed_width is None
 
 
 def test_refusals_come_once():
-    found = planning.refusals([SPEC.but(method=method, labels=9000) for method in ("baseline", "raw")])
+    found = planning.find_errors([SPEC.replace(method=method, labels=9000) for method in ("baseline", "raw")])
     assert len(found) == 1
     assert "9000" in found[0]
 
 
 def test_a_teacher_below_the_baseline_is_unlikely_to_help():
-    specs = [SPEC.but(method=method) for method in ("baseline", "raw", "mlp")]
+    specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
     past = [done(specs[0], accuracy=0.8)]
-    assert any("unlikely to help" in told for told in planning.concerns(specs, 0.6, 0.1, past))
-    assert not planning.concerns(specs, 0.9, 0.1, past)
-    assert any("guessing reaches" in told for told in planning.concerns(specs, 0.15, 0.1))
+    assert any("unlikely to help" in told for told in planning.find_warnings(specs, 0.6, 0.1, past))
+    assert not planning.find_warnings(specs, 0.9, 0.1, past)
+    assert any("guessing reaches" in told for told in planning.find_warnings(specs, 0.15, 0.1))
 
 
 @pytest.mark.parametrize(
     ("specs", "told"),
     [
-        ([SPEC.but(distance_weight=0.0)], "has no say"),
-        ([SPEC.but(seeds=2)], "fewer than 3 seeds"),
-        ([SPEC.but(method="raw"), SPEC], "Without the baseline"),
-        ([SPEC.but(method="baseline"), SPEC], "Without raw"),
+        ([SPEC.replace(distance_weight=0.0)], "has no say"),
+        ([SPEC.replace(seeds=2)], "fewer than 3 seeds"),
+        ([SPEC.replace(method="raw"), SPEC], "Without the baseline"),
+        ([SPEC.replace(method="baseline"), SPEC], "Without raw"),
     ],
 )
 def test_what_cannot_be_concluded_is_said_before(specs, told):
-    assert any(told in each for each in planning.concerns(specs))
+    assert any(told in each for each in planning.find_warnings(specs))
 
 
 @pytest.mark.parametrize(
     "spec",
-    [SPEC.but(dim=8, distance_weight=0.25), SPEC.but(dataset="tones", teacher="tones-simclr"), usual("mixtures")],
+    [
+        SPEC.replace(dim=8, distance_weight=0.25),
+        SPEC.replace(dataset="tones", teacher="tones-simclr"),
+        default_spec("mixtures"),
+    ],
 )
 def test_the_command_line_is_exactly_the_comparison(spec):
     command = planning.as_code(spec, ["raw", "mlp"])["Command line"]
@@ -88,7 +92,7 @@ def test_the_command_line_is_exactly_the_comparison(spec):
 
 
 def test_python_and_yaml_are_exactly_the_comparison():
-    spec = SPEC.but(dim=8, loss="cka")
+    spec = SPEC.replace(dim=8, loss="cka")
     code = planning.as_code(spec, ["raw"])
     line = next(line for line in code["Python"].splitlines() if line.startswith("spec = "))
     assert eval(line.removeprefix("spec = "), {"RunSpec": RunSpec}) == spec

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 def _students(name: str, count: int) -> list[nn.Module]:
     torch.manual_seed(0)
-    return [students.build(name, (1, 16, 16), 4, classes=5) for _ in range(count)]
+    return [students.build_student(name, (1, 16, 16), 4, classes=5) for _ in range(count)]
 
 
 # In double precision the two agree to 1e-13 for every student. In single precision, networks of many layers turn the rounding of one

@@ -11,7 +11,7 @@ import pytest
 
 from kdlib import pipeline, planning
 from kdlib.analysis import comparison
-from kdlib.checks import usual
+from kdlib.checks import default_spec
 from kdlib.data import importing
 from kdlib.spaces import teacher_report
 
@@ -27,29 +27,32 @@ def spoken(tmp_path_factory):
         patch.setenv("KDLIB_HOME", str(tmp_path_factory.mktemp("home")))
         source = importing.stage(FOLDER / "recordings.zip", beside=[(FOLDER / "speaker_embeddings.npz", "")])
         plan = replace(
-            importing.guess(source), target=("digit",), pattern="{digit}_{speaker}_{take}.wav", attributes=("speaker",)
+            importing.guess_plan(source),
+            target=("digit",),
+            pattern="{digit}_{speaker}_{take}.wav",
+            attributes=("speaker",),
         )
         plan = replace(
             plan, test=("take", tuple("01234")), leave_out=("speaker", ("jackson", "nicolas")), source_task="who speaks"
         )
-        yield importing.keep(source, importing.understand(source, plan), "spoken digits")
+        yield importing.store_dataset(source, importing.build_draft(source, plan), "spoken digits")
 
 
 def test_what_the_teacher_knows_is_told_before_any_training(spoken):
-    report = teacher_report.report(usual(spoken).teacher, spoken)
-    few = teacher_report.of_target(report, 200)
+    report = teacher_report.report(default_spec(spoken).teacher, spoken)
+    few = teacher_report.target_probe(report, 200)
     assert few["accuracy"] > 0.75, "it knows the digits of the speakers it has labels of"
     assert few["ood"] < 0.6 * few["accuracy"], "and hardly those of others"
     assert report["questions"]["speaker"]["accuracy"] > 0.97, "its source task"
-    specs = [usual(spoken).but(method=method, labels=200) for method in ("baseline", "raw", "mlp")]
-    told = planning.concerns(specs, few["accuracy"], few["chance"], outside=few["ood"])
+    specs = [default_spec(spoken).replace(method=method, labels=200) for method in ("baseline", "raw", "mlp")]
+    told = planning.find_warnings(specs, few["accuracy"], few["chance"], outside=few["ood"])
     assert any("hardly carries over" in each for each in told)
 
 
 @pytest.mark.slow
 def test_the_table_and_the_sentence_say_that_this_teacher_does_not_help(spoken):
-    spec = usual(spoken).but(labels=200, **SMALL)
-    results = pipeline.compare([spec.but(method=method) for method in ("baseline", "raw", "mlp")])
+    spec = default_spec(spoken).replace(labels=200, **SMALL)
+    results = pipeline.compare([spec.replace(method=method) for method in ("baseline", "raw", "mlp")])
     alone, branch = results[0].metrics, results[2].teacher.head
     assert alone["test"]["accuracy"].mean > 0.8, "89 % on the card, with another small network"
     assert alone["ood"]["accuracy"].mean > 0.5, "56 % on the card"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdlib.registry import choose, summary
+from kdlib.registry import first_line, lookup
 
 
 def documented():
@@ -13,14 +13,14 @@ def documented():
 
 
 def test_an_entry_is_found_by_its_name():
-    assert choose({"a": 1, "b": 2}, "b", "letter") == 2
+    assert lookup({"a": 1, "b": 2}, "b", "letter") == 2
 
 
 def test_an_unknown_name_lists_the_choices_in_the_order_of_the_table():
     with pytest.raises(ValueError, match=r"^unknown loss 'kl', choose one of: pkt, cka$"):
-        choose({"pkt": 1, "cka": 2}, "kl", "loss")
+        lookup({"pkt": 1, "cka": 2}, "kl", "loss")
 
 
 def test_the_summary_is_the_first_docstring_line_without_its_full_stop():
-    assert summary(documented) == "Return nothing, politely"
-    assert summary(lambda: None) == ""
+    assert first_line(documented) == "Return nothing, politely"
+    assert first_line(lambda: None) == ""

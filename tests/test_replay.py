@@ -8,7 +8,7 @@ from kdlib import RunSpec, pipeline
 from kdlib.engine import Job, RunFolder
 from kdlib.engine.worker import Recorder
 from kdlib.models import teachers
-from kdlib.training.replay import stacked
+from kdlib.training.replay import stack_snapshots
 
 SPEC = RunSpec(dataset="digits", labels=60, teacher="random", method="mlp", dim=4, epochs=5, seeds=2, width=2)
 
@@ -36,10 +36,12 @@ def test_a_replay_holds_every_validation_and_the_beginning():
 
 
 def test_a_fixed_compressor_is_kept_once_and_a_baseline_has_none():
-    pca, baseline = (replay(each) for each in pipeline.compare([SPEC.but(method="pca"), SPEC.but(method="baseline")]))
+    pca, baseline = (
+        replay(each) for each in pipeline.compare([SPEC.replace(method="pca"), SPEC.replace(method="baseline")])
+    )
     assert pca["compressed"].shape == (1, len(pca["rows"]), 4)
     assert "compressed" not in baseline
-    raw = replay(pipeline.run(SPEC.but(method="raw", epochs=1)))["compressed"][0]
+    raw = replay(pipeline.run(SPEC.replace(method="raw", epochs=1)))["compressed"][0]
     embedded = teachers.embed(SPEC.teacher, SPEC.dataset)[pca["rows"]]
     raw, embedded = (each - each.mean(0) for each in (raw, embedded))  # training centres and scales the whole space
     assert np.corrcoef(raw.ravel(), embedded.ravel())[0, 1] > 0.999
@@ -57,7 +59,7 @@ def test_a_resumed_run_has_the_replay_of_one_that_never_stopped(tmp_path, stop_a
     )
     assert first.status == "cancelled"
     rest = replay(pipeline.run(SPEC, checkpoint=path, on_progress=lambda at: live.extend(at.frames)))
-    for found in (rest, stacked(live)):
+    for found in (rest, stack_snapshots(live)):
         assert set(found) == set(whole)
         assert all(np.array_equal(found[name], whole[name]) for name in whole)
 
@@ -67,5 +69,5 @@ def test_a_worker_writes_snapshots_where_a_page_can_follow(tmp_path, monkeypatch
     folder = RunFolder("0" * 32)
     recorder = Recorder(folder, Job("0" * 32, SPEC.to_json()))
     whole = replay(pipeline.run(SPEC, on_progress=recorder))
-    found = stacked(folder.read_frames())
+    found = stack_snapshots(folder.read_snapshots())
     assert all(np.array_equal(found[name], whole[name]) for name in whole)

@@ -92,7 +92,7 @@ def test_scenes_taken_apart_sound_as_they_did_together():
     scenes = Scenes(np.array([0, 2]), np.array([-40.0, -50.0]), np.array([3, 4]))
     together = sounds.render(notes, scenes)
     for row in (0, 1):
-        alone = sounds.render(*sounds.taken(notes, scenes, np.array([row])))[0]
+        alone = sounds.render(*sounds.select_scenes(notes, scenes, np.array([row])))[0]
         np.testing.assert_allclose(alone, together[row], atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from kdlib.data import datasets
 from kdlib.data.datasets import Attribute, Dataset
 from kdlib.engine import RunFolder
 from kdlib.models import teachers
-from kdlib.spaces import Question, jobs
+from kdlib.spaces import SpaceRequest, jobs
 from tests import stored_runs
 
 
@@ -47,20 +47,20 @@ def invented():
 
 def test_rows_are_the_same_in_every_space(kept):
     data, result = datasets.load("digits"), stored_runs.trained()[2]
-    found = spaces.load(kept["mlp"], "ood:noise", member=1)
+    found = spaces.load_spaces(kept["mlp"], "ood:noise", member=1)
     np.testing.assert_array_equal(found.rows, data.splits["ood:noise"])
     np.testing.assert_array_equal(found.spaces["student"], result.arrays["features/ood:noise"][1])
     np.testing.assert_array_equal(found.spaces["compressed"], result.arrays["compressed/ood:noise"][1])
     np.testing.assert_array_equal(found.spaces["raw"], teachers.embed("random", "digits")[found.rows])
     np.testing.assert_array_equal(found.logits, result.arrays["logits/ood:noise"][1])
-    assert len(spaces.load(kept["mlp"], "train").rows) == stored_runs.SPEC.labels
+    assert len(spaces.load_spaces(kept["mlp"], "train").rows) == stored_runs.SPEC.labels
     with pytest.raises(ValueError, match="splits"):
-        spaces.load(kept["mlp"], "nowhere")
+        spaces.load_spaces(kept["mlp"], "nowhere")
 
 
 def test_more_rows_than_are_looked_at_are_drawn_and_counted(kept, monkeypatch):
     monkeypatch.setattr(spaces.rows, "MOST", 50)
-    found = spaces.load(kept["mlp"])
+    found = spaces.load_spaces(kept["mlp"])
     assert (len(found.rows), found.total) == (50, 600)
     assert {len(each) for each in found.spaces.values()} == {50}
     whole = stored_runs.trained()[2].arrays["features/test"][0]
@@ -69,11 +69,11 @@ def test_more_rows_than_are_looked_at_are_drawn_and_counted(kept, monkeypatch):
 
 
 def test_a_baseline_has_one_space_and_no_pair(kept):
-    found = spaces.load(kept["baseline"])
+    found = spaces.load_spaces(kept["baseline"])
     assert list(found.spaces) == ["student"]
     assert found.pairs == ()
-    assert spaces.changes(found, 0) == {}
-    report, arrays = jobs.scorecard(found)
+    assert spaces.neighbour_changes(found, 0) == {}
+    report, arrays = jobs.compute_scorecard(found)
     assert report["pairs"] == {}
     assert report["spaces"]["student"]["effective rank"] >= 1
     assert not arrays
@@ -85,7 +85,7 @@ def test_kept_lost_and_gained_are_what_brute_force_finds(invented):
         return sorted((i for i in range(len(space)) if i != row), key=lambda i: far[i])[:10]
 
     for row in (0, 17, 39):
-        for (a, b), told in spaces.changes(invented, row).items():
+        for (a, b), told in spaces.neighbour_changes(invented, row).items():
             before, after = nearest(invented.spaces[a], row), nearest(invented.spaces[b], row)
             assert told["kept"].tolist() == [i for i in before if i in after]
             assert told["lost"].tolist() == [i for i in before if i not in after]
@@ -93,7 +93,7 @@ def test_kept_lost_and_gained_are_what_brute_force_finds(invented):
 
 
 def test_the_scorecard_agrees_with_geometry_pair_by_pair(invented):
-    report, arrays = jobs.scorecard(invented)
+    report, arrays = jobs.compute_scorecard(invented)
     for pair, told in report["pairs"].items():
         a, b = (invented.spaces[name] for name in pair.split(">"))
         assert told["overlap"] == pytest.approx(geometry.knn_overlap(a, b))
@@ -110,56 +110,56 @@ def test_constant_few_and_duplicate_rows_are_words_not_errors(invented):
     flat = replace(invented, spaces=invented.spaces | {"compressed": np.ones((40, 2), np.float32)})
     same = replace(invented, spaces={name: np.repeat(each[:2], 20, axis=0) for name, each in invented.spaces.items()})
     for case in (few, flat, same):
-        report, _ = jobs.scorecard(case)
+        report, _ = jobs.compute_scorecard(case)
         assert all(isinstance(why, str) for why in report["undefined"])
-        spaces.changes(case, 0)
-        shown, maps = spaces.drawn_now(case)
+        spaces.neighbour_changes(case, 0)
+        shown, maps = spaces.project_now(case)
         assert all(np.isfinite(place).all() and len(place) == len(shown) for place in maps.places)
-    assert any("compressed" in why for why in jobs.scorecard(flat)[0]["undefined"])
-    assert "undefined" in spaces.changes(few, 0)["raw", "compressed"]
+    assert any("compressed" in why for why in jobs.compute_scorecard(flat)[0]["undefined"])
+    assert "undefined" in spaces.neighbour_changes(few, 0)["raw", "compressed"]
 
 
 def test_an_answer_is_asked_for_once_and_serves_every_run_of_the_same_content(kept, handed):
-    question = Question(kept["mlp"], projection="tsne")
-    found = spaces.load(kept["mlp"])
-    assert spaces.read(question, found) == spaces.read(question, found) == {}
+    question = SpaceRequest(kept["mlp"], projection="tsne")
+    found = spaces.load_spaces(kept["mlp"])
+    assert spaces.request(question, found) == spaces.request(question, found) == {}
     assert len({key for _, _, key in handed}) == 1
     function, arguments, _ = handed[0]
     function(*arguments)
-    answer = spaces.read(question, found)
+    answer = spaces.request(question, found)
     assert len(handed) == 2
     assert {place.shape for place in answer["places"].values()} == {(600, 2)}
     assert all(0 <= told["trustworthiness"] <= 1 for told in answer["faithful"].values())
-    twin = spaces.load(kept["again"])
-    assert spaces.known(replace(question, run=kept["again"]), twin)["notes"] == answer["notes"]
-    assert spaces.known(replace(question, projection="umap"), found) == {}
+    twin = spaces.load_spaces(kept["again"])
+    assert spaces.cached(replace(question, run=kept["again"]), twin)["notes"] == answer["notes"]
+    assert spaces.cached(replace(question, projection="umap"), found) == {}
 
 
 def test_an_answer_that_fails_says_why_until_it_is_asked_for_again(kept, handed, monkeypatch):
-    question, found = Question(kept["raw"]), spaces.load(kept["raw"])
+    question, found = SpaceRequest(kept["raw"]), spaces.load_spaces(kept["raw"])
 
     def broken(*_):
         raise ValueError("no such thing")
 
-    monkeypatch.setattr(jobs, "scorecard", broken)
-    jobs.write(asdict(question))
-    assert spaces.read(question, found) == {"error": "no such thing"}
+    monkeypatch.setattr(jobs, "compute_scorecard", broken)
+    jobs.compute(asdict(question))
+    assert spaces.request(question, found) == {"error": "no such thing"}
     assert not handed
-    spaces.retry(question, found)
-    assert spaces.known(question, found) == {}
+    spaces.discard(question, found)
+    assert spaces.cached(question, found) == {}
 
 
 @pytest.mark.parametrize("left", [0, 5, 60, 0.5, "no report", "other words"])
 def test_a_damaged_answer_is_one_that_has_not_been_found(left, kept, handed):
-    question, found = Question(kept["raw"]), spaces.load(kept["raw"])
-    jobs.write(asdict(question))
+    question, found = SpaceRequest(kept["raw"]), spaces.load_spaces(kept["raw"])
+    jobs.compute(asdict(question))
     path = jobs._path(question.key(found))
     whole = path.read_bytes()
     if isinstance(left, str):
         save_file({"change": np.zeros(1)}, path, {"report": "{"} if left == "other words" else None)
     else:
         path.write_bytes(whole[: left if isinstance(left, int) else int(left * len(whole))])
-    assert spaces.read(question, found) == {}
+    assert spaces.request(question, found) == {}
     assert len(handed) == 1
     assert not path.exists()
 
@@ -176,7 +176,7 @@ def test_several_labels_and_missing_ones_have_colours_and_words():
     for by in spaces.colourings(data, []):
         found = spaces.colours(by, data, np.arange(4), logits, {})
         assert len(found.names) == len(found.colours) == len(found.shapes) > found.codes.max()
-    table = spaces.by_row(data, np.arange(4), logits)
+    table = spaces.row_table(data, np.arange(4), logits)
     assert table["class"].tolist() == ["a", "–", "–", "b, c"]
     assert table["mood"].tolist() == ["glad", "–", "sad", "glad"]
 
@@ -185,7 +185,9 @@ def test_a_replay_has_one_place_per_row_snapshot_and_space(kept):
     found = spaces.replay(kept["mlp"])
     times, rows = len(found.epochs), len(found.rows)
     assert times == stored_runs.SPEC.epochs + 1
-    assert {name: each.shape for name, each in found.places.items()} == dict.fromkeys(spaces.NAMES, (times, rows, 2))
+    assert {name: each.shape for name, each in found.places.items()} == dict.fromkeys(
+        spaces.SPACE_NAMES, (times, rows, 2)
+    )
     assert not np.ptp(found.places["raw"], axis=0).any()
     assert np.ptp(found.places["student"], axis=0).max() > 0
     assert set(spaces.replay(kept["baseline"]).places) == {"student"}
@@ -198,7 +200,7 @@ def test_a_replay_follows_a_run_that_has_no_result_yet(kept, monkeypatch):
     assert spaces.replay(kept["mlp"]) is None
     for number in range(2):
         still = {"rows": whole["rows"]} if number == 0 else {}
-        folder.keep_frame(
+        folder.write_snapshot(
             still | {"epoch": number, "student": whole["student"][number], "compressed": whole["compressed"][number]}
         )
         assert spaces.replay(kept["mlp"]).epochs.tolist() == list(range(number + 1))

@@ -30,7 +30,7 @@ def test_every_field_is_part_of_the_identity():
     spec = RunSpec(soft_label_weight=0.5)
     others = []
     for name, value in asdict(spec).items():
-        others.append(spec.but(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
+        others.append(spec.replace(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
     assert len({other.identity for other in [spec, *others]}) == len(others) + 1
 
 
@@ -97,12 +97,12 @@ OTHER = {
 @pytest.mark.parametrize(
     "spec",
     [
-        TINY.but(method=BASELINE),
-        TINY.but(method=RAW, distance_weight=0.0),
-        TINY.but(method="none", soft_label_weight=0.5),
-        TINY.but(method="pca"),
-        TINY.but(distance_weight=0.0),
-        TINY.but(soft_label_weight=0.5),
+        TINY.replace(method=BASELINE),
+        TINY.replace(method=RAW, distance_weight=0.0),
+        TINY.replace(method="none", soft_label_weight=0.5),
+        TINY.replace(method="pca"),
+        TINY.replace(distance_weight=0.0),
+        TINY.replace(soft_label_weight=0.5),
     ],
     ids=[
         "baseline",
@@ -152,7 +152,7 @@ def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
 def test_a_value_of_another_kind_is_refused_in_words_in_python_and_in_json(given, told):
     for make in (
         lambda: RunSpec(**given),
-        lambda: RunSpec().but(**given),
+        lambda: RunSpec().replace(**given),
         lambda: RunSpec.from_json(json.dumps(given)),
     ):
         with pytest.raises(ValueError, match=told):

@@ -73,8 +73,9 @@ class TestOneRun:
 
     def test_a_result_gives_the_numbers_of_a_row(self):
         run_id = create()
-        store.finish(
-            run_id, store.numbers(RunResult(RunSpec(), metrics=METRICS, cost=Cost(seconds=3, latency_ms=float("nan"))))
+        store.log_result(
+            run_id,
+            store.flatten_metrics(RunResult(RunSpec(), metrics=METRICS, cost=Cost(seconds=3, latency_ms=float("nan")))),
         )
         run = store.fetch(run_id)
         assert run.accuracy() == Summary(0.74, 0.02)
@@ -89,13 +90,13 @@ class TestOneRun:
     def test_files_are_moved_in_whole_and_a_missing_one_is_named(self, tmp_path):
         run_id = create()
         (tmp_path / "result.json").write_text("{}")
-        store.put_files(run_id, [tmp_path / "result.json"])
-        assert store.file(run_id, "result.json").read_text() == "{}"
+        store.add_artifacts(run_id, [tmp_path / "result.json"])
+        assert store.artifact_path(run_id, "result.json").read_text() == "{}"
         assert not (tmp_path / "result.json").exists()
         with pytest.raises(
             RunNotFoundError, match=r"has no student\.safetensors; it was not written or has been deleted"
         ):
-            store.file(run_id, "student.safetensors")
+            store.artifact_path(run_id, "student.safetensors")
 
     def test_a_run_that_is_not_there_is_named(self):
         with pytest.raises(RunNotFoundError, match="does not have run 0000"):
@@ -106,8 +107,8 @@ class TestOneRun:
         other = create(dim=2)
         assert [run.id for run in store.find(request="wish/0")] == [first]
         assert [run.id for run in store.find(identity=RunSpec(dim=2).identity)] == [other]
-        store.join(other, "sweep")
-        assert {run.id for run in store.members("sweep")} == {first, other}
+        store.add_to_group(other, "sweep")
+        assert {run.id for run in store.group_members("sweep")} == {first, other}
 
     def test_runs_of_a_later_version_do_not_hide_the_others(self):
         own, later, strange = create(dim=2), create(dim=4), create(dim=8)
@@ -147,8 +148,8 @@ class TestListing:
         assert [run.name for run in listing.newest(10)] == ["new", "1"] == [run.name for run in here.newest(10)]
 
     def test_pages_follow_each_other_without_gaps(self, monkeypatch):
-        monkeypatch.setattr("kdlib.store.listing.FIRST", 2)
-        monkeypatch.setattr("kdlib.store.listing.LATER", 3)
+        monkeypatch.setattr("kdlib.store.listing.FIRST_PAGE", 2)
+        monkeypatch.setattr("kdlib.store.listing.LATER_PAGE", 3)
         names = [str(number) for number in range(10)]
         ids = [create(name=name) for name in names]
         for run_id in ids:
@@ -175,7 +176,7 @@ class TestListing:
 
 def write_batches(worker, batches, run_id):
     for batch in range(batches):
-        store.Patience(60)(lambda batch=batch: store.log_points(run_id, points(1, first=worker * batches + batch)))
+        store.Retry(60)(lambda batch=batch: store.log_points(run_id, points(1, first=worker * batches + batch)))
 
 
 @pytest.mark.parametrize(
@@ -202,10 +203,10 @@ def test_loading_the_library_on_a_busy_machine_is_not_taken_for_a_store_that_doe
     ask, never = threading.Event(), threading.Event()
     monkeypatch.setattr(store.connection, "_loaded", set())
     threading.Timer(0.5, ask.set).start()
-    assert store.within(0.1, lambda: ask.wait(10))
+    assert store.with_timeout(0.1, lambda: ask.wait(10))
     store.fetch(create())
     with pytest.raises(store.StoreUnavailableError, match="busy"):
-        store.within(0.1, never.wait)
+        store.with_timeout(0.1, never.wait)
     never.set()
 
 
@@ -215,10 +216,10 @@ def test_a_locked_store_is_said_to_be_busy_and_answers_afterwards(fresh_home):
     holder = sqlite3.connect(fresh_home / "mlflow.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreUnavailableError, match="busy"):
-        store.within(0.3, lambda: store.fetch(run_id))
+        store.with_timeout(0.3, lambda: store.fetch(run_id))
     assert holder.in_transaction  # nobody waited for the lock to go
     threading.Timer(0.5, holder.rollback).start()
-    assert store.Patience(20)(lambda: store.fetch(run_id)).id == run_id
+    assert store.Retry(20)(lambda: store.fetch(run_id)).id == run_id
     holder.close()
 
 
@@ -252,18 +253,18 @@ def test_a_real_server_holds_the_same(tmp_path, monkeypatch, tracking_server, ca
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_server.uri)
     run_id = create(name="<b>bold</b> €")
     store.log_points(run_id, points(3), Progress(1, 2))
-    store.finish(run_id, store.numbers(RunResult(RunSpec(), metrics=METRICS)))
+    store.log_result(run_id, store.flatten_metrics(RunResult(RunSpec(), metrics=METRICS)))
     (tmp_path / "result.json").write_text(json.dumps({"a": 1}))
-    store.put_files(run_id, [tmp_path / "result.json"])
+    store.add_artifacts(run_id, [tmp_path / "result.json"])
     store.set_state(run_id, "done")
     run = store.Listing().newest(1)[0]
     assert (run.id, run.name, run.state, run.accuracy()) == (run_id, "<b>bold</b> €", "done", Summary(0.74, 0.02))
-    assert json.loads(store.file(run_id, "result.json").read_text()) == {"a": 1}
+    assert json.loads(store.artifact_path(run_id, "result.json").read_text()) == {"a": 1}
     assert len(store.metric_history(run_id)) == 3
     with pytest.raises(RunNotFoundError):
         store.fetch("0" * 32)
     with pytest.raises(StoreError):
-        store.file(run_id, "other.json")
+        store.artifact_path(run_id, "other.json")
     assert capfd.readouterr().out == ""
 
 

@@ -31,7 +31,7 @@ def test_rows_do_not_see_each_other(name):
 
 @pytest.mark.parametrize("name", list(STUDENTS))
 def test_members_of_a_population_compute_what_each_computes_alone(name):
-    members = [students.build(name, (1, 16, 16), 3, 5) for _ in range(2)]
+    members = [students.build_student(name, (1, 16, 16), 3, 5) for _ in range(2)]
     x = torch.randn(2, 4, 1, 16, 16)
     parameters, _ = stack_module_state(members)
     together = vmap(lambda p, rows: functional_call(members[0], p, (rows,))[1])(parameters, x)
@@ -53,7 +53,7 @@ def test_a_depthwise_separable_network_is_cheaper_than_a_full_one():
 
 
 def test_adapter_is_there_only_when_asked_for():
-    without, with_adapter = (students.build("mlp", (4,), 2, 3, width) for width in (0, 5))
+    without, with_adapter = (students.build_student("mlp", (4,), 2, 3, width) for width in (0, 5))
     features, logits, matched = without(torch.randn(7, 4))
     assert torch.equal(features, matched)
     assert logits.shape == (7, 3)
@@ -62,4 +62,4 @@ def test_adapter_is_there_only_when_asked_for():
 
 def test_unknown_student_lists_the_choices():
     with pytest.raises(ValueError, match="choose one of: cnn, mlp"):
-        students.build("vit", (1, 16, 16), 4, 10)
+        students.build_student("vit", (1, 16, 16), 4, 10)

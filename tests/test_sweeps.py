@@ -41,18 +41,18 @@ class TestExpand:
 
 def test_the_name_of_a_sweep_is_its_specs_in_any_order():
     grid = sweeps.expand(RunSpec(), {"dim": [2, 4]})
-    assert sweeps.name_of(grid) == sweeps.name_of(grid[::-1]) != sweeps.name_of(grid[:1])
+    assert sweeps.sweep_name(grid) == sweeps.sweep_name(grid[::-1]) != sweeps.sweep_name(grid[:1])
 
 
 def test_varying_fields_are_those_that_matter():
     grid = [RunSpec(method="baseline", dim=99), RunSpec(method="mlp", dim=4), RunSpec(method="mlp", dim=8, lr=0.1)]
-    assert sweeps.varying(grid) == ["method", "dim", "lr"]
-    assert sweeps.varying([RunSpec(method="raw", dim=2), RunSpec(method="raw", dim=4)]) == []
+    assert sweeps.varying_fields(grid) == ["method", "dim", "lr"]
+    assert sweeps.varying_fields([RunSpec(method="raw", dim=2), RunSpec(method="raw", dim=4)]) == []
 
 
 def test_curves_are_in_the_order_of_x_and_references_stand_apart():
     results = [RunResult(RunSpec(method=method, dim=dim)) for dim in (8, 2) for method in ("mlp", "pca", "raw")]
-    lines, flat = sweeps.curves(results, "dim")
+    lines, flat = sweeps.group_curves(results, "dim")
     assert {name: [result.spec.dim for result in line] for name, line in lines.items()} == {
         "mlp": [2, 8],
         "pca": [2, 8],
@@ -76,7 +76,7 @@ class TestLaunch:
         for run_id in second.runs:
             over(run_id)
         assert [result.spec for result in sweeps.results(second.runs)] == large
-        assert {run.id for run in sweeps.members(second.name)} == set(second.runs)
+        assert {run.id for run in sweeps.sweep_members(second.name)} == set(second.runs)
         assert sweeps.launch(large).runs == second.runs
 
     def test_a_cancelled_run_of_a_sweep_goes_on_at_the_next_launch(self):

@@ -21,12 +21,12 @@ def engine(monkeypatch, tmp_path):
 
 
 def test_a_report_is_asked_for_under_one_key_and_then_read(engine):
-    assert teacher_report.read("random", "digits") == {}
-    assert teacher_report.read("random", "digits") == {}
+    assert teacher_report.request("random", "digits") == {}
+    assert teacher_report.request("random", "digits") == {}
     assert len({key for _, _, key in engine}) == 1
     function, arguments, _ = engine[0]
     function(*arguments)
-    found = teacher_report.read("random", "digits")
+    found = teacher_report.request("random", "digits")
     assert set(found["questions"]) == {"target", "ink"}
     assert 0 <= found["questions"]["target"]["chance"] < found["questions"]["target"]["accuracy"] <= 1
     assert 1 <= found["effective_rank"] <= found["width"]
@@ -38,15 +38,15 @@ def test_a_report_that_fails_says_why_until_it_is_asked_for_again(monkeypatch, e
         raise ValueError("no such weights")
 
     monkeypatch.setattr(teacher_report.teachers, "embed", broken)
-    teacher_report.write("random", "digits")
-    assert teacher_report.read("random", "digits") == {"error": "no such weights"}
+    teacher_report.compute("random", "digits")
+    assert teacher_report.request("random", "digits") == {"error": "no such weights"}
     assert not engine
-    teacher_report.retry("random", "digits")
-    assert teacher_report.known("random", "digits") == {}
+    teacher_report.discard("random", "digits")
+    assert teacher_report.cached("random", "digits") == {}
 
 
 def test_knowing_asks_nobody(engine):
-    assert teacher_report.known("random", "digits") == {}
+    assert teacher_report.cached("random", "digits") == {}
     assert not engine
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_report_is_one_that_has_not_been_made(text, engine):
     path = teacher_report._path("random", "digits")
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert teacher_report.read("random", "digits") == {}
+    assert teacher_report.request("random", "digits") == {}
     assert len(engine) == 1
     assert not path.exists()
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from kdlib.analysis.evaluation import probe
+from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.cli.main import main
 from kdlib.data import datasets
 from kdlib.models import pretraining, teachers
-from kdlib.models.teachers import ASSETS, TEACHERS
+from kdlib.models.teachers import TEACHERS, WEIGHTS
 
 
 def some(modality: str):
@@ -35,8 +35,8 @@ def test_contract(name):
 
 @pytest.mark.parametrize("name", list(TEACHERS))
 def test_the_card_belongs_to_the_weights(name):
-    card = json.loads((ASSETS / f"{name}.json").read_text())
-    weights = load_file(ASSETS / f"{name}.safetensors")
+    card = json.loads((WEIGHTS / f"{name}.json").read_text())
+    weights = load_file(WEIGHTS / f"{name}.safetensors")
     joined = b"".join(weights[key].tobytes() for key in sorted(weights))
     assert card["weights_sha256"] == hashlib.sha256(joined).hexdigest()
     assert card["name"] == name
@@ -48,7 +48,9 @@ def test_the_probes_on_a_card_can_be_measured_again():
     data = datasets.load("cluttered-digits")
     found, train, test = teachers.embed("parity", "cluttered-digits"), data.labelled(1000), data.splits["test"]
     recorded = TEACHERS["parity"].card["probe_accuracy"]["target"]
-    assert probe(found[train], data.labels[train], found[test], data.labels[test]) == pytest.approx(recorded, abs=0.01)
+    assert probe_accuracy(found[train], data.labels[train], found[test], data.labels[test]) == pytest.approx(
+        recorded, abs=0.01
+    )
 
 
 def test_teachers_know_what_their_source_task_asked_for():
@@ -70,17 +72,17 @@ def test_a_teacher_is_not_asked_about_what_it_does_not_take():
     ):
         teachers.embed("simclr", "tones")
     with pytest.raises(ValueError, match="takes sounds, but digits holds images"):
-        teachers.check_fits("tones-pitch", "digits")
-    assert set(teachers.fitting("mixtures")) == {name for name in TEACHERS if name.startswith("tones-")}
+        teachers.check_compatible("tones-pitch", "digits")
+    assert set(teachers.compatible_teachers("mixtures")) == {name for name in TEACHERS if name.startswith("tones-")}
 
 
 def test_plain_digits_go_on_an_empty_canvas():
     image = np.ones((2, 1, 8, 8), np.float32)
-    canvas = teachers.on_canvas(image).numpy()
+    canvas = teachers.to_canvas(image).numpy()
     assert canvas.shape == (2, 1, 16, 16)
     assert canvas[0, 0, 4:12, 4:12].min() == 1
     assert canvas.sum() == image.sum()
-    assert teachers.on_canvas(np.ones((1, 3, 40, 30), np.float32)).shape == (1, 1, 16, 16)
+    assert teachers.to_canvas(np.ones((1, 3, 40, 30), np.float32)).shape == (1, 1, 16, 16)
 
 
 def test_embeddings_come_from_the_cache_the_second_time(monkeypatch):
@@ -118,12 +120,12 @@ def test_pretraining_again_gives_the_same_weights(name, monkeypatch):
 def test_the_command_builds_the_shipped_controls_again(name, tmp_path, capsys):
     assert main(["teachers", "build", name, "--folder", str(tmp_path), "--quiet"]) == 0
     assert "probe accuracy" in capsys.readouterr().out
-    assert (tmp_path / f"{name}.safetensors").read_bytes() == (ASSETS / f"{name}.safetensors").read_bytes()
+    assert (tmp_path / f"{name}.safetensors").read_bytes() == (WEIGHTS / f"{name}.safetensors").read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TEACHERS if TEACHERS[name].supervised is not None])
 def test_the_command_builds_teachers_as_good_as_the_shipped_ones(name, tmp_path):
-    card = pretraining.build(name, probe, tmp_path)
+    card = pretraining.build(name, probe_accuracy, tmp_path)
     for key, value in TEACHERS[name].card["probe_accuracy"].items():
         assert card["probe_accuracy"][key] == pytest.approx(value, abs=0.05)  # other processors add up in another order

@@ -8,17 +8,20 @@ from kdlib.analysis.intervals import paired_difference
 from kdlib.results import RunResult, Summary
 from kdlib.spec import BASELINE, RAW
 
-WORDS = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # what a metric is called
+METRIC_NAMES = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # what a metric is called
 
 
-def measured(results: Sequence[RunResult]) -> str:
+def metric_names(results: Sequence[RunResult]) -> str:
     """Return what the metric that counts first is called: "accuracy", "mAP", or both where the results differ in it."""
-    return " or ".join(dict.fromkeys(WORDS[each.primary_name] for each in results if each.metrics)) or WORDS["accuracy"]
+    return (
+        " or ".join(dict.fromkeys(METRIC_NAMES[each.primary_name] for each in results if each.metrics))
+        or METRIC_NAMES["accuracy"]
+    )
 
 
-def reference(results: Sequence[RunResult], result: RunResult, method: str) -> RunResult | None:
+def find_reference(results: Sequence[RunResult], result: RunResult, method: str) -> RunResult | None:
     """Return the finished result of `method` that differs from `result` in nothing else that matters, if it is there."""
-    wanted = result.spec.but(method=method).identity
+    wanted = result.spec.replace(method=method).identity
     return next((each for each in results if each.spec.identity == wanted and each.metrics), None)
 
 
@@ -31,11 +34,11 @@ def why_unpaired(result: RunResult, other: RunResult) -> str:
     if result.spec.labels != other.spec.labels:
         return f"another number of labels, {result.spec.labels:,} and not {other.spec.labels:,}"
     if result.primary_name != other.primary_name:
-        return f"another metric, {WORDS[result.primary_name]} and not {WORDS[other.primary_name]}"
+        return f"another metric, {METRIC_NAMES[result.primary_name]} and not {METRIC_NAMES[other.primary_name]}"
     return ""
 
 
-def minus(result: RunResult, other: RunResult) -> dict[str, Summary]:
+def paired_differences(result: RunResult, other: RunResult) -> dict[str, Summary]:
     """Return split -> paired difference of the primary metric, `result` minus `other`, over the seeds and splits that both have.
 
     Empty where the two cannot be paired: `why_unpaired`.
@@ -50,17 +53,17 @@ def minus(result: RunResult, other: RunResult) -> dict[str, Summary]:
     return differences
 
 
-def differences(results: Sequence[RunResult], result: RunResult) -> dict[str, dict[str, Summary]]:
+def differences_to_references(results: Sequence[RunResult], result: RunResult) -> dict[str, dict[str, Summary]]:
     """Return "baseline" and "raw" -> split -> paired difference of the primary metric, `result` minus it, seed by seed.
 
     A reference that is not among the results, or is the result itself, is left out.
     """
     found: dict[str, dict[str, Summary]] = {}
     for method in (BASELINE, RAW):
-        other = reference(results, result, method)
+        other = find_reference(results, result, method)
         if other is None or method == result.spec.method or not result.metrics:
             continue
-        found[method] = minus(result, other)
+        found[method] = paired_differences(result, other)
     return found
 
 
@@ -78,7 +81,9 @@ def to_json(results: Sequence[RunResult], seconds: float | None = None) -> dict[
         teacher["probe"] = {key: teacher["probe"][key] for key in ("chance", "raw")}
     return {
         "format": 1,
-        "runs": [each.to_dict() | {"differences": _plain(differences(results, each))} for each in results],
+        "runs": [
+            each.to_dict() | {"differences": _plain(differences_to_references(results, each))} for each in results
+        ],
         "teacher": teacher,
         "attributes": {name: {key: value[key] for key in ("chance", "raw")} for name, value in attributes.items()},
         "cost": {"seconds": seconds},
@@ -89,7 +94,7 @@ def _plain(found: dict[str, dict[str, Summary]]) -> dict[str, Any]:
     return {other: {split: vars(value) for split, value in splits.items()} for other, splits in found.items()}
 
 
-def percent(value: Summary | None, signed: bool = False) -> str:
+def format_percent(value: Summary | None, signed: bool = False) -> str:
     """Return a summary of fractions as "72.9 ± 1.2" in percent; a dash where there is none, no interval for a single value."""
     if value is None:
         return "–"
@@ -97,7 +102,7 @@ def percent(value: Summary | None, signed: bool = False) -> str:
     return mean if value.ci95 is None else f"{mean} ± {100 * value.ci95:.1f}"
 
 
-def clear(value: Summary) -> bool:
+def excludes_zero(value: Summary) -> bool:
     """Return whether the interval excludes 0."""
     return value.ci95 is not None and abs(value.mean) > value.ci95
 
@@ -112,36 +117,34 @@ def verdict(results: Sequence[RunResult]) -> str:
     if not compressed:
         return "Nothing was compressed here: add a compressor to see what it does."
     best = max(compressed, key=lambda each: each.metrics["val"].primary.mean)
-    found = differences(done, best)
+    found = differences_to_references(done, best)
     if not found:
         return "There is neither baseline nor raw to compare with."
     other = RAW if RAW in found else BASELINE
     gain, n = found[other]["test"], best.spec.seeds
-    unit = "points" if best.primary_name == "accuracy" else f"points of {measured([best])}"
+    unit = "points" if best.primary_name == "accuracy" else f"points of {metric_names([best])}"
     if gain.ci95 is None:
         return f"{best.spec.method} is {100 * gain.mean:+.1f} {unit} from {other} with a single seed: more seeds are needed to tell."
-    told = f"({percent(gain, signed=True)} {unit}, n = {n})"
-    if not clear(gain):
+    told = f"({format_percent(gain, signed=True)} {unit}, n = {n})"
+    if not excludes_zero(gain):
         sentence = f"No clear difference between {best.spec.method} and {other} on the test set {told}."
     elif gain.mean > 0:
-        sentence = (
-            f"Compression ({best.spec.method}) added {percent(gain)} {unit} over {other} on the test set (n = {n})."
-        )
+        sentence = f"Compression ({best.spec.method}) added {format_percent(gain)} {unit} over {other} on the test set (n = {n})."
     else:
-        sentence = f"Compression ({best.spec.method}) did not help: it lost {percent(replace(gain, mean=-gain.mean))} {unit} to {other} (n = {n})."
+        sentence = f"Compression ({best.spec.method}) did not help: it lost {format_percent(replace(gain, mean=-gain.mean))} {unit} to {other} (n = {n})."
     plain = found.get(BASELINE)
-    if plain and clear(plain["test"]) and plain["test"].mean < 0:
-        sentence += f" The student is better off without this teacher ({percent(plain['test'], signed=True)} {unit} against the baseline)."
-    elif plain and other == RAW and not clear(plain["test"]):
+    if plain and excludes_zero(plain["test"]) and plain["test"].mean < 0:
+        sentence += f" The student is better off without this teacher ({format_percent(plain['test'], signed=True)} {unit} against the baseline)."
+    elif plain and other == RAW and not excludes_zero(plain["test"]):
         sentence += (
-            f" Against the baseline there is no clear difference ({percent(plain['test'], signed=True)} {unit})."
+            f" Against the baseline there is no clear difference ({format_percent(plain['test'], signed=True)} {unit})."
         )
     return sentence + _about_the_teacher(done, best)
 
 
 def _about_the_teacher(done: Sequence[RunResult], best: RunResult) -> str:
     """Return a sentence if the teacher's own branch knows the target clearly less than the student without it, in or out of domain."""
-    alone, metric = reference(done, best, BASELINE), best.primary_name
+    alone, metric = find_reference(done, best, BASELINE), best.primary_name
     head = best.teacher.head if best.teacher else {}
     if alone is None or not head:
         return ""
@@ -150,8 +153,8 @@ def _about_the_teacher(done: Sequence[RunResult], best: RunResult) -> str:
         if split in head and split in alone.metrics:
             teacher, student = head[split].primary, alone.metrics[split].primary
             gap = paired_difference(teacher.values, student.values)
-            if clear(gap) and gap.mean < 0:
-                behind.append(f"{percent(teacher)} against {percent(student)} {told}")
+            if excludes_zero(gap) and gap.mean < 0:
+                behind.append(f"{format_percent(teacher)} against {format_percent(student)} {told}")
     if not behind:
         return ""
-    return f" This teacher itself knows the target less well than the student without it ({', '.join(behind)}, {WORDS[metric]} in %)."
+    return f" This teacher itself knows the target less well than the student without it ({', '.join(behind)}, {METRIC_NAMES[metric]} in %)."

@@ -88,12 +88,12 @@ def score(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(logits[known].argmax(axis=1) == labels[known]))
 
 
-def primary(labels: np.ndarray) -> str:
+def primary_metric(labels: np.ndarray) -> str:
     """Return the name of the metric that counts first for such labels: "accuracy", multi-label "map"."""
     return "map" if labels.ndim == 2 else "accuracy"
 
 
-def probe(
+def probe_accuracy(
     train_x: np.ndarray,
     train_y: np.ndarray,
     test_x: np.ndarray,
@@ -133,7 +133,7 @@ def probe(
     return float(_fit_linear(train_x[train], train_y[train], on_fit).score(test_x[test], test_y[test]))
 
 
-def chance(train_y: np.ndarray, test_y: np.ndarray) -> float:
+def chance_accuracy(train_y: np.ndarray, test_y: np.ndarray) -> float:
     """Return what `probe` would reach without looking at the features, in [0, 1].
 
     Single-label: the accuracy of always answering the most frequent training class (the lower one of two). Multi-label: the mean share of

@@ -4,8 +4,8 @@ To add a figure, write a function of a frame of `kdlib.analysis.frames` and name
 labels are escaped (plotly reads `<b>` and `<a>` in any text), axes of live charts do not move, nothing but the role decides a colour.
 """
 
+import html
 from collections.abc import Mapping
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ WHISKER = "#6b6b6b"  # seen on bars, on white and on black
 HATCH = "rgba(255,255,255,0.7)"
 GRID = "rgba(128,128,128,0.25)"
 PAPER, INK = "#dfe3e8", "#111111"  # of tables in colour, the same on a white and on a black page
-LOUD = (
+LOUDNESS_COLOURS = (
     "#0c0824",
     "#50127b",
     "#b6377a",
@@ -40,13 +40,13 @@ CURVES = {
 }
 
 
-TAKEN_FOR = ("taken for", "true class", "%{z:.1f} % of row %{y} taken for column %{x}<extra></extra>")
-HEARD = ("told to be there", "there", "row %{y} is there: column %{x} told in %{z:.1f} %<extra></extra>")
+CONFUSION_WORDS = ("taken for", "true class", "%{z:.1f} % of row %{y} taken for column %{x}<extra></extra>")
+FALSE_ALARM_WORDS = ("told to be there", "there", "row %{y} is there: column %{x} told in %{z:.1f} %<extra></extra>")
 
 
-def plain(text: object) -> str:
+def escape(text: object) -> str:
     """Return text as plotly shows it literally."""
-    return escape(str(text), quote=False)
+    return html.escape(str(text), quote=False)
 
 
 def _roles(frame: pd.DataFrame, by: str = "label") -> dict[str, str]:
@@ -107,17 +107,17 @@ def curves(
             continue
         if rows.empty:  # its place in the legend
             figure.add_scatter(
-                x=[None], y=[None], name=plain(label), mode="lines+markers", line={"color": colour, "dash": dash}
+                x=[None], y=[None], name=escape(label), mode="lines+markers", line={"color": colour, "dash": dash}
             )
             continue
         x = rows["epoch"].tolist()
         low, high, mean = ((scale * rows[name]).tolist() for name in ("low", "high", "mean"))
         band = {"x": x + x[::-1], "y": high + low[::-1], "fill": "toself", "fillcolor": _faded(colour, 0.18)}
         figure.add_scatter(
-            **band, line_width=0, hoverinfo="skip", showlegend=False, legendgroup=plain(label), mode="lines"
+            **band, line_width=0, hoverinfo="skip", showlegend=False, legendgroup=escape(label), mode="lines"
         )
         figure.add_scatter(
-            x=x, y=mean, name=plain(label), legendgroup=plain(label), mode="lines+markers", marker_size=4,
+            x=x, y=mean, name=escape(label), legendgroup=escape(label), mode="lines+markers", marker_size=4,
             line={"color": colour, "dash": dash, "width": 2.5},
             customdata=list(zip(low, high, rows["n"], strict=True)),
             hovertemplate="epoch %{x}: %{y:.2f}<br>seeds %{customdata[0]:.2f} to %{customdata[1]:.2f}, n = %{customdata[2]}",
@@ -180,12 +180,12 @@ def accuracy_bars(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
             "fgcolor": "rgba(255,255,255,0.7)",
         }
         figure.add_bar(
-            x=places, y=100 * rows["mean"], width=0.92 * width, name=plain(name), error_y=_interval(rows),
+            x=places, y=100 * rows["mean"], width=0.92 * width, name=escape(name), error_y=_interval(rows),
             marker={"color": colour, "pattern": hatch}, customdata=_told(rows), hovertemplate="%{customdata}",
         )  # fmt: skip
         _dots(figure, places, rows, width)
     figure.update_xaxes(
-        tickvals=list(range(len(groups))), ticktext=[plain(name) for name in groups], range=[-0.5, len(groups) - 0.5]
+        tickvals=list(range(len(groups))), ticktext=[escape(name) for name in groups], range=[-0.5, len(groups) - 0.5]
     )
     figure.update_yaxes(range=[0, 100])
     return figure
@@ -224,7 +224,7 @@ def _with_interval(
             hovertemplate="one seed: %{y:.1f} %<extra></extra>",
         )  # fmt: skip
     figure.add_scatter(
-        x=x, y=100 * rows["mean"], name=plain(name), mode=mode, error_y=_interval(rows),
+        x=x, y=100 * rows["mean"], name=escape(name), mode=mode, error_y=_interval(rows),
         line={"color": colour, "dash": dash, "width": 2.5}, marker={"color": colour, "symbol": mark, "size": 10},
         customdata=_told(rows), hovertemplate="%{x}: %{customdata}",
     )  # fmt: skip
@@ -234,7 +234,7 @@ def over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     """Return accuracy over the width of the compressed embedding, one line per label, baseline and raw as reference lines.
 
     Args:
-        frame: from `views.over_dim`.
+        frame: from `frames.accuracy_over_dim`.
         metric: what the numbers are called.
     """
     figure, styles = _figure("width of the compressed embedding", f"{metric}, %", height=420), _styles(_roles(frame))
@@ -255,9 +255,9 @@ def over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
         }
         figure.add_scatter(**band, line_width=0, mode="lines", hoverinfo="skip", showlegend=False)
         line = {"color": colour, "dash": "dash", "width": 2}
-        told = f"{plain(row['label'])}: {_told(pd.DataFrame([row]))[0]}"
+        told = f"{escape(row['label'])}: {_told(pd.DataFrame([row]))[0]}"
         figure.add_scatter(
-            x=ends, y=[100 * row["mean"]] * 2, name=plain(row["label"]), mode="lines", line=line, hovertemplate=told
+            x=ends, y=[100 * row["mean"]] * 2, name=escape(row["label"]), mode="lines", line=line, hovertemplate=told
         )
     figure.update_xaxes(type="log", tickvals=dims, ticktext=[f"{int(dim)}" for dim in dims])
     return figure
@@ -267,7 +267,7 @@ def over_cost(frame: pd.DataFrame, cost: str, metric: str = "accuracy") -> go.Fi
     """Return accuracy against what it costs, one mark per run.
 
     Args:
-        frame: from `views.costs`.
+        frame: from `frames.accuracy_over_cost`.
         cost: what the axis is called.
         metric: what the numbers are called.
     """
@@ -310,16 +310,18 @@ def _shades(role: str) -> list[list[float | str]]:
     return [[0, PAPER], [1, COLOURS[role]]]
 
 
-def confusion(matrix: np.ndarray, classes: list[str], role: str, words: tuple[str, str, str] = TAKEN_FOR) -> go.Figure:
+def confusion(
+    matrix: np.ndarray, classes: list[str], role: str, words: tuple[str, str, str] = CONFUSION_WORDS
+) -> go.Figure:
     """Return a matrix of classes by classes in shades of the role's colour, percent written into the cells.
 
     Args:
         matrix: (k, k) in [0, 1], from `views.confusion` or `views.false_alarms`; NaN cells stay empty.
         classes: their names.
         role: decides the colour.
-        words: what columns and rows are, and what a cell says: `TAKEN_FOR` or `HEARD`.
+        words: what columns and rows are, and what a cell says: `CONFUSION_WORDS` or `FALSE_ALARM_WORDS`.
     """
-    names = [plain(name) for name in classes]
+    names = [escape(name) for name in classes]
     columns, rows, cell = words
     figure = _figure(columns, rows, height=440)
     cells = [[f"{100 * value:.0f}" if value >= 0.005 else "" for value in row] for row in matrix]
@@ -334,7 +336,7 @@ def confusion(matrix: np.ndarray, classes: list[str], role: str, words: tuple[st
     return figure
 
 
-def knowledge(frame: pd.DataFrame) -> go.Figure:
+def teacher_heatmap(frame: pd.DataFrame) -> go.Figure:
     """Return what each teacher knows: probe accuracy per teacher and question as a shaded table, shade = how far above chance.
 
     Args:
@@ -359,11 +361,11 @@ def knowledge(frame: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
     _written(figure, text)
     chance = {question: frame[frame["question"] == question]["chance"].iloc[0] for question in questions}
-    heads = [f"{plain(question)}<br>chance<br>{100 * chance[question]:.0f} %" for question in questions]
+    heads = [f"{escape(question)}<br>chance<br>{100 * chance[question]:.0f} %" for question in questions]
     figure.update_xaxes(
         tickvals=list(range(len(questions))), ticktext=heads, side="top", showgrid=False, tickangle=0, tickfont_size=11
     )
-    names = [plain(teacher) for teacher in teachers]
+    names = [escape(teacher) for teacher in teachers]
     figure.update_yaxes(tickvals=list(range(len(teachers))), ticktext=names, autorange="reversed", showgrid=False)
     figure.update_layout(margin={"l": 90, "r": 8, "t": 72, "b": 8})
     return figure
@@ -381,13 +383,13 @@ def gallery(tiles: np.ndarray, rows: list[str], columns: list[str], column_title
     framed = np.full((r, c, height + 2, width + 2), np.nan)
     framed[:, :, 1:-1, 1:-1] = tiles
     sheet = framed.transpose(0, 2, 1, 3).reshape(r * (height + 2), c * (width + 2))
-    figure = _figure(plain(column_title), "class", height=80 + 46 * r)
+    figure = _figure(escape(column_title), "class", height=80 + 46 * r)
     figure.add_heatmap(z=np.round(sheet, 3), colorscale="gray", zmin=0, zmax=1, showscale=False, hoverinfo="skip")
 
     def middles(names: list[str], size: int) -> dict:
         return {
             "tickvals": [(i + 0.5) * (size + 2) - 0.5 for i in range(len(names))],
-            "ticktext": [plain(name) for name in names],
+            "ticktext": [escape(name) for name in names],
         }
 
     figure.update_xaxes(showgrid=False, fixedrange=True, side="top", constrain="domain", **middles(columns, width))
@@ -415,7 +417,7 @@ def spectrogram(picture: np.ndarray, hertz: np.ndarray, seconds: float) -> go.Fi
     figure = _figure("time, s", "frequency, Hz", height=260)
     times = (np.arange(frames) + 0.5) * seconds / frames
     figure.add_heatmap(
-        z=np.round(picture, 3), x=np.round(times, 4), y=list(range(mels)), colorscale=list(LOUD), showscale=False,
+        z=np.round(picture, 3), x=np.round(times, 4), y=list(range(mels)), colorscale=list(LOUDNESS_COLOURS), showscale=False,
         customdata=np.repeat(np.round(hertz)[:, None], frames, 1), hovertemplate="%{x:.2f} s, %{customdata:.0f} Hz<extra></extra>",
     )  # fmt: skip
     ticks = list(range(0, mels, 6))

@@ -14,25 +14,25 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from kdlib.analysis.comparison import WORDS, clear, minus, percent, why_unpaired
-from kdlib.analysis.evaluation import primary, scores, thresholds
+from kdlib.analysis.comparison import METRIC_NAMES, excludes_zero, format_percent, paired_differences, why_unpaired
+from kdlib.analysis.evaluation import primary_metric, scores, thresholds
 from kdlib.analysis.intervals import summarize
 from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, Dataset
 from kdlib.results import Point, RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
 
-COMPRESSED = "compressed"
-MOST_TILES = 24  # rows and columns of a gallery
+COMPRESSED_ROLE = "compressed"
+MAX_TILES = 24  # rows and columns of a gallery
 CURVES = ("val", "prediction", "distance", "teacher")
 
 
-def role(spec: RunSpec) -> str:
+def method_role(spec: RunSpec) -> str:
     """Return "baseline", "raw" or "compressed": what decides a colour."""
-    return spec.method if spec.method in (BASELINE, RAW) else COMPRESSED
+    return spec.method if spec.method in (BASELINE, RAW) else COMPRESSED_ROLE
 
 
-def differing(specs: Sequence[RunSpec]) -> list[str]:
+def differing_fields(specs: Sequence[RunSpec]) -> list[str]:
     """Return the fields in which the specs differ, the method first; fields a method does not look at do not count for it."""
     names = [f.name for f in fields(RunSpec) if f.name != "method"]
     found = ["method"] if len({spec.method for spec in specs}) > 1 else []
@@ -42,10 +42,10 @@ def differing(specs: Sequence[RunSpec]) -> list[str]:
     return found
 
 
-def labels(specs: Sequence[RunSpec]) -> list[str]:
+def run_labels(specs: Sequence[RunSpec]) -> list[str]:
     """Return a short name per spec that tells it from the others: method and width, then whatever else differs."""
     told = _in_short(
-        specs, [spec.method if role(spec) != COMPRESSED else f"{spec.method} {spec.dim}" for spec in specs]
+        specs, [spec.method if method_role(spec) != COMPRESSED_ROLE else f"{spec.method} {spec.dim}" for spec in specs]
     )
     seen: dict[str, int] = {}
     for number, label in enumerate(told):
@@ -57,7 +57,7 @@ def labels(specs: Sequence[RunSpec]) -> list[str]:
 
 def _in_short(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
     """Return each name with the settings other than method and width in which its spec differs from others."""
-    apart = [name for name in differing(specs) if name not in ("method", "dim")]
+    apart = [name for name in differing_fields(specs) if name not in ("method", "dim")]
     told = []
     for spec, name in zip(specs, names, strict=True):
         used = [each for each in apart if each not in unused_fields(spec)]
@@ -76,7 +76,7 @@ def curves(
         names: what the runs are called; by default `labels`.
     """
     rows = []
-    for spec, history, label in zip(specs, histories, names or labels(specs), strict=True):
+    for spec, history, label in zip(specs, histories, names or run_labels(specs), strict=True):
         for point in history:
             for curve in CURVES:
                 values = point.finite(curve)
@@ -84,13 +84,18 @@ def curves(
                     curve == "val" or any(values)
                 ):  # a baseline has no distance: a line at 0 would say it is perfect
                     low, high = min(values), max(values)
-                    rows.append((label, role(spec), curve, point.epoch, float(np.mean(values)), low, high, len(values)))
+                    rows.append(
+                        (label, method_role(spec), curve, point.epoch, float(np.mean(values)), low, high, len(values))
+                    )
     return pd.DataFrame(rows, columns=["label", "role", "curve", "epoch", "mean", "low", "high", "n"])
 
 
-def metric(specs: Sequence[RunSpec]) -> str:
+def metric_label(specs: Sequence[RunSpec]) -> str:
     """Return what the validation score of live runs is called: "accuracy", "mAP", or both where they differ in it."""
-    words = [WORDS[primary(datasets.load(name).labels)] for name in dict.fromkeys(spec.dataset for spec in specs)]
+    words = [
+        METRIC_NAMES[primary_metric(datasets.load(name).labels)]
+        for name in dict.fromkeys(spec.dataset for spec in specs)
+    ]
     return " or ".join(dict.fromkeys(words))
 
 
@@ -110,18 +115,18 @@ def accuracies(
         names: what the results are called; by default `labels`.
     """
     rows = []
-    for result, label in zip(results, names or labels([each.spec for each in results]), strict=True):
+    for result, label in zip(results, names or run_labels([each.spec for each in results]), strict=True):
         for split in splits or [name for name in result.metrics if name not in ("val", "ood")]:
             value = result.score(split)
             if value:
                 outside = split.startswith("ood")
                 rows.append(
-                    (label, role(result.spec), split_name(split), outside, value.mean, value.ci95, value.values)
+                    (label, method_role(result.spec), split_name(split), outside, value.mean, value.ci95, value.values)
                 )
     return pd.DataFrame(rows, columns=["label", "role", "split", "outside", "mean", "ci95", "values"])
 
 
-def over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
+def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
     """Return one row per result: width and accuracy; those that differ in nothing but their width share a label.
 
     Baseline and raw are reference lines and have no width.
@@ -130,14 +135,14 @@ def over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
     specs, rows = [each.spec for each in done], []
     for result, label in zip(done, _in_short(specs, [spec.method for spec in specs]), strict=True):
         value = result.metrics[split].primary
-        kind = role(result.spec)
-        dim = result.spaces["compressed"].width if kind == COMPRESSED and "compressed" in result.spaces else None
+        kind = method_role(result.spec)
+        dim = result.spaces["compressed"].width if kind == COMPRESSED_ROLE and "compressed" in result.spaces else None
         rows.append((label, kind, dim, value.mean, value.ci95, value.values))
     frame = pd.DataFrame(rows, columns=["label", "role", "dim", "mean", "ci95", "values"])
     return frame.sort_values(["label", "dim"], ignore_index=True)
 
 
-COSTS = {
+COST_NAMES = {
     "parameters": "student parameters",
     "multiply_adds": "multiply-adds per item",
     "latency_ms": "latency per item, ms",
@@ -146,15 +151,15 @@ COSTS = {
 }
 
 
-def costs(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:
-    """Return accuracy beside one cost (a key of `COSTS`); results without that cost are left out."""
-    names = labels([each.spec for each in results])
+def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:
+    """Return accuracy beside one cost (a key of `COST_NAMES`); results without that cost are left out."""
+    names = run_labels([each.spec for each in results])
     rows = []
     for result, label in zip(results, names, strict=True):
         amount = getattr(result.cost, cost)
         if result.metrics and amount:
             value = result.metrics[split].primary
-            rows.append((label, role(result.spec), amount, value.mean, value.ci95, value.values))
+            rows.append((label, method_role(result.spec), amount, value.mean, value.ci95, value.values))
     return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
 
 
@@ -165,7 +170,7 @@ def differences_to(results: Sequence[RunResult], number: int) -> tuple[pd.DataFr
         One row per result that can, in words: "+4.9 ± 2.1", a star where 0 is excluded, "n" the seeds that both have; and for the
         others their label -> why not.
     """
-    names, other = labels([each.spec for each in results]), results[number]
+    names, other = run_labels([each.spec for each in results]), results[number]
     rows, left_out = [], {}
     for result, label in zip(results, names, strict=True):
         if result is other:
@@ -175,28 +180,30 @@ def differences_to(results: Sequence[RunResult], number: int) -> tuple[pd.DataFr
             left_out[label] = reason
             continue
         cells: dict[str, Any] = {"method": label, "compared with": names[number]}
-        for split, difference in minus(result, other).items():
+        for split, difference in paired_differences(result, other).items():
             if split != "val":
-                cells[split_name(split)] = percent(difference, signed=True) + (" *" if clear(difference) else "")
+                cells[split_name(split)] = format_percent(difference, signed=True) + (
+                    " *" if excludes_zero(difference) else ""
+                )
                 cells["n"] = len(difference.values)
         rows.append(cells)
     return pd.DataFrame(rows), left_out
 
 
-def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
+def result_table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
     """Return one row per result: what differs, accuracies, costs. `in_words`: "72.9 ± 1.2"; otherwise numbers, mean and interval apart."""
     specs = [each.spec for each in results]
     rows = []
     for result in results:
-        row = {name: getattr(result.spec, name) for name in dict.fromkeys(["method", *differing(specs)])}
+        row = {name: getattr(result.spec, name) for name in dict.fromkeys(["method", *differing_fields(specs)])}
         for name in unused_fields(result.spec):
             if name in row:
                 row[name] = None
         for split, values in result.metrics.items():
             value, told = values.primary, split_name(split) if split != "val" else "validation"
-            told += "" if values.primary_name == "accuracy" else f" {WORDS[values.primary_name]}"
+            told += "" if values.primary_name == "accuracy" else f" {METRIC_NAMES[values.primary_name]}"
             if in_words:
-                row[f"{told} %"] = percent(value)
+                row[f"{told} %"] = format_percent(value)
             else:
                 row |= {
                     f"{told} %": 100 * value.mean,
@@ -205,11 +212,11 @@ def table(results: Sequence[RunResult], in_words: bool = True) -> pd.DataFrame:
         if result.primary_name == "map":
             for metric in ("roc_auc", "f1"):
                 value = result.metrics["test"][metric]
-                row[f"{WORDS[metric]} in-domain %"] = percent(value) if in_words else 100 * value.mean
-        row |= {"n": result.spec.seeds} | {told: getattr(result.cost, name) for name, told in COSTS.items()}
+                row[f"{METRIC_NAMES[metric]} in-domain %"] = format_percent(value) if in_words else 100 * value.mean
+        row |= {"n": result.spec.seeds} | {told: getattr(result.cost, name) for name, told in COST_NAMES.items()}
         if in_words:
             row = {
-                name: str(value) if name in differing(specs) and value is not None else _in_words(value)
+                name: str(value) if name in differing_fields(specs) and value is not None else _in_words(value)
                 for name, value in row.items()
             }
         rows.append(row)
@@ -326,7 +333,7 @@ def per_class(logits: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> 
     return pd.DataFrame(rows, columns=["class", "mean", "ci95", "values"])
 
 
-def of_class(data: Dataset, number: int, split: str = "test") -> np.ndarray:
+def rows_of_class(data: Dataset, number: int, split: str = "test") -> np.ndarray:
     """Return the rows of a split in which a class is known to be there."""
     rows = data.splits[split]
     labels = data.labels[rows]
@@ -344,11 +351,11 @@ def gallery(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndarray, l
     """
     told = data.attributes.get(attribute)
     categories = range(8) if told is None else np.unique(told.values[data.splits["test"]]).tolist()
-    categories = [each for each in categories if each >= 0][:MOST_TILES]
+    categories = [each for each in categories if each >= 0][:MAX_TILES]
     height, width = data.inputs.shape[-2:]
-    tiles = np.full((min(len(data.classes), MOST_TILES), len(categories), height, width), np.nan, np.float32)
+    tiles = np.full((min(len(data.classes), MAX_TILES), len(categories), height, width), np.nan, np.float32)
     for i in range(len(tiles)):
-        rows = of_class(data, i)
+        rows = rows_of_class(data, i)
         for j, category in enumerate(categories):
             there = rows if told is None else rows[told.values[rows] == category]
             if len(there):
@@ -358,7 +365,7 @@ def gallery(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndarray, l
     return tiles, [str(each + 1) if told is None else told.names[each] for each in categories]
 
 
-def about(data: Dataset, row: int) -> dict[str, str]:
+def describe_item(data: Dataset, row: int) -> dict[str, str]:
     """Return what is known of an item, in words: its classes, its attributes, its name."""
     label, names = data.labels[row], np.array(data.classes, dtype=object)
     if data.multi_label:
@@ -370,7 +377,7 @@ def about(data: Dataset, row: int) -> dict[str, str]:
     return told | {"item": str(data.ids[row])}
 
 
-def facts(data: Dataset) -> pd.DataFrame:
+def split_table(data: Dataset) -> pd.DataFrame:
     """Return one row per split: how many items, and what it is for."""
     purpose = {"train": "training (the labelled part) and teachers", "val": "choosing", "test": "judging, in-domain"}
     rows = [

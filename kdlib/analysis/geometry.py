@@ -39,7 +39,7 @@ class NeighbourChanges(NamedTuple):
     gained: list[np.ndarray]
 
 
-def drawn(n: int, sample: int = SAMPLE) -> np.ndarray:
+def sample_rows(n: int, sample: int = SAMPLE) -> np.ndarray:
     """Return which of n rows stand for all, ascending: all of them, or so many drawn by a fixed seed."""
     return np.arange(n) if n <= sample else np.sort(np.random.default_rng(0).choice(n, sample, replace=False))
 
@@ -200,7 +200,7 @@ def distance_correlation(a: np.ndarray, b: np.ndarray, sample: int = SAMPLE) -> 
     Source: Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances.
     """
     _check_rows(a, b)
-    rows = drawn(len(a), sample)
+    rows = sample_rows(len(a), sample)
     a, b = (_double_centred(euclidean_distances(_centred(part[rows]))) for part in (np.asarray(a), np.asarray(b)))
     return _clipped(np.mean(a * b) / np.sqrt(np.mean(a * a) * np.mean(b * b))) ** 0.5
 
@@ -245,7 +245,7 @@ def trustworthiness(space: np.ndarray, projected: np.ndarray, k: int = 10, sampl
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
     _check_rows(space, projected)
-    rows = drawn(len(space), sample)
+    rows = sample_rows(len(space), sample)
     if len(rows) <= 2 * k:
         raise ValueError(f"undefined: trustworthiness of {k} neighbours needs more than {2 * k} rows, got {len(rows)}")
     space, projected = (_centred(np.asarray(part)[rows]) for part in (space, projected))
@@ -279,7 +279,7 @@ def silhouette(x: np.ndarray, labels: np.ndarray, sample: int = SAMPLE) -> float
     """
     _check_rows(x, labels)
     known = np.flatnonzero(np.asarray(labels) >= 0)
-    rows = known[drawn(len(known), sample)]
+    rows = known[sample_rows(len(known), sample)]
     x, labels = _centred(np.asarray(x)[rows]), np.asarray(labels)[rows]
     classes = len(np.unique(labels))
     if not 2 <= classes < len(rows):

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdlib.analysis.evaluation import chance, probe, scores, thresholds
+from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy, scores, thresholds
 from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.intervals import summarize
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
-from kdlib.models.compressors import Fixed
+from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
 from kdlib.results import CURVES, Cost, Point, Probe, RunResult, SpaceStats, SplitMetrics, Summary, TeacherStats
 from kdlib.spec import BASELINE, RAW, RunSpec
@@ -25,7 +25,7 @@ PROBE_ROWS = 2000  # test rows a probe is judged on, at most
 
 
 @dataclass(frozen=True)
-class Rescaled:
+class ScaledEmbeddings:
     """Embeddings (n, d) less a mean, divided by a scale, for the rows that are asked for alone: all may be more than memory holds.
 
     Attributes:
@@ -39,7 +39,7 @@ class Rescaled:
     scale: float
 
     @classmethod
-    def to_unit(cls, embeddings: np.ndarray, rows: np.ndarray) -> "Rescaled":
+    def to_unit(cls, embeddings: np.ndarray, rows: np.ndarray) -> "ScaledEmbeddings":
         """Return embeddings centred and divided by their root mean square over `rows`: the space keeps its shape."""
         mean = embeddings[rows].mean(0)
         scale = np.sqrt(np.square(embeddings[rows] - mean).mean())
@@ -55,7 +55,7 @@ class Rescaled:
 
 
 @dataclass(frozen=True)
-class Material:
+class MeasurementInputs:
     """What there is to measure: the data and everything that was fitted or trained on it.
 
     Attributes:
@@ -68,8 +68,8 @@ class Material:
 
     data: Dataset
     labelled: np.ndarray
-    embeddings: Rescaled
-    fitted: list[list[Fixed]]
+    embeddings: ScaledEmbeddings
+    fitted: list[list[FixedCompressor]]
     trained: Trained
 
 
@@ -86,7 +86,9 @@ class _Unmeasured:
     teacher_logits: dict[str, np.ndarray]
 
 
-def measure(specs: Sequence[RunSpec], material: Material, on_progress: OnProgress | None = None) -> list[RunResult]:
+def measure(
+    specs: Sequence[RunSpec], material: MeasurementInputs, on_progress: OnProgress | None = None
+) -> list[RunResult]:
     """Return the result of each spec, whose members follow one another in `material.trained`.
 
     A result that is "cancelled" holds the history, the replay, the weights with the best validation score of each member so far (before
@@ -127,7 +129,7 @@ class _Probes:
 
     def __init__(self, data: Dataset, train: np.ndarray, test: np.ndarray, on_progress: OnProgress | None) -> None:
         self.train, self.test = train, test
-        self.attributes = [name for name, each in data.attributes.items() if _can_be_asked(each.values, train, test)]
+        self.attributes = [name for name, each in data.attributes.items() if _is_defined(each.values, train, test)]
         self.targets = {"target": data.labels} | {name: data.attributes[name].values for name in self.attributes}
         self.raw: dict[str, Summary] = {}
         self.on_progress, self.done, self.steps = on_progress, 0, 0
@@ -149,7 +151,7 @@ class _Probes:
         report_progress(self.on_progress, "measuring", self.done, self.steps)
 
     def chance(self, name: str) -> float:
-        return chance(self.targets[name][self.train], self.targets[name][self.test])
+        return chance_accuracy(self.targets[name][self.train], self.targets[name][self.test])
 
     def read(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
         """Return name -> accuracy over members, whose spaces are given as the rows (m, n, d) for training and for testing."""
@@ -159,11 +161,11 @@ class _Probes:
         }
 
     def _one(self, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
-        found = probe(train, y[self.train], test[: len(self.test)], y[self.test], self.report)
+        found = probe_accuracy(train, y[self.train], test[: len(self.test)], y[self.test], self.report)
         self.done += 1
         return found
 
-    def read_raw(self, embeddings: Rescaled) -> dict[str, Summary]:
+    def read_raw(self, embeddings: ScaledEmbeddings) -> dict[str, Summary]:
         self.raw = self.raw or self.read(embeddings[self.train][None], embeddings[self.test][None])
         return self.raw
 
@@ -173,7 +175,7 @@ def _compresses(spec: RunSpec) -> bool:
     return spec.method not in (BASELINE, RAW, "none")
 
 
-def _can_be_asked(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:
+def _is_defined(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:
     """Return whether a probe for an attribute is defined: few labels may all fall into one category."""
     return len(np.unique(values[train][values[train] >= 0])) > 1 and bool((values[test] >= 0).any())
 
@@ -184,7 +186,7 @@ def _unmeasured(
     members: slice,
     outputs: dict[str, dict[str, np.ndarray]],
     splits: dict[str, np.ndarray],
-    material: Material,
+    material: MeasurementInputs,
 ) -> _Unmeasured:
     trained = material.trained
     arrays = {f"{kind}/{name}": values for name, found in outputs.items() for kind, values in found.items()}
@@ -213,7 +215,9 @@ def _unmeasured(
     return _Unmeasured(RunResult(spec, "cancelled", cost=cost, history=history, arrays=arrays), logits)
 
 
-def _measured(unmeasured: _Unmeasured, splits: dict[str, np.ndarray], material: Material, probes: _Probes) -> RunResult:
+def _measured(
+    unmeasured: _Unmeasured, splits: dict[str, np.ndarray], material: MeasurementInputs, probes: _Probes
+) -> RunResult:
     """Return the result with everything that is measured.
 
     Raises:
@@ -234,7 +238,7 @@ def _measured(unmeasured: _Unmeasured, splits: dict[str, np.ndarray], material: 
         }
         for name in probes.attributes:
             attributes[name] = replace(attributes[name], raw=raw[name], compressed=compressed[name])
-        entry = teachers.find(spec.teacher)
+        entry = teachers.get_teacher(spec.teacher)
         target = Probe(probes.chance("target"), raw["target"], compressed["target"])
         head = _metrics(unmeasured.teacher_logits, splits, data, probes.report) if unmeasured.teacher_logits else {}
         teacher = TeacherStats(spec.teacher, entry.source_task, entry.supervised, target, head)
@@ -256,7 +260,7 @@ def _tensor(values: np.ndarray, rows: np.ndarray, trained: Trained) -> torch.Ten
 
 
 def _compressed(
-    number: int, splits: dict[str, np.ndarray], material: Material
+    number: int, splits: dict[str, np.ndarray], material: MeasurementInputs
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the compressed rows and, where there is a teacher head, its logits: split -> (m, n, ...); m is 1 where members share one."""
     branch, fitted = material.trained.teachers[number], material.fitted[number]

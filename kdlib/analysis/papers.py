@@ -6,15 +6,15 @@ Ding & Lerch 2024 set a compressed embedding beside the raw one and beside the s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kdlib.analysis.comparison import minus
+from kdlib.analysis.comparison import paired_differences
 from kdlib.results import RunResult, Summary
 from kdlib.spec import BASELINE, RAW, RunSpec
 
-SOFT = 1.0  # weight of the soft labels where a spec does not say another
+SOFT_LABEL_WEIGHT = 1.0  # weight of the soft labels where a spec does not say another
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """One treatment with one teacher.
 
     Attributes:
@@ -43,39 +43,39 @@ def treatments(base: RunSpec) -> dict[str, RunSpec]:
     """
     if base.method in (BASELINE, RAW):
         raise ValueError(f"the comparison needs a compressor, got {base.method}; see `list compressors`")
-    soft, plain = base.soft_label_weight or SOFT, base.but(soft_label_weight=0.0)
+    soft, plain = base.soft_label_weight or SOFT_LABEL_WEIGHT, base.replace(soft_label_weight=0.0)
     return {
-        "baseline": plain.but(method=BASELINE),
-        "raw": plain.but(method=RAW),
+        "baseline": plain.replace(method=BASELINE),
+        "raw": plain.replace(method=RAW),
         "compressed": plain,
-        "soft labels": plain.but(distance_weight=0.0, soft_label_weight=soft),
-        "both": plain.but(soft_label_weight=soft),
+        "soft labels": plain.replace(distance_weight=0.0, soft_label_weight=soft),
+        "both": plain.replace(soft_label_weight=soft),
     }
 
 
-def specs(base: RunSpec, names: Sequence[str] = ()) -> dict[tuple[str, str], RunSpec]:
+def paper_specs(base: RunSpec, names: Sequence[str] = ()) -> dict[tuple[str, str], RunSpec]:
     """Return (teacher, treatment) -> spec; the baseline, which has no teacher, comes first and once.
 
     Args:
         base: what all of them share, as for `treatments`.
         names: of the teachers; by default all that take what the dataset holds.
     """
-    from kdlib.models.teachers import fitting  # loads torch, which tables of results do without
+    from kdlib.models.teachers import compatible_teachers  # loads torch, which tables of results do without
 
     found: dict[tuple[str, str], RunSpec] = {}
-    for name in names or fitting(base.dataset):
-        for treatment, spec in treatments(base.but(teacher=name)).items():
+    for name in names or compatible_teachers(base.dataset):
+        for treatment, spec in treatments(base.replace(teacher=name)).items():
             found.setdefault(("" if treatment == "baseline" else name, treatment), spec)
     return found
 
 
-def rows(results: dict[tuple[str, str], RunResult]) -> list[Row]:
+def paper_rows(results: dict[tuple[str, str], RunResult]) -> list[PaperRow]:
     """Return a row per result that has metrics, with its paired differences. Keys as from `specs`."""
     baseline = results[("", "baseline")]
     found = []
     for (teacher, treatment), result in results.items():
         if result.metrics:
-            to_baseline = {} if treatment == "baseline" else minus(result, baseline)
-            to_raw = {} if treatment in ("baseline", "raw") else minus(result, results[(teacher, "raw")])
-            found.append(Row(teacher, treatment, result, to_baseline, to_raw))
+            to_baseline = {} if treatment == "baseline" else paired_differences(result, baseline)
+            to_raw = {} if treatment in ("baseline", "raw") else paired_differences(result, results[(teacher, "raw")])
+            found.append(PaperRow(teacher, treatment, result, to_baseline, to_raw))
     return found

@@ -16,12 +16,12 @@ from scipy.linalg import eigh, orthogonal_procrustes
 
 from kdlib.analysis.geometry import SAMPLE, continuity, procrustes_align, trustworthiness
 from kdlib.cache import cached_arrays, content_key
-from kdlib.registry import choose
+from kdlib.registry import lookup
 
 VERSION = 1  # of the layouts: raise it when the same space would be drawn otherwise
 STRENGTH = 0.01  # of the pull between maps that are laid out together
 STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0)
-FEWEST = 20  # different rows that a neighbour map needs to be more than an accident
+MIN_ROWS = 20  # different rows that a neighbour map needs to be more than an accident
 NEIGHBOURS = 15  # that umap and t-SNE try to keep together
 
 
@@ -146,22 +146,22 @@ def project(name: str, spaces: Sequence[np.ndarray], strength: float = STRENGTH)
     Raises:
         ValueError: unknown name, or spaces of different rows.
     """
-    chosen = choose(PROJECTIONS, name, "projection")
+    chosen = lookup(PROJECTIONS, name, "projection")
     if len({len(space) for space in spaces}) > 1:
         raise ValueError(f"maps need spaces of the same rows, got {', '.join(str(len(space)) for space in spaces)}")
-    reasons = [_unfit(space) or ("" if chosen.instant else _too_few(space, name)) for space in spaces]
+    reasons = [_why_impossible(space) or ("" if chosen.instant else _too_few(space, name)) for space in spaces]
     drawn_as: list[tuple[np.ndarray, str]] = []
     together: list[np.ndarray] | None = None
     if chosen.joint and len(spaces) > 1 and not any(reasons):
-        together = _tried(lambda: _kept(name, spaces, strength))
+        together = _try_projection(lambda: _kept(name, spaces, strength))
     alone = "umap" if chosen.joint else name
     for number, (space, reason) in enumerate(zip(spaces, reasons, strict=True)):
         if together is not None:
             drawn_as.append((together[number], ""))
-        elif _unfit(space):
+        elif _why_impossible(space):
             drawn_as.append((np.zeros((len(space), 2), np.float32), f"{reason}: drawn as one point."))
         else:
-            found = None if reason else _tried(lambda space=space: _kept(alone, [space]))
+            found = None if reason else _try_projection(lambda space=space: _kept(alone, [space]))
             told = "" if found else f"{reason or f'{name} found no layout'}: drawn by PCA instead."
             drawn_as.append((found[0] if found else pca(space), told))
     if chosen.joint and together is None and not any(told for _, told in drawn_as):
@@ -211,7 +211,7 @@ def project_frames(frames: np.ndarray, anchor: np.ndarray | None = None) -> np.n
         anchor: a map (n, 2) of the same rows that does not change; the basis is turned onto it, so it stays when frames are added.
     """
     last = frames[-1]
-    if _unfit(last):
+    if _why_impossible(last):
         return np.zeros((*frames.shape[:2], 2), np.float32)
     middle = last.mean(0, dtype=np.float64)
     _, _, directions = np.linalg.svd((last - middle).astype(np.float64), full_matrices=False)
@@ -239,7 +239,7 @@ def _scaled(space: np.ndarray) -> np.ndarray:
     return (centred / (np.abs(centred).max() or 1.0)).astype(np.float32)
 
 
-def _unfit(space: np.ndarray) -> str:
+def _why_impossible(space: np.ndarray) -> str:
     """Return why nothing can be drawn of a space, "" if it can."""
     if not len(space):
         return "There are no rows"
@@ -253,16 +253,16 @@ def _unfit(space: np.ndarray) -> str:
 
 def _too_few(space: np.ndarray, name: str) -> str:
     different = len(np.unique(space, axis=0))
-    if different >= FEWEST:
+    if different >= MIN_ROWS:
         return ""
-    return f"{name} needs at least {FEWEST} different rows, this space has {different}"
+    return f"{name} needs at least {MIN_ROWS} different rows, this space has {different}"
 
 
 def _around(space: np.ndarray) -> int:
     return max(2, min(NEIGHBOURS, len(space) // 4))
 
 
-def _tried(layout: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray] | None:
+def _try_projection(layout: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray] | None:
     """Return the maps of a library, None where it fails on a space as it does on some degenerate ones, or leaves rows without a place."""
     try:
         maps = list(layout())

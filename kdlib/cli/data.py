@@ -15,7 +15,7 @@ from kdlib.data import imported
 from kdlib.progress import OnProgress
 
 PIPED = 200  # columns of a table that nobody looks at directly
-MOST = 30  # classes that a preview lists
+MAX_CLASSES = 30  # classes that a preview lists
 
 
 ProgressBar = Callable[..., AbstractContextManager[OnProgress | None]]
@@ -73,10 +73,14 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     )
     parser.add_argument("--split", default="", metavar="COLUMN", help="says train, val, test or ood:<name>")
     parser.add_argument(
-        "--test", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help="items that are the test set"
+        "--test",
+        type=_parse_selection,
+        default=("", ()),
+        metavar="COLUMN=VALUE,...",
+        help="items that are the test set",
     )
     told = "items that are an out-of-domain test set and nothing else, such as speaker=jackson,nicolas"
-    parser.add_argument("--leave-out", type=_chosen, default=("", ()), metavar="COLUMN=VALUE,...", help=told)
+    parser.add_argument("--leave-out", type=_parse_selection, default=("", ()), metavar="COLUMN=VALUE,...", help=told)
     parser.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
     parser.add_argument("--dry-run", action="store_true", help="say what was understood and keep nothing")
     parser.add_argument(
@@ -92,7 +96,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _chosen(text: str) -> tuple[str, tuple[str, ...]]:
+def _parse_selection(text: str) -> tuple[str, tuple[str, ...]]:
     column, equals, values = text.partition("=")
     if not equals or not _names(values):
         raise argparse.ArgumentTypeError(f"expected COLUMN=VALUE,..., got {text!r}")
@@ -104,20 +108,20 @@ def import_data(arguments: argparse.Namespace) -> int:
     from kdlib.data import importing
     from kdlib.data.intake import Limits
 
-    limits = Limits.current().large() if arguments.large else Limits.current()
+    limits = Limits.current().enlarged() if arguments.large else Limits.current()
     beside = [(path, path.name) for path in (*arguments.labels, *arguments.embeddings)]
     quiet, file = not sys.stderr.isatty(), arguments.path.resolve().name
     with arguments.progress_bar(f"Reading {file}", quiet, "items") as on_progress:
         source = importing.stage(arguments.path, beside=beside, limits=limits, on_progress=on_progress)
     try:
-        draft = importing.understand(source, _plan(arguments, source))
+        draft = importing.build_draft(source, _plan(arguments, source))
         _preview(source, draft)
         if arguments.dry_run:
             return 0
         with arguments.progress_bar(f"Importing {file}", quiet, "items") as on_progress:
-            name = importing.keep(source, draft, arguments.name or arguments.path.resolve().stem, on_progress)
+            name = importing.store_dataset(source, draft, arguments.name or arguments.path.resolve().stem, on_progress)
     finally:
-        importing.drop(source.token)
+        importing.discard(source.token)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\nkept as {name}", markup=False)
     return 0
@@ -127,12 +131,12 @@ def _plan(arguments: argparse.Namespace, source: "files.Source") -> "files.Plan"
     """Return what the options say, guesses where they say nothing."""
     from kdlib.data import importing
 
-    guessed = importing.guess(source)
+    guessed = importing.guess_plan(source)
     target = arguments.target
     if not target and arguments.labels_from == "folder":
         target = ("folder",)
     if not target and arguments.labels_from == "pattern":
-        target = (importing.parts(arguments.pattern)[0],)
+        target = (importing.pattern_parts(arguments.pattern)[0],)
     return replace(
         guessed,
         target=target or guessed.target,
@@ -153,11 +157,11 @@ def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F82
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=PIPED)
     plan = draft.plan
-    from kdlib.data.datasets import ITEMS
+    from kdlib.data.datasets import ITEM_NAMES
 
     shape = " x ".join(map(str, draft.shape))
     told = {
-        source.name: f"{source.rows:,} items, {ITEMS[draft.modality]} of shape {shape}",
+        source.name: f"{source.rows:,} items, {ITEM_NAMES[draft.modality]} of shape {shape}",
         "classes": f"{len(draft.classes)}, from {', '.join(plan.target)}"
         + (" (several an item)" if draft.labels.ndim == 2 else ""),
         "student gets": plan.inputs,
@@ -171,10 +175,10 @@ def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F82
     for split in draft.split_names:
         table.add_column(escape(split), justify="right")
     counts = draft.counts()
-    for name, row in list(counts.items())[:MOST]:
+    for name, row in list(counts.items())[:MAX_CLASSES]:
         table.add_row(escape(name), *(f"{count:,}" for count in row.values()))
-    if len(counts) > MOST:
-        table.add_row(f"... {len(counts) - MOST} more")
+    if len(counts) > MAX_CLASSES:
+        table.add_row(f"... {len(counts) - MAX_CLASSES} more")
     console.print(table)
     for told, texts in (("note", draft.notes), ("warning", draft.warnings)):
         for text in texts:
@@ -202,5 +206,5 @@ def delete_data(arguments: argparse.Namespace) -> int:
     from kdlib.spaces import deletion
 
     for name in arguments.names:
-        deletion.delete(imported.resolve(name))
+        deletion.delete_dataset(imported.resolve_name(name))
     return 0

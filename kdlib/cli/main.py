@@ -52,7 +52,7 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
     """Add one option per field of `RunSpec` but the method; one that is not given is None."""
     for field in fields(RunSpec):
         if field.name in OPTIONS:
-            told = f"{OPTIONS[field.name]} (default: {field.default}{runs.SUITED.get(field.name, '')})"
+            told = f"{OPTIONS[field.name]} (default: {field.default}{runs.DEFAULT_NOTES.get(field.name, '')})"
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), metavar="X", help=told)
 
 
@@ -96,7 +96,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
     specs = runs.specs_of(arguments)
     started = time.perf_counter()
-    with errors.status("Loading data and teacher") if not arguments.quiet else nothing():
+    with errors.status("Loading data and teacher") if not arguments.quiet else no_status():
         pick_device(arguments.device)
         for spec in specs:
             check(spec)
@@ -120,14 +120,14 @@ def paper(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     pick_device(arguments.device)
     base = runs.specs_of(arguments)[0]
-    asked = papers.specs(base, [arguments.teacher] if arguments.teacher else ())
+    asked = papers.paper_specs(base, [arguments.teacher] if arguments.teacher else ())
     with progress_bar("Training", arguments.quiet) as on_progress:
         found = pipeline.compare(list(asked.values()), device=arguments.device, on_progress=on_progress)
     seconds = time.perf_counter() - started
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(comparison.to_json(found, seconds), indent=1, ensure_ascii=False) + "\n")
-    rows = papers.rows(dict(zip(asked, found, strict=True)))
+    rows = papers.paper_rows(dict(zip(asked, found, strict=True)))
     if rows and not arguments.quiet:
         tables.print_papers(rows, seconds)
     for each in found:
@@ -137,7 +137,7 @@ def paper(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def nothing() -> Iterator[None]:
+def no_status() -> Iterator[None]:
     """Yield nothing, do nothing."""
     yield
 
@@ -150,12 +150,12 @@ def list_entries(arguments: argparse.Namespace) -> int:
 
 def build_teachers(arguments: argparse.Namespace) -> int:
     """Train the built-in teachers anew and write weights and cards."""
-    from kdlib.analysis.evaluation import probe
+    from kdlib.analysis.evaluation import probe_accuracy
     from kdlib.models import pretraining
 
     for name in arguments.names or pretraining.OBJECTIVES:
         with progress_bar(f"Training {name}", arguments.quiet) as on_progress:
-            card = pretraining.build(name, probe, arguments.folder or pretraining.ASSETS, on_progress)
+            card = pretraining.build(name, probe_accuracy, arguments.folder or pretraining.WEIGHTS, on_progress)
         reads = ", ".join(f"{key} {100 * value:.1f} %" for key, value in card["probe_accuracy"].items())
         sys.stdout.write(f"{name}: probe accuracy {reads}\n")
     return 0

@@ -20,19 +20,19 @@ from rich.table import Table
 from rich.text import Text
 
 from kdlib import engine, runs, store
-from kdlib.analysis.comparison import WORDS, clear, differences, percent, to_json
+from kdlib.analysis.comparison import METRIC_NAMES, differences_to_references, excludes_zero, format_percent, to_json
 from kdlib.cache import atomic_path
 from kdlib.data import imported
 from kdlib.results import CURVES, RunResult
 from kdlib.runs import sweeps
-from kdlib.spec import BASELINE, EXPECTED, FOLLOWING, RAW, RunSpec
+from kdlib.spec import BASELINE, DATASET_DEPENDENT, EXPECTED, RAW, RunSpec
 from kdlib.store import RunInfo
 
 errors = Console(stderr=True, highlight=False)
 
 PIPED = 200  # columns of a table that nobody looks at directly
 METHODS = "baseline,raw,pca,linear,mlp"
-SUITED = dict.fromkeys(FOLLOWING, ", or what suits the dataset")
+DEFAULT_NOTES = dict.fromkeys(DATASET_DEPENDENT, ", or what suits the dataset")
 
 
 def add_commands(
@@ -89,7 +89,7 @@ def add_commands(
     sweeping.add_argument("--methods", default=METHODS, help="names separated by commas: see `list methods`")
     for field in fields(RunSpec):
         if field.name != "method":
-            told = f"one value or several, separated by commas (default: {field.default}{SUITED.get(field.name, '')})"
+            told = f"one value or several, separated by commas (default: {field.default}{DEFAULT_NOTES.get(field.name, '')})"
             sweeping.add_argument(
                 f"--{_option(field.name)}", type=partial(_values, type(field.default)), metavar="X,...", help=told
             )
@@ -120,29 +120,31 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+def _spec_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a spec that the options set."""
     found = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}
     for name in ("dataset", "teacher"):
         value = found[name]
         found[name] = (
-            [imported.resolve(each) for each in value] if isinstance(value, list) else value and imported.resolve(value)
+            [imported.resolve_name(each) for each in value]
+            if isinstance(value, list)
+            else value and imported.resolve_name(value)
         )
     return {name: value for name, value in found.items() if value is not None}
 
 
 def specs_of(arguments: argparse.Namespace) -> list[RunSpec]:
     """Return one spec per method; what the options leave open is as usual for the dataset."""
-    from kdlib.checks import usual  # loads torch, which most commands do without
+    from kdlib.checks import default_spec  # loads torch, which most commands do without
 
-    methods, given = _names(arguments.methods), _given(arguments)
-    base = usual(given.get("dataset", RunSpec.dataset))
-    return [base.but(method=method, **given) for method in methods]
+    methods, given = _names(arguments.methods), _spec_options(arguments)
+    base = default_spec(given.get("dataset", RunSpec.dataset))
+    return [base.replace(method=method, **given) for method in methods]
 
 
 def launch(arguments: argparse.Namespace) -> int:
     """Start runs in the background and print their ids."""
-    _tell(*runs.launch(specs_of(arguments), name=arguments.name, device=arguments.device))
+    _print_lines(*runs.launch(specs_of(arguments), name=arguments.name, device=arguments.device))
     return 0
 
 
@@ -150,7 +152,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
     """List the runs, newest first."""
     found = runs.list_runs(limit=arguments.limit, states=arguments.state, user=arguments.user, text=arguments.text)
     if arguments.json:
-        _tell(*(json.dumps(asdict(run), ensure_ascii=False) for run in found))
+        _print_lines(*(json.dumps(asdict(run), ensure_ascii=False) for run in found))
         return 0
     if not found:
         told = "no run fits" if arguments.state or arguments.user or arguments.text else "no runs yet"
@@ -162,7 +164,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
     table.add_column("name")
     for run in found:
         age, accuracy = _age(time.time() - run.created), run.accuracy()
-        told = percent(accuracy) if accuracy else "–"
+        told = format_percent(accuracy) if accuracy else "–"
         share = run.progress_label if run.active else f"{run.progress:.0%}"
         table.add_row(run.id[:12], _state(run), share, told, age, Text(run.user), Text(run.name))
     _print(table)
@@ -174,7 +176,7 @@ def watch(arguments: argparse.Namespace) -> int:
     run = runs.find(arguments.run)
     follow = _follow_on_screen if errors.is_terminal else _follow_in_lines
     run = follow(run)
-    _tell(_sentence(run))
+    _print_lines(_describe_state(run))
     return 0 if run.state == store.DONE else 1
 
 
@@ -187,7 +189,7 @@ def _follow_in_lines(run: RunInfo) -> RunInfo:
         for point in points:
             curves = {name: getattr(point, name) for name in CURVES}
             means = (f"{name} {_mean(values):.4g}" for name, values in curves.items() if values)
-            _tell(f"epoch {point.epoch}: {', '.join(means)}")
+            _print_lines(f"epoch {point.epoch}: {', '.join(means)}")
         run = now
     return run
 
@@ -209,15 +211,23 @@ def show(arguments: argparse.Namespace) -> int:
     run = runs.find(arguments.run)
     if arguments.json:
         history = [point.to_dict() for point in runs.history(run.id)]
-        _tell(json.dumps(asdict(run) | {"result": _result(run), "history": history}, ensure_ascii=False, default=float))
+        _print_lines(
+            json.dumps(asdict(run) | {"result": _result(run), "history": history}, ensure_ascii=False, default=float)
+        )
         return 0
-    rows = {"run": run.id, "name": run.name, "user": run.user, "state": _sentence(run), "progress": run.progress_label}
+    rows = {
+        "run": run.id,
+        "name": run.name,
+        "user": run.user,
+        "state": _describe_state(run),
+        "progress": run.progress_label,
+    }
     rows |= {name: str(value) for name, value in asdict(run.spec).items()}
     rows |= {name: f"{value:.4g}" for name, value in sorted((run.metrics or {}).items()) if "/" in name}
     if run.unsynced:
         rows["unsynced points"] = f"{run.unsynced}; `resume {run.id[:12]}` brings them to the store"
     for name, value in rows.items():
-        _tell(f"{name:24} {value}")
+        _print_lines(f"{name:24} {value}")
     return 0
 
 
@@ -240,7 +250,7 @@ def undelete(arguments: argparse.Namespace) -> int:
     """Bring deleted runs back, by their whole ids."""
     for run_id in arguments.run:
         runs.undelete(run_id)
-        _tell(run_id)
+        _print_lines(run_id)
     return 0
 
 
@@ -252,16 +262,16 @@ def rename(arguments: argparse.Namespace) -> int:
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Run every combination of the given values in the background, but for what is there already, and print what came out."""
-    from kdlib.checks import usual
+    from kdlib.checks import default_spec
 
-    axes = _given(arguments)
-    base = usual(next(iter(axes.get("dataset", ())), RunSpec.dataset))
+    axes = _spec_options(arguments)
+    base = default_spec(next(iter(axes.get("dataset", ())), RunSpec.dataset))
     specs = sweeps.expand(base, {"method": _names(arguments.methods)} | axes)
     started = time.perf_counter()
     launched = sweeps.launch(specs, device=arguments.device)
     errors.print(f"sweep {launched.name}: {len(specs)} runs, {launched.reused} of them there already", markup=False)
     if arguments.no_wait:
-        _tell(*launched.runs)
+        _print_lines(*launched.runs)
         return 0
     ended = _wait(launched.runs)
     results = sweeps.results(launched.runs)
@@ -270,10 +280,10 @@ def sweep(arguments: argparse.Namespace) -> int:
             temporary.write_text(
                 json.dumps(to_json(results, time.perf_counter() - started), indent=1, ensure_ascii=False) + "\n"
             )
-    _print(_outcome(results))
+    _print(_sweep_table(results))
     for run in ended:
         if run.state != store.DONE:
-            errors.print(f"{run.id[:12]} {run.name}: {_sentence(run)}", markup=False)
+            errors.print(f"{run.id[:12]} {run.name}: {_describe_state(run)}", markup=False)
     return 0 if len(results) == len(specs) else 1
 
 
@@ -282,23 +292,23 @@ def engine_command(arguments: argparse.Namespace) -> int:
     if arguments.what == "start":
         engine.start()
     elif arguments.what == "stop":
-        _tell("stopped" if engine.stop() else "not running")
+        _print_lines("stopped" if engine.stop() else "not running")
         return 0
     status = engine.status()
     if not status.running:
-        _tell("not running")
+        _print_lines("not running")
         return 1
     place = (
         f"process {status.pid}, leaves after {status.idle_seconds:.0f} s without work" if status.local else "a cluster"
     )
-    _tell(f"running at {status.address} ({place}): {status.busy} of {status.workers} workers busy")
+    _print_lines(f"running at {status.address} ({place}): {status.busy} of {status.workers} workers busy")
     return 0
 
 
 def _each(arguments: argparse.Namespace, change: Callable[[RunInfo], RunInfo | None]) -> int:
     for run in [runs.find(text) for text in arguments.run]:
         after = change(run)
-        _tell(f"{run.id} {'deleted' if after is None else _state(after)}")
+        _print_lines(f"{run.id} {'deleted' if after is None else _state(after)}")
     return 0
 
 
@@ -328,20 +338,20 @@ def _bar() -> Progress:
     )
 
 
-def _outcome(results: Sequence[RunResult]) -> Table:
+def _sweep_table(results: Sequence[RunResult]) -> Table:
     """Return a row per result: what it differs in, accuracy, and the paired difference to raw and baseline (* the interval excludes 0)."""
-    fields_shown = sweeps.varying(result.spec for result in results) or ["method"]
+    fields_shown = sweeps.varying_fields(result.spec for result in results) or ["method"]
     several = len({result.primary_name for result in results}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in (*fields_shown, *(["metric"] if several else []), "test, %", "mean ood, %", "- baseline", "- raw"):
         table.add_column(column, no_wrap=True)
     for result in results:
-        found = differences(results, result)
-        cells = [percent(result.score(split)) for split in ("test", "ood")]
+        found = differences_to_references(results, result)
+        cells = [format_percent(result.score(split)) for split in ("test", "ood")]
         for other in (BASELINE, RAW):
             value = found.get(other, {}).get("test")
-            cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
-        measure = [WORDS[result.primary_name]] if several else []
+            cells.append(format_percent(value, signed=True) + ("*" if value and excludes_zero(value) else ""))
+        measure = [METRIC_NAMES[result.primary_name]] if several else []
         table.add_row(*(str(getattr(result.spec, name)) for name in fields_shown), *measure, *cells)
     return table
 
@@ -353,10 +363,10 @@ def _result(run: RunInfo) -> dict[str, Any] | None:
         return None
 
 
-def _sentence(run: RunInfo) -> str:
+def _describe_state(run: RunInfo) -> str:
     accuracy = run.accuracy()
     if accuracy:
-        return f"{run.state}, test {WORDS[run.metric]} {percent(accuracy)} %"
+        return f"{run.state}, test {METRIC_NAMES[run.metric]} {format_percent(accuracy)} %"
     return f"{_state(run)}: {run.reason}" if run.reason else _state(run)
 
 
@@ -379,7 +389,7 @@ def _print(table: Table) -> None:
     Console(highlight=False, width=None if sys.stdout.isatty() else PIPED).print(table)
 
 
-def _tell(*lines: str) -> None:
+def _print_lines(*lines: str) -> None:
     for line in lines:
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

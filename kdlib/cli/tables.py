@@ -8,16 +8,25 @@ from rich.table import Table
 
 from kdlib import catalog
 from kdlib.analysis import papers
-from kdlib.analysis.comparison import WORDS, clear, differences, measured, percent, verdict
+from kdlib.analysis.comparison import (
+    METRIC_NAMES,
+    differences_to_references,
+    excludes_zero,
+    format_percent,
+    metric_names,
+    verdict,
+)
 from kdlib.results import Probe, RunResult, Summary
 from kdlib.spec import BASELINE, RAW
 
-WIDE = 140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
+MIN_WIDTH = (
+    140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
+)
 
 
 def print_entries(what: str) -> None:
     """Print the entries of a registry, a line each; lines are as long as they are, so that other programs can read them."""
-    rows = catalog.entries(what)
+    rows = catalog.list_entries(what)
     short = [key for key in rows[0] if key != "help"]
     widths = {key: max(len(row[key]) for row in rows) for key in short}
     console = Console(highlight=False, soft_wrap=True)
@@ -42,12 +51,14 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
         return
     metric = done[0].primary_name
     told = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
-    console.print(f"\n{measured(done)}, % (mean ± 95 % interval, {told})")
+    console.print(f"\n{metric_names(done)}, % (mean ± 95 % interval, {told})")
     console.print(_accuracies(done, metric))
     for other in ("roc_auc", "f1") if metric == "map" else ():
-        console.print(f"\n{WORDS[other]}, %{' (thresholds chosen on validation, per class)' if other == 'f1' else ''}")
+        console.print(
+            f"\n{METRIC_NAMES[other]}, %{' (thresholds chosen on validation, per class)' if other == 'f1' else ''}"
+        )
         console.print(_accuracies(done, other))
-    if any(differences(done, each) for each in done):
+    if any(differences_to_references(done, each) for each in done):
         console.print("\nPaired difference, points (* the interval excludes 0)")
         console.print(_differences(done))
     target = ", of the target mAP %" if metric == "map" else ""
@@ -61,18 +72,19 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     console.print(f"Total {seconds:.1f} s.", style="dim")
 
 
-def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
+def print_papers(rows: Sequence[papers.PaperRow], seconds: float) -> None:
     """Print the papers' comparison: a line per teacher and treatment, scores with intervals and paired differences.
 
     Args:
-        rows: from `papers.rows`.
+        rows: from `papers.paper_rows`.
         seconds: how long all of it took.
     """
     console, first = _wide(), rows[0].result
     metric, spec = first.primary_name, first.spec
     settings = f"{spec.labels} labels, student {spec.student} of width {spec.width}, {spec.epochs} epochs"
     console.print(
-        f"\n{spec.dataset}: {WORDS[metric]}, % (mean ± 95 % interval, n = {spec.seeds} seeds; {settings})", markup=False
+        f"\n{spec.dataset}: {METRIC_NAMES[metric]}, % (mean ± 95 % interval, n = {spec.seeds} seeds; {settings})",
+        markup=False,
     )
     console.print("Differences are paired, in points; * the interval excludes 0.")
     others = ("roc_auc", "f1") if metric == "map" else ()
@@ -84,14 +96,14 @@ def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
         "- baseline",
         "- raw",
         "ood - raw",
-        *(WORDS[name] for name in others),
+        *(METRIC_NAMES[name] for name in others),
     )
     for row in rows:
-        cells = [percent(row.result.score(split)) for split in ("test", "ood")]
+        cells = [format_percent(row.result.score(split)) for split in ("test", "ood")]
         for found, split in ((row.to_baseline, "test"), (row.to_raw, "test"), (row.to_raw, "ood")):
             value = found.get(split)
-            cells.append(percent(value, signed=True) + ("*" if value and clear(value) else ""))
-        cells += [percent(row.result.metrics["test"][name]) for name in others]
+            cells.append(format_percent(value, signed=True) + ("*" if value and excludes_zero(value) else ""))
+        cells += [format_percent(row.result.metrics["test"][name]) for name in others]
         table.add_row(row.teacher or "–", row.treatment, *cells)
     console.print(table)
     console.print(f"Total {seconds:.0f} s.", style="dim")
@@ -99,7 +111,7 @@ def print_papers(rows: Sequence[papers.Row], seconds: float) -> None:
 
 def _wide() -> Console:
     """Return a console in which no table is cut."""
-    return Console(highlight=False, width=max(Console().width, WIDE))
+    return Console(highlight=False, width=max(Console().width, MIN_WIDTH))
 
 
 def _table(*columns: str) -> Table:
@@ -114,7 +126,7 @@ def _accuracies(done: Sequence[RunResult], metric: str) -> Table:
     splits = [name for name in done[0].metrics if name not in ("val", "ood")]
     table = _table("method", *splits, "mean ood")
     for each in done:
-        table.add_row(each.spec.method, *(percent(_score(each, split, metric)) for split in (*splits, "ood")))
+        table.add_row(each.spec.method, *(format_percent(_score(each, split, metric)) for split in (*splits, "ood")))
     return table
 
 
@@ -125,12 +137,12 @@ def _score(result: RunResult, split: str, metric: str) -> Summary | None:
 def _differences(done: Sequence[RunResult]) -> Table:
     table = _table("method", "test - baseline", "ood - baseline", "test - raw", "ood - raw")
     for each in done:
-        found = differences(done, each)
+        found = differences_to_references(done, each)
         cells = [found.get(other, {}).get(split) for other in (BASELINE, RAW) for split in ("test", "ood")]
         if any(cells):
             table.add_row(
                 each.spec.method,
-                *(percent(cell, signed=True) + ("*" if cell and clear(cell) else "") for cell in cells),
+                *(format_percent(cell, signed=True) + ("*" if cell and excludes_zero(cell) else "") for cell in cells),
             )
     return table
 
@@ -147,7 +159,7 @@ def _probes(done: Sequence[RunResult]) -> Table:
         found = each.spaces[space]
         read = [target, *(getattr(each.attributes[name], space) for name in names)]
         rank = f"{found.effective_rank.mean:.1f}"
-        table.add_row(escape(told), str(found.width), rank, *(percent(value).replace(" ", "") for value in read))
+        table.add_row(escape(told), str(found.width), rank, *(format_percent(value).replace(" ", "") for value in read))
 
     if taught:
         row(f"{taught[0].spec.teacher} raw", taught[0], "raw", taught[0].teacher.probe.raw)

@@ -17,10 +17,10 @@ from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key
 from kdlib.data import imported, sounds
 from kdlib.data.sounds import FAMILIES, ROOMS, USUAL_PITCH
 from kdlib.progress import OnProgress, report_progress
-from kdlib.registry import call_reporting, choose
+from kdlib.registry import call_reporting, lookup
 
 IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
-ITEMS = imported.ITEMS
+ITEM_NAMES = imported.ITEMS
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def digits() -> Dataset:
 # --- notes ------------------------------------------------------------------------------------------------------------------------------
 
 PITCH_STEP = 3  # semitones to a category of pitch
-KNOWN = 0.4  # of the labels of a mixture; the others are missing
+LABELLED_SHARE = 0.4  # of the labels of a mixture; the others are missing
 
 
 def _pitches(semitones: np.ndarray) -> Attribute:
@@ -303,7 +303,7 @@ def tones(on_progress: OnProgress | None = None) -> Dataset:
         },
         ids=_numbered(sizes),
         modality=AUDIO,
-        listen=partial(sounds.hear, notes, scenes),
+        listen=partial(sounds.render_scene, notes, scenes),
     )
 
 
@@ -320,7 +320,7 @@ def mixtures(on_progress: OnProgress | None = None) -> Dataset:
     sounding = np.zeros((n, len(FAMILIES)), np.float32)
     sounding[notes.item, notes.family] = 1
     known = np.random.default_rng(3).random(sounding.shape)
-    known = (known < KNOWN) | (known == known.min(1, keepdims=True))  # of every item at least one label
+    known = (known < LABELLED_SHARE) | (known == known.min(1, keepdims=True))  # of every item at least one label
     starts = np.searchsorted(notes.item, np.arange(n))
     count = sounding.sum(1).astype(np.int64) - 1
     return Dataset(
@@ -337,7 +337,7 @@ def mixtures(on_progress: OnProgress | None = None) -> Dataset:
         },
         ids=_numbered(sizes),
         modality=AUDIO,
-        listen=partial(sounds.hear, notes, scenes),
+        listen=partial(sounds.render_scene, notes, scenes),
     )
 
 
@@ -368,7 +368,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
 }
 
 
-def helps() -> dict[str, Callable[[], Dataset] | str]:
+def describe_datasets() -> dict[str, Callable[[], Dataset] | str]:
     """Return every name there is: built-in ones with the function that makes them, imported ones with a line that says what they are."""
     return DATASETS | {name: imported.describe(card) for name, card in imported.cards().items()}
 
@@ -385,7 +385,7 @@ def load(name: str, on_progress: OnProgress | None = None) -> Dataset:
         CancelledError: `on_progress` asked to stop.
     """
     if name not in DATASETS:
-        choose(helps(), name, "dataset")
+        lookup(describe_datasets(), name, "dataset")
     return _load(name, Unkeyed(on_progress))
 
 
@@ -397,7 +397,7 @@ def content(name: str) -> str:
         ValueError: there is none of that name.
     """
     if name not in DATASETS:
-        return imported.path(name).name
+        return imported.dataset_folder(name).name
     data = load(name)
     attributes = {key: [each.values, each.names] for key, each in data.attributes.items()}
     return content_key(
@@ -412,21 +412,21 @@ def _load(name: str, reporting: Unkeyed) -> Dataset:
 
 def _imported(name: str) -> Dataset:
     card = imported.cards()[name]
-    codes = imported.array(name, "splits.npy")
+    codes = imported.load_array(name, "splits.npy")
     shuffled = np.random.default_rng(0).permutation(
         len(codes)
     )  # files come sorted, and the first rows must not all be one speaker's
     return Dataset(
         name=name,
-        inputs=imported.array(name, card["inputs"]).reshape(-1, *card["shape"]),
-        labels=imported.array(name, "labels.npy"),
+        inputs=imported.load_array(name, card["inputs"]).reshape(-1, *card["shape"]),
+        labels=imported.load_array(name, "labels.npy"),
         classes=tuple(card["classes"]),
         splits={split: shuffled[codes[shuffled] == number] for number, split in enumerate(card["splits"])},
         attributes={
-            attribute: Attribute(imported.array(name, f"attribute-{number}.npy"), tuple(values))
+            attribute: Attribute(imported.load_array(name, f"attribute-{number}.npy"), tuple(values))
             for number, (attribute, values) in enumerate(card["attributes"].items())
         },
-        ids=imported.array(name, "ids.npy"),
+        ids=imported.load_array(name, "ids.npy"),
         modality=card["modality"],
-        listen=partial(imported.sound, name) if card["rate"] else None,
+        listen=partial(imported.load_sound, name) if card["rate"] else None,
     )

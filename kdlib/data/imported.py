@@ -1,7 +1,7 @@
 """What people imported: arrays and a card per dataset, under `KDLIB_HOME/data/<content hash>/`.
 
 A name is "<what the owner called it>@<first digits of the hash>", so that other content is another name and no run is ever mistaken for
-one on other data. `files` writes here, `datasets` and `teachers` read.
+one on other data. `importing` writes here, `datasets` and `teachers` read.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ import numpy as np
 
 from kdlib.cache import home
 from kdlib.progress import OnProgress, report_progress
-from kdlib.registry import choose
+from kdlib.registry import lookup
 
 CARD = "card.json"
 TITLE = re.compile(r"[^\W_][\w .-]{0,39}")
-MAPPED = 64 << 20  # bytes from which an array stays on disk
+MAPPED_BYTES = 64 << 20  # bytes from which an array stays on disk
 ROWS = 1000  # taken at a time
-SHORT = 8  # digits of the hash in a name
+HASH_DIGITS = 8  # digits of the hash in a name
 PIECE = 4 << 20  # bytes hashed between two reports
 NEEDED = frozenset(
     (
@@ -51,7 +51,7 @@ ITEMS = {"image": "images", "audio": "sounds", "vector": "vectors"}  # modality 
 Card = dict[str, Any]
 
 
-def folder() -> Path:
+def data_folder() -> Path:
     """Return the folder that holds one folder per dataset."""
     return home() / "data"
 
@@ -88,7 +88,7 @@ def damaged() -> list[Path]:
 
 def _folders() -> list[Path]:
     """Return one folder per dataset; those that begin with a dot are being built or deleted."""
-    return [path for path in folder().glob("*") if not path.name.startswith(".") and path.is_dir()]
+    return [path for path in data_folder().glob("*") if not path.name.startswith(".") and path.is_dir()]
 
 
 def _read_card(where: Path) -> Card | None:
@@ -117,7 +117,7 @@ def describe_table(card: Card, table: str) -> str:
     return f"Imported embeddings, {card['tables'][table]['width']} numbers for each of {card['rows']:,} items"
 
 
-def resolve(name: str) -> str:
+def resolve_name(name: str) -> str:
     """Return the full name of a dataset, or of a teacher "<dataset>/<table>", that is called by its title; any other name as it is.
 
     Raises:
@@ -130,12 +130,12 @@ def resolve(name: str) -> str:
     return full[0] + slash + table if full else name
 
 
-def path(name: str) -> Path:
+def dataset_folder(name: str) -> Path:
     """Return the folder of a dataset."""
-    return folder() / choose(cards(), name, "imported dataset")["hash"]
+    return data_folder() / lookup(cards(), name, "imported dataset")["hash"]
 
 
-class Mapped(np.memmap):
+class MappedArray(np.memmap):
     """An array on disk that gives its memory back after rows were taken from it.
 
     The system maps the neighbours of a row along with it, so that a few thousand scattered rows would keep gigabytes in memory.
@@ -151,24 +151,24 @@ class Mapped(np.memmap):
         return found
 
 
-def array(name: str, file: str) -> np.ndarray:
+def load_array(name: str, file: str) -> np.ndarray:
     """Return an array of a dataset; large ones stay on disk, and only the rows that are asked for are read."""
-    where = path(name) / file
-    if where.stat().st_size <= MAPPED:
+    where = dataset_folder(name) / file
+    if where.stat().st_size <= MAPPED_BYTES:
         return np.load(where, allow_pickle=False)
-    return np.load(where, mmap_mode="c", allow_pickle=False).view(Mapped)
+    return np.load(where, mmap_mode="c", allow_pickle=False).view(MappedArray)
 
 
-def sound(name: str, row: int) -> tuple[int, np.ndarray]:
+def load_sound(name: str, row: int) -> tuple[int, np.ndarray]:
     """Return the samples a second of a recording and its wave (samples,) float32 in [-1, 1]."""
-    where = path(name)
+    where = dataset_folder(name)
     ends = np.load(where / "ends.npy", mmap_mode="r", allow_pickle=False)
     start, end = (int(ends[row - 1]) if row else 0), int(ends[row])
     wave = np.fromfile(where / "waves.raw", dtype="<i2", count=end - start, offset=2 * start)
     return cards()[name]["rate"], wave.astype(np.float32) / 32768
 
 
-def keep(built: Path, card: Card, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
+def add_dataset(built: Path, card: Card, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
     """Move a finished folder to its place and return the name of the dataset; the same content under the same title is kept once.
 
     Args:
@@ -191,21 +191,21 @@ def keep(built: Path, card: Card, files: Sequence[str], on_progress: OnProgress 
                 report_progress(on_progress, "importing", card["rows"] * done // size, card["rows"])
         told.update(digest.digest())
     code = told.hexdigest()[:24]
-    name = f"{card['title']}@{code[:SHORT]}"
+    name = f"{card['title']}@{code[:HASH_DIGITS]}"
     (built / CARD).write_text(json.dumps(card | {"name": name, "hash": code}, ensure_ascii=False), encoding="utf-8")
-    folder().mkdir(exist_ok=True)
-    if not (folder() / code).exists():
-        os.replace(built, folder() / code)
+    data_folder().mkdir(exist_ok=True)
+    if not (data_folder() / code).exists():
+        os.replace(built, data_folder() / code)
     return name
 
 
-def delete(name: str) -> None:
+def delete_files(name: str) -> None:
     """Remove a dataset; it disappears at once, and then its files.
 
     Raises:
         ValueError: there is none of that name.
     """
-    gone = path(name)
+    gone = dataset_folder(name)
     hidden = gone.with_name(f".{gone.name}.deleted")
     os.replace(gone, hidden)
     shutil.rmtree(hidden)

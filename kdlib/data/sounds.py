@@ -224,7 +224,7 @@ def render(notes: Notes, scenes: Scenes) -> np.ndarray:
     return waves + noise * (10 ** (scenes.noise[:, None] / 20)).astype(np.float32)
 
 
-def taken(notes: Notes, scenes: Scenes, rows: np.ndarray) -> tuple[Notes, Scenes]:
+def select_scenes(notes: Notes, scenes: Scenes, rows: np.ndarray) -> tuple[Notes, Scenes]:
     """Return some scenes, numbered anew in the order of `rows`, and their notes."""
     place = np.full(len(scenes.room), -1)
     place[rows] = np.arange(len(rows))
@@ -299,7 +299,7 @@ def collection(
             pictures = []
             for rows in chunks:
                 report_progress(on_progress, "loading", before + int(rows[0]), total)
-                pictures.append(log_mel(render(*taken(notes, scenes, rows)), RATE))
+                pictures.append(log_mel(render(*select_scenes(notes, scenes, rows)), RATE))
             inputs = np.concatenate(pictures)
             played = {f"notes/{key}": values for key, values in vars(notes).items()} | {
                 "notes/item": notes.item + before
@@ -319,6 +319,6 @@ def collection(
     return arrays["inputs"], Notes(**notes), Scenes(**scenes)
 
 
-def hear(notes: Notes, scenes: Scenes, row: int) -> tuple[int, np.ndarray]:
+def render_scene(notes: Notes, scenes: Scenes, row: int) -> tuple[int, np.ndarray]:
     """Return samples a second and the wave (SAMPLES,) of one scene."""
-    return RATE, render(*taken(notes, scenes, np.array([row])))[0]
+    return RATE, render(*select_scenes(notes, scenes, np.array([row])))[0]

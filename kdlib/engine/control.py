@@ -22,12 +22,12 @@ from filelock import FileLock, Timeout
 
 from kdlib.cache import atomic_path, home
 from kdlib.engine.journal import RunFolder
-from kdlib.engine.process import folder, idle_seconds, security_of
+from kdlib.engine.process import engine_folder, idle_seconds, load_security
 
 if TYPE_CHECKING:
     from distributed import Client
 
-ANSWER = 5.0  # seconds within which a scheduler answers
+ANSWER_SECONDS = 5.0  # seconds within which a scheduler answers
 QUEUED, RUNNING = "queued", "running"
 _STATES = {"queued": QUEUED, "no-worker": QUEUED, "waiting": QUEUED, "processing": RUNNING}
 
@@ -68,13 +68,13 @@ def _external() -> str:
     return os.environ.get("KDLIB_SCHEDULER", "")
 
 
-def identity() -> str:
+def engine_id() -> str:
     """Return what names the engine that work is handed to from here: a cluster's address, or the mark of this data folder."""
     if _external():
         return _external()
-    mark = folder() / "name"
+    mark = engine_folder() / "name"
     if not mark.exists():
-        with FileLock(folder() / "name.lock", timeout=10):
+        with FileLock(engine_folder() / "name.lock", timeout=10):
             if not mark.exists():
                 with atomic_path(mark) as temporary:
                     temporary.write_text(secrets.token_hex(8), encoding="ascii")
@@ -84,7 +84,7 @@ def identity() -> str:
 def _local() -> dict[str, Any]:
     """Return what the local engine wrote about itself, {} when it is not alive."""
     try:
-        about = json.loads((folder() / "engine.json").read_text(encoding="utf-8"))
+        about = json.loads((engine_folder() / "engine.json").read_text(encoding="utf-8"))
         process = psutil.Process(about["pid"])
         alive = process.create_time() < about["started"] + 1 and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, psutil.Error):
@@ -103,10 +103,12 @@ def start(seconds: float = 60.0) -> str:
     about, process = _local(), None
     deadline = time.monotonic() + seconds
     while not about:
-        if (process is None or process.poll() == 0) and not _held():  # one that finds another alive leaves with 0
+        if (process is None or process.poll() == 0) and not _is_locked():  # one that finds another alive leaves with 0
             process = _spawn()
         if (process and process.poll()) or time.monotonic() > deadline:
-            raise EngineError(f"the engine did not start; what it said is at the end of {folder() / 'engine.log'}")
+            raise EngineError(
+                f"the engine did not start; what it said is at the end of {engine_folder() / 'engine.log'}"
+            )
         time.sleep(0.05)
         about = _local()
     if process is not None and process.pid != about["pid"]:
@@ -115,17 +117,17 @@ def start(seconds: float = 60.0) -> str:
     return about["address"]
 
 
-def _held() -> bool:
+def _is_locked() -> bool:
     """Return whether some process is, or is about to be, the local engine."""
     try:
-        with FileLock(folder() / "lock", timeout=0):
+        with FileLock(engine_folder() / "lock", timeout=0):
             return False
     except Timeout:
         return True
 
 
 def _spawn() -> subprocess.Popen:
-    log = folder() / "engine.log"
+    log = engine_folder() / "engine.log"
     if log.exists() and log.stat().st_size > 5e6:
         os.replace(log, log.with_suffix(".old"))
     root = str(Path(__file__).resolve().parents[2])
@@ -159,9 +161,9 @@ def _connected() -> "Client | None":
             from distributed import Client, Security
 
             _silence()
-            security = Security() if _external() else security_of(folder() / "tls.pem")
+            security = Security() if _external() else load_security(engine_folder() / "tls.pem")
             try:
-                _client = Client(address, security=security, timeout=ANSWER, set_as_default=False, name="kdlib")
+                _client = Client(address, security=security, timeout=ANSWER_SECONDS, set_as_default=False, name="kdlib")
             except (OSError, TimeoutError) as error:
                 if not _external() and _goes():
                     return None
@@ -199,7 +201,7 @@ def disconnect() -> None:
             client.close(timeout=1)
 
 
-def _ask(question: Callable[["Client"], Any], nobody: Any) -> Any:
+def _query(question: Callable[["Client"], Any], nobody: Any) -> Any:
     """Return the engine's answer, `nobody` when there is no engine.
 
     Raises:
@@ -241,25 +243,27 @@ def submit(function: Callable[..., Any], *arguments: Any, key: str, priority: fl
         # Declared a producer, it waits in the scheduler's queue until a worker is free; dask may give others to a busy one in advance.
         task = Task(key, function, *arguments, _data_producer=True)
         [future] = client.get({key: task}, [key], sync=False, priority=priority)
-        _until(lambda: _status(client, [key])[key] is not None)
+        _wait_until(lambda: _status(client, [key])[key] is not None)
         fire_and_forget(future)
-        _until(lambda: client.run_on_scheduler(wanted))  # before, what waits in a queue would leave with this process
+        _wait_until(
+            lambda: client.run_on_scheduler(wanted)
+        )  # before, what waits in a queue would leave with this process
         return True
 
     for _ in range(3):
         start()
-        if _ask(hand_over, nobody=False):  # otherwise it has left for want of work in this very moment
+        if _query(hand_over, nobody=False):  # otherwise it has left for want of work in this very moment
             return
     raise EngineError(f"the engine stopped while it was handed {key}")
 
 
-def _until(condition: Callable[[], bool]) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     """Wait until the scheduler has what was sent to it: what is only in our send buffer dies with us.
 
     Raises:
         TimeoutError: it does not come to have it.
     """
-    deadline = time.monotonic() + ANSWER
+    deadline = time.monotonic() + ANSWER_SECONDS
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError("the scheduler did not take the work")
@@ -267,7 +271,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def _status(client: "Client", keys: Iterable[str]) -> dict[str, str | None]:
-    return client.sync(client.scheduler.get_task_status, keys=list(keys), callback_timeout=ANSWER)
+    return client.sync(client.scheduler.get_task_status, keys=list(keys), callback_timeout=ANSWER_SECONDS)
 
 
 def states(keys: Iterable[str]) -> dict[str, str]:
@@ -279,7 +283,7 @@ def states(keys: Iterable[str]) -> dict[str, str]:
     keys = list(keys)
     if not keys:
         return {}
-    answer = _ask(lambda client: _status(client, keys), nobody={})
+    answer = _query(lambda client: _status(client, keys), nobody={})
     return {key: _STATES[state] for key, state in answer.items() if state in _STATES}
 
 
@@ -289,7 +293,7 @@ def cancel(run_id: str, resume: int) -> None:
     Raises:
         EngineError: there is an engine and it does not answer.
     """
-    RunFolder(run_id).cancel(resume)
+    RunFolder(run_id).request_cancel(resume)
 
     def tell(client: "Client") -> None:
         if states([run_id]).get(run_id) == QUEUED:
@@ -299,11 +303,11 @@ def cancel(run_id: str, resume: int) -> None:
         elif _external():  # its workers may have other disks
             client.run(_note_cancel, run_id, resume, on_error="ignore")
 
-    _ask(tell, nobody=None)
+    _query(tell, nobody=None)
 
 
 def _note_cancel(run_id: str, resume: int) -> None:
-    RunFolder(run_id).cancel(resume)
+    RunFolder(run_id).request_cancel(resume)
 
 
 def status() -> EngineStatus:
@@ -324,7 +328,7 @@ def status() -> EngineStatus:
         }
         return EngineStatus(True, _address, workers=len(workers), busy=busy, **about)
 
-    return _ask(look, nobody=EngineStatus(False, _external(), local=not _external()))
+    return _query(look, nobody=EngineStatus(False, _external(), local=not _external()))
 
 
 def stop(seconds: float = 10.0) -> bool:
@@ -338,7 +342,7 @@ def stop(seconds: float = 10.0) -> bool:
     disconnect()
     deadline = time.monotonic() + seconds
     while not (about := _local()):  # it may be starting
-        if not _held() or time.monotonic() > deadline:
+        if not _is_locked() or time.monotonic() > deadline:
             return False
         time.sleep(0.05)
     with suppress(psutil.NoSuchProcess):
@@ -349,5 +353,5 @@ def stop(seconds: float = 10.0) -> bool:
         except psutil.TimeoutExpired:
             process.kill()
             process.wait(seconds)
-    (folder() / "engine.json").unlink(missing_ok=True)
+    (engine_folder() / "engine.json").unlink(missing_ok=True)
     return True

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from kdlib.cache import Arrays, atomic_path, home
 from kdlib.results import Point
 
-RESERVE = 32_768  # bytes, some blocks of any disk
+RESERVE_BYTES = 32_768  # bytes, some blocks of any disk
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,17 @@ class RunFolder:
         self.log = self.path / "error.txt"
         self.frames = self.path / "frames"
 
-    def held(self) -> FileLock:
+    def work_lock(self) -> FileLock:
         """Return the lock of whoever works on the run; the death of its process frees it."""
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / "work.lock")
 
-    def launching(self) -> FileLock:
+    def launch_lock(self) -> FileLock:
         """Return the lock of whoever hands the run over to an engine; the death of its process frees it."""
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / "launch.lock")
 
-    def being_launched(self) -> bool:
+    def is_being_launched(self) -> bool:
         """Return whether a living process of this machine is just handing the run over."""
         if not (self.path / "launch.lock").exists():
             return False
@@ -133,11 +133,11 @@ class RunFolder:
         ends = [event for event in self.events() if event["kind"] == "end" and event["resume"] == resume]
         return Outcome(ends[0]["state"], ends[0]["reason"]) if ends else None
 
-    def starts(self, resume: int) -> int:
+    def count_starts(self, resume: int) -> int:
         """Return how many workers have begun with it since the given resume."""
         return sum(event["kind"] == "start" and event["resume"] == resume for event in self.events())
 
-    def why_dead(self, resume: int) -> str:
+    def death_reason(self, resume: int) -> str:
         """Return what is known of why its workers died, as the reason of a failed run."""
         last_words = [event["reason"] for event in self.events() if event["kind"] == "death"]
         alive = self.read("alive.json")
@@ -147,12 +147,12 @@ class RunFolder:
             why = f": out of memory ({alive['memory'] / 1e9:.1f} of {alive['limit'] / 1e9:.1f} GB in use)"
         else:
             why = ", killed from outside or by the system"
-        times = self.starts(resume)
+        times = self.count_starts(resume)
         return (
             f"its worker died{f' {times} times' if times > 1 else ''}{why}; a resume goes on from the last checkpoint"
         )
 
-    def end(self, resume: int, outcome: Outcome) -> None:
+    def write_end(self, resume: int, outcome: Outcome) -> None:
         """Write how the run ended; the first to say so is right."""
         with FileLock(self.path / "end.lock", timeout=10):
             if self.outcome(resume) is None:
@@ -161,25 +161,25 @@ class RunFolder:
 
     def reserve(self) -> None:
         """Take the room that the last line needs, so that a full disk cannot keep a run from saying that the disk is full."""
-        self._reserve.write_bytes(bytes(RESERVE))
+        self._reserve.write_bytes(bytes(RESERVE_BYTES))
 
     @property
     def _reserve(self) -> Path:
         return self.path / "reserve"
 
-    def cancelled(self, resume: int) -> bool:
+    def cancel_requested(self, resume: int) -> bool:
         """Return whether someone wishes that it stops, and has not resumed it since."""
         try:
             return int((self.path / "cancel").read_text()) >= resume
         except (OSError, ValueError):
             return False
 
-    def cancel(self, resume: int) -> None:
+    def request_cancel(self, resume: int) -> None:
         """Write down the wish that it stops; `resume` counts the resumes so far."""
         with atomic_path(self.path / "cancel") as temporary:
             temporary.write_text(str(resume))
 
-    def keep_frame(self, frame: dict[str, Any]) -> None:
+    def write_snapshot(self, frame: dict[str, Any]) -> None:
         """Write one of `Progress.frames`.
 
         Raises:
@@ -192,7 +192,7 @@ class RunFolder:
                 {name: np.ascontiguousarray(value) for name, value in frame.items() if name != "epoch"}, temporary
             )
 
-    def read_frames(self) -> list[Arrays]:
+    def read_snapshots(self) -> list[Arrays]:
         """Return the snapshots so far, oldest first."""
         from safetensors.numpy import load_file
 

@@ -10,13 +10,13 @@ import traceback
 
 from kdlib import store
 from kdlib.engine.journal import Job
-from kdlib.engine.worker import load
+from kdlib.engine.worker import load_function
 
 gc.disable()  # it would look through thousands of modules again and again
 try:
     importlib.import_module("distributed")
-    store.prepare()
-    load(os.environ.get("KDLIB_FUNCTION", Job.function))
+    store.load_library()
+    load_function(os.environ.get("KDLIB_FUNCTION", Job.function))
 except Exception:  # a run meets the same error and reports it; a worker that cannot start reports nothing
     traceback.print_exc()
 gc.enable()

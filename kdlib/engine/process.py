@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 
 from kdlib.cache import atomic_path, home, keep_private
 
-IDLE = 900  # seconds without work after which the engine leaves
+IDLE_SECONDS = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
-LEAST_WORKERS, MOST_WORKERS = 3, 8  # baseline, raw and compressed train side by side also where there are fewer cores
-MOST_FAILURES = 5  # starts of a worker that fail one after the other, in
-PATIENCE = 60  # seconds, until the engine gives up
+MIN_WORKERS, MAX_WORKERS = 3, 8  # baseline, raw and compressed train side by side also where there are fewer cores
+MAX_FAILURES = 5  # starts of a worker that fail one after the other, in
+PATIENCE_SECONDS = 60  # seconds, until the engine gives up
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 SETTINGS = {
@@ -46,14 +46,14 @@ SETTINGS = {
 }
 
 
-def folder() -> Path:
+def engine_folder() -> Path:
     """Return where the engine keeps its address, keys and log."""
     path = home().resolve() / "engine"
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
-def slots() -> tuple[int, int, int]:
+def worker_resources() -> tuple[int, int, int]:
     """Return how many workers there are, how many threads each computes with, and how many bytes each may use.
 
     `KDLIB_WORKERS`, `KDLIB_WORKER_THREADS` and `KDLIB_WORKER_MEMORY` (bytes) override what is made of the cores and the memory.
@@ -61,7 +61,7 @@ def slots() -> tuple[int, int, int]:
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    wanted = min(max(CPU_COUNT, LEAST_WORKERS), MOST_WORKERS)
+    wanted = min(max(CPU_COUNT, MIN_WORKERS), MAX_WORKERS)
     fitting = max(1, min(wanted, int(0.8 * MEMORY_LIMIT / MEMORY_PER_WORKER)))
     workers = int(os.environ.get("KDLIB_WORKERS") or fitting)
     threads = int(os.environ.get("KDLIB_WORKER_THREADS") or max(1, CPU_COUNT // workers))
@@ -72,8 +72,8 @@ async def serve() -> None:
     """Run scheduler and workers until there is nothing to do, or a signal says stop."""
     from distributed import Nanny, Scheduler, Security
 
-    security = security_of(_write_keys(Security.temporary()))
-    count, threads, memory = slots()
+    security = load_security(_write_keys(Security.temporary()))
+    count, threads, memory = worker_resources()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -82,7 +82,7 @@ async def serve() -> None:
         "nthreads": 1,
         "memory_limit": memory,
         "dashboard_address": "127.0.0.1:0",
-        "local_directory": str(folder() / "scratch"),
+        "local_directory": str(engine_folder() / "scratch"),
     }
     worker |= {"env": {"KDLIB_MEMORY_LIMIT": str(memory)}, "preload": ["kdlib.engine.worker"]}
     async with Scheduler(
@@ -93,19 +93,19 @@ async def serve() -> None:
         async def keep(number: int) -> None:
             """See to it that there is a worker; give up when it cannot be started for a minute."""
             failures, worked = 0, time.monotonic()
-            while failures < MOST_FAILURES or time.monotonic() - worked < PATIENCE:
+            while failures < MAX_FAILURES or time.monotonic() - worked < PATIENCE_SECONDS:
                 nannies[number] = nanny = Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker)
                 try:
                     await nanny
                     failures = 0
-                    await _left_alone(nanny)
+                    await _wait_until_lost(nanny)
                     worked = time.monotonic()
                 except Exception as error:  # it was killed while it started, or cannot start at all
                     failures += 1
                     print(f"worker-{number} did not start ({failures}): {error!r}", file=sys.stderr)
                 await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2))], timeout=5)
 
-        with atomic_path(folder() / "engine.json") as temporary:
+        with atomic_path(engine_folder() / "engine.json") as temporary:
             about = {
                 "address": scheduler.address,
                 "pid": os.getpid(),
@@ -117,7 +117,7 @@ async def serve() -> None:
         # The first to end ends the engine: a signal, idleness, or a worker that cannot start, for which work would wait for ever.
         ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished(), *map(keep, range(count)))]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        (folder() / "engine.json").unlink(missing_ok=True)
+        (engine_folder() / "engine.json").unlink(missing_ok=True)
         for end in ends:
             end.cancel()
         await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2)) for nanny in nannies.values()], timeout=3)
@@ -125,7 +125,7 @@ async def serve() -> None:
         os._exit(0)  # a worker that has not yet begun cannot be closed in good order; they all leave with this process
 
 
-async def _left_alone(nanny: Any) -> None:
+async def _wait_until_lost(nanny: Any) -> None:
     """Return when a nanny has left, as it does with a worker that closes, or has had no worker for some seconds in spite of its efforts."""
     finished, missing = asyncio.ensure_future(nanny.finished()), 0
     while not finished.done() and missing < 5:
@@ -136,18 +136,18 @@ async def _left_alone(nanny: Any) -> None:
 
 def idle_seconds() -> float:
     """Return after how many idle seconds the engine leaves: `KDLIB_ENGINE_IDLE`, by default 900."""
-    return float(os.environ.get("KDLIB_ENGINE_IDLE") or IDLE)
+    return float(os.environ.get("KDLIB_ENGINE_IDLE") or IDLE_SECONDS)
 
 
 def _write_keys(security: Any) -> Path:
     """Write the key and certificate that everyone of this engine shows, readable by its owner only."""
-    path = folder() / "tls.pem"
+    path = engine_folder() / "tls.pem"
     with atomic_path(path) as temporary:  # made with mode 0600
         temporary.write_text(security.tls_scheduler_key + security.tls_scheduler_cert, encoding="ascii")
     return path
 
 
-def security_of(keys: Path) -> Any:
+def load_security(keys: Path) -> Any:
     """Return what proves that someone may read the data folder of this engine."""
     from distributed import Security
 
@@ -160,14 +160,14 @@ def main() -> int:
     import dask
 
     keep_private()  # and so do all workers
-    lock = FileLock(folder() / "lock")
+    lock = FileLock(engine_folder() / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return 0
-    (folder() / "engine.json").unlink(missing_ok=True)
+    (engine_folder() / "engine.json").unlink(missing_ok=True)
     os.environ |= dict.fromkeys(
-        THREADS, str(slots()[1])
+        THREADS, str(worker_resources()[1])
     )  # libraries read these when a worker begins, before any code of ours
     method = "spawn"
     if sys.platform == "linux":  # elsewhere libraries do not bear a fork

@@ -55,9 +55,9 @@ def _push_end(folder: RunFolder, job: Job, outcome: Outcome) -> None:
     result = folder.result / "result.json"
     if result.exists():
         content = json.loads(result.read_text(encoding="utf-8"))
-        store.finish(job.run, store.numbers(RunResult.from_dict(content)))
+        store.log_result(job.run, store.flatten_metrics(RunResult.from_dict(content)))
         others = [path for path in sorted(folder.result.iterdir()) if path != result and not path.name.startswith(".")]
-        store.put_files(job.run, [*others, result])  # the result last: where it is, the others are
+        store.add_artifacts(job.run, [*others, result])  # the result last: where it is, the others are
     store.set_state(job.run, outcome.state, outcome.reason)
     if outcome.state == store.DONE:
         folder.checkpoint.unlink(missing_ok=True)

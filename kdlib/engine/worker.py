@@ -27,12 +27,12 @@ from kdlib.progress import Progress
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 
-LOOK = 0.2  # seconds between two looks at the wish to cancel
-SEND, SELDOM = 1.0, 4.0  # seconds between two messages to the store, at least and at most
-SHARE = 0.02  # of the time may go into them, within these bounds: they take turns with the training
+POLL_SECONDS = 0.2  # seconds between two looks at the wish to cancel
+MIN_SEND_SECONDS, MAX_SEND_SECONDS = 1.0, 4.0  # seconds between two messages to the store, at least and at most
+SEND_SHARE = 0.02  # of the time may go into them, within these bounds: they take turns with the training
 CANCEL_GRACE = 4.0  # seconds within which a run must learn that it is cancelled before its process is ended
 SAVE_GRACE = 60.0  # seconds it then has to end in good order: large data take time to be brought into its spaces
-FILES = ("student", "features", "predictions", "replay")  # how the arrays of a result are divided
+ARRAY_FILES = ("student", "features", "predictions", "replay")  # how the arrays of a result are divided
 
 
 def execute(fields: dict[str, Any]) -> str:
@@ -43,15 +43,15 @@ def execute(fields: dict[str, Any]) -> str:
     else:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     folder = RunFolder(job.run)
-    with folder.held():  # a worker that the scheduler has given up may still be at it, and may bring it to its end
+    with folder.work_lock():  # a worker that the scheduler has given up may still be at it, and may bring it to its end
         outcome = folder.outcome(job.resume)  # also set when a worker was killed after the end, before the store had it
         if outcome is None:
-            outcome = _first_word(folder, job) or _train(folder, job)
-        _keep_trying(lambda: push(job), store.StoreUnavailableError)
+            outcome = _begin(folder, job) or _train(folder, job)
+        _retry_until_deadline(lambda: push(job), store.StoreUnavailableError)
     return outcome.state
 
 
-def _keep_trying(call: Callable[[], Any], until_not: type[Exception]) -> None:
+def _retry_until_deadline(call: Callable[[], Any], until_not: type[Exception]) -> None:
     """Call again while the disk is full or the store away, but not for ever: a resume or a listing makes up for it."""
     deadline = time.monotonic() + float(os.environ.get("KDLIB_SYNC_SECONDS", "120"))
     while True:
@@ -66,58 +66,58 @@ def _keep_trying(call: Callable[[], Any], until_not: type[Exception]) -> None:
             return
 
 
-def _first_word(folder: RunFolder, job: Job) -> Outcome | None:
+def _begin(folder: RunFolder, job: Job) -> Outcome | None:
     """Return the outcome of a run that shall not, or cannot, be started; otherwise note the start and return None."""
-    deaths = folder.starts(job.resume)
+    deaths = folder.count_starts(job.resume)
     outcome = None
-    if folder.cancelled(job.resume):
+    if folder.cancel_requested(job.resume):
         outcome = Outcome(store.CANCELLED)
     elif deaths > job.restarts:
-        outcome = Outcome(store.FAILED, folder.why_dead(job.resume))
+        outcome = Outcome(store.FAILED, folder.death_reason(job.resume))
     else:
         try:
             folder.append("start", durable=True, resume=job.resume, pid=os.getpid())
             folder.reserve()
             folder.write("alive.json", _alive(Progress(0, 0), Progress(0, 0, phase="loading")))
         except OSError as error:
-            outcome = Outcome(store.FAILED, reason_of(error))
+            outcome = Outcome(store.FAILED, describe_failure(error))
     if outcome:
-        _keep_trying(lambda: folder.end(job.resume, outcome), OSError)
+        _retry_until_deadline(lambda: folder.write_end(job.resume, outcome), OSError)
     return outcome
 
 
 def _train(folder: RunFolder, job: Job) -> Outcome:
     with Recorder(folder, job) as recorder:
         try:
-            train = load(job.function)
+            train = load_function(job.function)
             result = train(
                 RunSpec.from_json(job.spec), device=job.device, on_progress=recorder, checkpoint=folder.checkpoint
             )
             if (
                 result.arrays or result.status != store.CANCELLED
             ):  # what an earlier leg has kept is not replaced by nothing
-                save(folder, result)
+                save_result(folder, result)
             outcome = Outcome(result.status, result.reason)
         except (Exception, SystemExit) as error:  # a run must end in words, whatever the code of a method does
             with suppress(OSError):
                 folder.log.write_text(traceback.format_exc(), encoding="utf-8")
-            outcome = Outcome(store.FAILED, reason_of(error))
-        _keep_trying(lambda: folder.end(job.resume, outcome), OSError)
+            outcome = Outcome(store.FAILED, describe_failure(error))
+        _retry_until_deadline(lambda: folder.write_end(job.resume, outcome), OSError)
     return outcome
 
 
-def load(name: str) -> Callable[..., RunResult]:
+def load_function(name: str) -> Callable[..., RunResult]:
     """Return the function called "module:name"."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
-def save(folder: RunFolder, result: RunResult) -> None:
+def save_result(folder: RunFolder, result: RunResult) -> None:
     """Write a result's files: `result.json`, `spec.json` and its arrays, divided into weights, features, predictions and replay."""
     from safetensors.numpy import save_file
 
     folder.result.mkdir(parents=True, exist_ok=True)
-    parts: dict[str, dict[str, Any]] = {name: {} for name in FILES}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in ARRAY_FILES}
     for name, array in result.arrays.items():
         kind = name.partition("/")[0]
         parts[{"student": "student", "logits": "predictions", "replay": "replay"}.get(kind, "features")][name] = array
@@ -133,7 +133,7 @@ def save(folder: RunFolder, result: RunResult) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
-def reason_of(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """Return why a run failed, in words for a person."""
     text = " ".join(str(error).split())
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "StorageFull" in text:
@@ -180,7 +180,7 @@ class Recorder:
             self._known.add(point.epoch)
             self._folder.append("point", **point.to_dict())
         for frame in progress.frames:
-            self._folder.keep_frame(frame)
+            self._folder.write_snapshot(frame)
         self._heard = self._stop
         return self._stop
 
@@ -197,12 +197,12 @@ class Recorder:
     def _watch(self) -> None:
         stall = float(os.environ.get("KDLIB_STALL_SECONDS", "900"))
         wished = seen = 0.0
-        while not self._over.wait(LOOK):
+        while not self._over.wait(POLL_SECONDS):
             now = time.monotonic()
-            if not wished and self._folder.cancelled(self._job.resume):
+            if not wished and self._folder.cancel_requested(self._job.resume):
                 self._stop, wished = True, now
             if wished and now - wished > (SAVE_GRACE if self._heard else CANCEL_GRACE):
-                self._die(lambda: self._folder.end(self._job.resume, Outcome(store.CANCELLED)))
+                self._die(lambda: self._folder.write_end(self._job.resume, Outcome(store.CANCELLED)))
             if now - self._moved > stall:
                 self._die(lambda: self._folder.append("death", durable=True, reason=f"no progress for {stall:.0f} s"))
             alive = _alive(self._training, self._latest)
@@ -236,25 +236,23 @@ class Recorder:
             except store.StoreError:
                 self._stop = True  # deleted
                 return
-            if self._over.wait(min(max(SEND, (time.thread_time() - began) / SHARE), SELDOM)):
+            if self._over.wait(min(max(MIN_SEND_SECONDS, (time.thread_time() - began) / SEND_SHARE), MAX_SEND_SECONDS)):
                 return
 
 
 def dask_setup(_worker: object) -> None:
     """Make a new worker ready before there is a run; called by the engine in it."""
     importlib.import_module("kdlib.engine.preload")  # does nothing where it was forked from a process that has it
-    threading.Thread(
-        target=_greet_store, daemon=True
-    ).start()  # nothing but the first message to the store waits for it
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_open_store, daemon=True).start()  # nothing but the first message to the store waits for it
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
-def _greet_store() -> None:
+def _open_store() -> None:
     with suppress(store.StoreError):
-        store.connected()
+        store.connect()
 
 
-def _leave_with(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     """End this process with the one it was forked from: the engine takes it for dead then, and puts another in its place."""
     while os.getppid() == parent:
         time.sleep(1)

@@ -25,13 +25,13 @@ from kdlib.training.optimizer import AdamW
 HIDDEN = 64  # units between in- and output of the non-linear compressors
 
 
-class Fixed(Protocol):
+class FixedCompressor(Protocol):
     """A compressor that is fitted once, on training rows only.
 
     A `fit` with a third parameter `on_progress` reports its steps, and can be stopped.
     """
 
-    def fit(self, rows: np.ndarray, labels: np.ndarray, /) -> "Fixed": ...
+    def fit(self, rows: np.ndarray, labels: np.ndarray, /) -> "FixedCompressor": ...
 
     def transform(self, rows: np.ndarray, /) -> np.ndarray: ...
 
@@ -41,7 +41,7 @@ class Compressor:
     """One entry of `COMPRESSORS`.
 
     Attributes:
-        build: fixed: `(dim, seed) -> Fixed`; trainable: `(d_t, dim) -> nn.Module` mapping (b, d_t) -> (b, dim).
+        build: fixed: `(dim, seed) -> FixedCompressor`; trainable: `(d_t, dim) -> nn.Module` mapping (b, d_t) -> (b, dim).
         trainable: which of the two.
         seeded: fixed only: whether the outcome depends on the seed.
         width: `(d_t, dim, classes) -> d_c`, what it really comes out at.
@@ -58,17 +58,17 @@ class Compressor:
 # --- fixed --------------------------------------------------------------------------------------------------------------------------------
 
 
-def none(dim: int, seed: int) -> Fixed:  # noqa: ARG001
+def none(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
     """The embedding as it is: the same as the method "raw"."""
     return FunctionTransformer()
 
 
-def pca(dim: int, seed: int) -> Fixed:
+def pca(dim: int, seed: int) -> FixedCompressor:
     """Principal components: the directions in which the embedding varies most, whatever they mean."""
     return PCA(n_components=dim, random_state=seed)
 
 
-def random(dim: int, seed: int) -> Fixed:
+def random(dim: int, seed: int) -> FixedCompressor:
     """Random projection: what any map of that width would keep, the control for the others."""
     return GaussianRandomProjection(random_state=seed).set_params(n_components=dim)
 
@@ -124,7 +124,7 @@ class _Discriminant:
         return self.fitted.transform(rows)
 
 
-def lda(dim: int, seed: int) -> Fixed:  # noqa: ARG001
+def lda(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
     """Linear discriminant analysis: the linear directions that separate the classes, at most classes - 1 of them."""
     return _Discriminant(dim)
 
@@ -161,7 +161,7 @@ class Autoencoder:
         return self.encoder(torch.from_numpy(rows)).numpy()
 
 
-def autoencoder(dim: int, seed: int) -> Fixed:
+def autoencoder(dim: int, seed: int) -> FixedCompressor:
     """Autoencoder: the few numbers from which a small network restores the embedding best, whatever they mean."""
     return Autoencoder(dim, seed)
 
@@ -184,7 +184,7 @@ def matryoshka(d_t: int, dim: int) -> nn.Module:
     return mlp(d_t, dim)
 
 
-def _doubling(dim: int) -> tuple[int, ...]:
+def _doubling_widths(dim: int) -> tuple[int, ...]:
     """Return 2, 4, 8, ... below `dim`, then `dim`."""
     return (*(2**i for i in range(1, (dim - 1).bit_length())), dim)
 
@@ -219,5 +219,5 @@ COMPRESSORS: dict[str, Compressor] = {
     "autoencoder": Compressor(autoencoder, seeded=True),
     "linear": Compressor(linear, trainable=True),
     "mlp": Compressor(mlp, trainable=True),
-    "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling),
+    "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling_widths),
 }

@@ -21,15 +21,17 @@ from torch.nn import functional
 
 from kdlib.cache import atomic_path
 from kdlib.data import datasets
-from kdlib.data.datasets import CANVAS, ITEMS, ORIENTATIONS, Dataset
-from kdlib.models.teachers import ASSETS, CHANNELS, SIZES, VERSION, WIDTH, Encoder, encode, on_canvas
+from kdlib.data.datasets import CANVAS, ITEM_NAMES, ORIENTATIONS, Dataset
+from kdlib.models.teachers import CHANNELS, SIZES, VERSION, WEIGHTS, WIDTH, Encoder, encode, to_canvas
 from kdlib.progress import OnProgress, Progress
-from kdlib.registry import choose
+from kdlib.registry import lookup
 from kdlib.training.optimizer import AdamW
 
 SEED, BATCH, LR = 0, 128, 2e-3
 BatchLoss = Callable[[Tensor, Tensor], Tensor]
-Probe = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]  # as `kdlib.analysis.evaluation.probe`
+Probe = Callable[
+    [np.ndarray, np.ndarray, np.ndarray, np.ndarray], float
+]  # as `kdlib.analysis.evaluation.probe_accuracy`
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def restore(
     return decoder, loss
 
 
-def alter(images: Tensor, rng: torch.Generator) -> Tensor:
+def augment_images(images: Tensor, rng: torch.Generator) -> Tensor:
     """Return each image (b, 1, h, w) turned (up to 15°), scaled, shifted (up to 3 pixels), with another contrast and more noise."""
     b = len(images)
 
@@ -85,7 +87,7 @@ def alter(images: Tensor, rng: torch.Generator) -> Tensor:
     return moved * uniform(0.6, 1.4)[:, None, None, None] + 0.1 * torch.randn(images.shape, generator=rng)
 
 
-def alter_sound(pictures: Tensor, rng: torch.Generator) -> Tensor:
+def augment_sounds(pictures: Tensor, rng: torch.Generator) -> Tensor:
     """Return each spectrogram (b, 1, mels, frames) a little later, higher or lower, louder, brighter, with a gap and more noise.
 
     Up to 4 frames, up to 2 mel bands, up to 12 dB louder or softer, and up to 10 dB between the lowest and the highest band.
@@ -107,7 +109,7 @@ def match_views(
     encoder: Encoder,
     rng: torch.Generator,
     temperature: float = 0.2,
-    alter: Callable[[Tensor, torch.Generator], Tensor] = alter,
+    alter: Callable[[Tensor, torch.Generator], Tensor] = augment_images,
 ) -> tuple[nn.Module, BatchLoss]:
     """SimCLR (Chen et al. 2020): of all pictures in the batch, find the one that is another view of the same."""
     projector = nn.Sequential(nn.Linear(WIDTH, CHANNELS), nn.ReLU(), nn.Linear(CHANNELS, 64))
@@ -138,7 +140,7 @@ OBJECTIVES: dict[str, Objective] = {
     ),
     "random": Objective(),
     "tones-autoencoder": Objective(partial(restore, noise=0.1), epochs=12, data="tones"),
-    "tones-simclr": Objective(partial(match_views, alter=alter_sound), epochs=24, data="tones"),
+    "tones-simclr": Objective(partial(match_views, alter=augment_sounds), epochs=24, data="tones"),
     "tones-pitch": Objective(
         partial(classify, classes=8), epochs=12, labels=lambda data: data.attributes["pitch"].values, data="tones"
     ),
@@ -154,7 +156,7 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
         data: items with the labels that the objective asks for.
         on_progress: called after every step; returning True ends the training early.
     """
-    objective = choose(OBJECTIVES, name, "built-in teacher")
+    objective = lookup(OBJECTIVES, name, "built-in teacher")
     rng = torch.Generator().manual_seed(SEED)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -163,7 +165,7 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
             return encoder
         beside, loss = objective.start(encoder, rng)
     rows = data.splits["train"]
-    images = on_canvas(data.inputs[rows], encoder.size)
+    images = to_canvas(data.inputs[rows], encoder.size)
     labels = torch.from_numpy(objective.labels(data)[rows]) if objective.labels else torch.zeros(len(rows))
     optimiser = AdamW([*encoder.parameters(), *beside.parameters()], lr=LR, weight_decay=1e-4, fused=True)
     per_epoch = len(rows) // BATCH
@@ -182,7 +184,7 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
     return encoder
 
 
-def card(name: str, encoder: Encoder, data: Dataset, probe: Probe) -> dict[str, Any]:
+def write_card(name: str, encoder: Encoder, data: Dataset, probe: Probe) -> dict[str, Any]:
     """Return what to know of a built-in teacher: how it was made, and what 1,000 labelled rows read from it, by linear probe."""
     objective = OBJECTIVES[name]
     start = objective.start.func if isinstance(objective.start, partial) else objective.start
@@ -194,7 +196,7 @@ def card(name: str, encoder: Encoder, data: Dataset, probe: Probe) -> dict[str, 
     weights = b"".join(value.numpy().tobytes() for _, value in sorted(encoder.state_dict().items()))
     return {
         "name": name,
-        "data": f"{data.name}, training split, {len(data.splits['train'])} {ITEMS[data.modality]}",
+        "data": f"{data.name}, training split, {len(data.splits['train'])} {ITEM_NAMES[data.modality]}",
         "source_task": "none" if start is None else start.__name__,
         "labels_used": objective.labels is not None,
         "epochs": objective.epochs,
@@ -208,7 +210,7 @@ def card(name: str, encoder: Encoder, data: Dataset, probe: Probe) -> dict[str, 
     }
 
 
-def build(name: str, probe: Probe, folder: Path = ASSETS, on_progress: OnProgress | None = None) -> dict[str, Any]:
+def build(name: str, probe: Probe, folder: Path = WEIGHTS, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Train the built-in teacher `name` and write `<name>.safetensors` and `<name>.json` into `folder`; return the card.
 
     Args:
@@ -217,11 +219,11 @@ def build(name: str, probe: Probe, folder: Path = ASSETS, on_progress: OnProgres
         folder: where to write.
         on_progress: called after every step.
     """
-    data = datasets.load(choose(OBJECTIVES, name, "built-in teacher").data)
+    data = datasets.load(lookup(OBJECTIVES, name, "built-in teacher").data)
     encoder = pretrain(name, data, on_progress)
     if on_progress is not None:
         on_progress(Progress(0, 1, phase="measuring"))
-    told = card(name, encoder, data, probe)
+    told = write_card(name, encoder, data, probe)
     with atomic_path(folder / f"{name}.safetensors") as temporary:
         save_file(
             {key: value.contiguous() for key, value in encoder.state_dict().items()},

@@ -10,7 +10,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from kdlib.registry import choose
+from kdlib.registry import lookup
 
 InputShape = tuple[int, ...]
 
@@ -178,11 +178,11 @@ STUDENTS: dict[str, Callable[[InputShape, int], Body]] = {
 ANY_SHAPE = {"mlp"}  # the others take (channels, height, width)
 
 
-def fitting(input_shape: InputShape) -> list[str]:
+def compatible_students(input_shape: InputShape) -> list[str]:
     """Return the names of the students that can take inputs of that shape."""
     return [name for name in STUDENTS if len(input_shape) == 3 or name in ANY_SHAPE]
 
 
-def build(name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0) -> Student:
+def build_student(name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0) -> Student:
     """Return an untrained student. Its weights come from torch's global generator: seed it around the call."""
-    return Student(choose(STUDENTS, name, "student")(input_shape, width), classes, adapter_width)
+    return Student(lookup(STUDENTS, name, "student")(input_shape, width), classes, adapter_width)

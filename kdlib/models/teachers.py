@@ -19,15 +19,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key, forget_arrays
+from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key, delete_arrays
 from kdlib.data import datasets, imported
-from kdlib.data.datasets import AUDIO, CANVAS, IMAGE, ITEMS, Dataset
+from kdlib.data.datasets import AUDIO, CANVAS, IMAGE, ITEM_NAMES, Dataset
 from kdlib.progress import OnProgress, report_progress
-from kdlib.registry import call_reporting, choose
+from kdlib.registry import call_reporting, lookup
 
-ASSETS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent / "weights"
 BATCH = 500  # rows that are embedded at once
-VERSION = 1  # of `Encoder` and `on_canvas`: raise it when the same weights would give other embeddings
+VERSION = 1  # of `Encoder` and `to_canvas`: raise it when the same weights would give other embeddings
 CHANNELS = 128  # of the encoder's last layer
 WIDTH = 2 * CHANNELS  # d_t
 SIZES = {IMAGE: CANVAS, AUDIO: 2 * CANVAS}  # modality -> pixels, or mel bands and frames, of what an encoder sees
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
         return torch.cat([places.mean((2, 3)), places.amax((2, 3))], dim=1)
 
 
-def on_canvas(inputs: np.ndarray, size: int = CANVAS) -> Tensor:
+def to_canvas(inputs: np.ndarray, size: int = CANVAS) -> Tensor:
     """Return pictures (n, c, h, w) of any size as grey (n, 1, size, size): small ones centred on an empty canvas, large ones shrunk."""
     images = torch.from_numpy(inputs).mean(1, keepdim=True)
     height, width = images.shape[-2:]
@@ -80,14 +80,14 @@ def encode(encoder: Encoder, inputs: np.ndarray, on_progress: OnProgress | None 
     parts = []
     for start in range(0, len(inputs), BATCH):
         report_progress(on_progress, "embedding", start, len(inputs))
-        parts.append(encoder(on_canvas(inputs[start : start + BATCH], encoder.size)))
+        parts.append(encoder(to_canvas(inputs[start : start + BATCH], encoder.size)))
     report_progress(on_progress, "embedding", len(inputs), len(inputs))
     return torch.cat(parts).numpy()
 
 
 def _built_in(name: str, modality: str, dataset: Dataset, on_progress: OnProgress | None = None) -> np.ndarray:
     encoder = Encoder(SIZES[modality])
-    encoder.load_state_dict(load_file(ASSETS / f"{name}.safetensors"))
+    encoder.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
     return encode(encoder, dataset.inputs, on_progress)
 
 
@@ -122,7 +122,7 @@ class Teacher:
 
 def _ours(name: str, help: str, source_task: str, supervised: bool | None, modality: str = IMAGE) -> Teacher:
     return Teacher(
-        help, source_task, supervised, partial(_built_in, name, modality), modality, ASSETS / f"{name}.safetensors"
+        help, source_task, supervised, partial(_built_in, name, modality), modality, WEIGHTS / f"{name}.safetensors"
     )
 
 
@@ -159,7 +159,7 @@ TEACHERS: dict[str, Teacher] = {
 }
 
 
-def imported_tables(dataset: str = "") -> dict[str, Teacher]:
+def imported_teachers(dataset: str = "") -> dict[str, Teacher]:
     """Return the imported embeddings as teachers "<dataset>/<table>", those of one dataset or of all."""
     found = {}
     for name, card in imported.cards().items():
@@ -173,46 +173,48 @@ def imported_tables(dataset: str = "") -> dict[str, Teacher]:
 
 
 def _table(name: str, file: str, dataset: Dataset) -> np.ndarray:  # noqa: ARG001
-    return imported.array(name, file)
+    return imported.load_array(name, file)
 
 
-def everyone() -> dict[str, Teacher]:
+def all_teachers() -> dict[str, Teacher]:
     """Return all teachers there are, built-in and imported."""
-    return TEACHERS | imported_tables()
+    return TEACHERS | imported_teachers()
 
 
-def find(name: str) -> Teacher:
+def get_teacher(name: str) -> Teacher:
     """Return the teacher of that name.
 
     Raises:
         ValueError: there is none (any more).
     """
-    return TEACHERS[name] if name in TEACHERS else choose(everyone(), name, "teacher")
+    return TEACHERS[name] if name in TEACHERS else lookup(all_teachers(), name, "teacher")
 
 
-def fitting(dataset: str) -> list[str]:
+def compatible_teachers(dataset: str) -> list[str]:
     """Return the names of the teachers for a dataset: the tables that were imported with it, and those that take what it holds."""
     modality = datasets.load(dataset).modality
-    return [*imported_tables(dataset), *(name for name, teacher in TEACHERS.items() if teacher.modality == modality)]
+    return [*imported_teachers(dataset), *(name for name, teacher in TEACHERS.items() if teacher.modality == modality)]
 
 
-def check_fits(name: str, dataset: str) -> None:
+def check_compatible(name: str, dataset: str) -> None:
     """Return if the teacher takes what the dataset holds.
 
     Raises:
         ValueError: unknown teacher, or one that takes something else.
     """
-    choices = fitting(dataset)
-    teacher, holds = find(name), ITEMS[datasets.load(dataset).modality]
+    choices = compatible_teachers(dataset)
+    teacher, holds = get_teacher(name), ITEM_NAMES[datasets.load(dataset).modality]
     if name not in choices:
-        takes = f"knows the items of {teacher.dataset} only" if teacher.dataset else f"takes {ITEMS[teacher.modality]}"
+        takes = (
+            f"knows the items of {teacher.dataset} only" if teacher.dataset else f"takes {ITEM_NAMES[teacher.modality]}"
+        )
         way_out = f"choose one of: {', '.join(choices)}" if choices else "there is none yet: import it with embeddings"
         raise ValueError(f"teacher {name} {takes}, but {dataset} holds {holds}, {way_out}")
 
 
 @lru_cache(maxsize=8)
 def _embeddings(name: str, dataset: str, reporting: Unkeyed) -> np.ndarray:
-    teacher, data, on_progress = find(name), datasets.load(dataset), reporting.value
+    teacher, data, on_progress = get_teacher(name), datasets.load(dataset), reporting.value
 
     def build() -> Arrays:
         return {"embeddings": call_reporting(teacher.embed, data, on_progress=on_progress)}
@@ -232,7 +234,7 @@ def provenance(name: str) -> dict[str, Any]:
 
     An imported table needs neither: its name holds the hash of its content.
     """
-    weights = find(name).weights
+    weights = get_teacher(name).weights
     return {"version": VERSION, "weights": _hashed(weights, weights.stat().st_mtime_ns) if weights else ""}
 
 
@@ -241,10 +243,10 @@ def _hashed(path: Path, modified: int) -> str:  # noqa: ARG001 - another time, a
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def forget(name: str, dataset: str) -> None:
+def delete_embeddings(name: str, dataset: str) -> None:
     """Remove from the cache what a built-in teacher made of a dataset."""
-    if not find(name).dataset:
-        forget_arrays("embeddings", _key(name, datasets.load(dataset)))
+    if not get_teacher(name).dataset:
+        delete_arrays("embeddings", _key(name, datasets.load(dataset)))
 
 
 def embed(name: str, dataset: str, on_progress: OnProgress | None = None) -> np.ndarray:
@@ -259,9 +261,9 @@ def embed(name: str, dataset: str, on_progress: OnProgress | None = None) -> np.
         ValueError: unknown name, a teacher that takes something else, or embeddings that are not finite.
         CancelledError: `on_progress` asked to stop.
     """
-    check_fits(name, dataset)
+    check_compatible(name, dataset)
     found = _embeddings(name, dataset, Unkeyed(on_progress))
-    if find(name).dataset:  # looked at, row by row, when it was imported; it may be too large to do so again
+    if get_teacher(name).dataset:  # looked at, row by row, when it was imported; it may be too large to do so again
         return found
     if not np.isfinite(found).all():
         row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
@@ -269,6 +271,6 @@ def embed(name: str, dataset: str, on_progress: OnProgress | None = None) -> np.
     return found
 
 
-def width(name: str, dataset: str) -> int:
+def embedding_width(name: str, dataset: str) -> int:
     """Return d_t of a teacher on a dataset: from its card if it has one, so that asking does not embed anything."""
-    return find(name).card.get("width") or _embeddings(name, dataset, Unkeyed()).shape[1]
+    return get_teacher(name).card.get("width") or _embeddings(name, dataset, Unkeyed()).shape[1]

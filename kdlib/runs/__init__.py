@@ -9,17 +9,17 @@ truth.py      store, engine and folder brought together
 rebuilding.py a damaged store made anew
 """
 
-from kdlib.runs.commands import cancel, clean, delete, describe, launch, rename, resume, undelete
-from kdlib.runs.queries import arrays, find, frames, get, history, list_runs, member_array, replay, result, watch
+from kdlib.runs.commands import cancel, clean_name, default_name, delete, launch, rename, resume, undelete
+from kdlib.runs.queries import arrays, find, get, history, list_runs, member_array, replay, result, snapshots, watch
 
 __all__ = [
     "arrays",
     "cancel",
-    "clean",
+    "clean_name",
     "delete",
-    "describe",
+    "default_name",
     "find",
-    "frames",
+    "snapshots",
     "get",
     "history",
     "launch",

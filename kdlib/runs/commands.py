@@ -16,26 +16,26 @@ from kdlib import engine, store
 from kdlib.cache import home
 from kdlib.engine import Job, Outcome, RunFolder
 from kdlib.runs.queries import get
-from kdlib.runs.reconcile import PATIENCE, end, listing, patiently, push, server
+from kdlib.runs.reconcile import PATIENCE_SECONDS, listing, push, server_address, with_retry, write_end
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
-LONGEST_NAME = 120
+MAX_NAME = 120
 
 
-def describe(spec: RunSpec) -> str:
+def default_name(spec: RunSpec) -> str:
     """Return a short name for a run: what its method does with which teacher."""
     if spec.method == BASELINE:
         return "baseline"
     return f"{spec.teacher} raw" if spec.method == RAW else f"{spec.teacher} → {spec.method} {spec.dim}"
 
 
-def clean(name: str) -> str:
+def clean_name(name: str) -> str:
     """Return a name without control characters and without marks that turn the direction of writing; at most 120 characters."""
     kept = "".join(
         " " if c.isspace() else c for c in name if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs")
     )
-    return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", kept).split())[:LONGEST_NAME]
+    return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", kept).split())[:MAX_NAME]
 
 
 def launch(
@@ -63,13 +63,13 @@ def launch(
     Raises:
         ValueError: a spec cannot be run; the engine or the store does not answer.
     """
-    user = clean(user) or getpass.getuser()
+    user = clean_name(user) or getpass.getuser()
     for spec in specs:
         (check or _check)(spec)
     engine.start()
     wish = hashlib.sha256(request_id.encode()).hexdigest()[:24] if request_id else ""
-    with locked(f"request-{wish}") if wish else nullcontext():
-        before = sum(run.user == user for run in patiently(listing.active))
+    with named_lock(f"request-{wish}") if wish else nullcontext():
+        before = sum(run.user == user for run in with_retry(listing.active))
         ids = [
             _launch_one(
                 spec,
@@ -83,7 +83,7 @@ def launch(
             )
             for place, spec in enumerate(specs)
         ]
-    listing.hurry()
+    listing.expire()
     return ids
 
 
@@ -95,17 +95,17 @@ def _check(spec: RunSpec) -> None:
 
 
 def _title(name: str, spec: RunSpec, count: int) -> str:
-    name = clean(name)
-    return f"{name} · {describe(spec)}" if name and count > 1 else name or describe(spec)
+    name = clean_name(name)
+    return f"{name} · {default_name(spec)}" if name and count > 1 else name or default_name(spec)
 
 
 def _launch_one(
     spec: RunSpec, name: str, user: str, group: str, wish: str, device: str, restarts: int, priority: float
 ) -> str:
-    run = next(iter(patiently(lambda: store.find(request=wish))), None) if wish else None
+    run = next(iter(with_retry(lambda: store.find(request=wish))), None) if wish else None
     if run is None:
-        about = {"name": name, "user": user, "group": group, "request": wish, "engine": engine.identity()}
-        run = RunInfo(patiently(lambda: store.create(spec, **about)), name, user, spec, store.QUEUED, time.time())
+        about = {"name": name, "user": user, "group": group, "request": wish, "engine": engine.engine_id()}
+        run = RunInfo(with_retry(lambda: store.create(spec, **about)), name, user, spec, store.QUEUED, time.time())
     elif run.state != store.QUEUED or engine.states([run.id]):
         return run.id  # otherwise whoever wished it first did not come to hand it over
     _hand_over(run, device, restarts, priority)
@@ -113,15 +113,15 @@ def _launch_one(
 
 
 def _hand_over(run: RunInfo, device: str = "auto", restarts: int = 1, priority: float = 0.0) -> None:
-    job = Job(run.id, run.spec.to_json(), _function(), server(), device, run.resumes, restarts)
+    job = Job(run.id, run.spec.to_json(), _function(), server_address(), device, run.resumes, restarts)
     about = {"name": run.name, "user": run.user, "created": run.created}
     folder = RunFolder(run.id)
-    with folder.launching():
+    with folder.launch_lock():
         folder.write("job.json", about | {"job": asdict(job)})
         try:
             engine.submit(engine.execute, asdict(job), key=run.id, priority=priority)
         except engine.EngineError as error:
-            end(run, Outcome(store.FAILED, str(error)))
+            write_end(run, Outcome(store.FAILED, str(error)))
             raise
 
 
@@ -140,11 +140,11 @@ def cancel(run_id: str) -> RunInfo:
     run = get(run_id)
     if not run.active:
         return run
-    _ours(run)
+    _check_engine(run)
     engine.cancel(run.id, run.resumes)
     if not engine.states([run.id]):
-        end(run, Outcome(store.CANCELLED))
-    listing.hurry()
+        write_end(run, Outcome(store.CANCELLED))
+    listing.expire()
     return get(run_id)
 
 
@@ -157,29 +157,29 @@ def resume(run_id: str, restarts: int = 1) -> RunInfo:
     Raises:
         ValueError: it is queued, running or done, or was launched to another engine.
     """
-    with locked(f"resume-{run_id}"):
+    with named_lock(f"resume-{run_id}"):
         run = get(run_id)
         if run.active:
             raise ValueError(f"run {run.id} is {run.state}: there is nothing to resume")
-        _ours(run)
+        _check_engine(run)
         if run.state == store.DONE and not run.unsynced:
             raise ValueError(f"run {run.id} is done: there is nothing to resume")
         if run.unsynced:
-            patiently(lambda: push(run))
+            with_retry(lambda: push(run))
         _wait_for_its_worker(run)
         if run.state != store.DONE:
             engine.start()
             again = replace(run, resumes=run.resumes + 1, state=store.QUEUED, submitted=time.time())
-            patiently(lambda: store.tag(run.id, resumes=again.resumes, submitted=again.submitted))
-            patiently(lambda: store.set_state(run.id, store.QUEUED))
+            with_retry(lambda: store.set_tags(run.id, resumes=again.resumes, submitted=again.submitted))
+            with_retry(lambda: store.set_state(run.id, store.QUEUED))
             _hand_over(again, restarts=restarts)
-    listing.hurry()
+    listing.expire()
     return get(run_id)
 
 
 def _wait_for_its_worker(run: RunInfo) -> None:
     """Return when no worker holds the run any more: one that has just ended it may still be talking to the store."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while engine.states([run.id]):
         if time.monotonic() > deadline:
             raise ValueError(f"a worker is still ending run {run.id}; try again in a moment")
@@ -192,10 +192,10 @@ def rename(run_id: str, name: str) -> None:
     Raises:
         ValueError: there is no such run, or the name is empty.
     """
-    if not clean(name):
+    if not clean_name(name):
         raise ValueError("a run's name cannot be empty")
-    patiently(lambda: store.rename(run_id, clean(name)))
-    listing.hurry()
+    with_retry(lambda: store.rename(run_id, clean_name(name)))
+    listing.expire()
 
 
 def delete(run_id: str) -> None:
@@ -207,22 +207,22 @@ def delete(run_id: str) -> None:
     run = get(run_id)
     if run.active:
         raise ValueError(f"run {run.id} is {run.state}: cancel it first")
-    patiently(lambda: store.delete(run_id))
-    listing.hurry()
+    with_retry(lambda: store.delete(run_id))
+    listing.expire()
 
 
 def undelete(run_id: str) -> None:
     """Bring a deleted run back."""
-    patiently(lambda: store.restore(run_id))
-    listing.hurry()
+    with_retry(lambda: store.restore(run_id))
+    listing.expire()
 
 
-def _ours(run: RunInfo) -> None:
-    if run.engine and run.engine != engine.identity():
+def _check_engine(run: RunInfo) -> None:
+    if run.engine and run.engine != engine.engine_id():
         raise ValueError(f"run {run.id} was launched to another engine; go there, or point KDLIB_SCHEDULER to it")
 
 
-def locked(name: str) -> FileLock:
+def named_lock(name: str) -> FileLock:
     """Return a lock that one process of this data folder holds at a time."""
     folder = home() / "locks"
     folder.mkdir(exist_ok=True)

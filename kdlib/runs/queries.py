@@ -15,7 +15,7 @@ from kdlib import engine, store
 from kdlib.cache import Arrays
 from kdlib.engine import Job, RunFolder
 from kdlib.results import Point, RunResult
-from kdlib.runs.reconcile import listing, quickly, reconcile
+from kdlib.runs.reconcile import listing, reconcile, with_short_timeout
 from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo, StoreUnavailableError
 
@@ -41,7 +41,7 @@ def list_runs(
     Raises:
         StoreUnavailableError: the store does not answer within seconds.
     """
-    now = {run.id: run for run in reconcile(quickly(listing.active))}
+    now = {run.id: run for run in reconcile(with_short_timeout(listing.active))}
 
     def wanted(run: RunInfo) -> bool:
         run = now.get(run.id, run)
@@ -52,7 +52,7 @@ def list_runs(
         )
         return fits and text.lower() in f"{run.name} {run.spec.to_json()}".lower()
 
-    rows = quickly(lambda: listing.newest(offset + limit, wanted))
+    rows = with_short_timeout(lambda: listing.newest(offset + limit, wanted))
     return [now.get(run.id, run) for run in rows[offset:]]
 
 
@@ -64,14 +64,14 @@ def get(run_id: str) -> RunInfo:
     """
     folder = RunFolder(run_id)
     try:
-        run = quickly(lambda: store.fetch(run_id))
+        run = with_short_timeout(lambda: store.fetch(run_id))
     except StoreUnavailableError:
         about = folder.read("job.json")
         if not about:
             raise
         job = Job(**about["job"])
         spec = RunSpec.from_record(json.loads(job.spec))
-        own = {"resumes": job.resume, "submitted": about["created"], "engine": engine.identity()}
+        own = {"resumes": job.resume, "submitted": about["created"], "engine": engine.engine_id()}
         run = RunInfo(run_id, about["name"], about["user"], spec, store.QUEUED, about["created"], **own)
     return reconcile([run])[0] if run.active else run
 
@@ -96,7 +96,7 @@ def history(run_id: str) -> list[Point]:
     if not points:
         with suppress(store.RunNotFoundError):
             points = result(run_id).history
-    return points or quickly(lambda: store.metric_history(run_id))
+    return points or with_short_timeout(lambda: store.metric_history(run_id))
 
 
 def watch(run_id: str, every: float = 0.5) -> Iterator[tuple[RunInfo, list[Point]]]:
@@ -125,7 +125,7 @@ def result(run_id: str) -> RunResult:
     local = RunFolder(run_id).result / "result.json"  # it is there until the store has it
     with suppress(FileNotFoundError):
         return RunResult.from_dict(json.loads(local.read_text(encoding="utf-8")))
-    path = quickly(lambda: store.file(run_id, "result.json"))
+    path = with_short_timeout(lambda: store.artifact_path(run_id, "result.json"))
     return RunResult.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -159,18 +159,18 @@ def member_array(run_id: str, kind: str, name: str, member: int) -> np.ndarray:
 
 
 def replay(run_id: str) -> Arrays:
-    """Return the snapshots of a run that is over, named as in `Frames.of`; {} if there are none."""
+    """Return the snapshots of a run that is over, named as in `ReplayRecorder.of`; {} if there are none."""
     with suppress(store.RunNotFoundError):
         return {name.removeprefix("replay/"): value for name, value in arrays(run_id, "replay").items()}
     return {}
 
 
-def frames(run_id: str) -> list[Arrays]:
+def snapshots(run_id: str) -> list[Arrays]:
     """Return the snapshots so far of a run that trains on this machine, oldest first."""
-    return RunFolder(run_id).read_frames()
+    return RunFolder(run_id).read_snapshots()
 
 
 def _file(run_id: str, kind: str) -> Path:
     """Return where a file of a result is: here until the store has it."""
     local = RunFolder(run_id).result / f"{kind}.safetensors"
-    return local if local.exists() else quickly(lambda: store.file(run_id, local.name))
+    return local if local.exists() else with_short_timeout(lambda: store.artifact_path(run_id, local.name))

@@ -10,7 +10,7 @@ from kdlib import store
 from kdlib.cache import home
 from kdlib.engine import Job, RunFolder
 from kdlib.results import Point, RunResult
-from kdlib.runs.commands import describe, locked
+from kdlib.runs.commands import default_name, named_lock
 from kdlib.spec import RunSpec
 from kdlib.store import database, notes
 from kdlib.store.connection import local_database, tracking_uri
@@ -50,14 +50,14 @@ def rebuild_store(*, from_copy: bool = False) -> Rebuilt:
     if path is None:
         raise store.StoreError(f"the run store at {store.connection.place()} is a server: its owner keeps its copies")
     aside = copy = None
-    with locked("rebuild"):
+    with named_lock("rebuild"):
         if path.exists() and _damaged(path):
             if from_copy:
                 database.newest_copy(path)
             aside = database.move_aside(path)
         if from_copy and not path.exists():
             copy = database.restore_copy(path)
-        store.connected()
+        store.connect()
         return replace(_complete(path, newer=copy is not None), aside=aside, copy=copy)
 
 
@@ -129,8 +129,8 @@ def _guess(run_id: str, folder: Path) -> StoredRun | None:
         "kdlib.resumes": str(job.resume),
         "mlflow.user": about.get("user", ""),
     } | ({"kdlib.reason": reason} if reason else {})
-    name, ended = about.get("name") or describe(spec), int(1000 * max(times))
-    metrics = store.numbers(RunResult.from_dict(result)) if result else {}
+    name, ended = about.get("name") or default_name(spec), int(1000 * max(times))
+    metrics = store.flatten_metrics(RunResult.from_dict(result)) if result else {}
     return StoredRun(
         run_id,
         name,

@@ -11,8 +11,8 @@ from typing import Any
 
 from kdlib import runs, store
 from kdlib.results import RunResult
-from kdlib.runs.commands import locked
-from kdlib.runs.reconcile import patiently
+from kdlib.runs.commands import named_lock
+from kdlib.runs.reconcile import with_retry
 from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo
 
@@ -50,12 +50,12 @@ def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
             raise ValueError(f"the sweep has no values for {name}")
     found: dict[str, RunSpec] = {}
     for values in product(*axes.values()):
-        spec = base.but(**dict(zip(axes, values, strict=True)))
+        spec = base.replace(**dict(zip(axes, values, strict=True)))
         found.setdefault(spec.identity, spec)
     return list(found.values())
 
 
-def name_of(specs: Iterable[RunSpec]) -> str:
+def sweep_name(specs: Iterable[RunSpec]) -> str:
     """Return what names the sweep of these specs, in whatever order."""
     return hashlib.sha256("".join(sorted(spec.identity for spec in specs)).encode()).hexdigest()[:12]
 
@@ -66,14 +66,14 @@ def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") ->
     Raises:
         ValueError: a spec cannot be run, or the engine or the store does not answer.
     """
-    name, found = name_of(specs), {}
-    with locked("sweep"):  # whoever launches an overlapping sweep now finds our runs
+    name, found = sweep_name(specs), {}
+    with named_lock("sweep"):  # whoever launches an overlapping sweep now finds our runs
         for spec in specs:
-            known = [_now(run) for run in patiently(lambda spec=spec: store.find(identity=spec.identity))]
+            known = [_now(run) for run in with_retry(lambda spec=spec: store.find(identity=spec.identity))]
             best = min(known, key=lambda run: (run.state != store.DONE, not run.active), default=None)
             if best is not None:
                 found[spec.identity] = best
-                patiently(lambda run=best: store.join(run.id, name))
+                with_retry(lambda run=best: store.add_to_group(run.id, name))
         missing = [spec for spec in specs if spec.identity not in found]
         launched = runs.launch(missing, user=user, group=name, device=device, restarts=RESTARTS) if missing else []
     again = [run for run in found.values() if not run.active and run.state != store.DONE]
@@ -85,9 +85,9 @@ def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") ->
     return Sweep(name, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(found) - len(again))
 
 
-def members(name: str) -> list[RunInfo]:
+def sweep_members(name: str) -> list[RunInfo]:
     """Return the runs of a sweep as they are now, newest first."""
-    return [_now(run) for run in patiently(lambda: store.members(name))]
+    return [_now(run) for run in with_retry(lambda: store.group_members(name))]
 
 
 def _now(run: RunInfo) -> RunInfo:
@@ -99,7 +99,7 @@ def results(run_ids: Iterable[str]) -> list[RunResult]:
     return [runs.result(run_id) for run_id in run_ids if runs.get(run_id).state == store.DONE]
 
 
-def varying(specs: Iterable[RunSpec]) -> list[str]:
+def varying_fields(specs: Iterable[RunSpec]) -> list[str]:
     """Return the fields in which specs differ, in the order of `RunSpec`; fields that a spec's method does not look at do not count."""
     seen: dict[str, set[Any]] = {f.name: set() for f in fields(RunSpec)}
     for spec in specs:
@@ -109,7 +109,7 @@ def varying(specs: Iterable[RunSpec]) -> list[str]:
     return [name for name, values in seen.items() if len(values) > 1]
 
 
-def curves(
+def group_curves(
     results: Iterable[RunResult], x: str, by: str = "method"
 ) -> tuple[dict[Any, list[RunResult]], list[RunResult]]:
     """Return what to draw over a field: one list of results per value of `by`, each in the order of `x`, and the results it leaves alone.

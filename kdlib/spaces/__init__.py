@@ -5,45 +5,45 @@ answers.py   maps and scorecard, from the cache or made by the engine
 looks.py     what rows are coloured by, which neighbours they keep, how spaces formed
 """
 
-from kdlib.spaces.jobs import Question, drawn_now, known, read, retry, write
+from kdlib.spaces.jobs import SpaceRequest, cached, compute, discard, project_now, request
 from kdlib.spaces.presentation import (
     Colouring,
     Replay,
-    by_row,
-    changes,
     colourings,
     colours,
     first_label,
+    neighbour_changes,
     pair_table,
     predictions,
-    probes,
+    probe_table,
     replay,
+    row_table,
     space_table,
 )
-from kdlib.spaces.rows import NAMES, PAIRS, Spaces, load, splits
+from kdlib.spaces.rows import PAIRS, SPACE_NAMES, Spaces, list_splits, load_spaces
 
 __all__ = [
-    "NAMES",
+    "SPACE_NAMES",
     "PAIRS",
     "Colouring",
-    "Question",
+    "SpaceRequest",
     "Replay",
     "Spaces",
-    "by_row",
-    "changes",
+    "row_table",
+    "neighbour_changes",
     "colourings",
     "colours",
-    "drawn_now",
+    "project_now",
     "first_label",
-    "known",
-    "load",
+    "cached",
+    "load_spaces",
     "pair_table",
     "predictions",
-    "probes",
-    "read",
+    "probe_table",
+    "request",
     "replay",
-    "retry",
+    "discard",
     "space_table",
-    "splits",
-    "write",
+    "list_splits",
+    "compute",
 ]

@@ -5,7 +5,7 @@ from kdlib.models import teachers
 from kdlib.spaces import teacher_report
 
 
-def delete(name: str) -> None:
+def delete_dataset(name: str) -> None:
     """Remove an imported dataset, its tables, and what the cache holds about them. Runs on it keep their results.
 
     Raises:
@@ -13,7 +13,7 @@ def delete(name: str) -> None:
     """
     if name in datasets.DATASETS:
         raise ValueError(f"{name} is built in and cannot be deleted")
-    for teacher in teachers.fitting(name):
-        teacher_report.retry(teacher, name)
-        teachers.forget(teacher, name)
-    imported.delete(name)
+    for teacher in teachers.compatible_teachers(name):
+        teacher_report.discard(teacher, name)
+        teachers.delete_embeddings(teacher, name)
+    imported.delete_files(name)

@@ -14,27 +14,27 @@ from safetensors.numpy import save_file
 from kdlib import engine
 from kdlib.analysis.geometry import (
     distance_correlation,
-    drawn,
     effective_rank,
     linear_cka,
     neighbours,
     permuted_overlap,
+    sample_rows,
     shared_neighbours,
     silhouette,
 )
 from kdlib.analysis.projection import PROJECTIONS, Maps, faithfulness, project
 from kdlib.cache import Arrays, atomic_path, content_key, home
 from kdlib.data import datasets
-from kdlib.registry import choose
+from kdlib.registry import lookup
 from kdlib.spaces.presentation import first_label
-from kdlib.spaces.rows import Spaces, load
+from kdlib.spaces.rows import Spaces, load_spaces
 
 VERSION = 1  # of the answers: raise it when the same question would be answered otherwise
 K = 10  # neighbours
 
 
 @dataclass(frozen=True)
-class Question:
+class SpaceRequest:
     """What is to be found out about a run's spaces.
 
     Attributes:
@@ -52,7 +52,7 @@ class Question:
     def key(self, spaces: Spaces) -> str:
         """Return what names the answer by everything that decides it."""
         strength = (
-            self.strength if self.projection and choose(PROJECTIONS, self.projection, "projection").joint else 0.0
+            self.strength if self.projection and lookup(PROJECTIONS, self.projection, "projection").joint else 0.0
         )
         return content_key(version=VERSION, k=K, spaces=spaces.key, projection=self.projection, strength=strength)
 
@@ -61,7 +61,7 @@ def _path(key: str) -> Path:
     return home() / "cache" / "spaces" / f"{key}.safetensors"
 
 
-def known(question: Question, spaces: Spaces) -> dict[str, Any]:
+def cached(question: SpaceRequest, spaces: Spaces) -> dict[str, Any]:
     """Return the answer if it has been found, `{}` if not, `{"error": why}` when finding it failed.
 
     Maps: "shown" (r,), which of the rows are drawn, "places" space -> (r, 2), "notes" and "faithful" space -> `faithfulness`.
@@ -85,25 +85,25 @@ def known(question: Question, spaces: Spaces) -> dict[str, Any]:
         return {}
 
 
-def read(question: Question, spaces: Spaces) -> dict[str, Any]:
+def request(question: SpaceRequest, spaces: Spaces) -> dict[str, Any]:
     """Return what is `known`; if that is nothing yet, let the engine find it. Asking again and again is one piece of work."""
-    found = known(question, spaces)
+    found = cached(question, spaces)
     if not found:
-        engine.submit(write, asdict(question), key=f"spaces-{question.key(spaces)}", priority=1.0)
+        engine.submit(compute, asdict(question), key=f"spaces-{question.key(spaces)}", priority=1.0)
     return found
 
 
-def retry(question: Question, spaces: Spaces) -> None:
+def discard(question: SpaceRequest, spaces: Spaces) -> None:
     """Forget an answer that failed, so that the next `read` asks again."""
     _path(question.key(spaces)).unlink(missing_ok=True)
 
 
-def write(fields: dict[str, Any]) -> None:
+def compute(fields: dict[str, Any]) -> None:
     """Find an answer and keep it; what goes wrong is kept as its "error"."""
-    question = Question(**fields)
-    spaces = load(question.run, question.split, question.member)
+    question = SpaceRequest(**fields)
+    spaces = load_spaces(question.run, question.split, question.member)
     try:
-        report, arrays = drawn_maps(question, spaces) if question.projection else scorecard(spaces)
+        report, arrays = compute_maps(question, spaces) if question.projection else compute_scorecard(spaces)
     except Exception as error:  # whoever waits for the answer must learn that none will come
         traceback.print_exc()
         report, arrays = {"error": " ".join(str(error).split()) or type(error).__name__}, {}
@@ -115,15 +115,15 @@ def write(fields: dict[str, Any]) -> None:
         )
 
 
-def drawn_now(spaces: Spaces, name: str = "pca", strength: float = 0.0) -> tuple[np.ndarray, Maps]:
+def project_now(spaces: Spaces, name: str = "pca", strength: float = 0.0) -> tuple[np.ndarray, Maps]:
     """Return which rows a projection draws, and their maps, made here and now, one per space in the order of `spaces.spaces`."""
-    shown = drawn(len(spaces.rows), PROJECTIONS[name].rows)
+    shown = sample_rows(len(spaces.rows), PROJECTIONS[name].rows)
     return shown, project(name, [space[shown] for space in spaces.spaces.values()], strength)
 
 
-def drawn_maps(question: Question, spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
+def compute_maps(question: SpaceRequest, spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
     """Return the maps of a projection that takes long, with their faithfulness."""
-    shown, maps = drawn_now(spaces, question.projection, question.strength)
+    shown, maps = project_now(spaces, question.projection, question.strength)
     faithful = {
         name: faithfulness(space[shown], places)
         for (name, space), places in zip(spaces.spaces.items(), maps.places, strict=True)
@@ -132,7 +132,7 @@ def drawn_maps(question: Question, spaces: Spaces) -> tuple[dict[str, Any], Arra
     return {"notes": dict(zip(spaces.spaces, maps.notes, strict=True)), "faithful": faithful}, arrays | {"shown": shown}
 
 
-def scorecard(spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
+def compute_scorecard(spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
     """Return what the spaces say about one another, and how much each row's neighbourhood changed between each two.
 
     A number that does not exist is None, and "undefined" says why.
@@ -148,7 +148,7 @@ def scorecard(spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
 
     data = datasets.load(spaces.spec.dataset)
     labels = first_label(data.labels[spaces.rows])
-    shown, maps = drawn_now(spaces)
+    shown, maps = project_now(spaces)
     tables, report, arrays = (
         {},
         {"pairs": {}, "spaces": {}, "faithful": {}, "n": len(spaces.rows), "k": K, "undefined": undefined},

@@ -15,7 +15,7 @@ from kdlib.models import teachers
 from kdlib.results import Probe, RunResult
 from kdlib.spaces.rows import PAIRS, Spaces
 from kdlib.spec import BASELINE
-from kdlib.training.replay import stacked
+from kdlib.training.replay import stack_snapshots
 
 # Told apart also without red or green, on white and on black. After Okabe & Ito 2008, Color universal design, with three more.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d", "#b0b700", "#7b6fd0", "#8a8f98")
@@ -121,7 +121,7 @@ def _shades(count: int) -> tuple[str, ...]:
     )
 
 
-def by_row(data: Dataset, rows: np.ndarray, logits: np.ndarray) -> pd.DataFrame:
+def row_table(data: Dataset, rows: np.ndarray, logits: np.ndarray) -> pd.DataFrame:
     """Return one line per row, in words: its id, class, attributes, prediction and whether that is right."""
     told, right = predictions(logits, data.labels[rows])
     label = first_label(data.labels[rows])
@@ -143,7 +143,7 @@ def _named(codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return np.array([*map(str, names), "–"], dtype=object)[codes]  # -1 is the last
 
 
-def changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:
+def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:
     """Return per pair of neighbouring spaces the "kept", "lost" and "gained" neighbours of a row, or in words why there are none.
 
     Args:
@@ -200,7 +200,7 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def probes(result: RunResult) -> pd.DataFrame:
+def probe_table(result: RunResult) -> pd.DataFrame:
     """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there; and chance, if known.
 
     A cancelled result has none.
@@ -237,7 +237,7 @@ def replay(run_id: str) -> Replay | None:
         ValueError: no such run.
     """
     spec = runs.get(run_id).spec
-    kept: dict[str, Any] = runs.replay(run_id) or stacked(runs.frames(run_id))
+    kept: dict[str, Any] = runs.replay(run_id) or stack_snapshots(runs.snapshots(run_id))
     if not kept:
         return None
     finite = np.isfinite(kept["student"]).all((1, 2))

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdlib import runs
-from kdlib.analysis.geometry import drawn
+from kdlib.analysis.geometry import sample_rows
 from kdlib.cache import content_key
 from kdlib.data import datasets
 from kdlib.models import teachers
 from kdlib.spec import BASELINE, RunSpec
 
-NAMES = ("raw", "compressed", "student")
+SPACE_NAMES = ("raw", "compressed", "student")
 PAIRS = (("raw", "compressed"), ("compressed", "student"), ("raw", "student"))
-MOST = 20_000  # rows looked at; of more, so many are drawn
+MAX_ROWS = 20_000  # rows looked at; of more, so many are drawn
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Spaces:
         return tuple(pair for pair in PAIRS if all(name in self.spaces for name in pair))
 
 
-def splits(dataset: str) -> list[str]:
+def list_splits(dataset: str) -> list[str]:
     """Return the splits one can look at, the test set first."""
     return sorted(
         datasets.load(dataset).splits, key=lambda name: (name != "test", not name.startswith("ood:"), name != "val")
     )
 
 
-def load(run_id: str, split: str = "test", member: int = 0) -> Spaces:
+def load_spaces(run_id: str, split: str = "test", member: int = 0) -> Spaces:
     """Return the rows of a split in all spaces of a finished run, as one of its members made them.
 
     Args:
@@ -67,7 +67,7 @@ def load(run_id: str, split: str = "test", member: int = 0) -> Spaces:
             f"run {run_id[:8]} has the splits {', '.join(data.splits)} and {spec.seeds} seeds, got {split} and {member}"
         )
     everyone = data.labelled(spec.labels) if split == "train" else data.splits[split]
-    chosen = drawn(len(everyone), MOST)
+    chosen = sample_rows(len(everyone), MAX_ROWS)
 
     def of_member(kind: str, name: str) -> np.ndarray:
         return runs.member_array(run_id, kind, f"{name}/{split}", member)[chosen]

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from kdlib import engine
-from kdlib.analysis.evaluation import chance, probe
+from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
 from kdlib.analysis.geometry import effective_rank
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
 from kdlib.models import teachers
 
 VERSION = 2  # of the report: raise it when the same teacher would be told otherwise
-LABELS, FEW = 1000, 200  # labelled rows the probes are fitted on
+LABELS, FEW_LABELS = 1000, 200  # labelled rows the probes are fitted on
 PROBE_ROWS = 2000  # test rows they are judged on, at most
 
 
 def _key(teacher: str, dataset: str) -> str:
-    settings = {"version": VERSION, "labels": LABELS, "few": FEW, "rows": PROBE_ROWS}
+    settings = {"version": VERSION, "labels": LABELS, "few": FEW_LABELS, "rows": PROBE_ROWS}
     return content_key(
         **settings, teacher=[teacher, teachers.provenance(teacher)], dataset=[dataset, datasets.content(dataset)]
     )
@@ -33,7 +33,7 @@ def _path(teacher: str, dataset: str) -> Path:
     return home() / "cache" / "knowledge" / f"{_key(teacher, dataset)}.json"
 
 
-def known(teacher: str, dataset: str) -> dict[str, Any]:
+def cached(teacher: str, dataset: str) -> dict[str, Any]:
     """Return the report if it has been made, `{}` if not, `{"error": why}` when making it failed.
 
     A report holds "width", "effective_rank", and per question ("target" and every attribute) `{"accuracy", "chance"}` under "questions".
@@ -49,20 +49,20 @@ def known(teacher: str, dataset: str) -> dict[str, Any]:
         return {}
 
 
-def read(teacher: str, dataset: str) -> dict[str, Any]:
+def request(teacher: str, dataset: str) -> dict[str, Any]:
     """Return what is `known`; if that is nothing yet, let the engine make it. Asking again and again is one piece of work."""
-    found = known(teacher, dataset)
+    found = cached(teacher, dataset)
     if not found:
-        engine.submit(write, teacher, dataset, key=f"knowledge-{_key(teacher, dataset)}")
+        engine.submit(compute, teacher, dataset, key=f"knowledge-{_key(teacher, dataset)}")
     return found
 
 
-def retry(teacher: str, dataset: str) -> None:
+def discard(teacher: str, dataset: str) -> None:
     """Forget a report that failed, so that the next `read` has it made again."""
     _path(teacher, dataset).unlink(missing_ok=True)
 
 
-def write(teacher: str, dataset: str) -> None:
+def compute(teacher: str, dataset: str) -> None:
     """Make the report and keep it; what goes wrong is kept as its "error"."""
     try:
         found = report(teacher, dataset)
@@ -79,12 +79,12 @@ def report(teacher: str, dataset: str) -> dict[str, Any]:
     train = data.labelled(min(LABELS, data.labelled_rows))
     test = data.splits["test"][:PROBE_ROWS]
     questions = {"target": _target(data, embeddings, train, test)}
-    if len(train) > FEW >= len(data.classes):
-        questions["target"]["few"] = _target(data, embeddings, data.labelled(FEW), test)
+    if len(train) > FEW_LABELS >= len(data.classes):
+        questions["target"]["few"] = _target(data, embeddings, data.labelled(FEW_LABELS), test)
     for name, y in ((name, each.values) for name, each in data.attributes.items()):
         questions[name] = {
-            "accuracy": probe(embeddings[train], y[train], embeddings[test], y[test]),
-            "chance": chance(y[train], y[test]),
+            "accuracy": probe_accuracy(embeddings[train], y[train], embeddings[test], y[test]),
+            "chance": chance_accuracy(y[train], y[test]),
         }
     return {"width": embeddings.shape[1], "effective_rank": effective_rank(embeddings[test]), "questions": questions}
 
@@ -94,12 +94,16 @@ def _target(data: datasets.Dataset, embeddings: np.ndarray, train: np.ndarray, t
     y = data.labels
     seen, labels = embeddings[train], y[train]
     outside = [data.splits[name][:PROBE_ROWS] for name in data.out_of_domain]
-    found = [probe(seen, labels, embeddings[rows], y[rows]) for rows in outside]
-    accuracy = probe(seen, labels, embeddings[test], y[test])
-    return {"accuracy": accuracy, "chance": chance(labels, y[test]), "ood": float(np.mean(found)) if found else None}
+    found = [probe_accuracy(seen, labels, embeddings[rows], y[rows]) for rows in outside]
+    accuracy = probe_accuracy(seen, labels, embeddings[test], y[test])
+    return {
+        "accuracy": accuracy,
+        "chance": chance_accuracy(labels, y[test]),
+        "ood": float(np.mean(found)) if found else None,
+    }
 
 
-def of_target(report: dict[str, Any], labels: int) -> dict[str, Any]:
+def target_probe(report: dict[str, Any], labels: int) -> dict[str, Any]:
     """Return what a report says of the target where about that many labels are seen: "accuracy", "ood", "chance"; empty if nothing."""
     target = report.get("questions", {}).get("target", {})
-    return target["few"] if "few" in target and labels * labels < FEW * LABELS else target
+    return target["few"] if "few" in target and labels * labels < FEW_LABELS * LABELS else target

@@ -1,6 +1,6 @@
 """Where the store is, and the words for "it does not answer".
 
-`connected()` gives the client; every call to it stands inside `asking()`, which turns the library's errors into ours. The local database is
+`connect()` gives the client; every call to it stands inside `asking()`, which turns the library's errors into ours. The local database is
 made under another name and then renamed, so that a process killed half-way leaves none rather than half of one.
 """
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "KD Lab"
-LOADING = 20.0  # seconds that the first question may take longer: loading the library says nothing about the store
+LOADING_SECONDS = (
+    20.0  # seconds that the first question may take longer: loading the library says nothing about the store
+)
 
 DAMAGE = (
     "is malformed",
@@ -66,7 +68,7 @@ def tracking_uri() -> str:
     return f"sqlite:///{path.resolve()}" if path else given  # a worker has another current folder
 
 
-def connected() -> Connection:
+def connect() -> Connection:
     """Return the client of the current store; the first call makes the local database, or asks the server for our experiment.
 
     Raises:
@@ -77,8 +79,8 @@ def connected() -> Connection:
     with _connecting:
         known = _connections.get(uri)
         if known is None or known.file != _file(uri):
-            prepare()
-            with asking():
+            load_library()
+            with translate_errors():
                 if known is not None:  # restored or rebuilt meanwhile: what is open is the old file
                     known.client._tracking_client.store.engine.dispose()
                 _connections[uri] = _connect(uri)
@@ -96,7 +98,7 @@ def _file(uri: str) -> tuple[int, int] | None:
     return about.st_dev, about.st_ino
 
 
-def prepare() -> None:
+def load_library() -> None:
     """Load the library, without asking it anything."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for answers
@@ -156,7 +158,7 @@ def _make_database(uri: str) -> None:
 
 
 @contextmanager
-def asking(what: str = "") -> Iterator[None]:
+def translate_errors(what: str = "") -> Iterator[None]:
     """Turn the errors of MLflow, and of the disk or network below it, into ours.
 
     Args:
@@ -178,24 +180,26 @@ def asking(what: str = "") -> Iterator[None]:
     except SQLAlchemyError as error:
         raise _unavailable(str(error).partition("\n")[0]) from error
     except OSError as error:
-        raise StoreUnavailableError(f"the run store at {place()} cannot be read or written: {error}") from error
+        raise StoreUnavailableError(
+            f"the run store at {describe_location()} cannot be read or written: {error}"
+        ) from error
 
 
 def _unavailable(why: str) -> StoreUnavailableError:
     path = local_database(tracking_uri())
     if path and any(words in why for words in DAMAGE):
         return database.damaged(path, why)
-    return StoreUnavailableError(f"the run store at {place()} does not answer: {why}")
+    return StoreUnavailableError(f"the run store at {describe_location()} does not answer: {why}")
 
 
-def place() -> str:
+def describe_location() -> str:
     """Return where the store is, without user name and password."""
     uri = tracking_uri()
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.username else uri
 
 
-class Patience:
+class Retry:
     """Tries again while the store is unavailable, until a deadline.
 
     SQLite answers "database is locked" at once when two writers meet in a certain order, however long its time-out; so writers ask again.
@@ -223,10 +227,10 @@ class Patience:
                 self.between = min(self.between * 2, 2.0)
 
 
-def within(seconds: float, call: Callable[[], Answer]) -> Answer:
+def with_timeout(seconds: float, call: Callable[[], Answer]) -> Answer:
     """Return what the call returns, if it does so in time; for callers that have something better to do than to wait for a locked database.
 
-    In a process that has not yet talked to the store it may take `LOADING` longer.
+    In a process that has not yet talked to the store it may take `LOADING_SECONDS` longer.
 
     Raises:
         StoreUnavailableError: it takes longer. The call goes on in a thread of its own until the library gives up.
@@ -241,10 +245,10 @@ def within(seconds: float, call: Callable[[], Answer]) -> Answer:
 
     threading.Thread(target=run, daemon=True).start()
     try:
-        answer, error = box.get(timeout=seconds + (0 if tracking_uri() in _loaded else LOADING))
+        answer, error = box.get(timeout=seconds + (0 if tracking_uri() in _loaded else LOADING_SECONDS))
     except queue.Empty:
         raise StoreUnavailableError(
-            f"the run store at {place()} is busy; it did not answer within {seconds:.0f} s"
+            f"the run store at {describe_location()} is busy; it did not answer within {seconds:.0f} s"
         ) from None
     if error is not None:
         raise error

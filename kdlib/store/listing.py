@@ -13,17 +13,17 @@ from contextlib import suppress
 from kdlib.store.connection import tracking_uri
 from kdlib.store.errors import RunNotFoundError
 from kdlib.store.reading import StoredRun, reader
-from kdlib.store.records import RunInfo, fetch, info
+from kdlib.store.records import RunInfo, fetch, to_run_info
 
-FIRST, LATER = 50, 250  # runs read at once: few for who looks at the newest, many for who goes back
-MARGIN = 60.0  # seconds that the clocks of two machines may differ
+FIRST_PAGE, LATER_PAGE = 50, 250  # runs read at once: few for who looks at the newest, many for who goes back
+CLOCK_MARGIN = 60.0  # seconds that the clocks of two machines may differ
 
 
 class Listing:
     """The runs of one store, kept between calls. Safe to use from several threads."""
 
     def __init__(self, fresh: float = 0.0) -> None:
-        """Make an empty memory; within `fresh` seconds the store is not asked again, unless `hurry` was called."""
+        """Make an empty memory; within `fresh` seconds the store is not asked again, unless `expire` was called."""
         self._lock = threading.Lock()
         self._fresh, self._refreshed = fresh, float("-inf")
         self._forget("", "")
@@ -61,7 +61,7 @@ class Listing:
             self._refresh()
             return sorted((row for row in self._rows.values() if row.active), key=_newest_first)
 
-    def hurry(self) -> None:
+    def expire(self) -> None:
         """Let the next call ask the store, however fresh the memory is."""
         self._refreshed = float("-inf")
 
@@ -76,7 +76,7 @@ class Listing:
         asked = time.time()
         known = {row.id for row in self._rows.values() if row.active}
         active = _by_id(store.active())
-        ended = _by_id(store.ended_since(int((self._asked - MARGIN) * 1000)))
+        ended = _by_id(store.ended_since(int((self._asked - CLOCK_MARGIN) * 1000)))
         self._rows |= ended | active
         self._rows |= {
             run_id: row for run_id, row in ended.items() if not row.active
@@ -88,8 +88,8 @@ class Listing:
         self._asked, self._refreshed = asked, began
 
     def _read_older(self) -> None:
-        page, token = reader().page(LATER if self._older else FIRST, self._older or "")
-        rows = list(filter(None, map(info, page)))
+        page, token = reader().page(LATER_PAGE if self._older else FIRST_PAGE, self._older or "")
+        rows = list(filter(None, map(to_run_info, page)))
         for row in rows:
             self._rows.setdefault(row.id, row)
         self._older = token or None
@@ -100,7 +100,7 @@ class Listing:
 
 
 def _by_id(runs: Iterable[StoredRun]) -> dict[str, RunInfo]:
-    return {row.id: row for row in filter(None, map(info, runs))}
+    return {row.id: row for row in filter(None, map(to_run_info, runs))}
 
 
 def _newest_first(row: RunInfo) -> tuple[float, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from kdlib.store.connection import EXPERIMENT, asking, connected, local_database, tracking_uri
+from kdlib.store.connection import EXPERIMENT, connect, local_database, tracking_uri, translate_errors
 from kdlib.store.database import opened
 from kdlib.store.errors import RunNotFoundError
 
@@ -173,8 +173,8 @@ class ServerReader:
     """Asks a server through MLflow."""
 
     def run(self, run_id: str) -> StoredRun:
-        with asking(f"run {run_id}"):
-            return _stored(connected().client.get_run(run_id))
+        with translate_errors(f"run {run_id}"):
+            return _stored(connect().client.get_run(run_id))
 
     def active(self) -> list[StoredRun]:
         return self._search(" and ".join(f"attributes.status != '{status}'" for status in ENDED))
@@ -186,8 +186,8 @@ class ServerReader:
         return self._search(f"tags.`{key}` = '{value}'")
 
     def page(self, count: int, token: str) -> tuple[list[StoredRun], str]:
-        connection = connected()
-        with asking():
+        connection = connect()
+        with translate_errors():
             page = connection.client.search_runs(
                 [connection.experiment],
                 max_results=count,
@@ -197,20 +197,20 @@ class ServerReader:
         return list(map(_stored, page)), page.token or ""
 
     def change_mark(self) -> str:
-        connection = connected()
-        with asking():
+        connection = connect()
+        with translate_errors():
             return connection.client.get_experiment(connection.experiment).tags.get("kdlib.changed", "")
 
     def history(self, run_id: str, key: str) -> list[tuple[int, int, float]]:
-        with asking(f"run {run_id}"):
+        with translate_errors(f"run {run_id}"):
             return [
-                (each.step, each.timestamp, each.value) for each in connected().client.get_metric_history(run_id, key)
+                (each.step, each.timestamp, each.value) for each in connect().client.get_metric_history(run_id, key)
             ]
 
     def _search(self, condition: str) -> list[StoredRun]:
-        connection, found, token = connected(), [], None
+        connection, found, token = connect(), [], None
         while True:
-            with asking():
+            with translate_errors():
                 page = connection.client.search_runs(
                     [connection.experiment], condition, max_results=AT_ONCE, page_token=token
                 )

@@ -17,7 +17,7 @@ from kdlib.cache import atomic_path, home
 from kdlib.progress import Progress
 from kdlib.results import CURVES, Point, RunResult, Summary
 from kdlib.spec import RunSpec
-from kdlib.store.connection import asking, connected
+from kdlib.store.connection import connect, translate_errors
 from kdlib.store.errors import RunNotFoundError
 from kdlib.store.notes import write_note
 from kdlib.store.reading import StoredRun, local_folder, reader
@@ -95,7 +95,7 @@ class RunInfo:
         return Summary(metrics[f"{split}/{self.metric}"], metrics.get(f"{split}/{self.metric}_ci95"), [])
 
 
-def info(run: StoredRun) -> RunInfo | None:
+def to_run_info(run: StoredRun) -> RunInfo | None:
     """Return our view of a run of MLflow, None when it is none of ours, or of a version whose spec cannot be read here."""
     tags = run.tags
     try:
@@ -131,7 +131,7 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
     """
     from mlflow.entities import Param
 
-    client, experiment = connected().client, connected().experiment
+    client, experiment = connect().client, connect().experiment
     now = time.time()
     tags = {
         "kdlib.spec": spec.to_json(),
@@ -145,7 +145,7 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
         tags["kdlib.request"] = request
     if group:
         tags[f"kdlib.in.{group}"] = "1"
-    with asking():
+    with translate_errors():
         run_id = client.create_run(experiment, start_time=int(now * 1000), tags=tags, run_name=name).info.run_id
         client.update_run(run_id, status=STATUS[QUEUED])
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in asdict(spec).items()])
@@ -160,7 +160,7 @@ def fetch(run_id: str) -> RunInfo:
         RunNotFoundError: there is no such run.
     """
     run = reader().run(run_id)
-    found = None if run.deleted else info(run)
+    found = None if run.deleted else to_run_info(run)
     if found is None:
         raise RunNotFoundError(f"the store does not have run {run_id}")
     return found
@@ -171,7 +171,7 @@ def find(*, request: str = "", identity: str = "") -> list[RunInfo]:
     return _tagged("kdlib.request", request) if request else _tagged("kdlib.identity", identity)
 
 
-def members(group: str) -> list[RunInfo]:
+def group_members(group: str) -> list[RunInfo]:
     """Return the runs tagged as part of a group, newest first."""
     return _tagged(f"kdlib.in.{group}", "1")
 
@@ -179,13 +179,13 @@ def members(group: str) -> list[RunInfo]:
 def _tagged(key: str, value: str) -> list[RunInfo]:
     if "'" in value or "`" in key:
         raise ValueError(f"{value or key!r} holds a quote, which cannot be looked up")
-    return list(filter(None, map(info, reader().tagged(key, value))))
+    return list(filter(None, map(to_run_info, reader().tagged(key, value))))
 
 
 def set_state(run_id: str, state: str, reason: str = "") -> None:
     """Write a run's state; a terminal one with the time."""
-    client = connected().client
-    with asking(f"run {run_id}"):
+    client = connect().client
+    with translate_errors(f"run {run_id}"):
         if reason:
             client.set_tag(run_id, "kdlib.reason", reason)
         if state in ACTIVE:
@@ -195,18 +195,18 @@ def set_state(run_id: str, state: str, reason: str = "") -> None:
     write_note(run_id)
 
 
-def tag(run_id: str, **tags: str | int | float) -> None:
+def set_tags(run_id: str, **tags: str | int | float) -> None:
     """Write tags of ours; the prefix `kdlib.` is added to their names."""
     from mlflow.entities import RunTag
 
-    with asking(f"run {run_id}"):
-        connected().client.log_batch(run_id, tags=[RunTag(f"kdlib.{key}", str(value)) for key, value in tags.items()])
+    with translate_errors(f"run {run_id}"):
+        connect().client.log_batch(run_id, tags=[RunTag(f"kdlib.{key}", str(value)) for key, value in tags.items()])
     write_note(run_id)
 
 
-def join(run_id: str, group: str) -> None:
+def add_to_group(run_id: str, group: str) -> None:
     """Make a run part of one more group."""
-    tag(run_id, **{f"in.{group}": 1})
+    set_tags(run_id, **{f"in.{group}": 1})
 
 
 def log_points(run_id: str, points: Iterable[Point], progress: Progress | None = None) -> None:
@@ -223,8 +223,8 @@ def log_points(run_id: str, points: Iterable[Point], progress: Progress | None =
     )
     values += [Metric(curve, value, when, epoch) for curve, epoch, when, value in curve_values(points)]
     for start in range(0, len(values), BATCH):
-        with asking(f"run {run_id}"):
-            connected().client.log_batch(run_id, metrics=values[start : start + BATCH])
+        with translate_errors(f"run {run_id}"):
+            connect().client.log_batch(run_id, metrics=values[start : start + BATCH])
 
 
 def curve_values(points: Iterable[Point]) -> list[tuple[str, int, int, float]]:
@@ -242,7 +242,7 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def numbers(result: RunResult) -> dict[str, float]:
+def flatten_metrics(result: RunResult) -> dict[str, float]:
     """Return a result's numbers as `RunInfo.metrics` names them; what is undefined is left out."""
     found = {f"cost/{key}": value for key, value in vars(result.cost).items()}
     for split, metrics in result.metrics.items():
@@ -251,15 +251,15 @@ def numbers(result: RunResult) -> dict[str, float]:
     return {key: float(value) for key, value in found.items() if isinstance(value, int | float) and isfinite(value)}
 
 
-def finish(run_id: str, values: Mapping[str, float]) -> None:
+def log_result(run_id: str, values: Mapping[str, float]) -> None:
     """Write the numbers of a result, and in a sentence how accurate it is."""
     from mlflow.entities import Metric, RunTag
 
     told = [
         f"{key.replace('/', ': ')} {value:.1%}" for key, value in values.items() if key.endswith(("/accuracy", "/map"))
     ]
-    with asking(f"run {run_id}"):
-        connected().client.log_batch(
+    with translate_errors(f"run {run_id}"):
+        connect().client.log_batch(
             run_id,
             metrics=[Metric(key, value, _now(), 0) for key, value in values.items()],
             tags=[RunTag("mlflow.note.content", "\n\n".join(told))],
@@ -275,13 +275,13 @@ def metric_history(run_id: str) -> list[Point]:
     return [Point(**points[epoch]) for epoch in sorted(points)]
 
 
-def put_files(run_id: str, paths: Iterable[Path]) -> None:
+def add_artifacts(run_id: str, paths: Iterable[Path]) -> None:
     """Move files into a run's artifacts. In a local store each appears whole, under its name, or not at all."""
     folder = local_folder(reader().run(run_id))
-    with asking(f"run {run_id}"):
+    with translate_errors(f"run {run_id}"):
         for path in paths:
             if folder is None:
-                connected().client.log_artifact(run_id, str(path))
+                connect().client.log_artifact(run_id, str(path))
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -291,7 +291,7 @@ def put_files(run_id: str, paths: Iterable[Path]) -> None:
                     shutil.copyfile(path, temporary)
 
 
-def file(run_id: str, name: str) -> Path:
+def artifact_path(run_id: str, name: str) -> Path:
     """Return a file of a run's artifacts on this disk; from a server it is downloaded once.
 
     Raises:
@@ -304,37 +304,37 @@ def file(run_id: str, name: str) -> Path:
         return folder / name
     kept = home() / "cache" / "artifacts" / run_id / name
     if not kept.exists():
-        with asking(f"{name} of run {run_id}"), atomic_path(kept) as temporary:
-            shutil.copyfile(connected().client.download_artifacts(run_id, name), temporary)
+        with translate_errors(f"{name} of run {run_id}"), atomic_path(kept) as temporary:
+            shutil.copyfile(connect().client.download_artifacts(run_id, name), temporary)
     return kept
 
 
 def rename(run_id: str, name: str) -> None:
     """Give a run another name."""
-    with asking(f"run {run_id}"):
-        connected().client.update_run(run_id, name=name)
+    with translate_errors(f"run {run_id}"):
+        connect().client.update_run(run_id, name=name)
     write_note(run_id)
     mark_change()
 
 
 def delete(run_id: str) -> None:
     """Take a run out of every listing. `restore` brings it back; `mlflow gc` frees its disk space for good."""
-    with asking(f"run {run_id}"):
-        connected().client.delete_run(run_id)
+    with translate_errors(f"run {run_id}"):
+        connect().client.delete_run(run_id)
     write_note(run_id)
     mark_change()
 
 
 def restore(run_id: str) -> None:
     """Bring a deleted run back."""
-    with asking(f"run {run_id}"):
-        connected().client.restore_run(run_id)
+    with translate_errors(f"run {run_id}"):
+        connect().client.restore_run(run_id)
     write_note(run_id)
     mark_change()
 
 
 def mark_change() -> None:
     """Tell every process that keeps terminal runs in memory to read them again."""
-    connection = connected()
-    with asking():
+    connection = connect()
+    with translate_errors():
         connection.client.set_experiment_tag(connection.experiment, "kdlib.changed", json.dumps(time.time()))

@@ -28,7 +28,7 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def keep_memory() -> None:
+def reuse_memory() -> None:
     """Tell glibc to keep freed memory for the next step; elsewhere this does nothing.
 
     By default buffers of some megabytes go back to the system and come again, page by page, in every step: a fifth of the training time.

@@ -21,9 +21,9 @@ from kdlib.cache import Arrays
 from kdlib.progress import OnProgress, Progress
 from kdlib.results import Point
 from kdlib.training import losses
-from kdlib.training.devices import keep_memory
+from kdlib.training.devices import reuse_memory
 from kdlib.training.population import Population
-from kdlib.training.replay import Watched
+from kdlib.training.replay import ReplaySample
 from kdlib.training.state import TrainingState
 
 VALIDATIONS = 20  # how often a training looks at the validation rows, about
@@ -31,7 +31,7 @@ CHECKPOINT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Rows:
+class TrainingData:
     """What the members learn from, and are chosen on.
 
     Attributes:
@@ -48,13 +48,13 @@ class Rows:
     val_inputs: Tensor
     val_labels: Tensor
 
-    def to(self, device: torch.device) -> "Rows":
+    def to(self, device: torch.device) -> "TrainingData":
         """Return the same rows on a device."""
-        return Rows(*(value.to(device) for value in vars(self).values()))
+        return TrainingData(*(value.to(device) for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
-class Branch:
+class MethodGroup:
     """The members of one method.
 
     Attributes:
@@ -86,7 +86,7 @@ class Trained:
         history: one point per validation.
         cancelled: whether `on_progress` asked to stop.
         diverged: member -> epoch at which its loss stopped being finite.
-        replay: per branch, the snapshots of its first member, as in `Frames.of`.
+        replay: per branch, the snapshots of its first member, as in `ReplayRecorder.of`.
         seconds: how long it took, without what came between an interruption and the checkpoint before it.
     """
 
@@ -99,10 +99,10 @@ class Trained:
     seconds: float = 0.0
 
 
-class _Step:
+class _StepLoss:
     """The loss of all members on one batch each."""
 
-    def __init__(self, branches: Sequence[Branch], rows: Rows, loss: str, device: torch.device) -> None:
+    def __init__(self, branches: Sequence[MethodGroup], rows: TrainingData, loss: str, device: torch.device) -> None:
         self.branches, self.rows = branches, rows.to(device)
         self.students = Population([student for branch in branches for student in branch.students], device)
         self.teachers = [Population(branch.teachers, device) if branch.teachers else None for branch in branches]
@@ -173,8 +173,8 @@ def batches(seeds: Sequence[int], epoch: int, rows: int, size: int) -> Tensor:
 
 
 def train(
-    branches: Sequence[Branch],
-    rows: Rows,
+    branches: Sequence[MethodGroup],
+    rows: TrainingData,
     *,
     loss: str,
     epochs: int,
@@ -185,7 +185,7 @@ def train(
     on_progress: OnProgress | None = None,
     checkpoint: Path | None = None,
     signature: str = "",
-    watched: Watched | None = None,
+    watched: ReplaySample | None = None,
 ) -> Trained:
     """Train all members of all branches together: AdamW, one-cycle learning rate, best weights by validation score kept per member.
 
@@ -204,9 +204,9 @@ def train(
         signature: names the computation; a checkpoint with another one is not used.
         watched: rows of which a snapshot is kept before the first step and at every validation.
     """
-    keep_memory()
+    reuse_memory()
     device = torch.device(device)
-    step = _Step(branches, rows, loss, device)
+    step = _StepLoss(branches, rows, loss, device)
     seeds, size = [seed for branch in branches for seed in branch.seeds], min(batch_size, len(rows.inputs))
     per_epoch = len(rows.inputs) // size
     steps = epochs * per_epoch
@@ -277,7 +277,7 @@ def _validated_epochs(epochs: int) -> set[int]:
     return {1, *range(every, epochs, every), epochs}
 
 
-def _take_step(step: _Step, state: TrainingState, index: Tensor, last: bool) -> None:
+def _take_step(step: _StepLoss, state: TrainingState, index: Tensor, last: bool) -> None:
     """Let every member learn from one batch, the row numbers `index` (m, b)."""
     parts = step(index)
     state.optimiser.zero_grad()
@@ -291,7 +291,7 @@ def _take_step(step: _Step, state: TrainingState, index: Tensor, last: bool) -> 
 
 
 def _close_epoch(
-    state: TrainingState, step: _Step, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
+    state: TrainingState, step: _StepLoss, score: Callable[[Tensor], list[float]], epoch: int, per_epoch: int, due: bool
 ) -> Point | None:
     """Notice members that diverged, validate where it is time to, and return the point of this epoch if there is one."""
     means = {name: (value / per_epoch).tolist() for name, value in state.sums.items()}

@@ -19,7 +19,7 @@ ROWS = 500  # followed at most
 
 
 @dataclass(frozen=True)
-class Watched:
+class ReplaySample:
     """Which rows are followed.
 
     Attributes:
@@ -35,7 +35,7 @@ class Watched:
     fixed: Sequence[np.ndarray | None]
 
 
-class Frames:
+class ReplayRecorder:
     """All snapshots of a training.
 
     Args:
@@ -44,7 +44,9 @@ class Frames:
         teachers: per branch, what compresses, or None.
     """
 
-    def __init__(self, watched: Watched | None, firsts: Sequence[int], teachers: Sequence[Population | None]) -> None:
+    def __init__(
+        self, watched: ReplaySample | None, firsts: Sequence[int], teachers: Sequence[Population | None]
+    ) -> None:
         self._watched, self._firsts, self._teachers = watched, firsts, teachers
         self.epochs: list[int] = []
         self._taken: dict[str, list[Tensor]] = {}
@@ -92,7 +94,7 @@ class Frames:
 
         "rows" (r,), "epochs" (t,), "student" (t, r, d_s) and, with a teacher, "compressed" (t, r, d_c); t is 1 where it does not learn.
         """
-        return stacked(self.since(0, branch))
+        return stack_snapshots(self.since(0, branch))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what a checkpoint has to hold."""
@@ -106,8 +108,8 @@ class Frames:
         }
 
 
-def stacked(frames: Sequence[dict[str, Any]]) -> Arrays:
-    """Return single snapshots, as from `Frames.since`, as arrays over time; {} if the first one is not there."""
+def stack_snapshots(frames: Sequence[dict[str, Any]]) -> Arrays:
+    """Return single snapshots, as from `ReplayRecorder.since`, as arrays over time; {} if the first one is not there."""
     if not frames or "rows" not in frames[0]:
         return {}
     found = {"rows": frames[0]["rows"], "epochs": np.array([int(frame["epoch"]) for frame in frames], dtype=np.int64)}

@@ -15,7 +15,7 @@ from kdlib.cache import atomic_path
 from kdlib.results import Point
 from kdlib.training.optimizer import AdamW
 from kdlib.training.population import Population
-from kdlib.training.replay import Frames, Watched
+from kdlib.training.replay import ReplayRecorder, ReplaySample
 
 
 class TrainingState:
@@ -46,7 +46,7 @@ class TrainingState:
         *,
         lr: float,
         steps: int,
-        watched: Watched | None,
+        watched: ReplaySample | None,
     ) -> None:
         self.populations = {"students": students} | {
             f"teachers{i}": each for i, each in enumerate(teachers) if each is not None
@@ -64,7 +64,7 @@ class TrainingState:
         self.done = 0
         self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
-        self.frames = Frames(watched, [self.members[f"teachers{i}"].start for i in range(len(sizes))], teachers)
+        self.frames = ReplayRecorder(watched, [self.members[f"teachers{i}"].start for i in range(len(sizes))], teachers)
         self._seconds_before, self._started = 0.0, time.perf_counter()
 
     @property

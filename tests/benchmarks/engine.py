@@ -31,7 +31,7 @@ from tests import fake_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = RunSpec()
-SMALL = SPEC.but(seeds=2)
+SMALL = SPEC.replace(seeds=2)
 DIRECT = """
 import sys, time, torch
 from kdlib.pipeline import compare
@@ -84,11 +84,11 @@ def start_up(table: Table) -> None:
         "  ... and a worker with torch is there", f"+{timed(lambda: until(lambda: engine.status().workers)):.2f} s", ""
     )
     ready(2)
-    finished(runs.launch([SMALL.but(epochs=1)] * 2, device="cpu"))
+    finished(runs.launch([SMALL.replace(epochs=1)] * 2, device="cpu"))
     returned, first = [], []
     for number in range(5):
         began = time.perf_counter()
-        [run_id] = runs.launch([SPEC.but(lr=0.01 + number / 1000)], device="cpu")
+        [run_id] = runs.launch([SPEC.replace(lr=0.01 + number / 1000)], device="cpu")
         returned.append(time.perf_counter() - began)
         until(lambda run_id=run_id: runs.get(run_id).progress > 0)
         first.append(time.perf_counter() - began)
@@ -127,7 +127,7 @@ def promises(table: Table) -> None:
     until(lambda: engine.status().workers == 2)
     run_id = begun()
     worker_of(run_id).kill()
-    until(lambda: engine.RunFolder(run_id).starts(0) == 2)
+    until(lambda: engine.RunFolder(run_id).count_starts(0) == 2)
     worker_of(run_id).kill()
     table.add_row("a worker's second death -> its run seen as failed", f"{ended(run_id):.2f} s", "<= 5 s")
 
@@ -135,7 +135,7 @@ def promises(table: Table) -> None:
     began = time.time()
     with closing(sqlite3.connect(home() / "mlflow.db", isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        refused = timed(lambda: _refused(lambda: store.within(0.3, lambda: store.fetch(run_id))))
+        refused = timed(lambda: _refused(lambda: store.with_timeout(0.3, lambda: store.fetch(run_id))))
         time.sleep(4)
     stamps = [began, *(point.t for point in engine.RunFolder(run_id).points() if point.t > began), time.time()]
     table.add_row("locked store: 0.3 s of patience -> said to be busy", f"{refused:.2f} s", "<= 2 s")
@@ -159,7 +159,7 @@ def _refused(call: Callable[[], object]) -> None:
 def overhead(table: Table, repeats: int) -> None:
     """Measure a background run against the same run called directly, both on one thread, taking turns."""
     ready(1)
-    finished(runs.launch([SPEC.but(epochs=1, seeds=2)], device="cpu"))
+    finished(runs.launch([SPEC.replace(epochs=1, seeds=2)], device="cpu"))
     direct, background = [], []
     for _ in range(repeats):
         command = [sys.executable, "-c", DIRECT, SPEC.to_json()]
@@ -176,8 +176,8 @@ def two_workers(table: Table) -> None:
     took, values = {}, {}
     for count in (1, 2):
         ready(count)
-        finished(runs.launch([SMALL.but(epochs=1, labels=100 + worker) for worker in range(count)], device="cpu"))
-        grid = sweeps.expand(SMALL.but(epochs=30), {"method": ["linear", "mlp"], "dim": [2, 4, 8, 16]})
+        finished(runs.launch([SMALL.replace(epochs=1, labels=100 + worker) for worker in range(count)], device="cpu"))
+        grid = sweeps.expand(SMALL.replace(epochs=30), {"method": ["linear", "mlp"], "dim": [2, 4, 8, 16]})
         ids: list[str] = []
         took[count] = timed(lambda ids=ids, grid=grid: (ids.extend(runs.launch(grid, device="cpu")), finished(ids)))
         values[count] = [runs.result(run_id).metrics for run_id in ids]
@@ -210,7 +210,7 @@ def fill(count: int) -> None:
 def listing(table: Table, count: int) -> None:
     """Measure listings of a full store, with runs at work."""
     fill(count)
-    busy = runs.launch([SPEC.but(epochs=10_000)] * 2, device="cpu")
+    busy = runs.launch([SPEC.replace(epochs=10_000)] * 2, device="cpu")
     until(lambda: all(runs.get(run_id).progress > 0 for run_id in busy))
 
     def fresh(limit: int) -> float:
@@ -266,7 +266,7 @@ def main() -> None:
     )
     try:
         table.add_row("store: made and opened for the first time", f"{timed(store.connection.connected):.2f} s", "")
-        runs.launch([SMALL.but(epochs=1)], device="cpu")
+        runs.launch([SMALL.replace(epochs=1)], device="cpu")
         for name in given.only or parts:
             parts[name](table)
     finally:

@@ -27,11 +27,11 @@ def fill(count: int) -> list[str]:
     from kdlib.store import listing
     from tests import stored_runs
 
-    listing.MARGIN = 0  # a listing reads again what ended within the last minute, which here is everything
+    listing.CLOCK_MARGIN = 0  # a listing reads again what ended within the last minute, which here is everything
     kept = stored_runs.keep_all()
     for number in range(count):
-        run_id = store.create(stored_runs.SPEC.but(dim=1 + number % 64), name=f"run {number}", user="benchmark")
-        store.finish(
+        run_id = store.create(stored_runs.SPEC.replace(dim=1 + number % 64), name=f"run {number}", user="benchmark")
+        store.log_result(
             run_id, {"val/accuracy": 0.5, "test/accuracy": 0.5, "test/accuracy_ci95": 0.02, "cost/seconds": 1.0}
         )
         store.set_state(run_id, store.DONE)
@@ -60,9 +60,9 @@ def reports() -> None:
     from kdlib.spaces import teacher_report
     from kdlib.spec import RunSpec
 
-    for teacher in teachers.fitting(RunSpec.dataset):
-        if not teacher_report.known(teacher, RunSpec.dataset):
-            teacher_report.write(teacher, RunSpec.dataset)
+    for teacher in teachers.compatible_teachers(RunSpec.dataset):
+        if not teacher_report.cached(teacher, RunSpec.dataset):
+            teacher_report.compute(teacher, RunSpec.dataset)
 
 
 def main(count: int) -> None:

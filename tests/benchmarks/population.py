@@ -21,22 +21,22 @@ from kdlib.pipeline import compare
 from kdlib.spec import RunSpec
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import Branch, Rows, train
+from kdlib.training.loop import MethodGroup, TrainingData, train
 
 D_T, SPEC = 128, RunSpec()
 
 
-def material(rows: int) -> Rows:
+def material(rows: int) -> TrainingData:
     """Return rows of the default dataset with made-up embeddings: their content does not matter for time."""
     data = datasets.load(SPEC.dataset)
     index = data.labelled(rows)
     inputs, labels = torch.from_numpy(data.inputs[index]), torch.from_numpy(data.labels[index])
-    return Rows(inputs, labels, torch.randn(rows, D_T), inputs[:10], labels[:10])
+    return TrainingData(inputs, labels, torch.randn(rows, D_T), inputs[:10], labels[:10])
 
 
 def members(student: str, count: int) -> tuple[list, list]:
     """Return untrained students and teacher branches."""
-    bodies = [students.build(student, (1, 16, 16), SPEC.width, 10) for _ in range(count)]
+    bodies = [students.build_student(student, (1, 16, 16), SPEC.width, 10) for _ in range(count)]
     return bodies, [TeacherBranch(mlp(D_T, SPEC.dim), (SPEC.dim,), 10) for _ in range(count)]
 
 
@@ -44,7 +44,7 @@ def together(student: str, count: int, steps: int, device: torch.device) -> floa
     """Return seconds for `steps` steps of `count` members in one population."""
     rows = material(SPEC.batch_size * steps if steps < 30 else 960)
     bodies, teachers = members(student, count)
-    branch = Branch(bodies, range(count), teachers, distance_weight=0.5)
+    branch = MethodGroup(bodies, range(count), teachers, distance_weight=0.5)
     stamps: list[float] = []
 
     def stamp(at: object) -> None:
@@ -120,8 +120,8 @@ def main() -> None:
     console = Console()
     console.print(table)
 
-    specs = [SPEC.but(method=method) for method in ("baseline", "raw", "pca", "linear", "mlp")]
-    compare([spec.but(epochs=1) for spec in specs], device=given.device)  # fills the caches
+    specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "pca", "linear", "mlp")]
+    compare([spec.replace(epochs=1) for spec in specs], device=given.device)  # fills the caches
     started = time.perf_counter()
     compare(specs, device=given.device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -95,7 +95,7 @@ def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_addr
     (row,) = ask(page, "scene.highlighted()")
     page.wait_for_url(re.compile(f"row={row}"))
     monkeypatch.setenv("KDLIB_HOME", str(server.home))
-    found = spaces.load(trained)
+    found = spaces.load_spaces(trained)
     place = found.rows.tolist().index(row)
     before, after = (set(geometry.neighbours(found.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
     for kind, rows in (("kept", before & after), ("lost", before - after), ("gained", after - before)):

@@ -7,23 +7,23 @@
 To read another kind of file, add it to `intake.kinds` and `intake.reading`; `tests/test_files.py` holds these steps.
 """
 
-from kdlib.data.importing.build import MOST_CATEGORIES, Draft, guess, understand, values
-from kdlib.data.importing.plan import Plan, parts
-from kdlib.data.importing.source import Source, drop, reopen, stage, stage_uploads
-from kdlib.data.importing.store import keep
+from kdlib.data.importing.build import MAX_CATEGORIES, DatasetDraft, build_draft, column_values, guess_plan
+from kdlib.data.importing.plan import ImportPlan, pattern_parts
+from kdlib.data.importing.source import Source, discard, reopen, stage, stage_uploads
+from kdlib.data.importing.store import store_dataset
 
 __all__ = [
-    "MOST_CATEGORIES",
-    "Draft",
-    "Plan",
+    "MAX_CATEGORIES",
+    "DatasetDraft",
+    "ImportPlan",
     "Source",
-    "drop",
-    "guess",
-    "keep",
-    "parts",
+    "discard",
+    "guess_plan",
+    "store_dataset",
+    "pattern_parts",
     "reopen",
     "stage",
     "stage_uploads",
-    "understand",
-    "values",
+    "build_draft",
+    "column_values",
 ]

@@ -8,19 +8,19 @@ import numpy as np
 
 from kdlib.data.datasets import AUDIO, IMAGE, VECTOR
 from kdlib.data.importing import splits
-from kdlib.data.importing.plan import Plan, take_apart
+from kdlib.data.importing.plan import ImportPlan, parse_names
 from kdlib.data.importing.source import Column, Source, id_column
 from kdlib.data.intake import IntakeError
 
 LABELS = ("label", "labels", "class", "target", "y", "category", "tag", "tags", "folder")
 SPLITS = ("split", "subset", "partition", "fold", "set")
-ANSWERS = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0, "": np.nan}
-MOST_CLASSES, MOST_CATEGORIES = 1000, 100
-FEW = 50  # items of a test set below which an interval says little
+BINARY_WORDS = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0, "": np.nan}
+MAX_CLASSES, MAX_CATEGORIES = 1000, 100
+SMALL_TEST_SET = 50  # items of a test set below which an interval says little
 
 
 @dataclass(frozen=True)
-class Draft:
+class DatasetDraft:
     """A dataset before it is kept.
 
     Attributes:
@@ -36,7 +36,7 @@ class Draft:
         warnings: what its owner should worry about.
     """
 
-    plan: Plan
+    plan: ImportPlan
     ids: np.ndarray
     labels: np.ndarray
     classes: list[str]
@@ -62,15 +62,17 @@ class Draft:
         return found
 
 
-def guess(source: Source) -> Plan:
+def guess_plan(source: Source) -> ImportPlan:
     """Return what the names of the columns suggest."""
-    texts = source.texts
-    answers = [name for name in source.numbers if name.lower() != "y"]  # a matrix called y may as well be an embedding
+    texts = source.text_columns
+    answers = [
+        name for name in source.number_columns if name.lower() != "y"
+    ]  # a matrix called y may as well be an embedding
     target = next((name for name in (*texts, *answers) if name.lower() in LABELS), "")
     if not target:
         rest = [name for name in texts if name != id_column(source.columns) and name.lower() not in SPLITS]
         target = rest[0] if rest and source.kind == "table" else ""
-    numbers = [name for name in source.numbers if name != target]
+    numbers = [name for name in source.number_columns if name != target]
     media = {"sounds": "spectrogram", "images": "picture"}.get(source.kind, "")
     deep = next((name for name in numbers if len(source.columns[name].shape) > 2), "")
     inputs = (
@@ -81,7 +83,7 @@ def guess(source: Source) -> Plan:
     tables = tuple(
         name for name in numbers if len(source.columns[name].shape) == 2 and (name != inputs or len(numbers) == 1)
     )
-    return Plan(
+    return ImportPlan(
         target=(target,) if target else (),
         id=id_column(source.columns),
         inputs=inputs,
@@ -90,19 +92,19 @@ def guess(source: Source) -> Plan:
     )
 
 
-def values(source: Source, pattern: str = "") -> dict[str, list[str]]:
+def column_values(source: Source, pattern: str = "") -> dict[str, list[str]]:
     """Return the columns of text and the parts of the pattern, each with its different values in order.
 
-    A pattern that does not fit adds nothing: `understand` says why.
+    A pattern that does not fit adds nothing: `build_draft` says why.
     """
-    found = {name: source.values(name).tolist() for name in source.texts}
+    found = {name: source.values(name).tolist() for name in source.text_columns}
     if pattern:
         with suppress(IntakeError):
-            found |= take_apart(pattern, found[id_column(source.columns)])
+            found |= parse_names(pattern, found[id_column(source.columns)])
     return {name: sorted(set(each) - {""}) for name, each in found.items()}
 
 
-def understand(source: Source, plan: Plan) -> Draft:
+def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
     """Return the dataset that the plan describes.
 
     Raises:
@@ -111,14 +113,14 @@ def understand(source: Source, plan: Plan) -> Draft:
     notes, warnings = list(source.notes), []
     tables = tuple(name for name in plan.tables if name not in plan.target)
     plan = replace(
-        plan, inputs=plan.inputs or guess(source).inputs, id=plan.id or id_column(source.columns), tables=tables
+        plan, inputs=plan.inputs or guess_plan(source).inputs, id=plan.id or id_column(source.columns), tables=tables
     )
-    words = {name: source.values(name).tolist() for name in source.texts}
+    words = {name: source.values(name).tolist() for name in source.text_columns}
     ids = _ids(source, words.get(plan.id) if plan.id else None)
     if plan.pattern:
         if not plan.id:
             raise IntakeError("a pattern takes names of files apart, but no column holds names")
-        words |= take_apart(plan.pattern, words[plan.id])
+        words |= parse_names(plan.pattern, words[plan.id])
     if not plan.target:
         raise IntakeError(f"which column holds the labels? There are: {', '.join(words)}")
 
@@ -127,7 +129,7 @@ def understand(source: Source, plan: Plan) -> Draft:
         raise IntakeError(f"{source.name} holds no recordings, pictures or numbers that a student could learn from")
     for name in dict.fromkeys((plan.inputs, *plan.tables)):
         if source.columns.get(name) is None or source.columns[name].text:
-            raise IntakeError(f"{name!r} is no column of numbers; there are: {', '.join(source.numbers)}")
+            raise IntakeError(f"{name!r} is no column of numbers; there are: {', '.join(source.number_columns)}")
         warnings += _check_numbers(source, source.columns[name])
     for name in plan.tables:
         if len(source.columns[name].shape) != 2:
@@ -135,12 +137,12 @@ def understand(source: Source, plan: Plan) -> Draft:
                 f"an embedding is one list of numbers per item, {name!r} has the shape {source.columns[name].shape[1:]}"
             )
 
-    told = _told(source, plan, words)
+    told = _planned_splits(source, plan, words)
     groups = labels if labels.ndim == 1 else np.where(np.isnan(labels).all(axis=1), -1, 0)
     if labels.ndim == 1:
         _check_sizes(labels, classes)
-    told, drawn = splits.complete(told, groups, ids)
-    notes += drawn + splits.thin(told, ids)
+    told, drawn = splits.complete_splits(told, groups, ids)
+    notes += drawn + splits.limit_sizes(told, ids)
     if labels.ndim == 1:
         splits.check_classes(told, labels, classes)
     else:
@@ -148,8 +150,8 @@ def understand(source: Source, plan: Plan) -> Draft:
     attributes, left_out = _attributes(plan, words, told)
     shape = source.columns[plan.inputs].shape[1:]
     modality, shape = _modality(source, plan, shape)
-    draft = Draft(plan, ids, labels, classes, told, attributes, modality, shape, notes + left_out, warnings)
-    return replace(draft, warnings=warnings + _doubts(draft))
+    draft = DatasetDraft(plan, ids, labels, classes, told, attributes, modality, shape, notes + left_out, warnings)
+    return replace(draft, warnings=warnings + _find_warnings(draft))
 
 
 def _ids(source: Source, names: list[str] | None) -> np.ndarray:
@@ -158,25 +160,25 @@ def _ids(source: Source, names: list[str] | None) -> np.ndarray:
     seen: dict[str, int] = {}
     for row, name in enumerate(names):
         if not name:
-            raise IntakeError(f"{source.where(row)} has no id")
+            raise IntakeError(f"{source.describe_row(row)} has no id")
         if name in seen:
             raise IntakeError(
-                f"the id {name!r} is there twice, in {source.where(seen[name])} and {source.where(row)}; ids must be unique"
+                f"the id {name!r} is there twice, in {source.describe_row(seen[name])} and {source.describe_row(row)}; ids must be unique"
             )
         seen[name] = row
     return np.array(names)
 
 
-def _labels(source: Source, plan: Plan, words: dict[str, list[str]]) -> tuple[np.ndarray, list[str]]:
+def _labels(source: Source, plan: ImportPlan, words: dict[str, list[str]]) -> tuple[np.ndarray, list[str]]:
     names = words.get("classes") or (source.values("classes").tolist() if "classes" in source.columns else [])
     first = plan.target[0]
     if len(plan.target) == 1 and first in words:
-        return _single(first, words[first], names)
-    if len(plan.target) == 1 and first in source.numbers:  # a matrix of answers, a column per class
+        return _class_labels(first, words[first], names)
+    if len(plan.target) == 1 and first in source.number_columns:  # a matrix of answers, a column per class
         matrix = np.array(source.values(first), dtype=np.float32)
         wrong = ~(np.isnan(matrix) | np.isin(matrix, (0, 1))).reshape(len(matrix), -1).all(axis=1)
         if matrix.ndim != 2 or wrong.any():
-            where = f", {source.where(int(np.argmax(wrong)))} does not" if wrong.any() else ""
+            where = f", {source.describe_row(int(np.argmax(wrong)))} does not" if wrong.any() else ""
             raise IntakeError(
                 f"several labels an item are columns of 0, 1 and NaN for unknown; {first!r}{where or ' has another shape'}"
             )
@@ -188,19 +190,21 @@ def _labels(source: Source, plan: Plan, words: dict[str, list[str]]) -> tuple[np
         if name not in words:
             raise IntakeError(f"there is no column {name!r} with labels; there are: {', '.join(words)}")
         for row, text in enumerate(words[name]):
-            answer = ANSWERS.get(text.strip().lower())
+            answer = BINARY_WORDS.get(text.strip().lower())
             if answer is None:
-                raise IntakeError(f"{source.where(row)}, column {name!r}: {text!r} is not 0, 1 or blank for unknown")
+                raise IntakeError(
+                    f"{source.describe_row(row)}, column {name!r}: {text!r} is not 0, 1 or blank for unknown"
+                )
             matrix[row, number] = answer
     return matrix, list(plan.target)
 
 
-def _single(name: str, values: list[str], names: list[str]) -> tuple[np.ndarray, list[str]]:
+def _class_labels(name: str, values: list[str], names: list[str]) -> tuple[np.ndarray, list[str]]:
     """Return indices and class names; a class is called exactly as it is written, only a blank is a missing label."""
     there = {text for text in values if text}
-    if len(there) > MOST_CLASSES:
+    if len(there) > MAX_CLASSES:
         raise IntakeError(
-            f"the column {name!r} has {len(there):,} different values, at most {MOST_CLASSES:,} can be classes"
+            f"the column {name!r} has {len(there):,} different values, at most {MAX_CLASSES:,} can be classes"
         )
     numeric = all(text.isdecimal() for text in there)
     classes = sorted(there, key=lambda text: (int(text), text)) if numeric else sorted(there)
@@ -242,7 +246,7 @@ def _check_numbers(source: Source, column: Column) -> list[str]:
     """Return warnings about a column of numbers that is to be learned from."""
     if column.bad_row is not None:
         raise IntakeError(
-            f"{column.name!r} is not finite (NaN or infinite) in {source.where(column.bad_row)}; in all, {column.bad:,} rows are not"
+            f"{column.name!r} is not finite (NaN or infinite) in {source.describe_row(column.bad_row)}; in all, {column.bad:,} rows are not"
         )
     if 0 in column.shape[1:]:
         raise IntakeError(f"{column.name!r} has width 0: it needs two or more numbers per item")
@@ -257,7 +261,7 @@ def _check_numbers(source: Source, column: Column) -> list[str]:
     return []
 
 
-def _told(source: Source, plan: Plan, words: dict[str, list[str]]) -> np.ndarray:
+def _planned_splits(source: Source, plan: ImportPlan, words: dict[str, list[str]]) -> np.ndarray:
     """Return the split of each item as far as the plan says it."""
 
     def column(name: str) -> list[str]:
@@ -265,7 +269,7 @@ def _told(source: Source, plan: Plan, words: dict[str, list[str]]) -> np.ndarray
             raise IntakeError(f"there is no column {name!r}; there are: {', '.join(words)}")
         return words[name]
 
-    found = splits.named(column(plan.split), source.where) if plan.split else [""] * source.rows
+    found = splits.parse_splits(column(plan.split), source.describe_row) if plan.split else [""] * source.rows
     chosen = ((plan.test, "test"), (plan.leave_out, f"ood:{plan.leave_out[0]}"))
     longest = max(len(text) for text in ("train", *set(found), *(split for _, split in chosen)))
     told = np.array(found, dtype=f"<U{longest}")
@@ -284,7 +288,7 @@ def _told(source: Source, plan: Plan, words: dict[str, list[str]]) -> np.ndarray
 
 
 def _attributes(
-    plan: Plan, words: dict[str, list[str]], told: np.ndarray
+    plan: ImportPlan, words: dict[str, list[str]], told: np.ndarray
 ) -> tuple[dict[str, tuple[np.ndarray, list[str]]], list[str]]:
     """Return name -> (categories, their names), and notes on what was left out."""
     found, notes = {}, []
@@ -293,9 +297,9 @@ def _attributes(
         if name not in words:
             raise IntakeError(f"there is no column {name!r}; there are: {', '.join(words)}")
         names = sorted(set(words[name]) - {""})
-        if len(names) > MOST_CATEGORIES:
+        if len(names) > MAX_CATEGORIES:
             raise IntakeError(
-                f"the attribute {name!r} has {len(names):,} different values, at most {MOST_CATEGORIES} can be told apart"
+                f"the attribute {name!r} has {len(names):,} different values, at most {MAX_CATEGORIES} can be told apart"
             )
         place = {text: number for number, text in enumerate(names)} | {"": -1}
         values = np.array([place[text] for text in words[name]], dtype=np.int64)
@@ -306,7 +310,7 @@ def _attributes(
     return found, notes
 
 
-def _modality(source: Source, plan: Plan, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+def _modality(source: Source, plan: ImportPlan, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Return what an input is and its shape: pictures without channels get one."""
     if plan.inputs == "spectrogram" and source.kind == "sounds":
         return AUDIO, shape
@@ -315,9 +319,9 @@ def _modality(source: Source, plan: Plan, shape: tuple[int, ...]) -> tuple[str, 
     return (IMAGE if len(shape) == 3 and shape[0] in (1, 3) else VECTOR), shape
 
 
-def _doubts(draft: Draft) -> list[str]:
+def _find_warnings(draft: DatasetDraft) -> list[str]:
     counted = Counter(draft.splits.tolist())
-    small = [f"{name} has {counted[name]}" for name in draft.split_names[1:] if counted[name] < FEW]
+    small = [f"{name} has {counted[name]}" for name in draft.split_names[1:] if counted[name] < SMALL_TEST_SET]
     told = [f"few items to judge by ({', '.join(small)}): scores will jump from item to item"] if small else []
     if draft.labels.ndim == 1:
         sizes = np.bincount(draft.labels[draft.labels >= 0], minlength=len(draft.classes))

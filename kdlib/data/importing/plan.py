@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from kdlib.data.intake import IntakeError
 
 PART = re.compile(r"\{(\w+)\}")
-Chosen = tuple[str, tuple[str, ...]]  # a column and some of its values
+Selection = tuple[str, tuple[str, ...]]  # a column and some of its values
 
 
 @dataclass(frozen=True)
-class Plan:
+class ImportPlan:
     """What each column of a source is to be.
 
     Attributes:
@@ -34,12 +34,12 @@ class Plan:
     attributes: tuple[str, ...] = ()
     pattern: str = ""
     split: str = ""
-    test: Chosen = ("", ())
-    leave_out: Chosen = ("", ())
+    test: Selection = ("", ())
+    leave_out: Selection = ("", ())
     source_task: str = "not said"
 
 
-def parts(pattern: str) -> list[str]:
+def pattern_parts(pattern: str) -> list[str]:
     """Return the names of the parts of a pattern.
 
     Raises:
@@ -55,7 +55,7 @@ def parts(pattern: str) -> list[str]:
     return names
 
 
-def take_apart(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
+def parse_names(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
     """Return part -> its text in every file name. A part ends where the text after it first occurs; the last may hold it again.
 
     Folders count only if the pattern has a slash.
@@ -63,7 +63,7 @@ def take_apart(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         IntakeError: a name does not fit; it is named.
     """
-    found: dict[str, list[str]] = {name: [] for name in parts(pattern)}
+    found: dict[str, list[str]] = {name: [] for name in pattern_parts(pattern)}
     between = PART.split(pattern)[::2]
     for full in names:
         name = full if "/" in pattern else full.rpartition("/")[2]

@@ -18,10 +18,10 @@ from kdlib.data import imported, intake
 from kdlib.data.intake import IntakeError, Limits, describe_os_error
 from kdlib.progress import OnProgress, report_progress
 
-IDS = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
-VAGUE = ("embedding", "embeddings", "arr_0", "x", "data", "e")  # names that say nothing beside another file
-STALE = 24 * 3600  # seconds after which what waits is thrown away
-STEP = 10_000  # rows copied at a time
+ID_NAMES = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
+GENERIC_NAMES = ("embedding", "embeddings", "arr_0", "x", "data", "e")  # names that say nothing beside another file
+STALE_SECONDS = 24 * 3600  # seconds after which what waits is thrown away
+COPY_ROWS = 10_000  # rows copied at a time
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class Source:
     @property
     def folder(self) -> Path:
         """Return where its columns are."""
-        return _room() / self.token
+        return _staging_folder() / self.token
 
     @property
-    def texts(self) -> list[str]:
+    def text_columns(self) -> list[str]:
         """Return the names of the columns of text."""
         return [name for name, column in self.columns.items() if column.text and name != "classes"]
 
     @property
-    def numbers(self) -> list[str]:
+    def number_columns(self) -> list[str]:
         """Return the names of the columns of numbers."""
         return [name for name, column in self.columns.items() if not column.text]
 
@@ -87,12 +87,12 @@ class Source:
             raise IntakeError(f"{self.name} has no column {name!r}; it has: {', '.join(self.columns)}")
         return np.load(self.folder / self.columns[name].file, mmap_mode="r", allow_pickle=False)
 
-    def where(self, row: int) -> str:
+    def describe_row(self, row: int) -> str:
         """Return how a person finds a row: by its line, or by its number from 0."""
         return f"line {row + self.first_line}" if self.first_line else f"row {row}"
 
 
-def _room() -> Path:
+def _staging_folder() -> Path:
     try:
         return home() / "staging"
     except OSError as error:
@@ -120,9 +120,9 @@ def stage(
         CancelledError: `on_progress` asked to stop; nothing stays either.
     """
     token, name = secrets.token_hex(8), name or Path(path).name
-    folder = _room() / token
+    folder = _staging_folder() / token
     try:
-        _sweep()
+        _delete_stale()
         told = _read(path, name, folder, limits, on_progress)
         source = _source(token, told, name)
         others = [(each["name"], folder / each["folder"], each) for each in told.get("tables", [])]
@@ -145,7 +145,7 @@ def stage(
 
 def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]], on_progress: OnProgress | None = None) -> Source:
     """Read what came over the network: name and bytes of a file, then of tables beside it. Otherwise as `stage`."""
-    folder = _room() / f"{secrets.token_hex(8)}.upload"
+    folder = _staging_folder() / f"{secrets.token_hex(8)}.upload"
     try:
         folder.mkdir(parents=True)
         written = []
@@ -165,7 +165,7 @@ def reopen(token: str) -> Source:
     Raises:
         IntakeError: it is gone.
     """
-    path = _room() / token / "source.json"
+    path = _staging_folder() / token / "source.json"
     if not token.isalnum() or not path.exists():
         raise IntakeError("this file is no longer waiting; choose it again")
     with suppress(FileNotFoundError):
@@ -174,16 +174,16 @@ def reopen(token: str) -> Source:
     return Source(**(told | {"columns": _columns(told["columns"])}))
 
 
-def drop(token: str) -> None:
+def discard(token: str) -> None:
     """Throw away what waits under a token."""
     if token.isalnum():
-        shutil.rmtree(_room() / token, ignore_errors=True)
+        shutil.rmtree(_staging_folder() / token, ignore_errors=True)
 
 
-def _sweep() -> None:
+def _delete_stale() -> None:
     """Throw away what nobody has touched for a day: in the waiting room, and datasets that were never built or deleted to the end."""
-    for path in (*_room().glob("*"), *imported.folder().glob(".*")):
-        if time.time() - _last_change(path) > STALE:
+    for path in (*_staging_folder().glob("*"), *imported.data_folder().glob(".*")):
+        if time.time() - _last_change(path) > STALE_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -211,7 +211,7 @@ def _source(token: str, told: dict[str, Any], name: str) -> Source:
 
 def id_column(columns: dict[str, Column]) -> str:
     """Return the column of text that is called like an id, "" if there is none."""
-    return next((name for name, column in columns.items() if column.text and name.lower() in IDS), "")
+    return next((name for name, column in columns.items() if column.text and name.lower() in ID_NAMES), "")
 
 
 def _attach(source: Source, called: str, where: Path, told: dict[str, Any], on_progress: OnProgress | None) -> None:
@@ -235,7 +235,7 @@ def _attach(source: Source, called: str, where: Path, told: dict[str, Any], on_p
         if name == its and order is not None:
             continue
         new = name
-        if name in source.columns or (not column.text and name in VAGUE):
+        if name in source.columns or (not column.text and name in GENERIC_NAMES):
             new = Path(called).stem if Path(called).stem not in source.columns else f"{Path(called).stem} {name}"
         file = f"attached-{len(source.columns)}.npy"
         _reorder(where / column.file, source.folder / file, order, on_progress)
@@ -271,7 +271,7 @@ def _reorder(before: Path, after: Path, order: np.ndarray | None, on_progress: O
         return
     values = np.load(before, mmap_mode="r", allow_pickle=False)
     out = np.lib.format.open_memmap(after, mode="w+", dtype=values.dtype, shape=(len(order), *values.shape[1:]))
-    for start in range(0, len(order), STEP):
-        out[start : start + STEP] = values[order[start : start + STEP]]
-        report_progress(on_progress, "importing", min(start + STEP, len(order)), len(order))
+    for start in range(0, len(order), COPY_ROWS):
+        out[start : start + COPY_ROWS] = values[order[start : start + COPY_ROWS]]
+        report_progress(on_progress, "importing", min(start + COPY_ROWS, len(order)), len(order))
     out.flush()

@@ -7,27 +7,27 @@ import numpy as np
 
 from kdlib.data.intake import IntakeError
 
-WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
-WORDS |= {"test": "test", "testing": "test", "ood": "ood:other", "": ""}
+SPLIT_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
+SPLIT_WORDS |= {"test": "test", "testing": "test", "ood": "ood:other", "": ""}
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
-MOST = 10_000  # items that judge, per split: more cost time and memory and tell nothing new
+MAX_JUDGED = 10_000  # items that judge, per split: more cost time and memory and tell nothing new
 
 
-def named(values: list[str], where) -> list[str]:  # noqa: ANN001
+def parse_splits(values: list[str], where) -> list[str]:  # noqa: ANN001
     """Return the split of every item from a column that says it."""
     found = []
     for row, text in enumerate(values):
         word = text.strip().lower()
         if word.startswith("ood:") and len(word) > 4:
             found.append(f"ood:{text.strip()[4:]}")
-        elif word in WORDS:
-            found.append(WORDS[word])
+        elif word in SPLIT_WORDS:
+            found.append(SPLIT_WORDS[word])
         else:
             raise IntakeError(f"{where(row)}: a split is train, val, test or ood:<name>, got {text!r}")
     return found
 
 
-def draw(groups: np.ndarray, ids: np.ndarray, share: float) -> np.ndarray:
+def draw_splits(groups: np.ndarray, ids: np.ndarray, share: float) -> np.ndarray:
     """Return which items are drawn, bool (n,): that share of every group, at least one, by a hash of their id.
 
     The order of the rows does not matter, and an item that is added moves no other.
@@ -48,7 +48,7 @@ def draw(groups: np.ndarray, ids: np.ndarray, share: float) -> np.ndarray:
     return drawn
 
 
-def complete(told: np.ndarray, groups: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def complete_splits(told: np.ndarray, groups: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return the split of every item where "train", "val" and "test" all are there, and what was drawn, in words.
 
     Args:
@@ -63,20 +63,20 @@ def complete(told: np.ndarray, groups: np.ndarray, ids: np.ndarray) -> tuple[np.
         if (told == split).any():
             continue
         pool = np.where(told == "train", groups, -1)
-        told[draw(pool, ids, share)] = split
+        told[draw_splits(pool, ids, share)] = split
         notes.append(f"{split}: {int((told == split).sum()):,} items drawn from the training items, class by class")
     return told, notes
 
 
-def thin(told: np.ndarray, ids: np.ndarray) -> list[str]:
+def limit_sizes(told: np.ndarray, ids: np.ndarray) -> list[str]:
     """Leave out, in place, items of splits that are larger than judging needs; return that in words."""
     notes = []
     for split in sorted(set(told.tolist()) - {"", "train"}):
         rows = np.flatnonzero(told == split)
-        if len(rows) > MOST:
-            drawn = draw(np.where(told == split, 0, -1), ids, MOST / len(rows))
+        if len(rows) > MAX_JUDGED:
+            drawn = draw_splits(np.where(told == split, 0, -1), ids, MAX_JUDGED / len(rows))
             told[(told == split) & ~drawn] = ""
-            notes.append(f"{split}: {MOST:,} of {len(rows):,} items are used, which is enough to judge")
+            notes.append(f"{split}: {MAX_JUDGED:,} of {len(rows):,} items are used, which is enough to judge")
     return notes
 
 

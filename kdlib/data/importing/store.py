@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from kdlib.data import imported
-from kdlib.data.importing.build import Draft
+from kdlib.data.importing.build import DatasetDraft
 from kdlib.data.importing.source import Source
 from kdlib.data.intake import IntakeError, describe_os_error
 from kdlib.progress import OnProgress
 
 
-def keep(source: Source, draft: Draft, title: str, on_progress: OnProgress | None = None) -> str:
+def store_dataset(source: Source, draft: DatasetDraft, title: str, on_progress: OnProgress | None = None) -> str:
     """Store a draft under `KDLIB_HOME/data/` and return the name of the new dataset. The source goes on waiting until it is dropped.
 
     Args:
         source: what was read.
-        draft: what `understand` made of it.
+        draft: what `build_draft` made of it.
         title: what its owner calls it.
         on_progress: called after every few MB with rows done of all rows; returning True stops.
 
@@ -29,19 +29,21 @@ def keep(source: Source, draft: Draft, title: str, on_progress: OnProgress | Non
         CancelledError: `on_progress` asked to stop; nothing is kept.
     """
     title = imported.check_title(title)
-    building = imported.folder() / f".{secrets.token_hex(8)}.building"
+    building = imported.data_folder() / f".{secrets.token_hex(8)}.building"
     try:
         building.mkdir(parents=True)
-        return _keep(source, draft, title, building, on_progress)
+        return _write_files(source, draft, title, building, on_progress)
     except OSError as error:
         raise IntakeError(f"{source.name} cannot be kept: {describe_os_error(error)}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _keep(source: Source, draft: Draft, title: str, building: Path, on_progress: OnProgress | None) -> str:
+def _write_files(
+    source: Source, draft: DatasetDraft, title: str, building: Path, on_progress: OnProgress | None
+) -> str:
     files = ["inputs.npy", "labels.npy", "splits.npy", "ids.npy"]
-    _place(source.folder / source.columns[draft.plan.inputs].file, building / "inputs.npy")
+    _link_or_copy(source.folder / source.columns[draft.plan.inputs].file, building / "inputs.npy")
     np.save(building / "labels.npy", draft.labels, allow_pickle=False)
     np.save(building / "ids.npy", draft.ids, allow_pickle=False)
     codes = {name: number for number, name in enumerate(draft.split_names)} | {"": -1}
@@ -56,12 +58,12 @@ def _keep(source: Source, draft: Draft, title: str, building: Path, on_progress:
         file = "inputs.npy" if name == draft.plan.inputs else f"table-{number}.npy"
         if file not in files:
             files.append(file)
-            _place(source.folder / source.columns[name].file, building / file)
+            _link_or_copy(source.folder / source.columns[name].file, building / file)
         tables[name] = {"file": file, "width": source.columns[name].shape[1], "source_task": draft.plan.source_task}
     if source.rate:
         files += ["waves.raw", "ends.npy"]
         for file in files[-2:]:
-            _place(source.folder / file, building / file)
+            _link_or_copy(source.folder / file, building / file)
     card = {
         "title": title,
         "created": time.time(),
@@ -77,10 +79,10 @@ def _keep(source: Source, draft: Draft, title: str, building: Path, on_progress:
         "rate": source.rate,
         "notes": draft.notes + draft.warnings,
     }
-    return imported.keep(building, card, files, on_progress)
+    return imported.add_dataset(building, card, files, on_progress)
 
 
-def _place(before: Path, after: Path) -> None:
+def _link_or_copy(before: Path, after: Path) -> None:
     """Give a file a second name, without copying it where the disk can do that."""
     try:
         os.link(before, after)

@@ -11,7 +11,7 @@ from kdlib.data.intake.progress import Reporter, encode
 if __name__ == "__main__":
     path, name, folder, limits = sys.argv[1:]
     allowed = Limits(**json.loads(limits))
-    allowed.confine()
+    allowed.apply_to_process()
     pipe = os.dup(1)
     os.dup2(2, 1)  # what a library prints must not mix with the reports
     reporter = Reporter(lambda step, steps: os.write(pipe, encode(step, steps)))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from kdlib.data.intake.archives import Source
-from kdlib.data.intake.kinds import HEAD, NO_PICKLES, identify
+from kdlib.data.intake.kinds import HEAD_BYTES, PICKLE_MESSAGE, identify
 from kdlib.data.intake.limits import MB, TEXT, IntakeError, Limits
 from kdlib.data.intake.progress import Reporter
 
@@ -79,7 +79,7 @@ class Writer:
             raise IntakeError(f"{told}; on the command line, import --large reads more")
         return f"column-{len(self.columns)}.npy"
 
-    def text(self, name: str, values: list[str]) -> None:
+    def write_text(self, name: str, values: list[str]) -> None:
         """Keep a column of text."""
         long = next((row for row, value in enumerate(values) if len(value) > TEXT), None)
         if long is not None:
@@ -93,9 +93,9 @@ class Writer:
         np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)
 
-    def numbers(self, name: str, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
+    def write_numbers(self, name: str, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
         """Keep a column of numbers that comes in chunks of rows, and look at every row of it."""
-        self.limits.shape(name, shape)
+        self.limits.check_shape(name, shape)
         column = Column(name, shape, file=self._file(name, 4 * math.prod(shape)))
         first, row = None, 0
         with (self.folder / column.file).open("wb") as out:
@@ -131,7 +131,7 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
     except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError) as error:
         raise IntakeError(f"{name} has a damaged header: it is not a plain numpy array") from error
     if dtype.hasobject:
-        raise IntakeError(f"{name} holds Python objects, which is a pickle: {NO_PICKLES}")
+        raise IntakeError(f"{name} holds Python objects, which is a pickle: {PICKLE_MESSAGE}")
     if dtype.kind not in "fiubUS":
         raise IntakeError(f"{name} holds {dtype}, expected numbers or text")
     if not dtype.itemsize:
@@ -147,7 +147,7 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     Raises:
         IntakeError: the header does not fit the bytes, or asks for too much.
     """
-    counted = _Counted(stream)
+    counted = _CountingReader(stream)
     shape, fortran, dtype = _header(counted, name)
     body, told = math.prod(shape) * dtype.itemsize, size - counted.count
     if body != told:
@@ -159,15 +159,15 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     textual = len(shape) == 1
     if dtype.kind in "US" and not textual:
         raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
-    writer.limits.shape(name, shape, max(4, dtype.itemsize) if textual else 4)
+    writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if textual else 4)
     writer.reporter.begin(shape[0], shape[0])
     if textual:
-        writer.text(name, _words(np.frombuffer(_exactly(counted, body, name), dtype), name))
+        writer.write_text(name, _words(np.frombuffer(_exactly(counted, body, name), dtype), name))
         writer.reporter.advance(shape[0])
         return
     if fortran:
         whole = np.frombuffer(_exactly(counted, body, name), dtype).reshape(shape, order="F")
-        writer.numbers(name, shape, (whole[i : i + 1000] for i in range(0, len(whole), 1000)))
+        writer.write_numbers(name, shape, (whole[i : i + 1000] for i in range(0, len(whole), 1000)))
         return
     row_bytes = math.prod(shape[1:]) * dtype.itemsize
     step = max(1, CHUNK // max(row_bytes, 1))
@@ -177,10 +177,10 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
             count = min(step, shape[0] - start)
             yield np.frombuffer(_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
 
-    writer.numbers(name, shape, chunks())
+    writer.write_numbers(name, shape, chunks())
 
 
-class _Counted:
+class _CountingReader:
     """A stream that counts what was read from it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -192,7 +192,7 @@ class _Counted:
         return found
 
 
-def _exactly(stream: _Counted, size: int, name: str) -> bytes:
+def _exactly(stream: _CountingReader, size: int, name: str) -> bytes:
     found = stream.read(size)
     if len(found) != size:
         raise IntakeError(f"{name} ends too early: {size - len(found):,} bytes are missing")
@@ -226,7 +226,7 @@ def read_npz(source: Source, writer: Writer) -> None:
     rows = []
     for member in source.members:
         with source.open(member) as stream:
-            kind = identify(member.name, stream.read(HEAD))
+            kind = identify(member.name, stream.read(HEAD_BYTES))
         if kind != "npy":
             raise IntakeError(f"{member.name!r} in {source.name} is not a numpy array but {kind}")
         with source.open(member) as stream:

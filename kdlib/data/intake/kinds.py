@@ -4,9 +4,9 @@ from pathlib import PurePosixPath
 
 from kdlib.data.intake.limits import IntakeError
 
-HEAD = 512  # bytes that tell
+HEAD_BYTES = 512  # bytes that tell
 SOUNDS, IMAGES = {"wav", "flac", "ogg", "mp3"}, {"png", "jpeg", "bmp", "webp"}
-NAMED = {  # what a name promises
+SUFFIX_KINDS = {  # what a name promises
     "wav": {"wav"},
     "flac": {"flac"},
     "ogg": {"ogg"},
@@ -24,8 +24,8 @@ NAMED = {  # what a name promises
     "npz": {"zip"},
     "zip": {"zip"},
 }
-PICKLED = {"pkl", "pickle", "pt", "pth", "joblib", "ckpt", "dill"}  # names under which pickles travel
-NO_PICKLES = "pickles can run code and are never opened; save the numbers as .npz, .parquet or .csv instead"
+PICKLE_SUFFIXES = {"pkl", "pickle", "pt", "pth", "joblib", "ckpt", "dill"}  # names under which pickles travel
+PICKLE_MESSAGE = "pickles can run code and are never opened; save the numbers as .npz, .parquet or .csv instead"
 
 
 def suffix(name: str) -> str:
@@ -81,9 +81,9 @@ def identify(name: str, head: bytes) -> str:
     kind, ending = sniff(head), suffix(name)
     if kind == "empty":
         raise IntakeError(f"{name} is empty (0 bytes)")
-    if kind == "pickle" or ending in PICKLED:
-        raise IntakeError(f"{name} is a pickle: {NO_PICKLES}")
-    if ending in NAMED and kind not in NAMED[ending]:
+    if kind == "pickle" or ending in PICKLE_SUFFIXES:
+        raise IntakeError(f"{name} is a pickle: {PICKLE_MESSAGE}")
+    if ending in SUFFIX_KINDS and kind not in SUFFIX_KINDS[ending]:
         what = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
         raise IntakeError(f"{name} is named .{ending} but holds {what}: wrong extension, or a damaged file")
     return kind

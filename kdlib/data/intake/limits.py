@@ -80,13 +80,13 @@ class Limits:
             changed[field.name] = int(text)
         return cls(**changed)
 
-    def large(self) -> "Limits":
+    def enlarged(self) -> "Limits":
         """Return the limits for files that are read from the command line because they are too large for a browser."""
         return replace(
             self, array_mb=max(self.array_mb, 16_384), dataset_mb=max(self.dataset_mb, 32_768), cpu_s=3600, stall_s=300
         )
 
-    def shape(self, name: str, shape: tuple[int, ...], bytes_each: int = 4) -> None:
+    def check_shape(self, name: str, shape: tuple[int, ...], bytes_each: int = 4) -> None:
         """Return if an array of that shape may be decoded.
 
         Raises:
@@ -109,7 +109,7 @@ class Limits:
                 f"{name} would take {size / MB:,.0f} MB once decoded, at most {self.array_mb:,} MB can be read; {told}"
             )
 
-    def confine(self) -> None:
+    def apply_to_process(self) -> None:
         """Put this process under the limits on memory, processor time and the size of files it writes. It cannot be undone."""
         memory = self.memory_mb * MB
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from kdlib.data.intake.archives import Member, Source
-from kdlib.data.intake.kinds import HEAD, IMAGES, SOUNDS, identify
+from kdlib.data.intake.kinds import HEAD_BYTES, IMAGES, SOUNDS, identify
 from kdlib.data.intake.limits import IntakeError
 from kdlib.data.intake.progress import Reporter
 
@@ -19,7 +19,7 @@ def members(source: Source, reporter: Reporter) -> tuple[dict[str, list[Member]]
     for member in source.members:
         reporter.advance()
         with source.open(member) as stream:
-            kind = identify(member.name, stream.read(HEAD))
+            kind = identify(member.name, stream.read(HEAD_BYTES))
         if kind in ("zip", "npy") or kind.endswith("archive"):
             raise IntakeError(f"the entry {member.name!r} is a {kind} inside; unpack it and import it by itself")
         ending = PurePosixPath(member.name).suffix.lower()

@@ -24,7 +24,7 @@ UNREADABLE = (
     KeyError,
     struct.error,
 )
-SIDE = 64  # pixels of a picture's side, at most
+MAX_SIDE = 64  # pixels of a picture's side, at most
 
 
 def open_picture(name: str, raw: bytes, pixels: int) -> Image.Image:
@@ -59,10 +59,10 @@ def read_images(source: Source, pictures: list[Member], writer: Writer) -> None:
         sizes.append((picture.height, picture.width))
         grey = grey and picture.mode in ("1", "L", "I", "I;16", "LA")
     common, count = Counter(sizes).most_common(1)[0]
-    if count == len(sizes) and max(common) <= SIDE:
+    if count == len(sizes) and max(common) <= MAX_SIDE:
         height, width = common
     else:
-        height = width = int(min(SIDE, max(8, np.median([max(size) for size in sizes]) // 8 * 8)))
+        height = width = int(min(MAX_SIDE, max(8, np.median([max(size) for size in sizes]) // 8 * 8)))
 
     def decoded() -> Iterator[np.ndarray]:
         for member in pictures:
@@ -75,7 +75,7 @@ def read_images(source: Source, pictures: list[Member], writer: Writer) -> None:
                 raise IntakeError(f"{member.name!r} is damaged or cut off") from error
             yield values[None]
 
-    writer.numbers("picture", (len(pictures), 1 if grey else 3, height, width), decoded())
+    writer.write_numbers("picture", (len(pictures), 1 if grey else 3, height, width), decoded())
 
 
 def _values(picture: Image.Image, grey: bool, size: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 from kdlib.data.intake import arrays, media
 from kdlib.data.intake.archives import Member, Source
 from kdlib.data.intake.arrays import Writer
-from kdlib.data.intake.kinds import HEAD, IMAGES, SOUNDS, identify, suffix
+from kdlib.data.intake.kinds import HEAD_BYTES, IMAGES, SOUNDS, identify, suffix
 from kdlib.data.intake.limits import MB, IntakeError, Limits, describe_os_error
 from kdlib.data.intake.progress import Reporter
 
@@ -31,7 +31,7 @@ def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | 
     if path.is_dir():
         return _media(Source(path, limits, name), writer)
     with path.open("rb") as stream:
-        kind = identify(name, stream.read(HEAD))
+        kind = identify(name, stream.read(HEAD_BYTES))
     told: dict[str, Any] = {"kind": "table", "notes": []}
     if kind == "npy":
         with path.open("rb") as stream:
@@ -88,10 +88,10 @@ def _media(source: Source, writer: Writer) -> dict[str, Any]:
     if others:
         told["notes"].append(f"{len(others)} other files are left out, such as {others[0]!r}")
     writer.reporter.begin(len(items), len(items))
-    writer.text("file", [member.name for member in items])
+    writer.write_text("file", [member.name for member in items])
     folders = [Path(member.name).parent.name for member in items]
     if len(set(folders)) > 1:
-        writer.text("folder", folders)
+        writer.write_text("folder", folders)
     if found["sounds"]:
         from kdlib.data.intake.recordings import read_sounds  # what decodes is loaded for those alone who need it
 

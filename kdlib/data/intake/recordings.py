@@ -143,6 +143,6 @@ def read_sounds(source: Source, recordings: list[Member], writer: Writer) -> int
             yield np.clip(log_mel(np.pad(heard, (0, frames * HOP - len(heard)))[None], rate), 0, 1)
 
     with waves:
-        writer.numbers("spectrogram", (len(recordings), 1, MELS, frames), spectrograms())
+        writer.write_numbers("spectrogram", (len(recordings), 1, MELS, frames), spectrograms())
     np.save(writer.folder / "ends.npy", np.array(ends), allow_pickle=False)
     return rate

@@ -178,7 +178,7 @@ def read_parquet(path: Path, writer: Writer) -> None:
         for i in range(metadata.num_row_groups)
         for j in range(metadata.num_columns)
     )
-    writer.limits.shape("the table", (rows, max(len(schema), -(-cells // rows))))
+    writer.limits.check_shape("the table", (rows, max(len(schema), -(-cells // rows))))
     twice = next((name for name, count in Counter(schema.names).items() if count > 1), None)
     if twice is not None:
         raise IntakeError(f"the table must name every column once, got {twice!r} twice")
@@ -236,12 +236,12 @@ def _keep(batches: list[pa.RecordBatch], names: list[str], writer: Writer, first
         kind = batches[0].schema.field(name).type
         if _is_list(kind):
             width = len(batches[0].column(name)[0].as_py() or ())
-            writer.numbers(name, (rows, width), _lists(batches, name, width))
+            writer.write_numbers(name, (rows, width), _lists(batches, name, width))
         else:
-            writer.text(name, [text for batch in batches for text in _texts(batch.column(name))])
+            writer.write_text(name, [text for batch in batches for text in _texts(batch.column(name))])
             writer.reporter.advance(rows)
     for prefix, columns in vectors.items():
-        writer.numbers(prefix, (rows, len(columns)), _matrix(batches, columns, first_line, writer.reporter))
+        writer.write_numbers(prefix, (rows, len(columns)), _matrix(batches, columns, first_line, writer.reporter))
 
 
 def _labels(batches: list[pa.RecordBatch], columns: list[str]) -> bool:
