@@ -1,7 +1,8 @@
 """Data frames in, plotly figures out. Colours go by role, everywhere the same; every accuracy comes with its interval and its seeds.
 
-To add a figure, write a function of a frame of `kdlib.analysis.frames` and name it in `tests/test_figures.py`, which holds all of them to the rules:
-labels are escaped (plotly reads `<b>` and `<a>` in any text), axes of live charts do not move, nothing but the role decides a colour.
+To add a figure, write a function of a frame of `kdlib.analysis.frames` and name it in `tests/test_figures.py`, which
+holds all of them to the rules: labels are escaped (plotly reads `<b>` and `<a>` in any text), axes of live charts do
+not move, nothing but the role decides a colour.
 """
 
 import html
