@@ -21,7 +21,7 @@ def home(tmp_path_factory, empty_database):
         yield path
 
 
-def test_two_processes_that_need_an_engine_start_one(self, tmp_path, empty_database):
+def test_two_processes_that_need_an_engine_start_one(tmp_path, empty_database):
     with data_folder(tmp_path / "two", empty_database):
         command = [sys.executable, "-c", "from kdlib import engine; print(engine.start())"]
         with ThreadPoolExecutor() as pool:
@@ -29,7 +29,7 @@ def test_two_processes_that_need_an_engine_start_one(self, tmp_path, empty_datab
         assert told[0] == told[1]
 
 
-def test_an_engine_is_stopped_while_it_starts(self, tmp_path, empty_database):
+def test_an_engine_is_stopped_while_it_starts(tmp_path, empty_database):
     with data_folder(tmp_path / "hasty", empty_database):
         process = control._spawn()
         until(control._is_locked, every=0.001)
