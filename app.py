@@ -24,8 +24,9 @@ if __name__ == "__main__":  # a person's visit: this file runs anew on every cli
     ]
     page = st.navigation(pages, position="top")
     with st.spinner("Getting ready"):  # the first visit waits for libraries
-        from pages import server, ui
-    with ui.show_errors():
+        from pages import server
+        from pages.text import show_errors
+    with show_errors():
         page.run()
     server.usable.set()
 else:  # the server imports it once

@@ -3,19 +3,19 @@
 import streamlit as st
 
 from kdlib import runs
-from pages import show, ui
+from pages import address, live, show
 from pages.sections import SECTIONS
 
 st.title("Compare")
 show.choose_runs(states=["done"])
-found = ui.load_runs(ui.selected_ids())
+found = address.load_runs(address.selected_ids())
 if any(run.active for run in found):
-    ui.draw_while_active(lambda: show.progress(ui.load_runs(ui.selected_ids())), found)
-done = [each for each in ui.results(found) if each.metrics]
+    live.draw_while_active(lambda: show.progress(address.load_runs(address.selected_ids())), found)
+done = [each for each in address.load_results(found) if each.metrics]
 show.list_left_out(found)
 if done:
     st.page_link(
-        "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(found)
+        "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=address.query(found)
     )
     section = st.segmented_control(
         "Show",

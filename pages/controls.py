@@ -7,7 +7,7 @@ from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers
 from kdlib.spec import DATASET_DEPENDENT, RunSpec
-from pages import ui
+from pages import registries
 
 PRESETS = {  # what a click sets; everything else goes back to its default
     "Default": {},
@@ -60,21 +60,21 @@ def spec_controls() -> tuple[RunSpec, list[str]]:
             st.button(name, key=f"preset-{name}", on_click=apply_preset, args=(values,))
     methods = st.multiselect(
         "Methods to compare",
-        list(ui.describe("methods")),
+        list(registries.describe("methods")),
         METHODS,
         key="methods",
-        help=ui.markdown_list("methods"),
+        help=registries.markdown_list("methods"),
         bind="query-params",
     )
-    dataset = ui.select_entry("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow_dataset)
+    dataset = registries.select_entry("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow_dataset)
     default = default_spec(dataset)
-    teacher = ui.select_entry("Teacher", "teachers", "teacher", default.teacher, compatible_teachers(dataset))
+    teacher = registries.select_entry("Teacher", "teachers", "teacher", default.teacher, compatible_teachers(dataset))
     dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     told = "How many numbers the compressor keeps of each embedding."
     dim = st.select_slider(
         "Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, bind="query-params"
     )
-    loss = ui.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
+    loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
     told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
     weight = st.slider(
         "Weight λ of the distance",
@@ -86,7 +86,7 @@ def spec_controls() -> tuple[RunSpec, list[str]]:
         help=told,
         bind="query-params",
     )
-    student = ui.select_entry(
+    student = registries.select_entry(
         "Student",
         "students",
         "student",

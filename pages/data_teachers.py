@@ -7,11 +7,12 @@ from kdlib.analysis import figures, frames
 from kdlib.data import datasets
 from kdlib.spaces import teacher_report
 from kdlib.spec import RunSpec
-from pages import own_data, show, ui
+from pages import live, own_data, registries, show
+from pages.text import escape
 
 st.title("Data & teachers")
 own_data.receive_upload()
-name = ui.select_entry("Dataset", "datasets", "dataset", RunSpec.dataset)
+name = registries.select_entry("Dataset", "datasets", "dataset", RunSpec.dataset)
 data = datasets.load(name)
 own_data.show_section()
 
@@ -21,7 +22,7 @@ def items() -> None:
     attributes = list(data.attributes)
     told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
     attribute = st.segmented_control(
-        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=ui.escape
+        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=escape
     ) if attributes else ""  # fmt: skip
     turn = st.number_input(
         "Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params"
@@ -33,7 +34,7 @@ def items() -> None:
         "One test item per class and category",
     )
     if data.listen:
-        show.sound(data, turn - 1)
+        show.sound(data, data.listen, turn - 1)
 
 
 left, right = st.columns([2, 3], gap="large")
@@ -58,12 +59,12 @@ with left:
 
 def teachers() -> bool:
     """Show what is known of the teachers; return whether something is still being found out."""
-    if not ui.teachers(name):
+    if not registries.list_teachers(name):
         show.empty(
             "No teacher knows these items: import them once more together with embeddings of a pretrained network."
         )
         return False
-    reports = {entry["name"]: teacher_report.request(entry["name"], name) for entry in ui.teachers(name)}
+    reports = {entry["name"]: teacher_report.request(entry["name"], name) for entry in registries.list_teachers(name)}
     failed = [teacher for teacher, report in reports.items() if "error" in report]
     there = {teacher: report for teacher, report in reports.items() if "questions" in report}
     waiting = len(reports) - len(there) - len(failed)
@@ -96,7 +97,7 @@ def teachers() -> bool:
             "width": there.get(entry["name"], {}).get("width"),
             "effective rank": there.get(entry["name"], {}).get("effective_rank"),
         }
-        for entry in ui.teachers(name)
+        for entry in registries.list_teachers(name)
     ]
     told = "How many directions of its embedding the teacher really uses."
     columns = {
@@ -114,8 +115,8 @@ def teachers() -> bool:
         alt="The teachers and what they were trained for",
     )
     for teacher in failed:
-        st.error(f"{ui.escape(teacher)}: {ui.escape(reports[teacher]['error'])}", icon=":material/error:")
-        if st.button(f"Ask {ui.escape(teacher)} again", key=f"again-{teacher}"):
+        st.error(f"{escape(teacher)}: {escape(reports[teacher]['error'])}", icon=":material/error:")
+        if st.button(f"Ask {escape(teacher)} again", key=f"again-{teacher}"):
             teacher_report.discard(teacher, name)
             st.rerun(scope="fragment")
     return bool(waiting)
@@ -123,7 +124,9 @@ def teachers() -> bool:
 
 with right:
     st.subheader("What each teacher knows")
-    ui.draw_while(teachers, not all(teacher_report.cached(entry["name"], name) for entry in ui.teachers(name)))
+    live.draw_while(
+        teachers, not all(teacher_report.cached(entry["name"], name) for entry in registries.list_teachers(name))
+    )
     st.page_link(
         "pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name}
     )

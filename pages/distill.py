@@ -4,12 +4,13 @@ import time
 
 import streamlit as st
 
-from kdlib import engine, planning
+from kdlib import engine, planning, runs
 from kdlib.analysis import figures, frames
 from kdlib.analysis.comparison import verdict
 from kdlib.spaces import teacher_report
 from kdlib.spec import RunSpec
-from pages import controls, show, ui
+from pages import address, controls, live, show
+from pages.text import escape
 
 CURVES = {
     "val": "Validation score",
@@ -23,16 +24,16 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
     specs = [spec.replace(method=method) for method in methods]
     refusals = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
     for reason in refusals:
-        st.error(ui.escape(reason), icon=":material/block:")
+        st.error(escape(reason), icon=":material/block:")
     if not refusals:
-        past, status = ui.recent_runs(states=["done"]), engine.status()
+        past, status = runs.list_runs(limit=200, states=["done"]), engine.status()
         plan = planning.estimate_cost(specs, past, status.workers or 2)
         show.fact_list(plan)
         target = teacher_report.target_probe(teacher_report.cached(spec.teacher, spec.dataset), spec.labels)
         for concern in planning.find_warnings(
             specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")
         ):
-            st.warning(ui.escape(concern), icon=":material/lightbulb:")
+            st.warning(escape(concern), icon=":material/lightbulb:")
     launch, naming = st.columns([1, 2], vertical_alignment="bottom")
     told = "a name to find it by (optional)"
     name = naming.text_input(
@@ -41,7 +42,7 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
     if launch.button(
         "Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"
     ):
-        ui.launch(specs, name=name)
+        address.launch(specs, name=name)
         st.rerun()
     with st.expander("Show as code"):
         for language, text in planning.as_code(spec, methods).items():
@@ -50,7 +51,7 @@ def before_launch(spec: RunSpec, methods: list[str]) -> None:
 
 
 def watch() -> list:
-    found = ui.load_runs(ui.selected_ids())
+    found = address.load_runs(address.selected_ids())
     if not found:
         show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
         return found
@@ -62,25 +63,26 @@ def watch() -> list:
             sum(run.progress for run in found) / len(found), text=f"Training: {show.remaining_time(found, time.time())}"
         )
         if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-            ui.cancel(active)
-    elif len(done := ui.results(found)) == len(found):
-        st.info(ui.escape(verdict(done)), icon=":material/flag:")
+            for run in active:
+                runs.cancel(run.id)
+    elif len(done := address.load_results(found)) == len(found):
+        st.info(escape(verdict(done)), icon=":material/flag:")
         with st.container(horizontal=True):
             st.page_link(
                 "pages/compare.py",
                 label="Compare in every detail",
                 icon=":material/bar_chart:",
-                query_params=ui.query(found),
+                query_params=address.query(found),
             )
             st.page_link(
                 "pages/embeddings.py",
                 label="See the spaces",
                 icon=":material/scatter_plot:",
-                query_params=ui.query(found),
+                query_params=address.query(found),
             )
     show.state_line(found, names)
     frame, roles = (
-        frames.curves(specs, ui.histories(found), names),
+        frames.curves(specs, address.load_histories(found), names),
         dict(zip(names, map(frames.method_role, specs), strict=True)),
     )
     curve = st.segmented_control(
@@ -105,4 +107,4 @@ with left:
     spec, methods = controls.spec_controls()
 with right:
     before_launch(spec, methods)
-    ui.draw_while_active(watch, ui.load_runs(ui.selected_ids()))
+    live.draw_while_active(watch, address.load_runs(address.selected_ids()))

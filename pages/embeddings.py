@@ -8,7 +8,8 @@ from kdlib.analysis.projection import PROJECTIONS, STRENGTH, STRENGTHS
 from kdlib.data import datasets
 from kdlib.registry import first_line
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
-from pages import maps, show, ui
+from pages import address, live, maps, show
+from pages.text import escape
 
 SECTIONS = ["Selection", "Scorecard", "Replay"]
 
@@ -82,14 +83,14 @@ def explore(run: RunInfo) -> None:
     if section == "Selection":
         maps.selection(data, found, chosen)
     elif section == "Scorecard":
-        maps.scorecard(known[0], ui.results([run]), found)
+        maps.scorecard(known[0], address.load_results([run]), found)
     else:
         maps.replay(run.id, data, live=False)
 
 
 def forming(run: RunInfo) -> bool:
     """Show the spaces of a run that is training as they form; return whether it still is."""
-    now = ui.load_runs([run.id])
+    now = address.load_runs([run.id])
     show.progress(now)
     maps.replay(run.id, datasets.load(run.spec.dataset), live=True)
     return any(each.active for each in now)
@@ -97,7 +98,7 @@ def forming(run: RunInfo) -> bool:
 
 st.title("Embeddings")
 show.choose_runs(states=[DONE, CANCELLED, "running", "queued"])
-found = ui.load_runs(ui.selected_ids())
+found = address.load_runs(address.selected_ids())
 if found:
     names = dict(zip([run.id for run in found], frames.run_labels([run.spec for run in found]), strict=True))
     first = next((run.id for run in found if frames.method_role(run.spec) == "compressed"), found[0].id)
@@ -108,7 +109,7 @@ if found:
         required=True,
         key="run",
         help="Whose spaces are drawn.",
-        format_func=lambda name: ui.escape(names[name]),
+        format_func=lambda name: escape(names[name]),
         bind="query-params",
     )
     run = next(each for each in found if each.id == picked)
@@ -117,11 +118,14 @@ if found:
             "This run is training; its maps come when it is done. Meanwhile watch its spaces form.",
             icon=":material/model_training:",
         )
-        ui.draw_while(lambda: forming(run), active=True, every=1.0)
+        live.draw_while(lambda: forming(run), active=True, every=1.0)
     elif run.state == FAILED:
-        st.error(f"This run failed, so there is nothing to draw: {ui.escape(run.reason)}", icon=":material/error:")
+        st.error(f"This run failed, so there is nothing to draw: {escape(run.reason)}", icon=":material/error:")
         st.page_link(
-            "pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=ui.query([run])
+            "pages/runs.py",
+            label="See it among the runs",
+            icon=":material/list_alt:",
+            query_params=address.query([run]),
         )
     else:
         explore(run)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.components.v2 import component
 
 from kdlib import spaces
 from kdlib.analysis import figures
@@ -18,7 +19,8 @@ from kdlib.data.datasets import Dataset
 from kdlib.results import RunResult
 from kdlib.spaces import Colouring, SpaceRequest, Spaces
 from kdlib.spec import BASELINE
-from pages import items, show, ui
+from pages import items, live, show
+from pages.text import escape
 
 PROJECTED = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "aligned": "aligned UMAP"}  # others go by their own name
 TITLES = {"raw": "Raw teacher", "compressed": "Compressed", "student": "Student"}
@@ -41,7 +43,7 @@ def projection_name(projection: str) -> str:
 @st.cache_resource(show_spinner=False)
 def _component() -> Callable[..., Any]:
     html, css = ((show.ASSETS / "maps" / name).read_text(encoding="utf-8") for name in ("maps.html", "maps.css"))
-    return st.components.v2.component("kd_maps", html=html, css=css, js=SCRIPT)
+    return component("kd_maps", html=html, css=css, js=SCRIPT)
 
 
 def linked_maps(
@@ -119,7 +121,7 @@ def show_waiting(asked: Sequence[SpaceRequest], found: Spaces, known: Sequence[d
     ]
     for question, name, answer in zip(asked, names, known, strict=True):
         if "error" in answer:
-            st.error(f"{name.capitalize()} failed: {ui.escape(answer['error'])}", icon=":material/error:")
+            st.error(f"{name.capitalize()} failed: {escape(answer['error'])}", icon=":material/error:")
             if st.button("Try again", key=f"again-{name}"):
                 spaces.discard(question, found)
                 st.rerun()
@@ -133,7 +135,7 @@ def show_waiting(asked: Sequence[SpaceRequest], found: Spaces, known: Sequence[d
             )
         return bool(missing)
 
-    ui.draw_while(look, not all(known))
+    live.draw_while(look, not all(known))
 
 
 def side_by_side(
@@ -248,7 +250,7 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
         return
     listed = here[:LISTED]
     frame = spaces.row_table(data, found.rows[listed], found.logits[listed])
-    frame.insert(0, "picture", items.addresses(data, found.rows[listed]))
+    frame.insert(0, "picture", items.addresses(data, found.rows[listed].tolist()))
     height = min(420, 40 + 36 * len(frame))
     st.dataframe(
         frame,
@@ -260,17 +262,17 @@ def selection(data: Dataset, found: Spaces, chosen: Sequence[int]) -> None:
     if len(here) > LISTED:
         st.caption(f"The first {LISTED} of {len(here):,} selected rows.")
     if data.listen:
-        players(data, found.rows[here[:PLAYERS]])
+        players(data, data.listen, found.rows[here[:PLAYERS]].tolist())
     if len(here) == 1:
         neighbours(data, found, here[0])
 
 
-def players(data: Dataset, rows: Sequence[int]) -> None:
+def players(data: Dataset, listen: Callable[[int], tuple[int, np.ndarray]], rows: Sequence[int]) -> None:
     """Show a player for each of some items that can be heard."""
     for cell, row in zip(show.grid(len(rows), 4), rows, strict=True):
-        rate, samples = data.listen(int(row))
+        rate, samples = listen(row)
         with cell:
-            st.caption(ui.escape(data.ids[row] if len(data.ids) else row))
+            st.caption(escape(data.ids[row] if len(data.ids) else row))
             st.audio(spectrograms.wav(rate, samples), format="audio/wav")
 
 
@@ -286,12 +288,12 @@ def neighbours(data: Dataset, found: Spaces, row: int) -> None:
     for (a, b), change in told.items():
         st.markdown(f"**{TITLES[a]} → {TITLES[b]}**")
         if isinstance(change, str):
-            st.info(ui.escape(change), icon=":material/info:")
+            st.info(escape(change), icon=":material/info:")
             continue
         for column, (kind, rows) in zip(st.columns(3), change.items(), strict=True):
             with column:
                 st.caption(f"{kind}: {len(rows)}")
-                gallery(data, found.rows[rows])
+                gallery(data, found.rows[rows].tolist())
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
@@ -305,7 +307,7 @@ def gallery(data: Dataset, rows: Sequence[int]) -> None:
         st.text("none")
         return
     labels = spaces.first_label(data.labels[rows])
-    told = [ui.escape(data.classes[label]) if label >= 0 else "–" for label in labels]
+    told = [escape(data.classes[label]) if label >= 0 else "–" for label in labels]
     st.image(items.addresses(data, rows), caption=told, width=56)
 
 
@@ -339,7 +341,7 @@ def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces)
             "Effective rank: how many directions are really used. Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart."
         )
     for why in card["undefined"]:
-        st.caption(f"Undefined: {ui.escape(why)}.")
+        st.caption(f"Undefined: {escape(why)}.")
     frame = spaces.probe_table(results[0]) if results and results[0].metrics else pd.DataFrame()
     if not frame.empty:
         st.subheader("What was kept, what was thrown away")

@@ -1,6 +1,6 @@
 """Own data, a part of Data & teachers: choose a file, see what was understood, say what each column is, import; and delete again."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,7 +11,8 @@ import streamlit as st
 from kdlib.data import imported, importing
 from kdlib.progress import OnProgress, Progress
 from kdlib.spaces import deletion
-from pages import show, ui
+from pages import show
+from pages.text import escape, show_errors
 
 FORMATS = """
 - **Embeddings**: `.npz`, `.npy`, `.parquet` or `.csv` with a column of labels (or several of 0, 1 and blank for unknown) and one or
@@ -26,7 +27,7 @@ def receive_upload() -> None:
     """Go to a dataset that was just imported; to be called before the dataset is chosen."""
     if ARRIVED in st.session_state:
         st.session_state["dataset"] = name = st.session_state.pop(ARRIVED)
-        st.toast(f"Imported as {ui.escape(name)}", icon=":material/check:")
+        st.toast(f"Imported as {escape(name)}", icon=":material/check:")
 
 
 def show_section() -> None:
@@ -35,7 +36,7 @@ def show_section() -> None:
     if job is None:
         _section()
         return
-    with ui.show_errors():
+    with show_errors():
         job()
 
 
@@ -47,7 +48,7 @@ def _section() -> None:
     opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
     if not opened.open:
         return
-    with opened, ui.show_errors():
+    with opened, show_errors():
         if STAGED in st.session_state:
             _describe(importing.reopen(st.session_state[STAGED]))
         else:
@@ -68,11 +69,11 @@ def _progress(doing: str) -> Iterator[OnProgress]:
     """
     with st.container(border=True):
         st.button(f"Stop {doing.split()[0].lower()}", icon=":material/stop_circle:", key="own-stop")
-        bar = st.progress(0.0, ui.escape(doing))
+        bar = st.progress(0.0, escape(doing))
 
         def move(progress: Progress) -> None:
             count = f": {progress.step:,} of {progress.steps:,}" if progress.steps else ""
-            bar.progress(progress.share, ui.escape(doing + count))
+            bar.progress(progress.share, escape(doing + count))
 
         yield move
 
@@ -116,7 +117,7 @@ def _read(chosen: Sequence) -> None:
 
 def _describe(source: importing.Source) -> None:
     kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
-    st.markdown(f"**{ui.escape(source.name)}**: {source.rows:,} {kinds[source.kind]}")
+    st.markdown(f"**{escape(source.name)}**: {source.rows:,} {kinds[source.kind]}")
     holds = {True: "one value each", False: "numbers"}
     rows = [(name, holds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
     st.dataframe(
@@ -128,7 +129,7 @@ def _describe(source: importing.Source) -> None:
         draft = importing.build_draft(source, plan)
         _preview(draft)
     except ValueError as error:
-        st.error(ui.escape(error), icon=":material/block:")
+        st.error(escape(error), icon=":material/block:")
     name = st.text_input(
         "Name",
         imported.suggest_title(source.name),
@@ -152,7 +153,7 @@ def _describe(source: importing.Source) -> None:
 def _refusal() -> None:
     """Show why the last attempt was refused; it stays until the next one, whatever else makes the page draw itself anew."""
     if REFUSED in st.session_state:
-        st.error(ui.escape(st.session_state[REFUSED]), icon=":material/block:")
+        st.error(escape(st.session_state[REFUSED]), icon=":material/block:")
 
 
 def _mapping(source: importing.Source, guessed: importing.ImportPlan) -> importing.ImportPlan:
@@ -239,7 +240,7 @@ def _named(name: str) -> str:
     return name or "–"
 
 
-def _there(names: Sequence[str], choices: Sequence[str]) -> list[str]:
+def _there(names: Sequence[str], choices: Collection[str]) -> list[str]:
     return [name for name in names if name in choices]
 
 
@@ -256,9 +257,9 @@ def _preview(draft: importing.DatasetDraft) -> None:
         frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split"
     )
     for note in draft.notes:
-        st.caption(f":material/info: {ui.escape(note)}")
+        st.caption(f":material/info: {escape(note)}")
     for warning in draft.warnings:
-        st.warning(ui.escape(warning), icon=":material/lightbulb:")
+        st.warning(escape(warning), icon=":material/lightbulb:")
 
 
 def _keep(source: importing.Source, draft: importing.DatasetDraft, name: str) -> None:
@@ -286,12 +287,12 @@ def deletion_controls(name: str) -> None:
     if name not in imported.cards():
         return
     with st.popover("Delete this dataset", icon=":material/delete:"):
-        st.markdown(f"Delete {ui.escape(name)} with its embeddings? Runs on it keep their results.")
+        st.markdown(f"Delete {escape(name)} with its embeddings? Runs on it keep their results.")
         st.button("Delete for good", type="primary", on_click=_delete, args=(name,), key="own-delete")
 
 
 def _delete(name: str) -> None:
-    with ui.show_errors():
+    with show_errors():
         deletion.delete_dataset(name)
 
 

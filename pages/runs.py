@@ -3,16 +3,17 @@
 import streamlit as st
 
 from kdlib import runs
-from pages import show, ui
+from pages import address, live, registries, show
+from pages.text import escape
 
 PAGE = 50
 STATES = ["queued", "running", "done", "failed", "cancelled"]
 
 st.title("Runs")
-if not (ui.recent_runs(1) or ui.selected_ids() or st.session_state.get("deleted")):
+if not (runs.list_runs(limit=1) or address.selected_ids() or st.session_state.get("deleted")):
     show.empty("There is no run yet.", "Start the first one", "pages/start.py")
     st.stop()
-narrowed = ui.filters()
+text, where = registries.run_filters()
 states, page = st.columns([5, 1], vertical_alignment="bottom")
 wanted = states.pills(
     "State", STATES, selection_mode="multi", key="states", bind="query-params", help="Only runs in these states."
@@ -23,7 +24,7 @@ number = page.number_input(
 
 
 def listed() -> list:
-    return ui.recent_runs(PAGE, wanted or (), PAGE * (number - 1), **narrowed)
+    return runs.list_runs(limit=PAGE, offset=PAGE * (number - 1), states=wanted or (), text=text, where=where)
 
 
 def rows() -> list:
@@ -36,9 +37,9 @@ def rows() -> list:
     return found
 
 
-ui.draw_while_active(rows, listed())
+live.draw_while_active(rows, listed())
 
-chosen = ui.load_runs(ui.selected_ids())
+chosen = address.load_runs(address.selected_ids())
 if undo := st.session_state.get("deleted"):
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(f"Deleted {len(undo)} run{'s' if len(undo) > 1 else ''}.")
@@ -47,19 +48,25 @@ if undo := st.session_state.get("deleted"):
                 runs.undelete(run_id)
             st.rerun()
 if chosen:
-    st.subheader(f"{len(chosen)} chosen" if len(chosen) > 1 else ui.escape(chosen[0].name))
+    st.subheader(f"{len(chosen)} chosen" if len(chosen) > 1 else escape(chosen[0].name))
     with st.container(horizontal=True, vertical_alignment="center"):
         if any(run.state == "done" for run in chosen):
             st.page_link(
-                "pages/compare.py", label="Compare", icon=":material/bar_chart:", query_params=ui.query(chosen)
+                "pages/compare.py", label="Compare", icon=":material/bar_chart:", query_params=address.query(chosen)
             )
         st.page_link(
-            "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=ui.query(chosen)
+            "pages/embeddings.py",
+            label="See the spaces",
+            icon=":material/scatter_plot:",
+            query_params=address.query(chosen),
         )
-        st.page_link("pages/distill.py", label="Curves", icon=":material/show_chart:", query_params=ui.query(chosen))
+        st.page_link(
+            "pages/distill.py", label="Curves", icon=":material/show_chart:", query_params=address.query(chosen)
+        )
         stoppable = [run for run in chosen if run.active]
         if stoppable and st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-            ui.cancel(stoppable)
+            for run in stoppable:
+                runs.cancel(run.id)
             st.rerun()
         resumable = [run for run in chosen if run.state in ("failed", "cancelled") or (run.unsynced and not run.active)]
         if resumable and st.button(
@@ -75,7 +82,7 @@ if chosen:
             for run in over:
                 runs.delete(run.id)
             st.session_state["deleted"] = [run.id for run in over]
-            ui.select_runs([run.id for run in chosen if run.active])
+            address.select_runs([run.id for run in chosen if run.active])
             st.rerun()
     if len(chosen) == 1:
         run = chosen[0]
@@ -87,5 +94,5 @@ if chosen:
                 runs.rename(run.id, name)
                 st.rerun()
         if run.reason:
-            st.error(ui.escape(run.reason), icon=":material/error:")
+            st.error(escape(run.reason), icon=":material/error:")
         st.code(show.spec_text(run), language="yaml")

@@ -6,14 +6,15 @@ from kdlib.analysis import figures, frames
 from kdlib.analysis.comparison import metric_names, verdict
 from kdlib.data import datasets
 from kdlib.spec import RunSpec
-from pages import show, ui
+from pages import address, registries, show
+from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
 
 
 def accuracy(done: list) -> None:
     """Show what came out in one sentence, and the bars."""
-    st.info(ui.escape(verdict(done)), icon=":material/flag:")
+    st.info(escape(verdict(done)), icon=":material/flag:")
     drawn = figures.accuracy_bars(frames.accuracies(done), metric_names(done))
     show.exportable_figure(
         drawn, "accuracy", f"The {metric_names(done)} of each run, in-domain and on each out-of-domain set"
@@ -37,7 +38,7 @@ def dimension(done: list) -> None:
             (each.spec for each in done if frames.method_role(each.spec) == "compressed"),
             done[0].spec if done else RunSpec(),
         )
-        compressors = [name for name in ui.describe("compressors") if name != "none"]
+        compressors = [name for name in registries.describe("compressors") if name != "none"]
         dims = st.multiselect(
             "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
         )
@@ -47,10 +48,10 @@ def dimension(done: list) -> None:
             [RunSpec.method],
             key="sweep",
             bind="query-params",
-            help=ui.markdown_list("compressors"),
+            help=registries.markdown_list("compressors"),
         )
         st.caption(
-            f"Everything else as in the chosen runs: {ui.escape(base.teacher)} on {ui.escape(base.dataset)}. "
+            f"Everything else as in the chosen runs: {escape(base.teacher)} on {escape(base.dataset)}. "
             "What is there is not run again."
         )
         if st.button(
@@ -60,7 +61,7 @@ def dimension(done: list) -> None:
             disabled=not (dims and methods),
             key="launch-sweep",
         ):
-            ui.sweep(base, methods, dims)
+            address.launch_sweep(base, methods, dims)
             st.rerun()
 
 
@@ -95,16 +96,16 @@ def differences(done: list) -> None:
     elif not left_out:
         st.info("Choose a second run to compare with.", icon=":material/info:")
     if left_out:
-        reasons = "  \n".join(f"{ui.escape(label)}: {ui.escape(reason)}" for label, reason in left_out.items())
+        reasons = "  \n".join(f"{escape(label)}: {escape(reason)}" for label, reason in left_out.items())
         st.info(
-            f"Not paired with {ui.escape(other)}, because it was measured on something else:  \n{reasons}",
+            f"Not paired with {escape(other)}, because it was measured on something else:  \n{reasons}",
             icon=":material/info:",
         )
 
 
 def classes(done: list) -> None:
     """Show each class by itself, and what is taken for what."""
-    found = ui.predictions(done)
+    found = address.load_predictions(done)
     if not found:
         return
     data = datasets.load(done[0].spec.dataset)

@@ -82,9 +82,8 @@ class Root:
         if (
             scope["type"] == "http" and "." not in scope["path"].rpartition("/")[2]
         ):  # perhaps a page, which then must not be compressed
-            scope = scope | {
-                "headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-            }
+            headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            scope = {**scope, "headers": headers}
         begun: list[Message] = []
         body = bytearray()
 
@@ -100,7 +99,7 @@ class Root:
                     if body:
                         MutableHeaders(scope=begun[0])["content-length"] = str(len(page))
                     await send(begun[0])
-                    await send(message | {"body": page})
+                    await send({**message, "body": page})
             else:
                 await send(message)
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from PIL import Image
+from streamlit.components.v2 import component
 
+from kdlib import runs
 from kdlib.analysis import figures, frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.data import spectrograms
@@ -23,11 +25,17 @@ from kdlib.progress import PHASES
 from kdlib.results import RunResult, Summary
 from kdlib.spec import unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
-from pages import ui
+from pages import address, registries
+from pages.text import escape
 
 ASSETS = Path(__file__).parent.parent / "assets"
-BOUND = {"bind": "query-params"}
-BADGES = {"queued": "gray", "running": "blue", DONE: "green", FAILED: "red", CANCELLED: "orange"}
+BADGES: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
+    "queued": "gray",
+    "running": "blue",
+    DONE: "green",
+    FAILED: "red",
+    CANCELLED: "orange",
+}
 
 
 def state_line(found: Sequence[RunInfo], names: Sequence[str]) -> None:
@@ -40,10 +48,10 @@ def state_line(found: Sequence[RunInfo], names: Sequence[str]) -> None:
             st.text(f"{name}{share}")
     for run, name in zip(found, names, strict=True):
         if run.state == FAILED:
-            st.error(f"{ui.escape(name)} failed: {ui.escape(run.reason)}", icon=":material/error:")
+            st.error(f"{escape(name)} failed: {escape(run.reason)}", icon=":material/error:")
         if run.unsynced and not run.active:
             st.warning(
-                f"{run.unsynced} points of {ui.escape(name)} wait for the store; resume it on the Runs page to bring them there."
+                f"{run.unsynced} points of {escape(name)} wait for the store; resume it on the Runs page to bring them there."
             )
 
 
@@ -52,7 +60,7 @@ def list_left_out(found: Sequence[RunInfo]) -> None:
     for run in found:
         if run.state in (FAILED, CANCELLED):
             told = f"failed: {run.reason}" if run.state == FAILED else "was cancelled"
-            st.info(f"{ui.escape(run.name)} is left out: it {ui.escape(told)}", icon=":material/info:")
+            st.info(f"{escape(run.name)} is left out: it {escape(told)}", icon=":material/info:")
 
 
 def remaining_time(found: Sequence[RunInfo], now: float) -> str:
@@ -128,14 +136,14 @@ def age(seconds: float) -> str:
 def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
     """Show runs as a table in which rows are chosen; the choice goes into the address."""
     ids = [run.id for run in found]
-    marked = [ids.index(run_id) for run_id in ui.selected_ids() if run_id in ids]
+    marked = [ids.index(run_id) for run_id in address.selected_ids() if run_id in ids]
     version = hashlib.sha256(",".join(ids).encode()).hexdigest()[
         :12
     ]  # other rows are another table: a choice is of rows, not of places
 
     def changed() -> None:
         picked = [ids[row] for row in st.session_state[f"{key}-{version}"]["selection"]["rows"] if row < len(ids)]
-        ui.select_runs([run_id for run_id in ui.selected_ids() if run_id not in ids] + picked)
+        address.select_runs([run_id for run_id in address.selected_ids() if run_id not in ids] + picked)
 
     over = all(run.state == DONE for run in found)
     share = (
@@ -158,12 +166,13 @@ def table_of_runs(found: Sequence[RunInfo], key: str = "table") -> None:
 
 def choose_runs(states: Sequence[str]) -> None:
     """Show a table of runs to choose from, closed once there is a choice; nothing where there are none."""
-    if not ui.recent_runs(1, states):
+    if not runs.list_runs(limit=1, states=states):
         return
     with st.expander(
-        f"Runs ({len(ui.selected_ids())} chosen)", expanded=not ui.selected_ids(), icon=":material/checklist:"
+        f"Runs ({len(address.selected_ids())} chosen)", expanded=not address.selected_ids(), icon=":material/checklist:"
     ):
-        found = ui.recent_runs(100, states, **ui.filters())
+        text, where = registries.run_filters()
+        found = runs.list_runs(limit=100, states=states, text=text, where=where)
         if found:
             table_of_runs(found, "done" if list(states) == [DONE] else "table")
         else:
@@ -199,17 +208,16 @@ def spec_text(run: RunInfo) -> str:
 def exportable_figure(drawn: Any, key: str, alt: str) -> None:
     """Show a figure with what it can be saved as: its own camera button for PNG or SVG, and a page of its own."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
-        told = "What the camera button in the figure saves."
         kind = st.segmented_control(
             "Camera saves",
             ["png", "svg"],
             default="png",
             required=True,
             key="saves",
-            help=told,
+            help="What the camera button in the figure saves.",
             format_func=str.upper,
             wrap=False,
-            **BOUND,
+            bind="query-params",
         )
         st.download_button(
             "HTML",
@@ -222,11 +230,12 @@ def exportable_figure(drawn: Any, key: str, alt: str) -> None:
     figure(drawn, key, alt, kind)
 
 
-def sound(data: Dataset, turn: int) -> None:
+def sound(data: Dataset, listen: Callable[[int], tuple[int, np.ndarray]], turn: int) -> None:
     """Show an item that can be heard: a player, its spectrogram, what is known of it.
 
     Args:
-        data: a dataset with `listen`.
+        data: a dataset of sounds.
+        listen: its `Dataset.listen`.
         turn: another number, another item.
     """
     left, right = st.columns(2)
@@ -234,15 +243,23 @@ def sound(data: Dataset, turn: int) -> None:
     for key, there in (("heard", names), ("from", splits)):
         if st.session_state.get(key, there[0]) not in there:  # chosen for another dataset
             del st.session_state[key]
-    number = names.index(left.selectbox("Listen to", names, key="heard", help="A class of sounds.", **BOUND))
-    told = {"format_func": frames.split_name, "help": "Which test set."}
-    split = right.selectbox("From", splits, index=splits.index("test"), key="from", **told, **BOUND)
+    name = left.selectbox("Listen to", names, key="heard", help="A class of sounds.", bind="query-params")
+    number = names.index(name)
+    split = right.selectbox(
+        "From",
+        splits,
+        index=splits.index("test"),
+        key="from",
+        format_func=frames.split_name,
+        help="Which test set.",
+        bind="query-params",
+    )
     rows = frames.rows_of_class(data, number, split)
     if not len(rows):
         st.info("No item of this part is known to be of this class.", icon=":material/music_off:")
         return
     row = int(rows[turn % len(rows)])
-    rate, samples = data.listen(row)
+    rate, samples = listen(row)
     st.audio(spectrograms.wav(rate, samples), format="audio/wav")
     seconds = (
         data.inputs.shape[-1] * spectrograms.HOP / rate
@@ -250,16 +267,14 @@ def sound(data: Dataset, turn: int) -> None:
     drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
     figure(drawn, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
     st.caption(
-        "  \n".join(
-            f"{ui.escape(name)}: **{ui.escape(told)}**" for name, told in frames.describe_item(data, row).items()
-        )
+        "  \n".join(f"{escape(name)}: **{escape(told)}**" for name, told in frames.describe_item(data, row).items())
     )
 
 
 @st.cache_resource(show_spinner=False)
 def _chain_component() -> Callable[..., Any]:
-    parts = {kind: (ASSETS / f"chain.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
-    return st.components.v2.component("kd_chain", **parts)
+    html, css, js = ((ASSETS / f"chain.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return component("kd_chain", html=html, css=css, js=js)
 
 
 def chain(words: dict[str, Any], accuracies: dict[str, Summary | None], picture: np.ndarray) -> None:

@@ -6,7 +6,8 @@ import streamlit as st
 
 from kdlib.results import Summary
 from kdlib.spec import RunSpec
-from pages import server, ui
+from pages import address, live, server
+from pages.text import escape
 
 Accuracies = dict[str, Summary | None]  # role -> mean and interval, None while they are not known
 SPEC = RunSpec()
@@ -31,17 +32,17 @@ def race() -> list:
     from kdlib.data import datasets
     from pages import show
 
-    racing = {run.spec.method: run for run in ui.load_runs(ui.selected_ids()) if run.spec.method in NAMES}
+    racing = {run.spec.method: run for run in address.load_runs(address.selected_ids()) if run.spec.method in NAMES}
     complete = len(racing) == len(NAMES)
     found = list(racing.values()) if complete else []
     specs = [run.spec for run in found] if complete else RACE
     data, plan = datasets.load(SPEC.dataset), planning.estimate_cost(specs)
     names = [NAMES[spec.method] for spec in specs]
-    frame = frames.curves(specs, ui.histories(found) if complete else [[] for _ in specs], names)
-    done = ui.results(found)
+    frame = frames.curves(specs, address.load_histories(found) if complete else [[] for _ in specs], names)
+    done = address.load_results(found)
     tested: Accuracies = {frames.method_role(each.spec): each.metrics["test"].primary for each in done if each.metrics}
     latest = frame[frame["curve"] == "val"].groupby("role")["mean"].last()
-    live: Accuracies = {
+    current: Accuracies = {
         role: Summary(latest[role], None) if role in latest else None for role in map(frames.method_role, specs)
     }
     told = (
@@ -57,16 +58,16 @@ def race() -> list:
         "told": told,
     }
     numbers |= {"teacher_width": plan.teacher_width, "parameters": f"{plan.parameters:,}"}
-    show.chain(numbers, tested if len(tested) == len(RACE) else live, data.inputs[data.splits["test"][3]].mean(0))
+    show.chain(numbers, tested if len(tested) == len(RACE) else current, data.inputs[data.splits["test"][3]].mean(0))
     if not complete:
         return found
     if len(tested) == len(RACE):
-        st.info(ui.escape(verdict(done)), icon=":material/flag:")
+        st.info(escape(verdict(done)), icon=":material/flag:")
     elif any(run.active for run in found):
         st.progress(
             sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining_time(found, time.time())}"
         )
-    drawn = figures.curves(frame, "val", specs[0].epochs, dict(zip(names, live, strict=True)))
+    drawn = figures.curves(frame, "val", specs[0].epochs, dict(zip(names, current, strict=True)))
     show.figure(drawn, "race", "Validation accuracy of baseline, raw and compressed over the epochs")
     show.state_line(found, names)
     st.caption(
@@ -75,22 +76,22 @@ def race() -> list:
     return found
 
 
-launched = ui.load_runs(ui.selected_ids())
+launched = address.load_runs(address.selected_ids())
 active = any(run.active for run in launched)
 if st.button("Start the race", type="primary", icon=":material/play_arrow:", disabled=active, key="go"):
-    ui.launch(RACE, name="Race")
+    address.launch(RACE, name="Race")
     st.rerun()
 server.usable.set()
-ui.draw_while_active(race, launched)
+live.draw_while_active(race, launched)
 
-if ui.selected_ids() and not active:
+if address.selected_ids() and not active:
     st.subheader("What to try next")
-    these = ui.query(launched)
+    these = address.query(launched)
     links = [
         ("pages/distill.py", "A teacher that learned something else", "school", {"teacher": "background"}),
         ("pages/distill.py", "Keep only 4 numbers", "compress", {"dim": "4"}),
         ("pages/compare.py", "These three in every detail", "bar_chart", these),
         ("pages/embeddings.py", "See what compression did to the space", "scatter_plot", these),
     ]
-    for column, (page, label, icon, address) in zip(st.columns(len(links)), links, strict=True):
-        column.page_link(page, label=label, icon=f":material/{icon}:", query_params=address)
+    for column, (page, label, icon, query) in zip(st.columns(len(links)), links, strict=True):
+        column.page_link(page, label=label, icon=f":material/{icon}:", query_params=query)

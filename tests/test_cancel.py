@@ -16,9 +16,10 @@ from kdlib.cache import cached_arrays
 from kdlib.cli import tables
 from kdlib.data import sound_sets
 from kdlib.engine import Job, RunFolder
-from kdlib.engine.worker import Recorder, _alive
+from kdlib.engine.recorder import Recorder, describe_progress
 from kdlib.models import teachers
 from kdlib.progress import PHASES, CancelledError, Progress
+from kdlib.results import Cost
 from kdlib.runs.reconcile import merge_folder_state
 from kdlib.store import RunInfo
 from pages import show
@@ -134,7 +135,8 @@ def kept_state(found) -> None:
     """Assert that a cancelled result holds the last state, and nothing that was measured."""
     assert found.status == "cancelled"
     assert (found.metrics, found.attributes, found.teacher, found.spaces) == ({}, {}, None, {})
-    assert set(found.cost) == {"seconds"}
+    assert found.cost == Cost(seconds=found.cost.seconds)
+    assert found.cost.seconds > 0
     for split in ("train", "val", "test", "ood:rotated", "ood:noise"):
         for kind in ("features", "compressed", "logits"):
             assert found.arrays[f"{kind}/{split}"].shape[0] == 2
@@ -217,7 +219,7 @@ def test_whoever_reads_results_bears_cancelled_ones(capsys):
         assert len(frames.result_table(results)) == len(frames.result_table(results, in_words=False)) == 2
         for cost in frames.COST_NAMES:
             assert len(frames.accuracy_over_cost(results, cost)) <= measured
-        assert frames.differences_to(results, 0).empty
+        assert frames.differences_to(results, 0)[0].empty
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2
         assert comparison.verdict(results).startswith("Nothing was compressed here")
         assert comparison.metric_names(results) == "accuracy"
@@ -246,7 +248,7 @@ class TestAWorker:
             (Progress(2, 5, phase="measuring"), "measuring 40 %", 0.3),
         ):
             recorder(progress)
-            folder.write("alive.json", _alive(recorder._training, recorder._latest))
+            folder.write("alive.json", describe_progress(recorder._training, recorder._latest))
             run = merge_folder_state(self.info())
             assert (run.phase, run.progress_label, run.progress) == (progress.phase, label, share)
         assert merge_folder_state(self.info(store.QUEUED)).phase == "", "what an earlier leg was at"
@@ -257,11 +259,11 @@ class TestAWorker:
 
     def test_only_a_run_that_has_heard_of_the_cancel_gets_time_to_save(self, recorder):
         recorder(Progress(1, 10))
-        assert not recorder._heard
+        assert not recorder._stop_reported
         recorder._stop = True
-        assert not recorder._heard
+        assert not recorder._stop_reported
         assert recorder(Progress(2, 10))
-        assert recorder._heard
+        assert recorder._stop_reported
 
 
 def test_the_time_to_go_is_told_while_training_and_otherwise_the_phase():
@@ -299,5 +301,5 @@ def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):
         "--epochs",
         "1",
     ]
-    assert main([*words, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
+    assert main.main([*words, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
     assert [name for name in shown if name != "Embedding"] == ["Loading", "Fitting", "Training", "Measuring"]

@@ -57,7 +57,7 @@ FIGURES = {
     "over_cost": lambda: figures.over_cost(cost_frame(), "parameters"),
     "per_class": lambda: figures.per_class({HOSTILE: class_frame()}, {HOSTILE: "raw"}),
     "confusion": lambda: figures.confusion(np.eye(2), [HOSTILE, "1"], "raw"),
-    "knowledge": lambda: figures.teacher_heatmap(knowledge_frame()),
+    "teacher_heatmap": lambda: figures.teacher_heatmap(knowledge_frame()),
     "spectrogram": lambda: figures.spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
     "gallery": lambda: figures.gallery(np.full((2, 3, 4, 4), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
 }
@@ -91,7 +91,7 @@ def test_every_figure_is_in_the_contract():
         for name, each in vars(figures).items()
         if callable(each) and getattr(each, "__module__", "") == figures.__name__
     }
-    assert {name for name in drawn if not name.startswith("_")} - set(FIGURES) == {"plain", "to_html"}
+    assert {name for name in drawn if not name.startswith("_")} - set(FIGURES) == {"escape", "to_html"}
 
 
 def test_the_role_decides_the_colour():

@@ -1,11 +1,10 @@
 """Who may talk to the server: the machinery of ASGI with a server that listens on port 8501."""
 
-import asyncio
-
 import pytest
 
 from pages import server
 from pages.hosts import OwnHostsOnly
+from tests.coroutines import run_async
 
 OWN = ["localhost:8501", "127.0.0.1:8501", "[::1]:8501", "LOCALHOST:8501"]
 FOREIGN = [
@@ -55,7 +54,7 @@ def ask(kind, host=("localhost:8501",), origin=(), path="/", port=8501, scheme=N
     async def send(message):
         sent.append(message)
 
-    asyncio.run(OwnHostsOnly(app)(scope, receive, send))
+    run_async(OwnHostsOnly(app)(scope, receive, send))
     return sent[0].get("status") or sent[0]["code"]
 
 

@@ -38,7 +38,7 @@ def home(tmp_path, monkeypatch):
     def read(path, folder, name="", limits=None, on_progress=None):
         return reading.read(Path(path), name or Path(path).name, folder, limits or intake.Limits())
 
-    monkeypatch.setattr(importing.sources.intake, "read", read)
+    monkeypatch.setattr(importing.source.intake, "read", read)
     return tmp_path / "home"
 
 
@@ -293,13 +293,14 @@ def _leave(_):
 
 @pytest.mark.parametrize(("on_progress", "raised"), [(lambda _: True, CancelledError), (_leave, LeftError)])
 def test_reading_that_is_stopped_leaves_no_process_and_no_folder(on_progress, raised, tmp_path, home, monkeypatch):
-    monkeypatch.setattr(importing.sources.intake, "read", READ)
+    children = psutil.Process().children()
+    monkeypatch.setattr(importing.source.intake, "read", READ)
     with pytest.raises(raised):
         importing.stage(table(tmp_path / "a.npz"), on_progress=on_progress)
     with pytest.raises(raised):
         importing.stage_uploads([("a.npz", (tmp_path / "a.npz").read_bytes())], on_progress)
     assert not list((home / "staging").iterdir())
-    assert not psutil.Process().children()
+    assert psutil.Process().children() == children
 
 
 @pytest.mark.parametrize(("on_progress", "raised"), [(lambda _: True, CancelledError), (_leave, LeftError)])
@@ -330,7 +331,7 @@ def test_a_disk_that_is_full_is_named_in_words(tmp_path, home, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "link", full)
-    monkeypatch.setattr(importing.keeping.shutil, "copyfile", full)
+    monkeypatch.setattr(importing.store.shutil, "copyfile", full)
     with pytest.raises(IntakeError, match="npz cannot be kept: the disk is full"):
         importing.store_dataset(source, draft, "trees")
     assert not list((home / "data").iterdir())

@@ -3,6 +3,7 @@
 A Python block that cannot run here is marked by the line before it, `<!-- needs data: which -->`; it must compile all the same.
 """
 
+import importlib
 import pkgutil
 import re
 import shlex
@@ -12,7 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from kdlib import engine
+from kdlib import catalog, engine
+from kdlib.analysis import projection
 from kdlib.cli.main import parser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,7 +120,19 @@ def no_engine_left():
     engine.stop()
 
 
-@pytest.mark.usefixtures("no_engine_left")
+@pytest.fixture
+def registries_stay():
+    """Take back what the examples register: other tests of this process run over all entries."""
+    registries = [getattr(importlib.import_module(module), name.upper()) for name, module in catalog.MODULES.items()]
+    registries.append(projection.PROJECTIONS)
+    before = [dict(registry) for registry in registries]
+    yield
+    for registry, entries in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(entries)
+
+
+@pytest.mark.usefixtures("no_engine_left", "registries_stay")
 def test_python_blocks_run(document, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number, block in enumerate(blocks(document.read_text(encoding="utf-8")), 1):

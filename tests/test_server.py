@@ -1,6 +1,5 @@
 """What the server answers beside pages, asked without a network."""
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from starlette.routing import Router
 
 from pages import maps, server
+from tests.coroutines import run_async
 
 MAPS = Path(__file__).parent.parent / "assets" / "maps"
 MODULES = sorted(path.name for path in MAPS.glob("*.js"))
@@ -32,7 +32,7 @@ def answered(path: str) -> tuple[int, dict[str, str], bytes]:
     async def send(message):
         messages.append(message)
 
-    asyncio.run(Router(routes=server.ROUTES)(scope, receive, send))
+    run_async(Router(routes=server.ROUTES)(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
     return messages[0]["status"], headers, b"".join(message.get("body", b"") for message in messages[1:])
 

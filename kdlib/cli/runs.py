@@ -32,7 +32,7 @@ errors = Console(stderr=True, highlight=False)
 
 PIPED = 200  # columns of a table that nobody looks at directly
 METHODS = "baseline,raw,pca,linear,mlp"
-DEFAULT_NOTES = dict.fromkeys(DATASET_DEPENDENT, ", or what suits the dataset")
+DEFAULT_NOTES: dict[str, str] = dict.fromkeys(DATASET_DEPENDENT, ", or what suits the dataset")
 
 
 def add_commands(

@@ -151,9 +151,9 @@ def _probes(done: Sequence[RunResult]) -> Table:
     """Return a row per space: the raw embedding once, then compressed and student of every method."""
     names = list(done[0].attributes)
     table = _table("space", "width", "rank", "target", *names)
-    taught = [each for each in done if each.teacher]
-    target_chance = [_chance(taught[0].teacher.probe) if taught else "–"]
-    table.add_row("chance", "", "", *target_chance, *(_chance(done[0].attributes[name]) for name in names))
+    taught = [(result, result.teacher.probe) for result in done if result.teacher]
+    target_chance = _chance(taught[0][1]) if taught else "–"
+    table.add_row("chance", "", "", target_chance, *(_chance(done[0].attributes[name]) for name in names))
 
     def row(told: str, each: RunResult, space: str, target: Summary | None) -> None:
         found = each.spaces[space]
@@ -161,11 +161,11 @@ def _probes(done: Sequence[RunResult]) -> Table:
         rank = f"{found.effective_rank.mean:.1f}"
         table.add_row(escape(told), str(found.width), rank, *(format_percent(value).replace(" ", "") for value in read))
 
-    if taught:
-        row(f"{taught[0].spec.teacher} raw", taught[0], "raw", taught[0].teacher.probe.raw)
-    for each in taught:
-        if each.spec.method not in (RAW, "none"):
-            row(f"{each.spec.method} compressed", each, "compressed", each.teacher.probe.compressed)
+    for result, probe in taught[:1]:
+        row(f"{result.spec.teacher} raw", result, "raw", probe.raw)
+    for result, probe in taught:
+        if result.spec.method not in (RAW, "none"):
+            row(f"{result.spec.method} compressed", result, "compressed", probe.compressed)
     for each in done:
         row(f"{each.spec.method} student", each, "student", each.spaces["student"].probe)
     return table

@@ -119,7 +119,7 @@ def _hand_over(run: RunInfo, device: str = "auto", restarts: int = 1, priority: 
     with folder.launch_lock():
         folder.write("job.json", about | {"job": asdict(job)})
         try:
-            engine.submit(engine.execute, asdict(job), key=run.id, priority=priority)
+            engine.submit(engine.execute, job, key=run.id, priority=priority)
         except engine.EngineError as error:
             write_end(run, Outcome(store.FAILED, str(error)))
             raise

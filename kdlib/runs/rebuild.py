@@ -14,7 +14,7 @@ from kdlib.runs.commands import default_name, named_lock
 from kdlib.spec import RunSpec
 from kdlib.store import database, notes
 from kdlib.store.connection import describe_location, local_database, tracking_uri
-from kdlib.store.notes import Curve
+from kdlib.store.notes import CurveValue, RecoveredRun
 from kdlib.store.reading import StoredRun, reader
 
 UNKNOWN_END = "the store was damaged before it was over; a resume goes on from the last checkpoint"
@@ -85,7 +85,7 @@ def _complete(path: Path, *, newer: bool) -> Rebuilt:
             if not newer or replace(run, artifacts=known.artifacts, metrics=known.metrics) == known:
                 continue
         new.append(run)
-    notes.write_runs(path, ((run, asdict(RunSpec.from_json(run.tags["kdlib.spec"])), _curves(run)) for run in new))
+    notes.write_runs(path, [RecoveredRun(run, _params(run), _curves(run)) for run in new])
     store.mark_change()
     for run in new:
         notes.write_note(run.id)
@@ -100,7 +100,9 @@ def _remembered() -> Iterator[StoredRun]:
         folder = folders.get(run_id, home().resolve() / "artifacts" / run_id / "artifacts")
         try:
             run = notes.read_note(folder) or _guess(run_id, folder)
-            RunSpec.from_json(run.tags["kdlib.spec"] if run else "")
+            if run is None:
+                continue
+            RunSpec.from_json(run.tags["kdlib.spec"])
         except (ValueError, KeyError):  # not a folder of ours, or none that says what was run
             continue
         yield replace(run, id=run_id)
@@ -152,7 +154,11 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _curves(run: StoredRun) -> list[Curve]:
+def _params(run: StoredRun) -> dict[str, Any]:
+    return asdict(RunSpec.from_json(run.tags["kdlib.spec"]))
+
+
+def _curves(run: StoredRun) -> list[CurveValue]:
     """Return the curves of a run from its journal, or from its result when the journal is gone."""
     points = RunFolder(run.id).points()
     if not points:

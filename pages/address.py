@@ -1,0 +1,139 @@
+"""Runs in the address of a page: which are selected, what is stored of them, and launching new ones into it."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from kdlib import runs
+from kdlib.results import Point, RunResult
+from kdlib.runs import sweeps
+from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.store import DONE, RunInfo, RunNotFoundError
+from pages.text import escape
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+MAX_PREDICTIONS = 9  # runs whose predictions are shown side by side
+
+
+class Predictions(NamedTuple):
+    """What the members of a run predict.
+
+    Attributes:
+        spec: of the run.
+        test, val: logits (m, n, k) of these splits.
+    """
+
+    spec: RunSpec
+    test: np.ndarray
+    val: np.ndarray
+
+
+def selected_ids() -> list[str]:
+    """Return the ids of the runs that the address names."""
+    return list(dict.fromkeys(RUN_ID.findall(st.query_params.get("runs", ""))))
+
+
+def select_runs(ids: Sequence[str]) -> None:
+    """Put runs into the address."""
+    if ids:
+        st.query_params["runs"] = ",".join(ids)
+    else:
+        st.query_params.pop("runs", None)
+
+
+def query(infos: Sequence[RunInfo]) -> dict[str, str]:
+    """Return the part of an address that selects runs."""
+    return {"runs": ",".join(run.id for run in infos)}
+
+
+def request_id() -> str:
+    """Return the id of the next launch; two clicks before it is carried out launch once."""
+    return st.session_state.setdefault("request", secrets.token_hex(12))
+
+
+def visitor() -> str:
+    """Return a name for this browser session, so that one who launches much does not keep others waiting."""
+    return f"visitor {st.session_state.setdefault('visitor', secrets.token_hex(3))}"
+
+
+def launch(specs: Sequence[RunSpec], name: str = "") -> list[str]:
+    """Start runs in the background, select them and return their ids."""
+    ids = runs.launch(specs, name=name, request_id=request_id(), user=visitor())
+    st.session_state["request"] = secrets.token_hex(12)
+    select_runs(ids)
+    return ids
+
+
+def launch_sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
+    """Launch every method at every width, with baseline and raw, as far as the store lacks them, and select all of them."""
+    specs = sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims})
+    select_runs(sweeps.launch(specs, user=visitor()).runs)
+
+
+def load_runs(ids: Sequence[str]) -> list[RunInfo]:
+    """Return the runs with these ids as they are now; a message says which are not in the store."""
+    infos = []
+    for run_id in ids:
+        try:
+            infos.append(runs.get(run_id))
+        except RunNotFoundError:
+            st.info(f"Run {run_id[:8]} is not in this store; it may have been deleted.", icon=":material/search_off:")
+    return infos
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _stored_result(run_id: str, ended: float) -> RunResult:  # noqa: ARG001
+    return runs.result(run_id)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _stored_history(run_id: str, ended: float) -> list[Point]:  # noqa: ARG001
+    return runs.history(run_id)
+
+
+def load_results(infos: Sequence[RunInfo]) -> list[RunResult]:
+    """Return the results of the runs that are done; a message says whose files have been deleted."""
+    results = []
+    for run in infos:
+        if run.state == DONE:
+            try:
+                results.append(_stored_result(run.id, run.ended or 0.0))
+            except RunNotFoundError:
+                st.warning(
+                    f"The files of run {run.id[:8]} have been deleted; it is left out.", icon=":material/folder_off:"
+                )
+    return results
+
+
+def load_histories(infos: Sequence[RunInfo]) -> list[list[Point]]:
+    """Return the points of each run so far."""
+    return [runs.history(run.id) if run.active else _stored_history(run.id, run.ended or 0.0) for run in infos]
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _stored_logits(run_id: str) -> tuple[np.ndarray, np.ndarray]:
+    arrays = runs.arrays(run_id, "predictions")
+    return arrays["logits/test"], arrays["logits/val"]
+
+
+def load_predictions(results: Sequence[RunResult]) -> dict[str, Predictions]:
+    """Return label -> predictions of the first nine selected runs of one dataset; messages say which are left out."""
+    from kdlib.analysis import frames
+
+    ids = {run.spec: run.id for run in load_runs(selected_ids()) if run.state == DONE}
+    alike = [result for result in results if result.spec.dataset == results[0].spec.dataset][:MAX_PREDICTIONS]
+    if len(alike) < len(results):
+        st.info("Shown are the first nine runs of one dataset.", icon=":material/info:")
+    predictions = {}
+    for result, label in zip(alike, frames.run_labels([result.spec for result in alike]), strict=True):
+        try:
+            predictions[label] = Predictions(result.spec, *_stored_logits(ids[result.spec]))
+        except RunNotFoundError:
+            st.warning(
+                f"The predictions of {escape(label)} have been deleted; it is left out.", icon=":material/folder_off:"
+            )
+    return predictions

@@ -1,0 +1,91 @@
+"""Controls made of the registries: select boxes, lists for the help behind a question mark, filters of runs."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from kdlib import catalog
+from pages.text import escape
+
+FILTER_HELPS = {  # field of a spec -> what filtering by it does
+    "dataset": "Only runs on these data.",
+    "teacher": "Only runs that learn from these; a baseline learns from none.",
+    "method": "Only runs that do this with the teacher's embedding.",
+}
+
+
+def describe(registry: str) -> dict[str, str]:
+    """Return name -> one-line help of a registry."""
+    return {entry["name"]: entry["help"] for entry in catalog.list_entries(registry)}
+
+
+def markdown_list(registry: str) -> str:
+    """Return a registry as a list, for the help behind a question mark."""
+    return "\n".join(f"- **{escape(name)}**: {escape(line)}" for name, line in describe(registry).items())
+
+
+def list_teachers(dataset: str) -> list[dict[str, str]]:
+    """Return name, help, source task and supervision of each teacher that takes what the dataset holds."""
+    from kdlib.models.teachers import compatible_teachers  # loads torch, which a first page does without
+
+    return [entry for entry in catalog.list_entries("teachers") if entry["name"] in compatible_teachers(dataset)]
+
+
+def select_entry(
+    label: str,
+    registry: str,
+    key: str,
+    default: str,
+    names: Sequence[str] | None = None,
+    on_change: Callable[[], None] | None = None,
+) -> str:
+    """Show a select box of a registry, bound to the address, with the help of the selected entry below; return its name.
+
+    Args:
+        label: of the box.
+        registry: a name in `catalog.NAMES`.
+        key: of the box, in session state and address.
+        default: what is selected at first.
+        names: the entries to choose from, by default all. Empty: nothing is shown but a note, and the default is returned.
+        on_change: called when a visitor selects another entry.
+    """
+    names = list(describe(registry)) if names is None else list(names)
+    if not names:
+        st.caption(f"{label}: there is none for this dataset.")
+        return default
+    if st.session_state.get(key, names[0]) not in names:  # it is gone, or does not fit any more
+        st.session_state[key] = names[_position(names, default)]
+    name = st.selectbox(
+        label, names, index=_position(names, default), key=key, bind="query-params", on_change=on_change
+    )
+    st.caption(escape(describe(registry)[name]))
+    return name
+
+
+def _position(names: Sequence[str], name: str) -> int:
+    return names.index(name) if name in names else 0
+
+
+def run_filters() -> tuple[str, dict[str, list[str]]]:
+    """Show what runs can be filtered by; return `text` and `where` as `runs.list_runs` takes them."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            "Search",
+            key="text",
+            max_chars=80,
+            placeholder="name, loss, number ...",
+            help="Only runs whose name or settings contain this text.",
+            bind="query-params",
+        )
+        where = {
+            name: st.multiselect(
+                name.title(),
+                list(describe(f"{name}s")),
+                key=f"only-{name}",
+                placeholder="all",
+                help=line,
+                bind="query-params",
+            )
+            for name, line in FILTER_HELPS.items()
+        }
+    return text, where

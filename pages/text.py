@@ -1,0 +1,37 @@
+"""Text on a page: what markdown shows literally, and what a visitor reads when something goes wrong."""
+
+import logging
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+log = logging.getLogger("kdlib.app")
+
+
+def escape(text: object) -> str:
+    """Return text as markdown shows it literally."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])", r"\\\1", " ".join(str(text).split()))
+
+
+@contextmanager
+def show_errors() -> Iterator[None]:
+    """Show an error in place of the rest: our own messages as they are, others as an incident id whose trace is in the log."""
+    try:
+        yield
+    except ValueError as error:
+        log.warning("%s", error, exc_info=True)
+        st.error(escape(_sentence(error)), icon=":material/error:")
+    except Exception:  # a visitor gets words whatever it is, the log gets the trace
+        incident = secrets.token_hex(4)
+        log.exception("incident %s", incident)
+        st.error(
+            f"Something went wrong here. The log has the details under incident {incident}.", icon=":material/error:"
+        )
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
