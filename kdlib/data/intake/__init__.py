@@ -1,8 +1,9 @@
 """The gate every foreign file passes: limits, types by content, and a child process that does the reading.
 
-`read` starts the child, which limits itself (memory, processor time, size of files) and then writes what it read as plain .npy arrays and one
-JSON into a folder inside `KDLIB_HOME`. Nothing foreign is parsed in the calling process, and no pickle is ever opened.
-`tests/test_intake.py` checks it with one malicious file of every kind (`tests/evil_files.py`).
+`read` starts the child, which limits itself (memory, processor time, size of files) and then writes what it read as
+plain .npy arrays and one JSON into a folder inside `KDLIB_HOME`. Nothing foreign is parsed in the calling process,
+and no pickle is ever opened. `tests/test_intake.py` checks it with one malicious file of every kind
+(`tests/evil_files.py`).
 
     limits, kinds     how much is read, and what a file is by its first bytes
     archives, media   zips and folders, and what is in them

@@ -23,7 +23,7 @@ MAX_HEADER = 10_000  # characters of a header: longer ones are made to be slow t
 class Readable(Protocol):
     """A stream of bytes."""
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes, at most `size`."""
         ...
 
@@ -181,7 +181,7 @@ class _CountingReader:
     def __init__(self, stream: Readable) -> None:
         self.stream, self.count = stream, 0
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         content = self.stream.read(size)
         self.count += len(content)
         return content

@@ -1,6 +1,7 @@
 """Progress of a reading: the child writes lines of JSON, its parent reads them and notices when they stop.
 
-A large file that makes progress may take as long as it needs; one that hangs is ended. `Reporter` belongs to the child, `follow` to its parent.
+A large file that makes progress may take as long as it needs; one that hangs is ended. `Reporter` belongs to the
+child, `follow` to its parent.
 """
 
 import json

@@ -75,8 +75,7 @@ def _explain_kind(name: str, kind: str) -> str:
         )
     holds = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
     return (
-        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, "
-        "or a zip or folder of recordings or pictures"
+        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, or a zip or folder of recordings or pictures"
     )
 
 

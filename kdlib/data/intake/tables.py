@@ -249,7 +249,9 @@ def _write_columns(batches: list[pa.RecordBatch], names: list[str], writer: Writ
             writer.write_text(name, [text for batch in batches for text in _to_texts(batch.column(name))])
             writer.reporter.advance(rows)
     for prefix, columns in vectors.items():
-        writer.write_numbers(prefix, (rows, len(columns)), _column_chunks(batches, columns, first_line, writer.reporter))
+        writer.write_numbers(
+            prefix, (rows, len(columns)), _column_chunks(batches, columns, first_line, writer.reporter)
+        )
 
 
 def _is_binary(batches: list[pa.RecordBatch], columns: list[str]) -> bool:
@@ -274,7 +276,7 @@ def _list_chunks(batches: list[pa.RecordBatch], name: str, width: int) -> Iterat
     row = 0
     for batch in batches:
         counted = pc.call_function("list_value_length", [batch.column(name)])
-        lengths = pc.call_function("fill_null", [counted, pa.scalar(0, counted.type)]).to_numpy()
+        lengths = counted.fill_null(0).to_numpy()
         if (lengths != width).any():
             at = int(np.argmax(lengths != width))
             raise IntakeError(f"column {name!r} has {lengths[at]} numbers in row {row + at}, {width} in row 0")
