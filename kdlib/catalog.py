@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlib.data import imported
+from kdlib.data.dataset import ITEM_NAMES
 from kdlib.registry import first_line, lookup
 from kdlib.spec import METHOD_HELPS
 
@@ -51,7 +52,7 @@ def list_entries(what: str) -> list[Entry]:
         return [_teacher(name, about) for name, about in _registry(what).items()] + _imported_teachers()
     found = [{"name": name, "help": _help(FUNCTION[what], value)} for name, value in _registry(what).items()]
     if what == "datasets":
-        found += [{"name": name, "help": imported.describe(card)} for name, card in imported.cards().items()]
+        found += [{"name": name, "help": card.describe()} for name, card in imported.cards().items()]
     return found
 
 
@@ -85,7 +86,7 @@ def _teacher(name: str, about: Any) -> Entry:
     about = about if isinstance(about, dict) else vars(about)
     return {
         "name": name,
-        "takes": imported.ITEMS[about["modality"]],
+        "takes": ITEM_NAMES[about["modality"]],
         "supervision": SUPERVISION[about["supervised"]],
         "source task": about["source_task"],
         "help": about["help"],
@@ -96,13 +97,13 @@ def _imported_teachers() -> list[Entry]:
     return [
         {
             "name": f"{name}/{table}",
-            "takes": imported.ITEMS[card["modality"]],
+            "takes": ITEM_NAMES[card.modality],
             "supervision": "imported",
-            "source task": about["source_task"],
-            "help": imported.describe_table(card, table),
+            "source task": about.source_task,
+            "help": card.describe_table(table),
         }
         for name, card in imported.cards().items()
-        for table, about in card["tables"].items()
+        for table, about in card.tables.items()
     ]
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
     ("", "spec results progress registry cache"),
-    ("data", "spectrograms sounds intake imported datasets importing"),
+    ("data", "dataset spectrograms sounds intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses devices population replay state loop"),
     ("models", "teachers compressors students pretraining"),
     ("analysis", "intervals evaluation geometry projection measure comparison papers frames figures"),

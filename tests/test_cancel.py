@@ -14,7 +14,7 @@ from kdlib.analysis import comparison, frames, measure, papers
 from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.cache import cached_arrays
 from kdlib.cli import tables
-from kdlib.data import sounds
+from kdlib.data import sound_sets
 from kdlib.engine import Job, RunFolder
 from kdlib.engine.recorder import Recorder, describe_progress
 from kdlib.models import teachers
@@ -90,7 +90,7 @@ def test_a_cancelled_embedding_leaves_nothing_in_the_cache(nothing_embedded):
 def test_sounds_that_are_made_can_be_cancelled(fresh_home):
     recorded = Recorded("loading", 1)
     with pytest.raises(CancelledError):
-        sounds.collection(9, {"train": 400}, lambda _, n: np.ones((n, 1), bool), recorded)
+        sound_sets.load_clips(9, {"train": 400}, lambda _, n: np.ones((n, 1), bool), recorded)
     assert [(each.step, each.steps) for each in recorded.seen] == [(0, 400), (200, 400)]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from kdlib import catalog, checks
 from kdlib.data import datasets
+from kdlib.data.imported import DatasetCard, TableCard
 from kdlib.models import compressors, students, teachers
 from kdlib.registry import first_line
 from kdlib.training import losses
@@ -49,16 +50,20 @@ def test_names_and_order_are_those_of_the_registry():
 
 
 def test_what_was_imported_is_listed(monkeypatch):
-    tables = {"vggish": {"width": 128, "source_task": "tags", "file": "x.npy"}}
-    card = {
-        "name": "own@1",
-        "title": "own",
-        "rows": 1234,
-        "classes": ["a", "b"],
-        "tables": tables,
-        "modality": "vector",
-        "created": 0,
-    }
+    card = DatasetCard(
+        title="own",
+        created=0,
+        rows=1234,
+        classes=["a", "b"],
+        splits=["train", "val", "test"],
+        attributes={},
+        tables={"vggish": TableCard(file="x.npy", width=128, source_task="tags")},
+        inputs="inputs.npy",
+        shape=[4],
+        modality="vector",
+        rate=0,
+        name="own@1",
+    )
     monkeypatch.setattr("kdlib.data.imported.cards", lambda: {"own@1": card})
     assert catalog.list_entries("datasets")[-1] == {"name": "own@1", "help": datasets.describe_datasets()["own@1"]}
     assert catalog.list_entries("teachers")[-1] == {

@@ -354,7 +354,7 @@ def test_what_is_kept_is_what_was_given(tmp_path):
 
 def test_rows_taken_from_disk_are_those_of_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(imported, "MAPPED_BYTES", 0)
-    monkeypatch.setattr(imported, "ROWS", 7)
+    monkeypatch.setattr(imported, "CHUNK_ROWS", 7)
     name = imported_table(tmp_path, title="on disk")
     data, rows = datasets.load(name), np.random.default_rng(0).permutation(90)
     assert isinstance(data.inputs, imported.MappedArray)

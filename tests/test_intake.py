@@ -54,7 +54,7 @@ def test_a_refusal_does_not_show_the_words_of_a_library(evil, tmp_path):
 
 def test_a_refusal_does_not_show_the_trace_of_a_child_that_crashed():
     complaint = "Traceback (most recent call last):\nValueError: cannot reshape array of size 3 into shape (2,)\n"
-    told = intake._fate("x.npz", 1, complaint, Limits())
+    told = intake._explain_exit("x.npz", 1, complaint, Limits())
     assert told.startswith("x.npz could not be read: it is damaged")
     assert not INTERNALS.search(told)
 
@@ -178,14 +178,14 @@ def test_reports_of_a_child_that_lies_are_passed_over():
 
 def test_what_was_understood_comes_back(tmp_path, child):
     path, _ = written(tmp_path, "x.csv", csv(GOOD_CSV))
-    told, out = child(path)
-    assert told["rows"] == 20
-    assert [(each["name"], each["shape"]) for each in told["columns"]] == [
-        ("id", [20]),
-        ("label", [20]),
-        ("e", [20, 2]),
+    contents, out = child(path)
+    assert contents.rows == 20
+    assert [(column.name, column.shape) for column in contents.columns] == [
+        ("id", (20,)),
+        ("label", (20,)),
+        ("e", (20, 2)),
     ]
-    np.testing.assert_array_equal(np.load(out / told["columns"][2]["file"]), [[n, -n] for n in range(20)])
+    np.testing.assert_array_equal(np.load(out / contents.columns[2].file), [[n, -n] for n in range(20)])
 
 
 def _content_of(rows):
@@ -194,7 +194,7 @@ def _content_of(rows):
 
 def understood(tmp_path, name, write, limits=None):
     path, out = written(tmp_path, name, write)
-    told = reading.read(path, name, out, limits or Limits())
+    told = reading.read(path, name, out, limits or Limits()).to_dict()
     return told | {"values": {each["name"]: np.load(out / each["file"]) for each in told["columns"]}}, out
 
 

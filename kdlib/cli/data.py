@@ -6,13 +6,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from kdlib.data import imported
+from kdlib.data.dataset import ITEM_NAMES
 from kdlib.progress import OnProgress
+
+if TYPE_CHECKING:
+    from kdlib.data import importing
 
 PIPED = 200  # columns of a table that nobody looks at directly
 MAX_CLASSES = 30  # classes that a preview lists
@@ -130,7 +135,7 @@ def import_data(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(arguments: argparse.Namespace, source: "files.Source") -> "files.Plan":  # noqa: F821
+def _plan(arguments: argparse.Namespace, source: "importing.Source") -> "importing.ImportPlan":
     """Return what the options say, guesses where they say nothing."""
     from kdlib.data import importing
 
@@ -155,13 +160,11 @@ def _plan(arguments: argparse.Namespace, source: "files.Source") -> "files.Plan"
     )
 
 
-def _preview(source: "files.Source", draft: "files.Draft") -> None:  # noqa: F821
+def _preview(source: "importing.Source", draft: "importing.DatasetDraft") -> None:
     """Print what was understood: columns, classes by split, warnings."""
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=PIPED)
     plan = draft.plan
-    from kdlib.data.datasets import ITEM_NAMES
-
     shape = " x ".join(map(str, draft.shape))
     told = {
         source.name: f"{source.rows:,} items, {ITEM_NAMES[draft.modality]} of shape {shape}",
@@ -192,8 +195,9 @@ def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001
     """Print what was imported, a line each; on standard error what cannot be read."""
     console = Console(highlight=False, soft_wrap=True)
     for name, card in imported.cards().items():
-        splits, tables = ", ".join(card["splits"]), ", ".join(card["tables"]) or "none"
-        about = f"{card['rows']:,} {imported.ITEMS[card['modality']]}, {len(card['classes'])} classes, splits {splits}, teachers {tables}"
+        splits, teachers = ", ".join(card.splits), ", ".join(card.tables) or "none"
+        items = f"{card.rows:,} {ITEM_NAMES[card.modality]}"
+        about = f"{items}, {len(card.classes)} classes, splits {splits}, teachers {teachers}"
         console.print(f"{name}  {about}", markup=False)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for folder in imported.damaged():

@@ -1,7 +1,7 @@
-"""What people imported: arrays and a card per dataset, under `KDLIB_HOME/data/<content hash>/`.
+"""Imported datasets on disk: arrays and a card per dataset, under `KDLIB_HOME/data/<content hash>/`.
 
-A name is "<what the owner called it>@<first digits of the hash>", so that other content is another name and no run is ever mistaken for
-one on other data. `importing` writes here, `datasets` and `teachers` read.
+A name is "<title>@<first digits of the hash>", so that other content is another name and a run is never mistaken for one on other data.
+`importing` writes here, `datasets` and `teachers` read. `tests/test_imported.py` checks what is stored, listed and deleted.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +25,90 @@ from kdlib.registry import lookup
 CARD = "card.json"
 TITLE = re.compile(r"[^\W_][\w .-]{0,39}")
 MAPPED_BYTES = 64 << 20  # bytes from which an array stays on disk
-ROWS = 1000  # taken at a time
+CHUNK_ROWS = 1000  # rows copied at a time
 HASH_DIGITS = 8  # digits of the hash in a name
-PIECE = 4 << 20  # bytes hashed between two reports
-NEEDED = frozenset(
-    (
-        "name",
-        "hash",
-        "title",
-        "created",
-        "rows",
-        "classes",
-        "splits",
-        "attributes",
-        "tables",
-        "modality",
-        "inputs",
-        "shape",
-        "rate",
-    )
-)
+CHUNK_BYTES = 4 << 20  # bytes hashed between two reports
 log = logging.getLogger("kdlib.data.imported")
 
-ITEMS = {"image": "images", "audio": "sounds", "vector": "vectors"}  # modality -> what several items are called
 
-Card = dict[str, Any]
+@dataclass(frozen=True)
+class TableCard:
+    """A table of embeddings that is a teacher of a dataset: its file, numbers per item, and what the network was trained for."""
+
+    file: str
+    width: int
+    source_task: str
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What is known of an imported dataset without reading its arrays; stored as `card.json`.
+
+    Attributes:
+        title: chosen by its owner.
+        created: seconds since 1970.
+        rows: items.
+        classes: class names.
+        splits: names of the splits, in the order of their codes in `splits.npy`.
+        attributes: name -> names of its categories; the n-th is stored in `attribute-<n>.npy`.
+        tables: name -> `TableCard`.
+        inputs: file of the inputs.
+        shape: of one input.
+        modality: "image", "audio" or "vector".
+        rate: sampling rate of recordings, Hz; 0 for anything else.
+        source: name of the file it was read from.
+        notes: notes and warnings of the import.
+        name: "<title>@<first digits of the hash>".
+        hash: of the content, 24 hexadecimal digits; also the name of its folder.
+    """
+
+    title: str
+    created: float
+    rows: int
+    classes: list[str]
+    splits: list[str]
+    attributes: dict[str, list[str]]
+    tables: dict[str, TableCard]
+    inputs: str
+    shape: list[int]
+    modality: str
+    rate: int
+    source: str = ""
+    notes: list[str] = field(default_factory=list)
+    name: str = ""
+    hash: str = ""
+
+    @classmethod
+    def from_dict(cls, record: Any) -> "DatasetCard":
+        """Return the card that a dict of JSON holds; fields of later versions are left out.
+
+        Raises:
+            ValueError: it is not a dict, a field is missing, or the time of creation is not a number.
+        """
+        try:
+            known = {each.name: record[each.name] for each in fields(cls) if each.name in record}
+            known["tables"] = {
+                name: TableCard(**{each.name: table[each.name] for each in fields(TableCard)})
+                for name, table in record["tables"].items()
+            }
+            card = cls(**known)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"expected the fields of a dataset card, got {type(record).__name__}: {error}") from error
+        if not isinstance(card.created, int | float) or not card.name:
+            raise ValueError(f"expected a name and a time of creation, got {card.name!r} and {card.created!r}")
+        return card
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Return what the dataset is, in one line."""
+        return f"Imported: {self.rows:,} items, {len(self.classes)} classes"
+
+    def describe_table(self, table: str) -> str:
+        """Return what a table of embeddings is, in one line."""
+        return f"Imported embeddings, {self.tables[table].width} numbers for each of {self.rows:,} items"
 
 
 def data_folder() -> Path:
@@ -65,7 +125,8 @@ def check_title(title: str) -> str:
     title = title.strip()
     if not TITLE.fullmatch(title):
         raise ValueError(
-            f"a name has 1 to 40 letters, digits, blanks, dots, dashes or underscores and begins with a letter, got {title!r}"
+            "a name has 1 to 40 letters, digits, blanks, dots, dashes or underscores and begins with a letter, "
+            f"got {title!r}"
         )
     return title
 
@@ -75,10 +136,15 @@ def suggest_title(file: str) -> str:
     return re.sub(r"[^\w .-]|^[\W_]+", "", Path(file).stem)[:40].strip() or "own data"
 
 
-def cards() -> dict[str, Card]:
-    """Return name -> card of everything that was imported, oldest first. What cannot be read is left out: see `damaged`."""
+def cards() -> dict[str, DatasetCard]:
+    """Return name -> card of every imported dataset, oldest first. Unreadable ones are left out: see `damaged`.
+
+    Example:
+        for name, card in imported.cards().items():
+            print(name, card.rows, card.classes)
+    """
     readable = [card for path in _folders() if (card := _read_card(path)) is not None]
-    return {card["name"]: card for card in sorted(readable, key=lambda card: card["created"])}
+    return {card.name: card for card in sorted(readable, key=lambda card: card.created)}
 
 
 def damaged() -> list[Path]:
@@ -91,121 +157,117 @@ def _folders() -> list[Path]:
     return [path for path in data_folder().glob("*") if not path.name.startswith(".") and path.is_dir()]
 
 
-def _read_card(where: Path) -> Card | None:
+def _read_card(folder: Path) -> DatasetCard | None:
     """Return the card of a dataset, None if it is damaged or gone."""
     try:
-        card = json.loads((where / CARD).read_text(encoding="utf-8"))
+        card = DatasetCard.from_dict(json.loads((folder / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        log.debug("no card in %s: %s", where, error)
+        log.debug("no card in %s: %s", folder, error)
         return None
-    whole = (
-        isinstance(card, dict)
-        and card.keys() >= NEEDED
-        and card["hash"] == where.name
-        and isinstance(card["created"], int | float)
-    )
-    return card if whole else None
-
-
-def describe(card: Card) -> str:
-    """Return what a dataset is, in one line."""
-    return f"Imported: {card['rows']:,} items, {len(card['classes'])} classes"
-
-
-def describe_table(card: Card, table: str) -> str:
-    """Return what a table of embeddings is, in one line."""
-    return f"Imported embeddings, {card['tables'][table]['width']} numbers for each of {card['rows']:,} items"
+    return card if card.hash == folder.name else None
 
 
 def resolve_name(name: str) -> str:
-    """Return the full name of a dataset, or of a teacher "<dataset>/<table>", that is called by its title; any other name as it is.
+    """Return the full name of a dataset, or of a teacher "<dataset>/<table>", given by its title; any other name unchanged.
 
     Raises:
         ValueError: several datasets have that title.
     """
     title, slash, table = name.partition("/")
-    full = [each for each, card in cards().items() if card["title"] == title]
-    if len(full) > 1:
-        raise ValueError(f"there are several datasets called {title!r}, say which: {', '.join(full)}")
-    return full[0] + slash + table if full else name
+    matches = [full for full, card in cards().items() if card.title == title]
+    if len(matches) > 1:
+        raise ValueError(f"there are several datasets called {title!r}, say which: {', '.join(matches)}")
+    return matches[0] + slash + table if matches else name
 
 
 def dataset_folder(name: str) -> Path:
-    """Return the folder of a dataset."""
-    return data_folder() / lookup(cards(), name, "imported dataset")["hash"]
+    """Return the folder of a dataset.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    return data_folder() / lookup(cards(), name, "imported dataset").hash
 
 
 class MappedArray(np.memmap):
-    """An array on disk that gives its memory back after rows were taken from it.
+    """An array on disk that releases its memory after rows were copied from it.
 
-    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would keep gigabytes in memory.
+    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would occupy gigabytes of memory.
     """
+
+    _mmap: mmap.mmap  # set by numpy
 
     def __getitem__(self, index: Any) -> np.ndarray:
         if not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind == "i"):
             return super().__getitem__(index)
-        found = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for start in range(0, len(index), ROWS):
-            found[start : start + ROWS] = super().__getitem__(index[start : start + ROWS])
+        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for start in range(0, len(index), CHUNK_ROWS):
+            rows[start : start + CHUNK_ROWS] = super().__getitem__(index[start : start + CHUNK_ROWS])
             self._mmap.madvise(mmap.MADV_DONTNEED)
-        return found
+        return rows
 
 
 def load_array(name: str, file: str) -> np.ndarray:
-    """Return an array of a dataset; large ones stay on disk, and only the rows that are asked for are read."""
-    where = dataset_folder(name) / file
-    if where.stat().st_size <= MAPPED_BYTES:
-        return np.load(where, allow_pickle=False)
-    return np.load(where, mmap_mode="c", allow_pickle=False).view(MappedArray)
+    """Return an array of a dataset; large ones stay on disk, and only the rows that are indexed are read."""
+    path = dataset_folder(name) / file
+    if path.stat().st_size <= MAPPED_BYTES:
+        return np.load(path, allow_pickle=False)
+    return np.load(path, mmap_mode="c", allow_pickle=False).view(MappedArray)
 
 
 def load_sound(name: str, row: int) -> tuple[int, np.ndarray]:
-    """Return the samples a second of a recording and its wave (samples,) float32 in [-1, 1]."""
-    where = dataset_folder(name)
-    ends = np.load(where / "ends.npy", mmap_mode="r", allow_pickle=False)
+    """Return the sampling rate of a recording in Hz and its wave (samples,) float32 in [-1, 1]."""
+    folder = dataset_folder(name)
+    ends = np.load(folder / "ends.npy", mmap_mode="r", allow_pickle=False)
     start, end = (int(ends[row - 1]) if row else 0), int(ends[row])
-    wave = np.fromfile(where / "waves.raw", dtype="<i2", count=end - start, offset=2 * start)
-    return cards()[name]["rate"], wave.astype(np.float32) / 32768
+    wave = np.fromfile(folder / "waves.raw", dtype="<i2", count=end - start, offset=2 * start)
+    return cards()[name].rate, wave.astype(np.float32) / 32768
 
 
-def add_dataset(built: Path, card: Card, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
-    """Move a finished folder to its place and return the name of the dataset; the same content under the same title is kept once.
+def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
+    """Move a finished folder to its place and return the name of the dataset; the same content under the same title is stored once.
 
     Args:
         built: a folder inside the data folder with all files; its card is written here.
-        card: everything but "name" and "hash".
+        card: without name and hash.
         files: whose bytes count for the hash.
         on_progress: called after every few MB with rows done of all rows; returning True stops.
 
     Raises:
         CancelledError: `on_progress` asked to stop; nothing was moved.
     """
-    told = hashlib.sha256(json.dumps({key: card[key] for key in sorted(card) if key != "created"}).encode())
-    size, done = sum((built / file).stat().st_size for file in files), 0
-    for file in files:
-        digest = hashlib.sha256()
-        with (built / file).open("rb") as stream:
-            while piece := stream.read(PIECE):
-                digest.update(piece)
-                done += len(piece)
-                report_progress(on_progress, "importing", card["rows"] * done // size, card["rows"])
-        told.update(digest.digest())
-    code = told.hexdigest()[:24]
-    name = f"{card['title']}@{code[:HASH_DIGITS]}"
-    (built / CARD).write_text(json.dumps(card | {"name": name, "hash": code}, ensure_ascii=False), encoding="utf-8")
+    code = _content_hash(built, card, files, on_progress)
+    card = replace(card, name=f"{card.title}@{code[:HASH_DIGITS]}", hash=code)
+    (built / CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False), encoding="utf-8")
     data_folder().mkdir(exist_ok=True)
     if not (data_folder() / code).exists():
         os.replace(built, data_folder() / code)
-    return name
+    return card.name
+
+
+def _content_hash(folder: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None) -> str:
+    """Return 24 hexadecimal digits that name the card, without its time of creation, and the bytes of the files."""
+    record = {key: value for key, value in sorted(card.to_dict().items()) if key not in ("name", "hash", "created")}
+    digest = hashlib.sha256(json.dumps(record).encode())
+    size, done = sum((folder / file).stat().st_size for file in files), 0
+    for file in files:
+        of_file = hashlib.sha256()
+        with (folder / file).open("rb") as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                of_file.update(chunk)
+                done += len(chunk)
+                report_progress(on_progress, "importing", card.rows * done // size, card.rows)
+        digest.update(of_file.digest())
+    return digest.hexdigest()[:24]
 
 
 def delete_files(name: str) -> None:
-    """Remove a dataset; it disappears at once, and then its files.
+    """Remove a dataset; it disappears from every list at once, then its files are deleted.
 
     Raises:
         ValueError: there is none of that name.
     """
-    gone = dataset_folder(name)
-    hidden = gone.with_name(f".{gone.name}.deleted")
-    os.replace(gone, hidden)
+    folder = dataset_folder(name)
+    hidden = folder.with_name(f".{folder.name}.deleted")
+    os.replace(folder, hidden)
     shutil.rmtree(hidden)

@@ -163,11 +163,11 @@ def imported_teachers(dataset: str = "") -> dict[str, Teacher]:
     """Return the imported embeddings as teachers "<dataset>/<table>", those of one dataset or of all."""
     found = {}
     for name, card in imported.cards().items():
-        for table, about in card["tables"].items() if dataset in ("", name) else ():
-            told = imported.describe_table(card, table)
-            embed = partial(_table, name, about["file"])
+        for table, about in card.tables.items() if dataset in ("", name) else ():
+            told = card.describe_table(table)
+            embed = partial(_table, name, about.file)
             found[f"{name}/{table}"] = Teacher(
-                told, about["source_task"], None, embed, modality=card["modality"], dataset=name
+                told, about.source_task, None, embed, modality=card.modality, dataset=name
             )
     return found
 

@@ -34,7 +34,7 @@ def timed(call: Callable[[], object]) -> float:
 def invent(rows: int) -> None:
     """Make a dataset of so many test rows known to this process."""
     from kdlib.data import datasets
-    from kdlib.data.datasets import Attribute, Dataset
+    from kdlib.data.dataset import Attribute, Dataset, consecutive_splits
 
     def many() -> Dataset:
         "Invented pictures."
@@ -44,7 +44,7 @@ def invent(rows: int) -> None:
         labels = rng.integers(0, 10, total)
         inputs = (rng.normal(size=(total, 1, 16, 16)) + labels[:, None, None, None]).astype(np.float32)
         return Dataset(
-            "many", inputs, labels, tuple("0123456789"), datasets._consecutive(sizes),
+            "many", inputs, labels, tuple("0123456789"), consecutive_splits(sizes),
             {"shade": Attribute(rng.integers(0, 5, total), tuple("abcde"))}, np.array([f"item {i}" for i in range(total)]),
         )  # fmt: skip
 

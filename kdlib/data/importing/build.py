@@ -292,8 +292,9 @@ def _attributes(
 ) -> tuple[dict[str, tuple[np.ndarray, list[str]]], list[str]]:
     """Return name -> (categories, their names), and notes on what was left out."""
     found, notes = {}, []
-    wanted = dict.fromkeys((*plan.attributes, *([plan.leave_out[0]] if plan.leave_out[0] else [])))
-    for name in wanted:
+    left_out_by = plan.leave_out[0]
+    columns = [*plan.attributes, left_out_by] if left_out_by else plan.attributes
+    for name in dict.fromkeys(columns):
         if name not in words:
             raise IntakeError(f"there is no column {name!r}; there are: {', '.join(words)}")
         names = sorted(set(words[name]) - {""})

@@ -1,4 +1,4 @@
-"""What was read and waits to become a dataset: columns in a folder of the waiting room `KDLIB_HOME/staging/`."""
+"""What was read and waits to become a dataset: columns in a folder of the staging folder `KDLIB_HOME/staging/`."""
 
 import json
 import os
@@ -7,15 +7,14 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kdlib.cache import home
 from kdlib.data import imported, intake
-from kdlib.data.intake import IntakeError, Limits, describe_os_error
+from kdlib.data.intake import Column, Contents, IntakeError, Limits, describe_os_error
 from kdlib.progress import OnProgress, report_progress
 
 ID_NAMES = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
@@ -25,25 +24,11 @@ COPY_ROWS = 10_000  # rows copied at a time
 
 
 @dataclass(frozen=True)
-class Column:
-    """Text (n,) or numbers (n, ...) float32, with what was seen while reading; see `kdlib.data.intake.arrays.Column`."""
-
-    name: str
-    file: str
-    shape: tuple[int, ...]
-    text: bool
-    bad_row: int | None = None
-    bad: int = 0
-    zero_rows: int = 0
-    constant: bool = False
-
-
-@dataclass(frozen=True)
 class Source:
     """Everything that was read from a file and what was given beside it.
 
     Attributes:
-        token: name of its folder in the waiting room.
+        token: name of its folder in the staging folder.
         name: of the file.
         kind: "table", "sounds" or "images".
         rows: items.
@@ -106,7 +91,7 @@ def stage(
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
 ) -> Source:
-    """Read a file or folder, and tables beside it (labels, metadata, embeddings), into the waiting room.
+    """Read a file or folder, and tables beside it (labels, metadata, embeddings), into the staging folder.
 
     Args:
         path: the file or folder.
@@ -116,24 +101,24 @@ def stage(
         on_progress: called a few times a second with the items of one file read so far; returning True stops the reading.
 
     Raises:
-        IntakeError: something is refused; nothing stays in the waiting room.
+        IntakeError: something is refused; nothing stays in the staging folder.
         CancelledError: `on_progress` asked to stop; nothing stays either.
     """
     token, name = secrets.token_hex(8), name or Path(path).name
     folder = _staging_folder() / token
     try:
         _delete_stale()
-        told = _read(path, name, folder, limits, on_progress)
-        source = _source(token, told, name)
-        others = [(each["name"], folder / each["folder"], each) for each in told.get("tables", [])]
-        for number, (other, called) in enumerate(beside):
-            into = folder / f"beside-{number}"
-            others.append((called or Path(other).name, into, _read(other, called, into, limits, on_progress)))
-        for called, where, read in others:
-            _attach(source, called, where, read, on_progress)
-        (folder / "source.json").write_text(
-            json.dumps(vars(source) | {"columns": [vars(c) for c in source.columns.values()]})
-        )
+        contents = _read(path, name, folder, limits, on_progress)
+        source = _source(token, contents, name)
+        tables = [(table.name, folder / table.folder, table) for table in contents.tables]
+        for number, (file, title) in enumerate(beside):
+            subfolder = folder / f"beside-{number}"
+            table = _read(file, title, subfolder, limits, on_progress)
+            tables.append((title or Path(file).name, subfolder, table))
+        for title, subfolder, table in tables:
+            _attach(source, title, subfolder, table, on_progress)
+        columns = [column.to_dict() for column in source.columns.values()]
+        (folder / "source.json").write_text(json.dumps(vars(source) | {"columns": columns}))
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise IntakeError(f"{name} cannot be read: {describe_os_error(error)}") from error
@@ -170,8 +155,8 @@ def reopen(token: str) -> Source:
         raise IntakeError("this file is no longer waiting; choose it again")
     with suppress(FileNotFoundError):
         os.utime(path)  # what somebody works with is not thrown away
-    told = json.loads(path.read_text(encoding="utf-8"))
-    return Source(**(told | {"columns": _columns(told["columns"])}))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return Source(**record | {"columns": _named([Column.from_dict(column) for column in record["columns"]])})
 
 
 def discard(token: str) -> None:
@@ -181,7 +166,7 @@ def discard(token: str) -> None:
 
 
 def _delete_stale() -> None:
-    """Throw away what nobody has touched for a day: in the waiting room, and datasets that were never built or deleted to the end."""
+    """Throw away what nobody has touched for a day: in the staging folder, and datasets that were never built or deleted to the end."""
     for path in (*_staging_folder().glob("*"), *imported.data_folder().glob(".*")):
         if time.time() - _last_change(path) > STALE_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
@@ -195,18 +180,20 @@ def _last_change(path: Path) -> float:
         return float("inf")
 
 
-def _read(path: Path, name: str, folder: Path, limits: Limits | None, on_progress: OnProgress | None) -> dict[str, Any]:
+def _read(path: Path, name: str, folder: Path, limits: Limits | None, on_progress: OnProgress | None) -> Contents:
     folder.mkdir(parents=True)
     return intake.read(path, folder, name, limits, on_progress)
 
 
-def _columns(told: Sequence[dict[str, Any]]) -> dict[str, Column]:
-    return {each["name"]: Column(**(each | {"shape": tuple(each["shape"])})) for each in told}
+def _named(columns: Sequence[Column]) -> dict[str, Column]:
+    return {column.name: column for column in columns}
 
 
-def _source(token: str, told: dict[str, Any], name: str) -> Source:
-    about = {key: told[key] for key in ("kind", "rows", "notes", "rate", "first_line") if key in told}
-    return Source(token, name, columns=_columns(told["columns"]), **about)
+def _source(token: str, contents: Contents, name: str) -> Source:
+    columns = _named(contents.columns)
+    return Source(
+        token, name, contents.kind, contents.rows, columns, contents.rate, contents.first_line, list(contents.notes)
+    )
 
 
 def id_column(columns: dict[str, Column]) -> str:
@@ -214,55 +201,55 @@ def id_column(columns: dict[str, Column]) -> str:
     return next((name for name, column in columns.items() if column.text and name.lower() in ID_NAMES), "")
 
 
-def _attach(source: Source, called: str, where: Path, told: dict[str, Any], on_progress: OnProgress | None) -> None:
+def _attach(source: Source, title: str, folder: Path, table: Contents, on_progress: OnProgress | None) -> None:
     """Add the columns of a table to a source, row by row in the order of the source."""
-    if told["kind"] != "table":
-        raise IntakeError(f"{called} holds {told['kind']}; beside {source.name} a table is expected")
-    columns = _columns(told["columns"])
-    mine, its = id_column(source.columns), id_column(columns)
-    if mine and its:
-        ids = np.load(where / columns[its].file, allow_pickle=False).tolist()
-        order = _matched(source, source.values(mine).tolist(), ids, called)
-    elif told["rows"] == source.rows:
+    if table.kind != "table":
+        raise IntakeError(f"{title} holds {table.kind}; beside {source.name} a table is expected")
+    columns = _named(table.columns)
+    source_id, table_id = id_column(source.columns), id_column(columns)
+    if source_id and table_id:
+        ids = np.load(folder / columns[table_id].file, allow_pickle=False).tolist()
+        order = _match_rows(source, source.values(source_id).tolist(), ids, title)
+    elif table.rows == source.rows:
         order = None
-        source.notes.append(f"{called} has no ids to match: its rows are taken to be in the same order")
+        source.notes.append(f"{title} has no ids to match: its rows are taken to be in the same order")
     else:
-        way_out = "give both a column 'id'"
         raise IntakeError(
-            f"{called} has {told['rows']:,} rows, {source.name} has {source.rows:,}, and there are no ids to match; {way_out}"
+            f"{title} has {table.rows:,} rows, {source.name} has {source.rows:,}, and there are no ids to match; "
+            "give both a column 'id'"
         )
     for name, column in columns.items():
-        if name == its and order is not None:
+        if name == table_id and order is not None:
             continue
-        new = name
+        new_name = name
         if name in source.columns or (not column.text and name in GENERIC_NAMES):
-            new = Path(called).stem if Path(called).stem not in source.columns else f"{Path(called).stem} {name}"
+            stem = Path(title).stem
+            new_name = stem if stem not in source.columns else f"{stem} {name}"
         file = f"attached-{len(source.columns)}.npy"
-        _reorder(where / column.file, source.folder / file, order, on_progress)
-        kept = dict(vars(column)) | {"name": new, "file": file, "shape": (source.rows, *column.shape[1:])}
+        _reorder(folder / column.file, source.folder / file, order, on_progress)
+        attached = replace(column, name=new_name, file=file, shape=(source.rows, *column.shape[1:]))
         if order is not None and column.bad_row is not None:
-            kept["bad_row"] = int(np.argmax(order == column.bad_row))
-        source.columns[new] = Column(**kept)
-    shutil.rmtree(where)
+            attached.bad_row = int(np.argmax(order == column.bad_row))
+        source.columns[new_name] = attached
+    shutil.rmtree(folder)
 
 
-def _matched(source: Source, mine: list[str], its: list[str], called: str) -> np.ndarray:
-    """Return for every item the row of the other table with its id, (n,)."""
-    place = {name: row for row, name in enumerate(its)}
-    if len(place) < len(its):
-        twice = next(name for row, name in enumerate(its) if place[name] != row)
-        raise IntakeError(f"the id {twice!r} is there twice in {called}")
-    if not any(name in place for name in mine):  # the same files in another folder, or without their ending
-        place = {Path(name).stem: row for name, row in place.items()}
-        mine = [Path(name).stem for name in mine]
-    missing = [name for name in mine if name not in place]
+def _match_rows(source: Source, names: list[str], table_names: list[str], title: str) -> np.ndarray:
+    """Return for every item the row of the table with its id, (n,)."""
+    row_of = {name: row for row, name in enumerate(table_names)}
+    if len(row_of) < len(table_names):
+        duplicate = next(name for row, name in enumerate(table_names) if row_of[name] != row)
+        raise IntakeError(f"the id {duplicate!r} is there twice in {title}")
+    if not any(name in row_of for name in names):  # the same files in another folder, or without their ending
+        row_of = {Path(name).stem: row for name, row in row_of.items()}
+        names = [Path(name).stem for name in names]
+    missing = [name for name in names if name not in row_of]
     if missing:
-        raise IntakeError(f"{called} has no row for {len(missing):,} of {len(mine):,} items, such as {missing[0]!r}")
-    if len(its) > len(mine):
-        source.notes.append(
-            f"{called} has {len(its) - len(mine):,} rows for items that are not there; they are left out"
-        )
-    return np.array([place[name] for name in mine])
+        raise IntakeError(f"{title} has no row for {len(missing):,} of {len(names):,} items, such as {missing[0]!r}")
+    if len(table_names) > len(names):
+        extra = len(table_names) - len(names)
+        source.notes.append(f"{title} has {extra:,} rows for items that are not there; they are left out")
+    return np.array([row_of[name] for name in names])
 
 
 def _reorder(before: Path, after: Path, order: np.ndarray | None, on_progress: OnProgress | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kdlib.data import imported
+from kdlib.data.imported import DatasetCard, TableCard
 from kdlib.data.importing.build import DatasetDraft
 from kdlib.data.importing.source import Source
 from kdlib.data.intake import IntakeError, describe_os_error
@@ -59,26 +60,26 @@ def _write_files(
         if file not in files:
             files.append(file)
             _link_or_copy(source.folder / source.columns[name].file, building / file)
-        tables[name] = {"file": file, "width": source.columns[name].shape[1], "source_task": draft.plan.source_task}
+        tables[name] = TableCard(file, source.columns[name].shape[1], draft.plan.source_task)
     if source.rate:
         files += ["waves.raw", "ends.npy"]
         for file in files[-2:]:
             _link_or_copy(source.folder / file, building / file)
-    card = {
-        "title": title,
-        "created": time.time(),
-        "source": source.name,
-        "rows": source.rows,
-        "classes": draft.classes,
-        "splits": draft.split_names,
-        "attributes": {name: names for name, (_, names) in draft.attributes.items()},
-        "tables": tables,
-        "inputs": "inputs.npy",
-        "shape": list(draft.shape),
-        "modality": draft.modality,
-        "rate": source.rate,
-        "notes": draft.notes + draft.warnings,
-    }
+    card = DatasetCard(
+        title=title,
+        created=time.time(),
+        rows=source.rows,
+        classes=draft.classes,
+        splits=draft.split_names,
+        attributes={name: names for name, (_, names) in draft.attributes.items()},
+        tables=tables,
+        inputs="inputs.npy",
+        shape=list(draft.shape),
+        modality=draft.modality,
+        rate=source.rate,
+        source=source.name,
+        notes=draft.notes + draft.warnings,
+    )
     return imported.add_dataset(building, card, files, on_progress)
 
 

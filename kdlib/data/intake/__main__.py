@@ -9,13 +9,13 @@ from kdlib.data.intake.limits import Limits
 from kdlib.data.intake.progress import Reporter, encode
 
 if __name__ == "__main__":
-    path, name, folder, limits = sys.argv[1:]
-    allowed = Limits(**json.loads(limits))
-    allowed.apply_to_process()
+    path, name, folder, limits_json = sys.argv[1:]
+    limits = Limits(**json.loads(limits_json))
+    limits.apply_to_process()
     pipe = os.dup(1)
-    os.dup2(2, 1)  # what a library prints must not mix with the reports
+    os.dup2(2, 1)  # output of a library must not mix with the reports
     reporter = Reporter(lambda step, steps: os.write(pipe, encode(step, steps)))
     reporter.advance()
-    from kdlib.data.intake import reading  # after confine: whatever the readers load is under the limits as well
+    from kdlib.data.intake import reading  # after the limits are set, so that they hold for what the readers load too
 
-    reading.answer(Path(path), name, Path(folder), allowed, reporter)
+    reading.write_result(Path(path), name, Path(folder), limits, reporter)

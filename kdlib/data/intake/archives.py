@@ -1,4 +1,4 @@
-"""Zips and folders as lists of members, none of which is ever unpacked to disk under a name of its own."""
+"""Zips and folders as lists of members, none of which is ever unpacked to disk under its own name."""
 
 import stat
 import struct
@@ -36,35 +36,36 @@ class Member:
     size: int
 
 
-class Source:
+class Archive:
     """The members of a zip or a folder, checked before anything is read.
 
     Args:
         path: of the zip or the folder.
-        limits: what it may ask for.
-        name: what its owner calls it.
+        limits: what may be read.
+        name: shown in messages.
 
     Raises:
         IntakeError: it is dangerous, damaged or too large; the message names the entry.
     """
 
     def __init__(self, path: Path, limits: Limits, name: str) -> None:
-        self.path, self.limits, self.name, self.zip = path, limits, name, None
+        self.path, self.limits, self.name = path, limits, name
+        self.zip: zipfile.ZipFile | None = None
         if path.is_dir():
-            self.members = _folder(path, limits)
+            self.members = _list_folder(path, limits)
         else:
             try:
                 self.zip = zipfile.ZipFile(path)
             except (*UNREADABLE, OSError) as error:
                 raise IntakeError(f"{name} is not a whole zip archive: it is damaged or cut off") from error
-            self.members = _checked(self.zip, path, limits)
+            self.members = _list_zip(self.zip, path, limits)
         folded: dict[str, str] = {}
         for member in self.members:
             other = folded.setdefault(_fold(member.name), member.name)
             if other is not member.name:
-                told = f"the names {other!r} and {member.name!r} are the same on many systems"
                 raise IntakeError(
-                    f"{told}, which do not tell large from small letters, or two ways to write an accent, apart; rename one"
+                    f"the names {other!r} and {member.name!r} are the same on many systems, which do not tell large from "
+                    "small letters, or two ways to write an accent, apart; rename one"
                 )
 
     def read(self, member: Member) -> bytes:
@@ -74,12 +75,11 @@ class Source:
             IntakeError: there are more or fewer than declared, or they are damaged.
         """
         with self.open(member) as stream:
-            found = stream.read(member.size + 1)
-        if len(found) != member.size:
-            raise IntakeError(
-                f"{member.name!r} declares {member.size:,} bytes but holds {'more' if len(found) > member.size else len(found)}"
-            )
-        return found
+            content = stream.read(member.size + 1)
+        if len(content) != member.size:
+            held = "more" if len(content) > member.size else len(content)
+            raise IntakeError(f"{member.name!r} declares {member.size:,} bytes but holds {held}")
+        return content
 
     @contextmanager
     def open(self, member: Member) -> Iterator[IO[bytes]]:
@@ -87,7 +87,7 @@ class Source:
         try:
             with self.zip.open(member.name) if self.zip else (self.path / member.name).open("rb") as stream:
                 yield stream
-        except IntakeError:  # of whoever reads the stream
+        except IntakeError:  # raised by the caller, who reads the stream
             raise
         except UNREADABLE as error:
             raise IntakeError(
@@ -96,12 +96,12 @@ class Source:
 
 
 def _fold(name: str) -> str:
-    """Return what two names have in common that a file system may take for one."""
+    """Return the same text for all names that a file system may treat as one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _name(name: str) -> str:
-    """Return the name of a member if it is harmless."""
+def _check_name(name: str) -> str:
+    """Return the name of a member if it stays inside the archive."""
     parts = PurePosixPath(name).parts
     if name.startswith(("/", "\\")) or "\\" in name or (len(name) > 1 and name[1] == ":") or ".." in parts:
         raise IntakeError(f"the entry {name!r} points outside the archive")
@@ -110,53 +110,55 @@ def _name(name: str) -> str:
     return name
 
 
-def _folder(path: Path, limits: Limits) -> list[Member]:
-    found = []
+def _list_folder(path: Path, limits: Limits) -> list[Member]:
+    members = []
     for entry in sorted(path.rglob("*")):
         name = entry.relative_to(path).as_posix()
         if entry.is_symlink():
             raise IntakeError(f"{name!r} is a symbolic link; copy the file itself")
         if entry.is_file() and not name.endswith(SKIPPED):
-            found.append(Member(_name(name), entry.stat().st_size))
-        if len(found) > limits.members:
+            members.append(Member(_check_name(name), entry.stat().st_size))
+        if len(members) > limits.members:
             raise IntakeError(f"the folder holds more than {limits.members:,} files (KDLIB_MAX_MEMBERS)")
-    return found
+    return members
 
 
-def _checked(archive: zipfile.ZipFile, path: Path, limits: Limits) -> list[Member]:
+def _list_zip(archive: zipfile.ZipFile, path: Path, limits: Limits) -> list[Member]:
     entries = archive.infolist()
     if len(entries) > limits.members:
         raise IntakeError(
             f"the archive has {len(entries):,} entries, at most {limits.members:,} can be read (KDLIB_MAX_MEMBERS)"
         )
-    total, found, spans = 0, [], []
+    total, members, spans = 0, [], []
     with path.open("rb") as raw:
         for entry in entries:
-            _name(entry.orig_filename)
-            if entry.flag_bits & 0x1:
-                raise IntakeError(f"the entry {entry.filename!r} is encrypted; save the archive without a password")
-            if stat.S_ISLNK(entry.external_attr >> 16):
-                raise IntakeError(f"the entry {entry.filename!r} is a symbolic link")
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise IntakeError(
-                    f"the entry {entry.filename!r} is compressed in a way that is not read; use plain deflate"
-                )
+            _check_entry(entry)
             total += entry.file_size
             if total > limits.dataset_mb * MB:
-                told = f"together the entries up to {entry.filename!r} unpack to more than {limits.dataset_mb:,} MB"
-                raise IntakeError(f"{told} (KDLIB_MAX_DATASET_MB); on the command line, import --large reads more")
+                raise IntakeError(
+                    f"together the entries up to {entry.filename!r} unpack to more than {limits.dataset_mb:,} MB "
+                    "(KDLIB_MAX_DATASET_MB); on the command line, import --large reads more"
+                )
             spans.append((*_span(raw, entry), entry.filename))
-            if (
-                not entry.is_dir()
-                and not entry.filename.startswith(SKIPPED[0])
-                and not entry.filename.endswith(SKIPPED[1:])
-            ):
-                found.append(Member(entry.filename, entry.file_size))
+            skipped = entry.filename.startswith(SKIPPED[0]) or entry.filename.endswith(SKIPPED[1:])
+            if not entry.is_dir() and not skipped:
+                members.append(Member(entry.filename, entry.file_size))
     spans.sort()
     for (_, end, before), (start, _, name) in pairwise(spans):
         if start < end:
             raise IntakeError(f"the entries {before!r} and {name!r} overlap in the archive")
-    return found
+    return members
+
+
+def _check_entry(entry: zipfile.ZipInfo) -> None:
+    """Return if an entry has a harmless name and is a plain file that can be unpacked; raise an `IntakeError` otherwise."""
+    _check_name(entry.orig_filename)
+    if entry.flag_bits & 0x1:
+        raise IntakeError(f"the entry {entry.filename!r} is encrypted; save the archive without a password")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise IntakeError(f"the entry {entry.filename!r} is a symbolic link")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise IntakeError(f"the entry {entry.filename!r} is compressed in a way that is not read; use plain deflate")
 
 
 def _span(raw: IO[bytes], entry: zipfile.ZipInfo) -> tuple[int, int]:

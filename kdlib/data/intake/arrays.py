@@ -1,61 +1,45 @@
-"""Numpy files, header first and then chunk by chunk, so that what is large never stands in memory as a whole."""
+"""Numpy files, header first and then chunk by chunk, so that a large one is never in memory as a whole."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
 
-from kdlib.data.intake.archives import Source
+from kdlib.data.intake.archives import Archive
+from kdlib.data.intake.contents import Column
 from kdlib.data.intake.kinds import HEAD_BYTES, PICKLE_MESSAGE, identify
 from kdlib.data.intake.limits import MB, TEXT, IntakeError, Limits
 from kdlib.data.intake.progress import Reporter
 
-CHUNK = 4 * MB
-COLUMNS = 1000  # at most
-HEADER = 10_000  # characters of a header, at most: longer ones are made to be slow
+CHUNK = 4 * MB  # bytes read at a time
+MAX_COLUMNS = 1000
+MAX_HEADER = 10_000  # characters of a header: longer ones are made to be slow to parse
 
 
-@dataclass
-class Column:
-    """One column of what was read: text (n,) as it stood in the file, or numbers (n, ...) as float32.
+class Readable(Protocol):
+    """A stream of bytes."""
 
-    Attributes:
-        name: of the column or array.
-        shape: (n,) for text, (n, ...) for numbers.
-        text: which of the two.
-        bad_row: first row with NaN or infinity, None if all are finite.
-        bad: rows with NaN or infinity.
-        zero_rows: rows of zeros alone.
-        constant: whether all rows are the same.
-        file: where it was written, in the folder of the reading.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    text: bool = False
-    bad_row: int | None = None
-    bad: int = 0
-    zero_rows: int = 0
-    constant: bool = True
-    file: str = ""
-
-    def told(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, at most `size`."""
+        ...
 
 
 @dataclass
 class Writer:
-    """The folder that takes what was read, one .npy per column, and keeps count.
+    """Writes columns into a folder, one .npy each, and adds up their size.
 
     Args:
-        folder: where to.
+        folder: that receives the files.
         limits: what may be written.
-        reporter: is told of every row of numbers that was written.
+        reporter: receives every row of numbers that is written.
+
+    Attributes:
+        columns: written so far.
+        written: bytes of all of them.
     """
 
     folder: Path
@@ -64,23 +48,27 @@ class Writer:
     columns: list[Column] = field(default_factory=list)
     written: int = 0
 
-    def _file(self, name: str, size: int) -> str:
+    def _next_file(self, name: str, size: int) -> str:
+        """Return the file name of the next column, once its name and its size in bytes are within the limits."""
         if len(name) > TEXT:
             raise IntakeError(
                 f"the column {name[:TEXT]!r} ... has a name of {len(name):,} characters, at most {TEXT} can be read"
             )
-        if len(self.columns) == COLUMNS:
+        if len(self.columns) == MAX_COLUMNS:
             raise IntakeError(
-                f"there are more than {COLUMNS:,} columns; number those of one embedding (e0, e1, ...) or put it into an array"
+                f"there are more than {MAX_COLUMNS:,} columns; number those of one embedding (e0, e1, ...) "
+                "or put it into an array"
             )
         self.written += size
         if self.written > self.limits.dataset_mb * MB:
-            told = f"all of it together would take more than {self.limits.dataset_mb:,} MB once decoded (KDLIB_MAX_DATASET_MB)"
-            raise IntakeError(f"{told}; on the command line, import --large reads more")
+            raise IntakeError(
+                f"all of it together would take more than {self.limits.dataset_mb:,} MB once decoded "
+                "(KDLIB_MAX_DATASET_MB); on the command line, import --large reads more"
+            )
         return f"column-{len(self.columns)}.npy"
 
     def write_text(self, name: str, values: list[str]) -> None:
-        """Keep a column of text."""
+        """Write a column of text."""
         long = next((row for row, value in enumerate(values) if len(value) > TEXT), None)
         if long is not None:
             raise IntakeError(
@@ -88,15 +76,15 @@ class Writer:
             )
         array = np.array(values, dtype=str)
         column = Column(
-            name, array.shape, text=True, constant=len(set(values)) < 2, file=self._file(name, array.nbytes)
+            name, array.shape, text=True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes)
         )
         np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)
 
     def write_numbers(self, name: str, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
-        """Keep a column of numbers that comes in chunks of rows, and look at every row of it."""
+        """Write a column of numbers that comes in chunks of rows, and count its rows that cannot be learned from."""
         self.limits.check_shape(name, shape)
-        column = Column(name, shape, file=self._file(name, 4 * math.prod(shape)))
+        column = Column(name, shape, file=self._next_file(name, 4 * math.prod(shape)))
         first, row = None, 0
         with (self.folder / column.file).open("wb") as out:
             npy.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
@@ -118,16 +106,16 @@ class Writer:
         self.columns.append(column)
 
 
-def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Return shape, column order and type.
+def _read_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return shape, whether columns come first, and type.
 
     Raises:
-        IntakeError: damaged, or it promises Python objects, which are pickles.
+        IntakeError: it is damaged, or declares Python objects, which are pickles.
     """
     try:
         version = npy.read_magic(stream)
-        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(stream, max_header_size=HEADER)
+        read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, fortran, dtype = read_header(stream, max_header_size=MAX_HEADER)
     except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError) as error:
         raise IntakeError(f"{name} has a damaged header: it is not a plain numpy array") from error
     if dtype.hasobject:
@@ -142,32 +130,39 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
 
 
 def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
-    """Read one .npy stream of `size` bytes into a column: text and one-dimensional arrays as text, all others as float32.
+    """Read one .npy stream into a column: text and one-dimensional arrays as text, all others as float32.
+
+    Args:
+        stream: of the array.
+        size: of the stream, bytes.
+        name: of the column.
+        writer: receives the column.
 
     Raises:
-        IntakeError: the header does not fit the bytes, or asks for too much.
+        IntakeError: the header does not fit the bytes, or the array exceeds the limits.
     """
     counted = _CountingReader(stream)
-    shape, fortran, dtype = _header(counted, name)
-    body, told = math.prod(shape) * dtype.itemsize, size - counted.count
-    if body != told:
+    shape, fortran, dtype = _read_header(counted, name)
+    body, available = math.prod(shape) * dtype.itemsize, size - counted.count
+    if body != available:
         raise IntakeError(
-            f"{name} has a header that disagrees with its content: {shape} of {dtype} is {body:,} bytes, there are {told:,}"
+            f"{name} has a header that disagrees with its content: "
+            f"{shape} of {dtype} is {body:,} bytes, there are {available:,}"
         )
     if not shape or not shape[0]:
         raise IntakeError(f"{name} has no rows: its shape is {shape}")
-    textual = len(shape) == 1
-    if dtype.kind in "US" and not textual:
+    is_text = len(shape) == 1
+    if dtype.kind in "US" and not is_text:
         raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
-    writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if textual else 4)
+    writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if is_text else 4)
     writer.reporter.begin(shape[0], shape[0])
-    if textual:
-        writer.write_text(name, _words(np.frombuffer(_exactly(counted, body, name), dtype), name))
+    if is_text:
+        writer.write_text(name, _to_texts(np.frombuffer(_read_exactly(counted, body, name), dtype), name))
         writer.reporter.advance(shape[0])
         return
     if fortran:
-        whole = np.frombuffer(_exactly(counted, body, name), dtype).reshape(shape, order="F")
-        writer.write_numbers(name, shape, (whole[i : i + 1000] for i in range(0, len(whole), 1000)))
+        values = np.frombuffer(_read_exactly(counted, body, name), dtype).reshape(shape, order="F")
+        writer.write_numbers(name, shape, (values[i : i + 1000] for i in range(0, len(values), 1000)))
         return
     row_bytes = math.prod(shape[1:]) * dtype.itemsize
     step = max(1, CHUNK // max(row_bytes, 1))
@@ -175,36 +170,35 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     def chunks() -> Iterator[np.ndarray]:
         for start in range(0, shape[0], step):
             count = min(step, shape[0] - start)
-            yield np.frombuffer(_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
+            yield np.frombuffer(_read_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
 
     writer.write_numbers(name, shape, chunks())
 
 
 class _CountingReader:
-    """A stream that counts what was read from it."""
+    """A stream that counts the bytes read from it."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Readable) -> None:
         self.stream, self.count = stream, 0
 
-    def read(self, size: int) -> bytes:
-        found = self.stream.read(size)
-        self.count += len(found)
-        return found
+    def read(self, size: int = -1, /) -> bytes:
+        content = self.stream.read(size)
+        self.count += len(content)
+        return content
 
 
-def _exactly(stream: _CountingReader, size: int, name: str) -> bytes:
-    found = stream.read(size)
-    if len(found) != size:
-        raise IntakeError(f"{name} ends too early: {size - len(found):,} bytes are missing")
-    return found
+def _read_exactly(stream: Readable, size: int, name: str) -> bytes:
+    content = stream.read(size)
+    if len(content) != size:
+        raise IntakeError(f"{name} ends too early: {size - len(content):,} bytes are missing")
+    return content
 
 
-def _words(values: np.ndarray, name: str) -> list[str]:
+def _to_texts(values: np.ndarray, name: str) -> list[str]:
     """Return one-dimensional values as text: whole numbers without a point, missing numbers as ""."""
     if values.dtype.kind == "U":
-        codes = values.view(
-            f"{values.dtype.str[0]}u4"
-        )  # of letters; halves of surrogate pairs are none, and no file holds them as UTF-8
+        # Halves of surrogate pairs are no letters, and no file holds them as UTF-8.
+        codes = values.view(f"{values.dtype.str[0]}u4")
         if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
             raise IntakeError(f"{name} holds letters that do not exist: it is damaged")
         return values.tolist()
@@ -221,18 +215,18 @@ def _words(values: np.ndarray, name: str) -> list[str]:
     ]
 
 
-def read_npz(source: Source, writer: Writer) -> None:
+def read_npz(archive: Archive, writer: Writer) -> None:
     """Read every array of an .npz into a column."""
     rows = []
-    for member in source.members:
-        with source.open(member) as stream:
+    for member in archive.members:
+        with archive.open(member) as stream:
             kind = identify(member.name, stream.read(HEAD_BYTES))
         if kind != "npy":
-            raise IntakeError(f"{member.name!r} in {source.name} is not a numpy array but {kind}")
-        with source.open(member) as stream:
-            shape, _, _ = _header(stream, member.name.removesuffix(".npy"))
+            raise IntakeError(f"{member.name!r} in {archive.name} is not a numpy array but {kind}")
+        with archive.open(member) as stream:
+            shape, _, _ = _read_header(stream, member.name.removesuffix(".npy"))
         rows += shape[:1]
     writer.reporter.begin(max(rows, default=0), sum(rows))
-    for member in source.members:
-        with source.open(member) as stream:
+    for member in archive.members:
+        with archive.open(member) as stream:
             read_array(stream, member.size, member.name.removesuffix(".npy"), writer)

@@ -1,12 +1,12 @@
-"""What a file is, told by its first bytes and never by its name alone."""
+"""What a file is, by its first bytes and never by its name alone."""
 
 from pathlib import PurePosixPath
 
 from kdlib.data.intake.limits import IntakeError
 
-HEAD_BYTES = 512  # bytes that tell
+HEAD_BYTES = 512  # bytes from which the kind is read
 SOUNDS, IMAGES = {"wav", "flac", "ogg", "mp3"}, {"png", "jpeg", "bmp", "webp"}
-SUFFIX_KINDS = {  # what a name promises
+SUFFIX_KINDS = {  # kinds that a file with this ending may be
     "wav": {"wav"},
     "flac": {"flac"},
     "ogg": {"ogg"},
@@ -24,7 +24,7 @@ SUFFIX_KINDS = {  # what a name promises
     "npz": {"zip"},
     "zip": {"zip"},
 }
-PICKLE_SUFFIXES = {"pkl", "pickle", "pt", "pth", "joblib", "ckpt", "dill"}  # names under which pickles travel
+PICKLE_SUFFIXES = {"pkl", "pickle", "pt", "pth", "joblib", "ckpt", "dill"}  # usual endings of pickles
 PICKLE_MESSAGE = "pickles can run code and are never opened; save the numbers as .npz, .parquet or .csv instead"
 
 
@@ -34,7 +34,7 @@ def suffix(name: str) -> str:
 
 
 def sniff(head: bytes) -> str:
-    """Return what the first bytes say: "npy", "zip", "parquet", "wav", ..., "pickle", "csv" for text, "empty" or "unknown"."""
+    """Return the kind that the first bytes show: "npy", "zip", "parquet", "wav", ..., "pickle", "csv" for text, "empty" or "unknown"."""
     starts = {
         b"\x93NUMPY": "npy",
         b"PK\x03\x04": "zip",
@@ -73,10 +73,10 @@ def _is_text(head: bytes) -> bool:
 
 
 def identify(name: str, head: bytes) -> str:
-    """Return what a file is, as `sniff` does, once its name does not contradict it.
+    """Return the kind of a file, as `sniff` does, if its name does not contradict it.
 
     Raises:
-        IntakeError: it is empty, a pickle, or something else than its name says.
+        IntakeError: it is empty, a pickle, or not what its name says.
     """
     kind, ending = sniff(head), suffix(name)
     if kind == "empty":
@@ -84,6 +84,6 @@ def identify(name: str, head: bytes) -> str:
     if kind == "pickle" or ending in PICKLE_SUFFIXES:
         raise IntakeError(f"{name} is a pickle: {PICKLE_MESSAGE}")
     if ending in SUFFIX_KINDS and kind not in SUFFIX_KINDS[ending]:
-        what = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
-        raise IntakeError(f"{name} is named .{ending} but holds {what}: wrong extension, or a damaged file")
+        holds = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
+        raise IntakeError(f"{name} is named .{ending} but holds {holds}: wrong extension, or a damaged file")
     return kind

@@ -1,9 +1,10 @@
-"""How much of a foreign file we are willing to read, and the words with which we refuse.
+"""How much of a foreign file is read, and the error that refuses the rest.
 
 Every limit has an environment variable: `KDLIB_MAX_ROWS`, `KDLIB_MAX_ARRAY_MB` and so on.
 """
 
 import errno
+import math
 import os
 import resource
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ TEXT = 200  # characters of a label, an id or a file name, at most
 
 
 class IntakeError(ValueError):
-    """A file that is refused; the message says what is in it, what would do, and where."""
+    """A file that is refused; the message says what is wrong, where, and what to do instead."""
 
 
 OS_ERRORS = {
@@ -32,12 +33,12 @@ OS_ERRORS = {
 
 def describe_os_error(error: OSError) -> str:
     """Return why the system failed to open, read or write a file, in words."""
-    return OS_ERRORS.get(error.errno, f"the system reports: {(error.strerror or 'an unknown error').lower()}")
+    return OS_ERRORS.get(error.errno or 0, f"the system reports: {(error.strerror or 'an unknown error').lower()}")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a foreign file may ask for.
+    """How much of a foreign file is read.
 
     Attributes:
         array_mb: of one decoded array, MiB.
@@ -47,9 +48,9 @@ class Limits:
         members: files in a zip or a folder.
         pixels: of a picture, before it is shrunk.
         sound_s: length of a recording, s.
-        memory_mb: the child process that reads may use, MiB.
-        cpu_s: processor time it may take, s.
-        stall_s: time it may go without progress, s.
+        memory_mb: memory of the child process that reads, MiB.
+        cpu_s: its processor time, s.
+        stall_s: its time without progress, s.
     """
 
     array_mb: int = 512
@@ -70,15 +71,16 @@ class Limits:
         Raises:
             ValueError: a variable does not hold a whole number from 1 up.
         """
-        changed = {}
+        limits = {}
         for field in fields(cls):
-            text = environment.get(f"KDLIB_MAX_{field.name.upper()}")
+            variable = f"KDLIB_MAX_{field.name.upper()}"
+            text = environment.get(variable)
             if text is None:
                 continue
             if not text.isdecimal() or int(text) < 1:
-                raise ValueError(f"KDLIB_MAX_{field.name.upper()} must be a whole number from 1 up, got {text!r}")
-            changed[field.name] = int(text)
-        return cls(**changed)
+                raise ValueError(f"{variable} must be a whole number from 1 up, got {text!r}")
+            limits[field.name] = int(text)
+        return cls(**limits)
 
     def enlarged(self) -> "Limits":
         """Return the limits for files that are read from the command line because they are too large for a browser."""
@@ -86,7 +88,7 @@ class Limits:
             self, array_mb=max(self.array_mb, 16_384), dataset_mb=max(self.dataset_mb, 32_768), cpu_s=3600, stall_s=300
         )
 
-    def check_shape(self, name: str, shape: tuple[int, ...], bytes_each: int = 4) -> None:
+    def check_shape(self, name: str, shape: tuple[int, ...], item_bytes: int = 4) -> None:
         """Return if an array of that shape may be decoded.
 
         Raises:
@@ -94,23 +96,19 @@ class Limits:
         """
         if shape and shape[0] > self.rows:
             raise IntakeError(f"{name} has {shape[0]:,} rows, at most {self.rows:,} can be read (KDLIB_MAX_ROWS)")
-        width, size = 1, bytes_each
-        for number in shape[1:]:
-            width *= number
-        for number in shape:
-            size *= number
+        width, size = math.prod(shape[1:]), item_bytes * math.prod(shape)
         if width > self.width:
             raise IntakeError(
                 f"{name} has {width:,} numbers per row, at most {self.width:,} can be read (KDLIB_MAX_WIDTH)"
             )
         if size > self.array_mb * MB:
-            told = "on the command line, import --large reads more"
             raise IntakeError(
-                f"{name} would take {size / MB:,.0f} MB once decoded, at most {self.array_mb:,} MB can be read; {told}"
+                f"{name} would take {size / MB:,.0f} MB once decoded, at most {self.array_mb:,} MB can be read; "
+                "on the command line, import --large reads more"
             )
 
     def apply_to_process(self) -> None:
-        """Put this process under the limits on memory, processor time and the size of files it writes. It cannot be undone."""
+        """Limit memory, processor time and the size of written files of this process. It cannot be undone."""
         memory = self.memory_mb * MB
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (self.cpu_s, self.cpu_s + 5))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from kdlib.data.intake.archives import Member, Source
+from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.limits import IntakeError
 
@@ -28,7 +28,12 @@ MAX_SIDE = 64  # pixels of a picture's side, at most
 
 
 def open_picture(name: str, raw: bytes, pixels: int) -> Image.Image:
-    """Return a picture whose size is known and not yet decoded.
+    """Return a picture that is not yet decoded.
+
+    Args:
+        name: shown in messages.
+        raw: the whole file.
+        pixels: at most.
 
     Raises:
         IntakeError: damaged, or more than `pixels`.
@@ -38,24 +43,27 @@ def open_picture(name: str, raw: bytes, pixels: int) -> Image.Image:
             warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(raw), formats=["PNG", "JPEG", "BMP", "WEBP"])
     except Image.DecompressionBombError as error:  # so large that the library stops at the header
-        told = f"at most {pixels / 1e6:g} million can be read (KDLIB_MAX_PIXELS)"
+        library_limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise IntakeError(
-            f"{name!r} has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, {told}"
+            f"{name!r} has more than {library_limit:.0f} million pixels, "
+            f"at most {pixels / 1e6:g} million can be read (KDLIB_MAX_PIXELS)"
         ) from error
     except UNREADABLE as error:
         raise IntakeError(f"{name!r} is not a whole picture") from error
     if picture.width * picture.height > pixels:
-        told = f"{picture.width:,} x {picture.height:,} pixels"
-        raise IntakeError(f"{name!r} has {told}, at most {pixels / 1e6:g} million can be read (KDLIB_MAX_PIXELS)")
+        raise IntakeError(
+            f"{name!r} has {picture.width:,} x {picture.height:,} pixels, "
+            f"at most {pixels / 1e6:g} million can be read (KDLIB_MAX_PIXELS)"
+        )
     return picture
 
 
-def read_images(source: Source, pictures: list[Member], writer: Writer) -> None:
+def read_images(archive: Archive, pictures: list[Member], writer: Writer) -> None:
     """Write pictures, all brought to one size, as column "picture"; grey ones keep one channel."""
     sizes, grey = [], True
     for member in pictures:
         writer.reporter.advance()
-        picture = open_picture(member.name, source.read(member), writer.limits.pixels)
+        picture = open_picture(member.name, archive.read(member), writer.limits.pixels)
         sizes.append((picture.height, picture.width))
         grey = grey and picture.mode in ("1", "L", "I", "I;16", "LA")
     common, count = Counter(sizes).most_common(1)[0]
@@ -64,24 +72,25 @@ def read_images(source: Source, pictures: list[Member], writer: Writer) -> None:
     else:
         height = width = int(min(MAX_SIDE, max(8, np.median([max(size) for size in sizes]) // 8 * 8)))
 
-    def decoded() -> Iterator[np.ndarray]:
+    def decode() -> Iterator[np.ndarray]:
         for member in pictures:
-            picture = open_picture(member.name, source.read(member), writer.limits.pixels)
+            picture = open_picture(member.name, archive.read(member), writer.limits.pixels)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    values = _values(picture, grey, (width, height))
+                    values = _decode(picture, grey, (width, height))
             except UNREADABLE as error:
                 raise IntakeError(f"{member.name!r} is damaged or cut off") from error
             yield values[None]
 
-    writer.write_numbers("picture", (len(pictures), 1 if grey else 3, height, width), decoded())
+    writer.write_numbers("picture", (len(pictures), 1 if grey else 3, height, width), decode())
 
 
-def _values(picture: Image.Image, grey: bool, size: tuple[int, int]) -> np.ndarray:
+def _decode(picture: Image.Image, grey: bool, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture in [0, 1], (1 or 3, height, width), resized to (width, height)."""
     deep = picture.mode in ("I", "I;16")
-    shown = picture.convert("F") if deep else picture.convert("L" if grey else "RGB")
-    if shown.size != size:
-        shown = shown.resize(size, Image.Resampling.BILINEAR)
-    values = np.asarray(shown, dtype=np.float32) / (65535 if deep else 255)
+    converted = picture.convert("F") if deep else picture.convert("L" if grey else "RGB")
+    if converted.size != size:
+        converted = converted.resize(size, Image.Resampling.BILINEAR)
+    values = np.asarray(converted, dtype=np.float32) / (65535 if deep else 255)
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)

@@ -1,9 +1,11 @@
-"""How far a reading is: the child writes lines of JSON, the process that waits for it reads them and notices when they stop.
+"""Progress of a reading: the child writes lines of JSON, its parent reads them and notices when they stop.
 
-A large file that moves may take as long as it needs; one that hangs is ended. `Reporter` belongs to the child, `follow` to its parent.
+A large file that makes progress may take as long as it needs; one that hangs is ended. `Reporter` belongs to the
+child, `follow` to its parent.
 """
 
 import json
+import os
 import selectors
 import subprocess
 import time
@@ -12,8 +14,9 @@ from collections.abc import Callable
 from kdlib.progress import CancelledError, OnProgress, Progress
 
 PHASE = "importing"
+RESULT_FILE = "answer.json"  # written by the child in the folder of the reading
 INTERVAL_S = 0.2  # between two lines of the child, and between two calls of the callback while the child is silent, s
-CHUNK = 65_536  # bytes taken from the pipe at a time
+CHUNK = 65_536  # bytes read from the pipe at a time
 
 
 class StalledError(Exception):
@@ -21,13 +24,13 @@ class StalledError(Exception):
 
 
 class Reporter:
-    """Counts work and reports it as items a few times a second.
+    """Counts finished work and reports it as items a few times a second.
 
     Args:
-        send: takes items read so far and items in all; None reports nothing.
+        send: called with items read so far and items in all; None reports nothing.
     """
 
-    def __init__(self, send: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, send: Callable[[int, int], object] | None = None) -> None:
         self.send, self.items, self.work, self.done, self.last = send, 0, 0, 0, float("-inf")
 
     def begin(self, items: int, work: int) -> None:
@@ -55,7 +58,10 @@ def encode(step: int, steps: int) -> bytes:
 
 
 def decode(lines: bytes, before: Progress) -> Progress:
-    """Return the last report of some lines, or `before` if none can be read: the child has parsed foreign bytes and is not trusted."""
+    """Return the last valid report of some lines, or `before` if there is none.
+
+    The child has parsed foreign bytes and is not trusted.
+    """
     for line in reversed(lines.split(b"\n")):
         try:
             step, steps = json.loads(line)
@@ -67,7 +73,7 @@ def decode(lines: bytes, before: Progress) -> Progress:
 
 
 class Patience:
-    """Says when nothing has been reported for too long.
+    """Notices when nothing has been reported for too long.
 
     Args:
         limit_s: seconds without a report that are allowed.
@@ -98,12 +104,14 @@ def follow(process: subprocess.Popen, stall_s: float, on_progress: OnProgress | 
         StalledError: there was no report for `stall_s`.
         CancelledError: the callback asked to stop.
     """
+    assert process.stdout is not None
+    pipe = process.stdout.fileno()
     progress, patience = Progress(0, 0, phase=PHASE), Patience(stall_s, time.monotonic())
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(pipe, selectors.EVENT_READ)
         while True:
             if selector.select(INTERVAL_S):
-                lines = process.stdout.read1(CHUNK)
+                lines = os.read(pipe, CHUNK)
                 if not lines:
                     break
                 patience.reported(time.monotonic())

@@ -1,4 +1,4 @@
-"""CSV and parquet, batch by batch: text stays text, letter by letter; columns `e0, e1, ...` become one embedding."""
+"""CSV and parquet, batch by batch: text stays as it is written; columns `e0, e1, ...` become one embedding."""
 
 import csv
 import io
@@ -18,22 +18,22 @@ from kdlib.data.intake.limits import MB, IntakeError
 from kdlib.data.intake.progress import Reporter
 
 NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
-BLOCK = 4 * MB
-HEAD = 1 * MB  # bytes of a first line, at most
-COLUMNS = 20_000  # of a file, at most
+BLOCK = 4 * MB  # bytes read at a time
+MAX_HEAD = 1 * MB  # bytes of a first line
+MAX_COLUMNS = 20_000  # of a file
 
 
-def groups(names: list[str]) -> dict[str, list[str]]:
+def group_numbered(names: list[str]) -> dict[str, list[str]]:
     """Return embedding name -> its columns in order: two or more that are numbered from 0 or 1 without a gap."""
-    found: dict[str, dict[int, str]] = {}
+    groups: dict[str, dict[int, str]] = {}
     for name in names:
-        matched = NUMBERED.fullmatch(name)
-        if matched:
-            found.setdefault(matched[1] or "embedding", {})[int(matched[2])] = name
+        match = NUMBERED.fullmatch(name)
+        if match:
+            groups.setdefault(match[1] or "embedding", {})[int(match[2])] = name
     return {
-        prefix: [there[i] for i in sorted(there)]
-        for prefix, there in found.items()
-        if len(there) > 1 and sorted(there) in (list(range(len(there))), list(range(1, len(there) + 1)))
+        prefix: [columns[i] for i in sorted(columns)]
+        for prefix, columns in groups.items()
+        if len(columns) > 1 and sorted(columns) in (list(range(len(columns))), list(range(1, len(columns) + 1)))
     }
 
 
@@ -45,12 +45,12 @@ def read_csv(path: Path, writer: Writer) -> int:
     """
     head, delimiter, head_lines = _first_record(path)
     lines, quotes = _check_lines(path, delimiter, writer.reporter)
-    if len(head) > COLUMNS:
-        raise IntakeError(f"the first line has {len(head):,} columns, at most {COLUMNS:,} can be read")
+    if len(head) > MAX_COLUMNS:
+        raise IntakeError(f"the first line has {len(head):,} columns, at most {MAX_COLUMNS:,} can be read")
     if len(set(head)) != len(head) or not all(head):
-        twice = next((name for name in head if head.count(name) > 1), "")
+        duplicate = next((name for name in head if head.count(name) > 1), "")
         raise IntakeError(
-            f"the first line must name every column once, got {twice!r} {'twice' if twice else 'as a name'}"
+            f"the first line must name every column once, got {duplicate!r} {'twice' if duplicate else 'as a name'}"
         )
     if lines <= head_lines:
         raise IntakeError("the table has a first line but no rows")
@@ -73,7 +73,7 @@ def read_csv(path: Path, writer: Writer) -> int:
     except pa.ArrowInvalid as error:
         raise IntakeError(_explain_csv(path, delimiter, len(head))) from error
     first_line = head_lines + 1 if not quotes or _is_row_per_line(path, delimiter, head_lines) else 0
-    _keep(batches, head, writer, first_line)
+    _write_columns(batches, head, writer, first_line)
     return first_line
 
 
@@ -83,7 +83,7 @@ def _first_record(path: Path) -> tuple[list[str], str, int]:
     Bytes that are not UTF-8 are replaced: `_check_lines` says where they are.
     """
     with path.open("rb") as stream:
-        text = stream.read(HEAD).decode("utf-8-sig", errors="replace")
+        text = stream.read(MAX_HEAD).decode("utf-8-sig", errors="replace")
         longer = bool(stream.read(1))
     best, ends = None, False
     for delimiter in (",", ";", "\t"):
@@ -96,7 +96,7 @@ def _first_record(path: Path) -> tuple[list[str], str, int]:
         if best is None or len(record) > len(best[0]):
             best, ends = (record, delimiter, lines), ended
     if best is None or not ends:
-        raise IntakeError(f"the first line does not end within {HEAD // MB} MB, or a quote in it is never closed")
+        raise IntakeError(f"the first line does not end within {MAX_HEAD // MB} MB, or a quote in it is never closed")
     names, delimiter, lines = best
     return [name.strip() for name in names] or [""], delimiter, lines
 
@@ -107,7 +107,7 @@ def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, b
     Raises:
         IntakeError: it is not UTF-8; line and column are named.
     """
-    number, alone, quotes = 0, 0, False
+    number, old_mac, quotes = 0, 0, False
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             if number % 1000 == 0:
@@ -118,12 +118,12 @@ def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, b
                 column = _count_fields(raw[: error.start].decode(), delimiter)
                 raise IntakeError(f"line {number}, column {column} is not UTF-8; save the file as UTF-8") from error
             quotes = quotes or raw.count(b'"') % 2 == 1
-            alone += raw.count(b"\r") - raw.count(b"\r\n")  # lines that end as on an old Mac
-    return number + alone, quotes
+            old_mac += raw.count(b"\r") - raw.count(b"\r\n")  # lines that end as on an old Mac
+    return number + old_mac, quotes
 
 
 def _count_fields(line: str, delimiter: str) -> int:
-    """Return how many fields the beginning of a line has, the last of them perhaps not whole; at least 1."""
+    """Return how many fields the beginning of a line has, the last one perhaps cut off; at least 1."""
     try:
         return max(1, len(next(csv.reader([line], delimiter=delimiter), [])))
     except csv.Error:
@@ -133,7 +133,7 @@ def _count_fields(line: str, delimiter: str) -> int:
 def _is_row_per_line(path: Path, delimiter: str, head_lines: int) -> bool:
     try:
         return all(last == first or first <= head_lines for first, last, _ in _records(path, delimiter))
-    except csv.Error:  # a field without end: whoever reads the rows says so
+    except csv.Error:  # a field without end: reported when the rows are read
         return False
 
 
@@ -156,7 +156,8 @@ def _explain_csv(path: Path, delimiter: str, expected: int) -> str:
                 also = f"; it ends in line {last}, is a quote missing?" if last > line else ""
                 return f"line {line} has {got} fields, the first line has {expected}: {column}{also}"
     except csv.Error:
-        return f"a row after line {line} has a field of more than {csv.field_size_limit():,} characters; is a quote missing?"
+        limit = csv.field_size_limit()
+        return f"a row after line {line} has a field of more than {limit:,} characters; is a quote missing?"
     return f"a row takes more than {BLOCK // MB} MB; is a quote missing?"
 
 
@@ -179,11 +180,11 @@ def read_parquet(path: Path, writer: Writer) -> None:
         for j in range(metadata.num_columns)
     )
     writer.limits.check_shape("the table", (rows, max(len(schema), -(-cells // rows))))
-    twice = next((name for name, count in Counter(schema.names).items() if count > 1), None)
-    if twice is not None:
-        raise IntakeError(f"the table must name every column once, got {twice!r} twice")
+    duplicate = next((name for name, count in Counter(schema.names).items() if count > 1), None)
+    if duplicate is not None:
+        raise IntakeError(f"the table must name every column once, got {duplicate!r} twice")
     for column in schema:
-        if not _readable(column.type):
+        if not _is_readable(column.type):
             raise IntakeError(f"column {column.name!r} holds {column.type}, expected text, numbers or lists of numbers")
     writer.reporter.begin(rows, rows * (1 + len(schema)))
     try:
@@ -198,13 +199,13 @@ def read_parquet(path: Path, writer: Writer) -> None:
             writer.reporter.advance(batch.num_rows)
     except (pa.ArrowException, OSError) as error:
         raise IntakeError("the parquet table is damaged: what it says of itself and its content differ") from error
-    _keep(batches, schema.names, writer, first_line=0)
+    _write_columns(batches, schema.names, writer, first_line=0)
 
 
-def _readable(kind: pa.DataType) -> bool:
+def _is_readable(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
-        return _readable(kind.value_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _is_readable(kind.value_type)
+    if _is_list(kind):
         return pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
     plain = (
         pa.types.is_string,
@@ -214,21 +215,28 @@ def _readable(kind: pa.DataType) -> bool:
         pa.types.is_boolean,
         pa.types.is_null,
     )
-    return any(told(kind) for told in plain)
+    return any(is_type(kind) for is_type in plain)
 
 
 def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
-def _keep(batches: list[pa.RecordBatch], names: list[str], writer: Writer, first_line: int) -> None:
-    """Write the batches as columns. `first_line` of the data in a text file, so that a bad cell can be named by its line, or 0."""
+def _write_columns(batches: list[pa.RecordBatch], names: list[str], writer: Writer, first_line: int) -> None:
+    """Write the batches as columns.
+
+    Args:
+        batches: of rows.
+        names: of the columns.
+        writer: receives them.
+        first_line: line of the first row in a text file, so that a bad cell can be named by its line; or 0.
+    """
     rows = sum(batch.num_rows for batch in batches)
     if not rows:
         raise IntakeError("the table has a first line but no rows")
     if rows > writer.limits.rows:
         raise IntakeError(f"the table has {rows:,} rows, at most {writer.limits.rows:,} can be read (KDLIB_MAX_ROWS)")
-    vectors = {prefix: columns for prefix, columns in groups(names).items() if not _labels(batches, columns)}
+    vectors = {prefix: columns for prefix, columns in group_numbered(names).items() if not _is_binary(batches, columns)}
     grouped = {name for columns in vectors.values() for name in columns}
     for name in names:
         if name in grouped:
@@ -236,23 +244,25 @@ def _keep(batches: list[pa.RecordBatch], names: list[str], writer: Writer, first
         kind = batches[0].schema.field(name).type
         if _is_list(kind):
             width = len(batches[0].column(name)[0].as_py() or ())
-            writer.write_numbers(name, (rows, width), _lists(batches, name, width))
+            writer.write_numbers(name, (rows, width), _list_chunks(batches, name, width))
         else:
-            writer.write_text(name, [text for batch in batches for text in _texts(batch.column(name))])
+            writer.write_text(name, [text for batch in batches for text in _to_texts(batch.column(name))])
             writer.reporter.advance(rows)
     for prefix, columns in vectors.items():
-        writer.write_numbers(prefix, (rows, len(columns)), _matrix(batches, columns, first_line, writer.reporter))
+        writer.write_numbers(
+            prefix, (rows, len(columns)), _column_chunks(batches, columns, first_line, writer.reporter)
+        )
 
 
-def _labels(batches: list[pa.RecordBatch], columns: list[str]) -> bool:
-    """Return whether numbered columns are answers (0, 1 or blank) and not an embedding."""
+def _is_binary(batches: list[pa.RecordBatch], columns: list[str]) -> bool:
+    """Return whether numbered columns are labels (0, 1 or blank) and not an embedding."""
     allowed = {"", "0", "1", "0.0", "1.0", "None", "True", "False"}
     return all(
         {str(value or 0) for value in batches[0].column(name).slice(0, 1000).to_pylist()} <= allowed for name in columns
     )
 
 
-def _texts(values: pa.Array) -> list[str]:
+def _to_texts(values: pa.Array) -> list[str]:
     """Return cells as text: whole numbers without a point, missing ones as ""."""
     if pa.types.is_floating(values.type):
         return ["" if v is None or v != v else str(int(v)) if v.is_integer() else repr(v) for v in values.to_pylist()]
@@ -261,10 +271,12 @@ def _texts(values: pa.Array) -> list[str]:
     return ["" if v is None else str(v) for v in values.to_pylist()]
 
 
-def _lists(batches: list[pa.RecordBatch], name: str, width: int) -> Iterator[np.ndarray]:
+def _list_chunks(batches: list[pa.RecordBatch], name: str, width: int) -> Iterator[np.ndarray]:
+    """Yield a column of lists of numbers as (rows, width), batch by batch."""
     row = 0
     for batch in batches:
-        lengths = pc.fill_null(pc.list_value_length(batch.column(name)), 0).to_numpy()
+        counted = pc.call_function("list_value_length", [batch.column(name)])
+        lengths = counted.fill_null(0).to_numpy()
         if (lengths != width).any():
             at = int(np.argmax(lengths != width))
             raise IntakeError(f"column {name!r} has {lengths[at]} numbers in row {row + at}, {width} in row 0")
@@ -278,9 +290,10 @@ def _lists(batches: list[pa.RecordBatch], name: str, width: int) -> Iterator[np.
         row += batch.num_rows
 
 
-def _matrix(
+def _column_chunks(
     batches: list[pa.RecordBatch], columns: list[str], first_line: int, reporter: Reporter
 ) -> Iterator[np.ndarray]:
+    """Yield columns of numbers side by side as (rows, columns), batch by batch."""
     row = 0
     for batch in batches:
         parts = []
@@ -294,7 +307,7 @@ def _matrix(
                 raise IntakeError(f"{where}, column {name!r}: {cells[at].as_py()!r} is not a number") from error
         yield np.stack(parts, axis=1)
         row += batch.num_rows
-        reporter.advance(batch.num_rows * (len(columns) - 1))  # what writes the rows counts them once
+        reporter.advance(batch.num_rows * (len(columns) - 1))  # the writer counts every row once
 
 
 def _is_number(cell: pa.Array) -> bool:

@@ -1,0 +1,79 @@
+"""What a reading returns: columns on disk and what is known of them; it crosses from the child process to its parent as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Column:
+    """One column of what was read: text (n,) as it is in the file, or numbers (n, ...) as float32.
+
+    Attributes:
+        name: of the column or array.
+        shape: (n,) for text, (n, ...) for numbers.
+        text: whether it holds text.
+        bad_row: first row with NaN or infinity, None if all are finite.
+        bad: number of rows with NaN or infinity.
+        zero_rows: number of rows that hold only zeros.
+        constant: whether all rows are the same.
+        file: its .npy file in the folder of the reading.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    text: bool = False
+    bad_row: int | None = None
+    bad: int = 0
+    zero_rows: int = 0
+    constant: bool = True
+    file: str = ""
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Column":
+        """Return the column that a dict of JSON holds."""
+        values = dict(record)
+        return cls(shape=tuple(values.pop("shape")), **values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+
+@dataclass
+class Contents:
+    """What was read from a file, an archive or a folder.
+
+    Attributes:
+        kind: "table", "sounds" or "images".
+        rows: items.
+        columns: in the order of the file.
+        notes: what the owner should know about the reading.
+        rate: sampling rate of recordings, Hz; 0 for anything else.
+        first_line: line of the first row in a text file; 0 where rows are not lines.
+        tables: contents of the tables inside an archive or a folder.
+        name: of a table inside an archive or a folder.
+        folder: name of the subfolder that holds its columns.
+    """
+
+    kind: str
+    rows: int
+    columns: list[Column]
+    notes: list[str] = field(default_factory=list)
+    rate: int = 0
+    first_line: int = 0
+    tables: list["Contents"] = field(default_factory=list)
+    name: str = ""
+    folder: str = ""
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Contents":
+        """Return the contents that a dict of JSON holds."""
+        values = dict(record)
+        columns = [Column.from_dict(column) for column in values.pop("columns")]
+        tables = [cls.from_dict(table) for table in values.pop("tables")]
+        return cls(columns=columns, tables=tables, **values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
