@@ -211,7 +211,7 @@ class RunResult:
             "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
             "compressed/<split>" (m, n, d_c);
             "replay/...": where some validation rows lay in the spaces of the first member while these formed, named as
-            in `ReplayRecorder.of`.
+            in `ReplayRecorder.stack`.
     """
 
     spec: RunSpec

@@ -19,6 +19,7 @@ from kdlib.engine import Job, RunFolder
 from kdlib.engine.worker import Recorder, _alive
 from kdlib.models import teachers
 from kdlib.progress import PHASES, CancelledError, Progress
+from kdlib.results import Cost
 from kdlib.runs.reconcile import merge_folder_state
 from kdlib.store import RunInfo
 from pages import show
@@ -134,7 +135,7 @@ def kept_state(found) -> None:
     """Assert that a cancelled result holds the last state, and nothing that was measured."""
     assert found.status == "cancelled"
     assert (found.metrics, found.attributes, found.teacher, found.spaces) == ({}, {}, None, {})
-    assert set(found.cost) == {"seconds"}
+    assert found.cost == Cost(seconds=found.cost.seconds)
     for split in ("train", "val", "test", "ood:rotated", "ood:noise"):
         for kind in ("features", "compressed", "logits"):
             assert found.arrays[f"{kind}/{split}"].shape[0] == 2

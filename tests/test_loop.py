@@ -11,7 +11,8 @@ from kdlib.models import students
 from kdlib.models.compressors import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import MethodGroup, TrainingData, batches, train
+from kdlib.training.loop import batches, train
+from kdlib.training.step_loss import MethodGroup, TrainingData
 
 N, K, D_T, D_C = 60, 3, 10, 4
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""Losses: how far a student's features are from a target, and how wrong its predictions are.
+"""Losses between features: how far a student's features are from a target. Registry `LOSSES`.
 
 A distance is a pure function `(student (b, d_s), target (b, d_c)) -> 0-dim`, a mean over the batch, without parameters and without
 data-dependent control flow, so that it runs under `torch.vmap`. It is finite, value and gradient, for zero rows, identical rows, one row
@@ -153,7 +153,7 @@ def mse(student: Tensor, target: Tensor) -> Tensor:
 
     Source: Romero et al. 2015, FitNets: Hints for Thin Deep Nets, equation 3. Differs: a mean over rows and columns.
     """
-    _check_shapes("mse", student, target)
+    check_shapes("mse", student, target)
     return (student - target).square().mean()
 
 
@@ -172,7 +172,7 @@ def cosine(student: Tensor, target: Tensor) -> Tensor:
     Raises:
         ValueError: different shapes.
     """
-    _check_shapes("cosine", student, target)
+    check_shapes("cosine", student, target)
     return 1 - (_unit(student) * _unit(target)).sum(-1).mean()
 
 
@@ -194,74 +194,10 @@ def info_nce(student: Tensor, target: Tensor, temperature: float = 0.1) -> Tenso
 
     Source: van den Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, equation 4.
     """
-    _check_shapes("info_nce", student, target)
-    _check_temperature(temperature)
+    check_shapes("info_nce", student, target)
+    check_temperature(temperature)
     logits = _unit(student) @ _unit(target).mT / temperature  # (b, b)
     return (logits.logsumexp(-1) - logits.diagonal()).mean()
-
-
-def soft_labels(
-    student_logits: Tensor, teacher_logits: Tensor, temperature: float, multi_label: bool = False
-) -> Tensor:
-    """Return the mean divergence of the student's softened predictions from the teacher's, >= 0, 0 where they agree.
-
-    T² · mean_i KL(softmax(teacher_i / T) | softmax(student_i / T)); T² keeps the gradient's size the same at every temperature.
-    Multi-label: the same with a sigmoid per class, a mean over rows and classes.
-
-    Args:
-        student_logits: shape (b, k).
-        teacher_logits: shape (b, k), already detached by the caller: gradients do flow into both.
-        temperature: T > 0; higher shows more of how the teacher ranks the wrong classes.
-        multi_label: classes do not exclude each other.
-
-    Returns:
-        0-dim, >= 0 up to rounding.
-
-    Raises:
-        ValueError: different shapes, or temperature <= 0.
-
-    Source: Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, section 2.
-    """
-    _check_shapes("soft_labels", student_logits, teacher_logits)
-    _check_temperature(temperature)
-    student, teacher = student_logits / temperature, teacher_logits / temperature
-    if multi_label:
-        on = teacher.sigmoid() * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
-        off = (-teacher).sigmoid() * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
-        divergence = (on + off).mean()
-    else:
-        log_p = teacher.log_softmax(-1)
-        divergence = (log_p.exp() * (log_p - student.log_softmax(-1))).sum(-1).mean()
-    return temperature**2 * divergence
-
-
-def prediction(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the known labels in nats, >= 0; 0 with zero gradient if no label is known.
-
-    Args:
-        logits: shape (b, k).
-        labels: integers, shape (b,): the class of each row, negative = missing. Or floats, shape (b, k): 0 or 1 per class, NaN =
-            missing; then it is the binary cross-entropy, a mean over all known entries.
-
-    Returns:
-        0-dim, >= 0.
-
-    Raises:
-        ValueError: different numbers of rows, or of classes.
-    """
-    if labels.shape[0] != logits.shape[0]:
-        raise ValueError(f"logits and labels need the same number of rows, got {logits.shape[0]} and {labels.shape[0]}")
-    if not labels.is_floating_point():
-        known = labels >= 0
-        chosen = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[:, None])[:, 0]
-        return -torch.where(known, chosen, 0).sum() / known.sum().clamp(min=1)
-    if labels.shape != logits.shape:
-        raise ValueError(
-            f"logits and multi-label labels need the same shape, got {tuple(logits.shape)} and {tuple(labels.shape)}"
-        )
-    known = ~labels.isnan()
-    entries = functional.binary_cross_entropy_with_logits(logits, torch.where(known, labels, 0), reduction="none")
-    return torch.where(known, entries, 0).sum() / known.sum().clamp(min=1)
 
 
 def _check_rows(student: Tensor, target: Tensor) -> None:
@@ -271,7 +207,12 @@ def _check_rows(student: Tensor, target: Tensor) -> None:
         )
 
 
-def _check_shapes(name: str, student: Tensor, target: Tensor) -> None:
+def check_shapes(name: str, student: Tensor, target: Tensor) -> None:
+    """Return if both have the same rows and columns.
+
+    Raises:
+        ValueError: they do not; the message begins with `name`.
+    """
     _check_rows(student, target)
     if student.shape[1] != target.shape[1]:
         raise ValueError(
@@ -279,7 +220,12 @@ def _check_shapes(name: str, student: Tensor, target: Tensor) -> None:
         )
 
 
-def _check_temperature(temperature: float) -> None:
+def check_temperature(temperature: float) -> None:
+    """Return if the temperature is above 0.
+
+    Raises:
+        ValueError: it is not.
+    """
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
 
