@@ -19,7 +19,7 @@ class Progress:
     """How far a piece of work is.
 
     Attributes:
-        step: steps of the phase done so far: optimiser steps in "training", rows or items elsewhere.
+        step: steps of the phase done so far: optimizer steps in "training", rows or items elsewhere.
         steps: steps the phase will have; 0 while that is not known.
         point: set after an epoch that was validated, None otherwise.
         frames: new snapshots of the first member, as in `ReplayRecorder.snapshots_since`.

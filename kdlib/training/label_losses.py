@@ -16,8 +16,8 @@ def soft_labels(
 ) -> Tensor:
     """Return the mean divergence of the student's softened predictions from the teacher's, >= 0, 0 where they agree.
 
-    T² · mean_i KL(softmax(teacher_i / T) | softmax(student_i / T)); T² keeps the gradient's size the same at every temperature.
-    Multi-label: the same with a sigmoid per class, a mean over rows and classes.
+    T² · mean_i KL(softmax(teacher_i / T) | softmax(student_i / T)); T² keeps the gradient's size the same at every
+    temperature. Multi-label: the same with a sigmoid per class, a mean over rows and classes.
 
     Args:
         student_logits: shape (b, k).
@@ -51,8 +51,8 @@ def prediction(logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         logits: shape (b, k).
-        labels: integers, shape (b,): the class of each row, negative = missing. Or floats, shape (b, k): 0 or 1 per class, NaN =
-            missing; then it is the binary cross-entropy, a mean over all known entries.
+        labels: integers, shape (b,): the class of each row, negative = missing. Or floats, shape (b, k): 0 or 1 per
+            class, NaN = missing; then it is the binary cross-entropy, a mean over all known entries.
 
     Returns:
         0-dim, >= 0.

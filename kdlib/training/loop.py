@@ -1,7 +1,7 @@
 """Training: one plain loop for many members at once.
 
-The groups (one per method) train side by side, all their members in the same vmapped step (`step_loss`). Each member ends
-up as if it had been trained alone: `tests/test_loop.py` compares the two.
+The groups (one per method) train side by side, all their members in the same vmapped step (`step_loss`). Each member
+ends up as if it had been trained alone: `tests/test_loop.py` compares the two.
 """
 
 import math
@@ -52,7 +52,10 @@ class Trained:
 
 
 def batches(seeds: Sequence[int], epoch: int, rows: int, size: int) -> Tensor:
-    """Return the row numbers of one epoch, (steps, members, size): each member shuffles by its seed, the remainder is left out."""
+    """Return the row numbers of one epoch, (steps, members, size): shuffled by each member's seed.
+
+    The rows that fill no batch are left out.
+    """
     orders = {}
     for seed in dict.fromkeys(seeds):
         rng = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
@@ -75,7 +78,9 @@ def train(
     signature: str = "",
     replay_sample: ReplaySample | None = None,
 ) -> Trained:
-    """Return all members of all groups, trained together: AdamW, one-cycle learning rate, best weights by validation score.
+    """Return all members of all groups, trained together by AdamW with a one-cycle learning rate.
+
+    Each member has its best weights by validation score.
 
     Args:
         groups: whose students have one architecture.
@@ -86,7 +91,8 @@ def train(
         lr: peak learning rate.
         score: of validation logits; decides which weights of a member are the best.
         device: where to compute.
-        on_progress: called after every step; returning True stops. A training whose checkpoint is at its end calls it once.
+        on_progress: called after every step; returning True stops. A training whose checkpoint is at its end calls it
+            once.
         checkpoint: file written every few seconds and at the end, and resumed from if it exists; an interrupted and
             resumed training equals an uninterrupted one bit by bit on one CPU thread.
         signature: names the computation; a checkpoint with another one is not used.
@@ -225,7 +231,7 @@ class _Training:
 
 
 def _validated_epochs(epochs: int) -> set[int]:
-    """Return the epochs, counted from 1, that end in a validation: the first, so that a curve begins at once, and the last."""
+    """Return the epochs, from 1, that end in a validation: the first, for a curve to begin at once, and the last."""
     every = max(1, epochs // VALIDATIONS)
     return {1, *range(every, epochs, every), epochs}
 

@@ -121,7 +121,7 @@ class ReplayRecorder:
 
 
 def stack_snapshots(snapshots: Sequence[dict[str, Any]]) -> Arrays:
-    """Return snapshots, as from `ReplayRecorder.snapshots_since`, as arrays over time; {} if the first one is missing."""
+    """Return snapshots of `ReplayRecorder.snapshots_since` as arrays over time; {} if the first one is missing."""
     if not snapshots or "rows" not in snapshots[0]:
         return {}
     epochs = np.array([int(snapshot["epoch"]) for snapshot in snapshots], dtype=np.int64)

@@ -111,7 +111,7 @@ class TrainingState:
             )
 
     def load(self, path: Path, signature: str) -> bool:
-        """Resume from the checkpoint at `path`; return False, with nothing changed, if it belongs to another training."""
+        """Resume from the checkpoint at `path`; return False, unchanged, if it belongs to another training."""
         with safe_open(path, framework="pt") as file:
             notes = json.loads(file.metadata()["notes"])
             if notes["signature"] != signature:

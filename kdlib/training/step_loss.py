@@ -2,8 +2,9 @@
 
     total = (1 - λ) · prediction + λ · distance + w · soft labels + teacher loss
 
-The teacher loss moves only the trainable compressor and its head. The distance sees the compressed embedding detached, so
-it moves only the student (Ding & Lerch 2024). `tests/test_loop.py` compares every member with a plain loop of its own.
+The teacher loss moves only the trainable compressor and its head. The distance sees the compressed embedding detached,
+so it moves only the student (Ding & Lerch 2024). `tests/test_loop.py` compares every member with a plain loop of its
+own.
 """
 
 from collections.abc import Sequence
@@ -140,7 +141,7 @@ class StepLoss:
         return LossParts(total, prediction, distance, teacher)
 
     def _group_terms(self, number: int, index: Tensor, labels: Tensor, logits: Tensor) -> _GroupTerms:
-        """Return the terms of one group, from row numbers (m, b), labels (m, b, ...) and logits (m, b, k) of all members."""
+        """Return the terms of one group, from row numbers, labels and logits (m, b, ...) of all members."""
         group, teachers, targets = self.groups[number], self.teachers[number], self._targets[number]
         members = self._members[number]
         teacher = soft = logits.new_zeros(len(group.seeds))
