@@ -218,7 +218,9 @@ def test_every_reader_of_results_accepts_cancelled_ones(capsys):
         assert len(frames.result_table(results)) == len(frames.result_table(results, in_words=False)) == 2
         for cost in frames.COST_NAMES:
             assert len(frames.accuracy_over_cost(results, cost)) <= measured
-        assert frames.differences_to(results, 0).empty
+        differences, left_out = frames.differences_to(results, 0)
+        assert differences.empty
+        assert left_out, "every result that cannot be compared has its reason"
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2
         assert comparison.verdict(results).startswith("Nothing was compressed here")
         assert comparison.metric_names(results) == "accuracy"
@@ -300,5 +302,5 @@ def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):
         "--epochs",
         "1",
     ]
-    assert main([*arguments, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
+    assert main.main([*arguments, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
     assert [name for name in shown if name != "Embedding"] == ["Loading", "Fitting", "Training", "Measuring"]
