@@ -1,6 +1,7 @@
 """Arrays on disk under a content key.
 
-A key covers everything that can change the result, a version included, so an entry is never stale and never needs to be invalidated.
+A key covers everything that can change the result, a version included, so an entry is never stale and never needs to be
+invalidated.
 Entries are written under a temporary name and then renamed: a reader sees a whole file or none.
 """
 
@@ -31,22 +32,27 @@ class Unkeyed:
 
 
 def home() -> Path:
-    """Return the data folder: `KDLIB_HOME`, by default `~/.kdlib`. It is created if it is not there; only its owner can look into it."""
+    """Return the data folder: `KDLIB_HOME`, by default `~/.kdlib`; created if missing, readable by its owner only."""
     folder = Path(os.environ.get("KDLIB_HOME") or Path.home() / ".kdlib")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o077:
-        with suppress(PermissionError):  # somebody else's folder, who decides about it
+        with suppress(PermissionError):  # the folder of another user, who decides about it
             folder.chmod(0o700)
     return folder
 
 
 def keep_private() -> None:
-    """Make everything that this process writes from now on readable by its owner only, for the processes that are ours alone."""
+    """Make everything that this process writes from now on readable by its owner only."""
     os.umask(0o077)
 
 
 def content_key(**parts: Any) -> str:
-    """Return a 24-digit hexadecimal key of the named parts (anything JSON can hold; bytes and arrays go in by their SHA-256)."""
+    """Return a 24-digit hexadecimal key of the named parts: what JSON can hold, bytes, arrays.
+
+    Example:
+        >>> content_key(teacher="simclr", version=1) == content_key(version=1, teacher="simclr")
+        True
+    """
     text = json.dumps(parts, sort_keys=True, default=_fingerprint)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -62,7 +68,7 @@ def _fingerprint(value: Any) -> str:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on leaving without an error it becomes `path` in one step, otherwise it is removed."""
+    """Yield a temporary path; it becomes `path` in one step on leaving, and is removed if there was an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -84,19 +90,22 @@ def cached_arrays(
         key: from `content_key`; it names the content for good.
         build: makes the arrays. Called only when there is no readable entry.
         on_wait: called several times a second while another process makes them; what it raises ends the waiting.
+
+    Example:
+        >>> cached_arrays("embeddings", content_key(rows=3), lambda: {"x": np.zeros(3)})["x"].shape
+        (3,)
     """
     path = home() / "cache" / folder / f"{key}.safetensors"
-    found = _read(path)
-    if found is not None:
-        return found
+    arrays = _read(path)
+    if arrays is not None:
+        return arrays
     locks = home() / "locks"
     locks.mkdir(exist_ok=True)
-    with _held(
-        locks / f"{folder}-{key}.lock", on_wait
-    ):  # who asks for the same at the same time waits, instead of building it again
-        found = _read(path)
-        if found is not None:
-            return found
+    # A second process that needs the same entry waits for the first one instead of building it again.
+    with _file_lock(locks / f"{folder}-{key}.lock", on_wait):
+        arrays = _read(path)
+        if arrays is not None:
+            return arrays
         arrays = {name: np.ascontiguousarray(value) for name, value in build().items()}
         with atomic_path(path) as temporary:
             save_file(arrays, temporary)
@@ -104,15 +113,16 @@ def cached_arrays(
 
 
 @contextmanager
-def _held(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
+def _file_lock(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
     """Hold the lock at `path`."""
     lock = FileLock(path)
-    while True:
+    while on_wait is not None and not lock.is_locked:
         try:
-            lock.acquire(timeout=WAIT if on_wait else -1)
-            break
+            lock.acquire(timeout=WAIT)
         except Timeout:
             on_wait()
+    if on_wait is None:
+        lock.acquire()
     try:
         yield
     finally:

@@ -1,13 +1,15 @@
 """What there is to choose from, read from the source text of the stage modules.
 
-A list of names needs neither torch nor scikit-learn, which those modules load for seconds. So their registries are evaluated as text: a
-dict of names, of functions, and of calls whose arguments are constants. Once a module is loaded, its registry is asked itself.
-`tests/test_catalog.py` holds that both say the same; an entry that cannot be read as text makes its module load.
+A list of names needs neither torch nor scikit-learn, which those modules load for seconds. So their registries are
+evaluated as text: a dict of names, of functions, and of calls whose arguments are constants. Once a module is loaded,
+its registry is asked itself. `tests/test_catalog.py` holds that both say the same; an entry that cannot be read as text
+makes its module load.
 """
 
 import ast
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -28,12 +30,8 @@ MODULES = {  # registry -> the module that ends in it
 }
 SUPERVISION = {True: "supervised", False: "unsupervised", None: "untrained"}
 NAMES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
-FUNCTION = {
-    "datasets": "",
-    "students": "",
-    "compressors": "build",
-    "losses": "function",
-}  # attribute of an entry that has the help
+# Registry -> the attribute of an entry whose docstring is the help; "" for the entry itself.
+FUNCTION = {"datasets": "", "students": "", "compressors": "build", "losses": "function"}
 
 Entry = dict[str, str]
 
@@ -43,17 +41,28 @@ class UnreadableError(Exception):
 
 
 def list_entries(what: str) -> list[Entry]:
-    """Return name and one-line help of each entry of a registry, for teachers also what they take, source task and supervision."""
+    """Return name and one-line help of each entry of a registry; for teachers also items, source task and supervision.
+
+    Args:
+        what: one of `NAMES`.
+
+    Raises:
+        ValueError: unknown registry.
+
+    Example:
+        >>> [entry["name"] for entry in list_entries("losses")][0]
+        'distance_correlation'
+    """
     lookup(dict.fromkeys(NAMES), what, "registry")
     if what == "methods":
         helps = METHOD_HELPS | {entry["name"]: entry["help"] for entry in list_entries("compressors")}
-        return [{"name": name, "help": told} for name, told in helps.items()]
+        return [{"name": name, "help": text} for name, text in helps.items()]
     if what == "teachers":
         return [_teacher(name, about) for name, about in _registry(what).items()] + _imported_teachers()
-    found = [{"name": name, "help": _help(FUNCTION[what], value)} for name, value in _registry(what).items()]
+    entries = [{"name": name, "help": _help(FUNCTION[what], value)} for name, value in _registry(what).items()]
     if what == "datasets":
-        found += [{"name": name, "help": card.describe()} for name, card in imported.cards().items()]
-    return found
+        entries += [{"name": name, "help": card.describe()} for name, card in imported.cards().items()]
+    return entries
 
 
 def _registry(what: str) -> Mapping[str, Any]:
@@ -68,13 +77,10 @@ def _registry(what: str) -> Mapping[str, Any]:
 
 
 def _help(attribute: str, value: Any) -> str:
-    value = (
-        value.get(attribute)
-        if isinstance(value, dict)
-        else getattr(value, attribute)
-        if attribute and not isinstance(value, ast.AST)
-        else value
-    )
+    if isinstance(value, dict):
+        value = value.get(attribute)
+    elif attribute and not isinstance(value, ast.AST):
+        value = getattr(value, attribute)
     return _first_line(value) if isinstance(value, ast.FunctionDef) else first_line(value)
 
 
@@ -116,8 +122,9 @@ def read_registry(what: str) -> dict[str, Any]:
     """
     tree = _tree(MODULES[what])
     for node in tree.body:
-        target = node.target if isinstance(node, ast.AnnAssign) else None
-        if isinstance(target, ast.Name) and target.id == what.upper():
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value):
+            continue
+        if node.target.id == what.upper():
             return _evaluate(node.value, _scope(tree))
     raise UnreadableError(f"{MODULES[what]} has no {what.upper()}")
 
@@ -143,11 +150,11 @@ def _scope(tree: ast.Module) -> dict[str, ast.AST]:
     return scope
 
 
-def _pairs(target: ast.AST, value: ast.AST) -> tuple[list[ast.AST], list[ast.AST]]:
+def _pairs(target: ast.expr, value: ast.expr) -> tuple[list[ast.expr], list[ast.expr]]:
     return (target.elts, value.elts) if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) else ([], [])
 
 
-def _evaluate(node: ast.AST, scope: Mapping[str, Any]) -> Any:
+def _evaluate(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
     """Return what an expression stands for.
 
     Raises:
@@ -155,44 +162,57 @@ def _evaluate(node: ast.AST, scope: Mapping[str, Any]) -> Any:
     """
     if isinstance(node, ast.Constant):
         return node.value
-    if isinstance(node, ast.Dict) and all(node.keys):
-        return {
-            _evaluate(key, scope): _evaluate(value, scope) for key, value in zip(node.keys, node.values, strict=True)
-        }
+    if isinstance(node, ast.Dict):
+        items = zip(node.keys, node.values, strict=True)
+        return {_evaluate(key, scope): _evaluate(value, scope) for key, value in items}
     if isinstance(node, ast.Name) and node.id in scope:
-        found = scope[node.id]
-        if isinstance(found, ast.ImportFrom):
-            alias = next(alias for alias in found.names if (alias.asname or alias.name) == node.id)
-            return _evaluate(ast.Name(alias.name), _scope(_tree(found.module)))
-        return _evaluate(found, scope) if isinstance(found, ast.expr) else found
+        meaning = scope[node.id]
+        if isinstance(meaning, ast.ImportFrom) and meaning.module:
+            alias = next(alias for alias in meaning.names if (alias.asname or alias.name) == node.id)
+            return _evaluate(ast.Name(alias.name), _scope(_tree(meaning.module)))
+        return _evaluate(meaning, scope) if isinstance(meaning, ast.expr) else meaning
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(_evaluate(node.func, scope), node, scope)
-    raise UnreadableError(ast.unparse(node))
+    raise UnreadableError(ast.unparse(node) if node else "a dict that takes in another one")
 
 
 def _call(callee: Any, node: ast.Call, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the object that a class, or a function that only calls one, makes; what its text does not say is left out."""
-    if isinstance(callee, ast.ClassDef):
-        fields = [each for each in callee.body if isinstance(each, ast.AnnAssign)]
-        names, defaults = (
-            [each.target.id for each in fields],
-            {each.target.id: each.value for each in fields if each.value},
-        )
-    elif isinstance(callee, ast.FunctionDef) and isinstance(callee.body[-1], ast.Return) and len(callee.body) == 1:
-        names, given = [each.arg for each in callee.args.args], callee.args.defaults
-        defaults = dict(zip(names[len(names) - len(given) :], given, strict=True))
-    else:
-        raise UnreadableError(ast.unparse(node))
-    passed = dict(zip(names, node.args, strict=False)) | {each.arg: each.value for each in node.keywords}
-    found = {}
+    """Return the fields of the object that a class, or a function that only calls one, makes.
+
+    Fields whose text alone does not say their value are left out.
+
+    Raises:
+        UnreadableError: the callee is something else.
+    """
+    names, defaults = _parameters(callee)
+    passed = dict(zip(names, node.args, strict=False)) | {word.arg: word.value for word in node.keywords if word.arg}
+    values: dict[str, Any] = {}
     for name, value in (defaults | passed).items():
-        try:
-            found[name] = _evaluate(value, scope)
-        except UnreadableError:
-            continue
+        with suppress(UnreadableError):
+            values[name] = _evaluate(value, scope)
     if isinstance(callee, ast.ClassDef):
-        return found
-    return _evaluate(
-        callee.body[0].value,
-        scope | {name: value if isinstance(value, ast.AST) else ast.Constant(value) for name, value in found.items()},
-    )
+        return values
+    nodes = {name: value if isinstance(value, ast.AST) else ast.Constant(value) for name, value in values.items()}
+    return _evaluate(_returned(callee), {**scope, **nodes})
+
+
+def _parameters(callee: Any) -> tuple[list[str], dict[str, ast.expr]]:
+    """Return the names of what a class or function takes, and the defaults."""
+    if isinstance(callee, ast.ClassDef):
+        fields = [node for node in callee.body if isinstance(node, ast.AnnAssign)]
+        pairs = [(node.target.id, node.value) for node in fields if isinstance(node.target, ast.Name)]
+        return [name for name, _ in pairs], {name: value for name, value in pairs if value}
+    _returned(callee)
+    names, defaults = [argument.arg for argument in callee.args.args], callee.args.defaults
+    return names, dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+
+
+def _returned(function: Any) -> ast.expr | None:
+    """Return what a function returns that does nothing else.
+
+    Raises:
+        UnreadableError: it is no such function.
+    """
+    if isinstance(function, ast.FunctionDef) and len(function.body) == 1 and isinstance(function.body[0], ast.Return):
+        return function.body[0].value
+    raise UnreadableError(f"no function of one return statement: {function}")

@@ -1,14 +1,20 @@
-"""What a spec must satisfy before anything is computed; every refusal says what was given, what would do, and which choices there are."""
+"""What a spec must satisfy before anything is computed, and what it names, loaded: `check`, `resolve`.
+
+Every refusal says what was given, what is possible, and which choices there are.
+"""
 
 import math
+from dataclasses import dataclass
+
+import numpy as np
 
 from kdlib.data import datasets
-from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR
+from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR, Dataset
 from kdlib.models import students, teachers
-from kdlib.models.compressors import COMPRESSORS, check_discriminable
+from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import BASELINE, METHOD_HELPS, RAW, RunSpec
+from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec
 from kdlib.training.losses import LOSSES
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
@@ -19,14 +25,44 @@ MODALITY_DEFAULTS = {
 }  # modality -> what is not as in `RunSpec()`
 
 
+@dataclass(frozen=True)
+class Context:
+    """A spec that can be run, with what it names.
+
+    Attributes:
+        spec: what to run.
+        data: its dataset.
+        labelled: (n,) training rows whose labels the student sees.
+        compressor: what its method does to the embedding; None for a baseline.
+        d_t: width of the teacher's embedding; 0 for a baseline.
+        d_c: width of the target; 0 for a baseline.
+    """
+
+    spec: RunSpec
+    data: Dataset
+    labelled: np.ndarray
+    compressor: Compressor | None = None
+    d_t: int = 0
+    d_c: int = 0
+
+    @property
+    def adapter_width(self) -> int:
+        """The target's width where the loss compares entry by entry and the student needs an adapter, otherwise 0."""
+        return self.d_c if self.compressor is not None and LOSSES[self.spec.loss].pointwise else 0
+
+
 def default_spec(dataset: str) -> RunSpec:
-    """Return the spec that a dataset is first looked at with: the default, but for what suits its modality, its size and its tables."""
+    """Return the spec a dataset is first shown with: the default, adapted to its modality, size and tables.
+
+    Example:
+        >>> default_spec("mixtures").teacher
+        'tones-simclr'
+    """
     data = datasets.load(dataset)
     spec = RunSpec(dataset=dataset, **MODALITY_DEFAULTS.get(data.modality, {}))
     for table in list(teachers.imported_teachers(dataset))[:1]:
-        spec = spec.replace(
-            teacher=table, dim=min(spec.dim, 2 ** int(math.log2(teachers.embedding_width(table, dataset))))
-        )
+        widest = 2 ** int(math.log2(teachers.embedding_width(table, dataset)))
+        spec = spec.replace(teacher=table, dim=min(spec.dim, widest))
     return spec.replace(labels=min(spec.labels, data.labelled_rows))
 
 
@@ -40,10 +76,41 @@ def check(spec: RunSpec) -> None:
 
     Raises:
         ValueError: it cannot; one line says why.
+
+    Example:
+        >>> check(RunSpec(method="pca", dim=8))
+    """
+    resolve(spec)
+
+
+def resolve(spec: RunSpec) -> Context:
+    """Return what a spec names, once it is certain that it can be run.
+
+    Raises:
+        ValueError: it cannot; one line says why.
+
+    Example:
+        >>> resolve(RunSpec(method="raw", dim=8)).d_c  # as wide as the teacher's embedding
+        256
     """
     lookup(describe_methods(), spec.method, "method")
     lookup(datasets.describe_datasets(), spec.dataset, "dataset")
     lookup(STUDENTS, spec.student, "student")
+    _check_numbers(spec)
+    data = datasets.load(spec.dataset)
+    labelled = data.labelled(spec.labels)
+    _check_student(spec, data)
+    if spec.method == BASELINE:
+        return Context(spec, data, labelled)
+    lookup(LOSSES, spec.loss, "loss")
+    teachers.check_compatible(spec.teacher, spec.dataset)
+    d_t = teachers.embedding_width(spec.teacher, spec.dataset)
+    _check_compressor(spec, d_t, data.labels[labelled])
+    compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
+    return Context(spec, data, labelled, compressor, d_t, compressor.width(d_t, spec.dim, len(data.classes)))
+
+
+def _check_numbers(spec: RunSpec) -> None:
     for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
         if value < 1:
@@ -56,18 +123,18 @@ def check(spec: RunSpec) -> None:
         raise ValueError(f"soft label weight must be 0 or more, got {spec.soft_label_weight!r}")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
-    data = datasets.load(spec.dataset)
-    labelled = data.labelled(spec.labels)
-    if spec.student not in students.compatible_students(data.inputs.shape[1:]):
-        told = f"{spec.dataset} holds {ITEM_NAMES[data.modality]} of shape {data.inputs.shape[1:]}"
-        choices = ", ".join(students.compatible_students(data.inputs.shape[1:]))
-        raise ValueError(f"student {spec.student} takes pictures, but {told}; choose one of: {choices}")
-    if spec.method == BASELINE:
-        return
-    lookup(LOSSES, spec.loss, "loss")
-    teachers.check_compatible(spec.teacher, spec.dataset)
-    d_t = teachers.embedding_width(spec.teacher, spec.dataset)
-    if spec.method not in (RAW, "none") and spec.dim > d_t:
+
+
+def _check_student(spec: RunSpec, data: Dataset) -> None:
+    shape = data.inputs.shape[1:]
+    compatible = students.compatible_students(shape)
+    if spec.student not in compatible:
+        items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]} of shape {shape}"
+        raise ValueError(f"student {spec.student} takes pictures, but {items}; choose one of: {', '.join(compatible)}")
+
+
+def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:
+    if spec.method not in UNCOMPRESSED and spec.dim > d_t:
         raise ValueError(
             f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}"
         )
@@ -76,4 +143,4 @@ def check(spec: RunSpec) -> None:
             f"pca finds at most as many dimensions as there are labels, got dim {spec.dim} and {spec.labels} labels"
         )
     if spec.method == "lda":
-        check_discriminable(data.labels[labelled])
+        check_discriminable(labels)

@@ -6,18 +6,12 @@ from typing import Any
 
 from kdlib.results import Point
 
-PHASES = (
-    "loading",
-    "importing",
-    "embedding",
-    "fitting",
-    "training",
-    "measuring",
-)  # in the order in which work passes through them
+# In the order in which work passes through them.
+PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring")
 
 
 class CancelledError(Exception):
-    """The callback that was shown the progress asked to stop."""
+    """The progress callback asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +19,10 @@ class Progress:
     """How far a piece of work is.
 
     Attributes:
-        step: steps of the phase done so far: optimiser steps in "training", rows or items elsewhere.
+        step: steps of the phase done so far: optimizer steps in "training", rows or items elsewhere.
         steps: steps the phase will have; 0 while that is not known.
         point: set after an epoch that was validated, None otherwise.
-        frames: new snapshots of the first member, as in `ReplayRecorder.since`.
+        frames: new snapshots of the first member, as in `ReplayRecorder.snapshots_since`.
         phase: one of `PHASES`.
     """
 
@@ -55,3 +49,19 @@ def report_progress(on_progress: OnProgress | None, phase: str, step: int, steps
     """
     if on_progress is not None and on_progress(Progress(step, steps, phase=phase)):
         raise CancelledError(f"cancelled while {phase}")
+
+
+class StopLatch:
+    """A progress callback that goes on asking to stop once the callback it wraps has asked.
+
+    Args:
+        on_progress: called with every progress.
+    """
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress, self.stopped = on_progress, False
+
+    def __call__(self, progress: Progress) -> bool:
+        """Report the progress; return whether any call so far asked to stop."""
+        self.stopped = bool(self._on_progress(progress)) or self.stopped
+        return self.stopped

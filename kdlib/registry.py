@@ -1,7 +1,8 @@
 """Looking names up in the tables that say what exists.
 
-Every stage module ends in one dict literal (`DATASETS`, `TEACHERS`, `COMPRESSORS`, ...). That dict is the select box, the command-line
-choice and the parametrisation of the contract tests. Looking up, and the wording of "unknown", live here and nowhere else.
+Every stage module ends in one dict literal (`DATASETS`, `TEACHERS`, `COMPRESSORS`, ...). That dict is the select box,
+the command-line choice and the parametrisation of the contract tests. Looking up, and the wording of "unknown", live
+here and nowhere else.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,10 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
 
     Raises:
         ValueError: there is no such entry; the message lists the choices.
+
+    Example:
+        >>> lookup({"a": 1, "b": 2}, "b", "letter")
+        2
     """
     if name not in table:
         raise ValueError(f"unknown {kind} {name!r}, choose one of: {', '.join(table)}")
@@ -25,12 +30,12 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
 
 
 def call_reporting(function: Callable[..., Any], *arguments: Any, on_progress: OnProgress | None) -> Any:
-    """Return what a function of a registry returns; if it has a parameter `on_progress`, it is given ours to report its steps to."""
+    """Return what a function of a registry returns; it gets `on_progress` if it has a parameter of that name."""
     if on_progress is not None and "on_progress" in signature(function).parameters:
         return function(*arguments, on_progress=on_progress)
     return function(*arguments)
 
 
 def first_line(thing: object) -> str:
-    """Return the first line of a docstring: the one-line help of a registry entry in the app and on the command line."""
+    """Return the first line of a docstring: the help of a registry entry in the app and on the command line."""
     return (getdoc(thing) or "").partition("\n")[0].rstrip(".")

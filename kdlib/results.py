@@ -1,7 +1,7 @@
-"""What came of a run, typed: `RunResult` and what it is made of.
+"""The result of a run, typed: `RunResult` and its parts.
 
-All of it but the arrays travels as JSON. `to_dict` writes the layout of every version, `from_dict` reads it and leaves out fields that are
-not known here.
+All of it but the arrays travels as JSON. `to_dict` writes the layout of every version, `from_dict` reads it and leaves
+out fields that are not known here.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ import numpy as np
 from kdlib.spec import RunSpec
 
 SPACES = ("raw", "compressed", "student")  # in the order in which data flow through them
-MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # where nothing says something
-CURVES = ("prediction", "distance", "teacher", "val")  # what a point holds, one number per member
+MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # fields in which null has a meaning in JSON
+CURVES = ("prediction", "distance", "teacher", "val")  # of a point, one number per member
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One number per seed, their mean, and how sure we are of it.
+    """One number per seed, their mean, and its confidence interval.
 
     Attributes:
         mean: of the values.
@@ -69,11 +69,11 @@ class SplitMetrics:
 
 @dataclass(frozen=True)
 class Probe:
-    """How well a linear probe answers one question (the target or an attribute) from each space, accuracy as a fraction.
+    """How well a linear probe predicts one label (the target or an attribute) from each space, accuracy as a fraction.
 
     Attributes:
-        chance: what guessing reaches; None where it was not asked.
-        raw, compressed, student: over the seeds; None where the space does not exist, or was not asked.
+        chance: accuracy of guessing; None where it was not computed.
+        raw, compressed, student: over the seeds; None where the space does not exist or was not probed.
     """
 
     chance: float | None = None
@@ -82,7 +82,7 @@ class Probe:
     student: Summary | None = None
 
     def spaces(self) -> dict[str, Summary]:
-        """Return space -> accuracy, in the order in which data flow through them, as far as it was asked."""
+        """Return space -> accuracy for the spaces that were probed, in the order in which data flow through them."""
         return {name: value for name in SPACES if (value := getattr(self, name)) is not None}
 
     @classmethod
@@ -93,7 +93,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class SpaceStats:
-    """What one space is like.
+    """Properties of one space.
 
     Attributes:
         width: numbers per item.
@@ -114,7 +114,7 @@ class SpaceStats:
 
 @dataclass(frozen=True)
 class TeacherStats:
-    """The teacher of a run and what it knows of the target.
+    """The teacher of a run and how well the target can be predicted from it.
 
     Attributes:
         name: in `TEACHERS`, or of an imported table.
@@ -163,13 +163,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class Point:
-    """Where the curves of a training are after an epoch that was validated; one number per member in each list.
+    """The curves of a training after an epoch that was validated; one number per member in each list.
 
     Attributes:
         epoch: from 1 up.
         prediction, distance, teacher: mean losses of the epoch; not finite for a member that diverged.
         val: validation score, a fraction.
-        t: when it was written down, seconds since 1970; None where nobody did.
+        t: when it was recorded, seconds since 1970; None where it was not.
     """
 
     epoch: int
@@ -195,7 +195,7 @@ class Point:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a run. Everything but `arrays` is JSON.
+    """The result of a run. Everything except `arrays` is JSON.
 
     Attributes:
         spec: what was run.
@@ -207,11 +207,11 @@ class RunResult:
         attributes: attribute -> probe accuracies in each space.
         cost: of student and training.
         history: the points of `Progress`, in order.
-        arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors with their heads;
-            "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
+        arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors
+            with their heads; "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
             "compressed/<split>" (m, n, d_c);
             "replay/...": where some validation rows lay in the spaces of the first member while these formed, named as
-            in `ReplayRecorder.of`.
+            in `ReplayRecorder.stack`.
     """
 
     spec: RunSpec
@@ -235,10 +235,9 @@ class RunResult:
         return next((metrics.primary_name for metrics in self.metrics.values()), "accuracy")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the arrays as what JSON can hold."""
-        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "arrays"}
-        found = {name: _to_json(value) for name, value in found.items()}
-        return found | {"teacher": found["teacher"] or {}, "spec": asdict(self.spec)}
+        """Return everything except the arrays as what JSON can hold."""
+        values = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "arrays"}
+        return values | {"teacher": values["teacher"] or {}, "spec": asdict(self.spec)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], arrays: dict[str, np.ndarray] | None = None) -> "RunResult":
@@ -258,16 +257,17 @@ class RunResult:
 
 
 def _to_json(value: Any) -> Any:
-    """Return a typed value as what JSON can hold; what is None is left out, but for `MAY_BE_NULL`."""
+    """Return a typed value as what JSON can hold; None is left out, except in `MAY_BE_NULL`."""
     if isinstance(value, SplitMetrics):
         return _to_json(value.scores)
     if isinstance(value, dict):
-        return {name: _to_json(each) for name, each in value.items()}
+        return {name: _to_json(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_to_json(each) for each in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, Cost) and value == Cost():
         return {}
     if isinstance(value, Summary | Probe | SpaceStats | TeacherStats | Cost | Point):
-        kept = {name: each for name, each in vars(value).items() if each not in (None, {}) or name in MAY_BE_NULL}
-        return {name: _to_json(each) for name, each in kept.items()}
+        return {
+            name: _to_json(item) for name, item in vars(value).items() if item not in (None, {}) or name in MAY_BE_NULL
+        }
     return value

@@ -1,7 +1,8 @@
 """What to run: `RunSpec`.
 
-A spec says everything that decides the outcome and nothing else: not the device, not the name a person gave it. The hash of its canonical
-JSON is its identity, so the same question is asked only once. It travels as JSON, between processes and over years.
+A spec says everything that decides the outcome and nothing else: not the device, not the name a person gave it. The
+hash of its canonical JSON is its identity, so the same question is asked only once. It travels as JSON, between
+processes and over years.
 """
 
 import hashlib
@@ -16,35 +17,18 @@ import numpy as np
 
 FORMAT = 1  # part of every identity: raise it when the same spec would mean another computation
 
-BASELINE, RAW = (
-    "baseline",
-    "raw",
-)  # the two methods that are no compressor: no teacher at all, the teacher's embedding as it is
+BASELINE, RAW = "baseline", "raw"  # the two methods that are no compressor
 METHOD_HELPS = {
     BASELINE: "No teacher: the student learns from the labels alone",
     RAW: "The teacher's embedding as it is",
 }
-DATASET_DEPENDENT = (
-    "teacher",
-    "dim",
-    "distance_weight",
-    "student",
-    "width",
-    "labels",
-    "epochs",
-    "lr",
-)  # what `checks.default_spec` fits to the data
-TEACHER_FIELDS = (
-    "teacher",
-    "dim",
-    "loss",
-    "distance_weight",
-    "soft_label_weight",
-    "temperature",
-)  # what a baseline does without
+# The fields that `checks.default_spec` adapts to the data.
+DATASET_DEPENDENT = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")
+# The fields without effect on a baseline.
+TEACHER_FIELDS = ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
 POINTWISE = ("mse", "cosine", "info_nce")  # losses that give the student an adapter, even with a weight of 0
-EXPECTED = {str: "text", int: "a whole number", float: "a number"}
+EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +51,9 @@ class RunSpec:
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
         seeds: members trained: seeds 0 ... seeds - 1.
+
+    Example:
+        >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
     """
 
     dataset: str = "cluttered-digits"
@@ -91,8 +78,8 @@ class RunSpec:
         Raises:
             ValueError: a value is of another kind; the message names the field.
         """
-        for each in fields(self):
-            object.__setattr__(self, each.name, _typed(each.name, each.type, getattr(self, each.name)))
+        for field in fields(self):
+            object.__setattr__(self, field.name, _convert(field.name, field.type, getattr(self, field.name)))
 
     def to_json(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces."""
@@ -105,19 +92,21 @@ class RunSpec:
         Raises:
             ValueError: unknown field, a value of another kind than its field, or not a JSON object.
         """
-        given = json.loads(text)
-        if not isinstance(given, dict):
-            raise ValueError(f"a spec is a JSON object, got {type(given).__name__}")
-        unknown = set(given) - {f.name for f in fields(cls)}
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"a spec is a JSON object, got {type(values).__name__}")
+        unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(
                 f"unknown field {sorted(unknown)[0]!r} in a spec, known: {', '.join(f.name for f in fields(cls))}"
             )
-        return cls(**given)
+        return cls(**values)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "RunSpec":
-        """Return the spec that a run was recorded with. Fields of another version are left out, missing ones take their defaults.
+        """Return the spec that a run was recorded with.
+
+        Fields of another version are left out, missing ones take their defaults.
 
         Raises:
             ValueError: a value is of another kind than its field.
@@ -127,15 +116,15 @@ class RunSpec:
     @property
     def identity(self) -> str:
         """Return 16 hexadecimal digits that name this computation: `unused_fields` do not count."""
-        kept = self.replace(**{name: getattr(RunSpec, name) for name in unused_fields(self)})
-        return hashlib.sha256(f"{FORMAT}:{kept.to_json()}".encode()).hexdigest()[:16]
+        canonical = self.replace(**{name: getattr(RunSpec, name) for name in unused_fields(self)})
+        return hashlib.sha256(f"{FORMAT}:{canonical.to_json()}".encode()).hexdigest()[:16]
 
     def replace(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""
         return replace(self, **changes)
 
 
-def _typed(name: str, kind: type, value: Any) -> Any:
+def _convert(name: str, kind: Any, value: Any) -> Any:
     """Return a value as `kind`: numbers of any library, whole or not, become Python's own if nothing is lost."""
     if type(value) is kind:
         return value
@@ -149,8 +138,10 @@ def _typed(name: str, kind: type, value: Any) -> Any:
                 raise ValueError(
                     f"{name} must be a number of less than 309 digits, got {reprlib.repr(value)}"
                 ) from None
-        if kind is int and (isinstance(value, Integral) or float(value).is_integer()):
+        if kind is int and isinstance(value, Integral):
             return int(value)
+        if kind is int and float(value).is_integer():
+            return round(value)  # exact: it is whole
     raise ValueError(f"{name} must be {EXPECTED[kind]}, got {reprlib.repr(value)}")
 
 

@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     ("", "spec results progress registry cache"),
     ("data", "dataset spectrograms sounds intake imported digit_sets sound_sets datasets importing"),
-    ("training", "optimizer losses devices population replay state loop"),
+    ("training", "optimizer losses label_losses devices population replay state step_loss loop"),
     ("models", "teachers compressors students pretraining"),
     ("analysis", "intervals evaluation geometry projection measure comparison papers frames figures"),
-    ("", "catalog checks pipeline store engine runs spaces planning"),
+    ("", "catalog checks groups pipeline store engine runs spaces planning"),
     ("cli", "tables data runs store main"),
     ("", "__main__"),
 )

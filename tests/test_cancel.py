@@ -1,4 +1,4 @@
-"""Progress and cancelling: every phase reports its steps and can be stopped, what a stopped run keeps, and that its readers bear it."""
+"""Progress and cancelling: every phase reports and can be stopped; what a stopped run holds; all readers accept it."""
 
 import dataclasses
 import json
@@ -75,8 +75,8 @@ def test_every_phase_reports_its_steps_up_to_the_last():
 def test_a_cancel_before_training_is_a_cancelled_result_with_nothing_and_no_error(phase, step, monkeypatch):
     monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
     recorded = Recorded(phase, step)
-    [found] = pipeline.compare([FITTED], on_progress=recorded)
-    assert (found.status, found.arrays, found.history, found.metrics) == ("cancelled", {}, [], {})
+    [result] = pipeline.compare([FITTED], on_progress=recorded)
+    assert (result.status, result.arrays, result.history, result.metrics) == ("cancelled", {}, [], {})
     assert recorded.seen[-1].phase == phase
 
 
@@ -94,7 +94,7 @@ def test_sounds_that_are_made_can_be_cancelled(fresh_home):
     assert [(each.step, each.steps) for each in recorded.seen] == [(0, 400), (200, 400)]
 
 
-def test_who_waits_for_the_arrays_of_another_can_be_cancelled(fresh_home):
+def test_waiting_for_arrays_that_another_process_makes_can_be_cancelled(fresh_home):
     def stop():
         raise CancelledError("cancelled while embedding")
 
@@ -131,33 +131,33 @@ def test_a_probe_can_be_stopped_between_its_fits():
     assert len(fits) == 3 + 4
 
 
-def kept_state(found) -> None:
+def assert_last_state(result) -> None:
     """Assert that a cancelled result holds the last state, and nothing that was measured."""
-    assert found.status == "cancelled"
-    assert (found.metrics, found.attributes, found.teacher, found.spaces) == ({}, {}, None, {})
-    assert found.cost == Cost(seconds=found.cost.seconds)
-    assert found.cost.seconds > 0
+    assert result.status == "cancelled"
+    assert (result.metrics, result.attributes, result.teacher, result.spaces) == ({}, {}, None, {})
+    assert result.cost == Cost(seconds=result.cost.seconds)
+    assert result.cost.seconds > 0
     for split in ("train", "val", "test", "ood:rotated", "ood:noise"):
         for kind in ("features", "compressed", "logits"):
-            assert found.arrays[f"{kind}/{split}"].shape[0] == 2
-    assert [name for name in found.arrays if name.startswith("student/")]
-    assert found.arrays["replay/student"].shape[0] == len(found.history) + 1
+            assert result.arrays[f"{kind}/{split}"].shape[0] == 2
+    assert [name for name in result.arrays if name.startswith("student/")]
+    assert result.arrays["replay/student"].shape[0] == len(result.history) + 1
 
 
 def test_a_cancelled_training_is_not_measured_but_keeps_its_last_state(monkeypatch):
     monkeypatch.setattr(measure, "probe_accuracy", lambda *_, **__: pytest.fail("probed"))
     monkeypatch.setattr(measure, "scores", lambda *_, **__: pytest.fail("scored"))
-    found = pipeline.run(SPEC, on_progress=Recorded("training", 3))
-    assert [point.epoch for point in found.history] == [1, 2, 3]
-    kept_state(found)
+    result = pipeline.run(SPEC, on_progress=Recorded("training", 3))
+    assert [point.epoch for point in result.history] == [1, 2, 3]
+    assert_last_state(result)
 
 
 def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
     path = tmp_path / CHECKPOINT
     recorded = Recorded("measuring", 2)
-    found = pipeline.run(SPEC, checkpoint=path, on_progress=recorded)
-    assert [point.epoch for point in found.history] == [1, 2, 3, 4]
-    kept_state(found)
+    result = pipeline.run(SPEC, checkpoint=path, on_progress=recorded)
+    assert [point.epoch for point in result.history] == [1, 2, 3, 4]
+    assert_last_state(result)
     assert recorded.seen[-1].step == 2
     again = Recorded()
     assert pipeline.run(SPEC, checkpoint=path, on_progress=again).metrics == pipeline.run(SPEC).metrics
@@ -179,12 +179,12 @@ def test_what_was_measured_before_a_cancel_is_done():
 
 def test_a_cancelled_comparison_does_not_train_its_other_groups(monkeypatch):
     trained, train = [], pipeline.train
-    monkeypatch.setattr(pipeline, "train", lambda *given, **named: trained.append(0) or train(*given, **named))
+    monkeypatch.setattr(pipeline, "train", lambda *args, **kwargs: trained.append(0) or train(*args, **kwargs))
     specs = [SPEC, SPEC.replace(lr=0.02), SPEC.replace(epochs=3)]
-    found = pipeline.compare(specs, on_progress=Recorded("training", 2))
-    assert [each.status for each in found] == ["cancelled"] * 3
-    assert [each.spec for each in found] == specs
-    assert [bool(each.arrays) for each in found] == [True, False, False]
+    results = pipeline.compare(specs, on_progress=Recorded("training", 2))
+    assert [result.status for result in results] == ["cancelled"] * 3
+    assert [result.spec for result in results] == specs
+    assert [bool(result.arrays) for result in results] == [True, False, False]
     assert len(trained) == 1
 
 
@@ -208,7 +208,7 @@ def test_a_run_that_is_resumed_thrice_equals_one_that_never_stopped(tmp_path):
     assert [*seconds, rest.cost.seconds] == sorted([*seconds, rest.cost.seconds])
 
 
-def test_whoever_reads_results_bears_cancelled_ones(capsys):
+def test_every_reader_of_results_accepts_cancelled_ones(capsys):
     early = pipeline.run(SPEC, on_progress=Recorded("loading"))
     late = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     done = pipeline.run(SPEC.replace(method="baseline"))
@@ -219,7 +219,9 @@ def test_whoever_reads_results_bears_cancelled_ones(capsys):
         assert len(frames.result_table(results)) == len(frames.result_table(results, in_words=False)) == 2
         for cost in frames.COST_NAMES:
             assert len(frames.accuracy_over_cost(results, cost)) <= measured
-        assert frames.differences_to(results, 0)[0].empty
+        differences, left_out = frames.differences_to(results, 0)
+        assert differences.empty
+        assert left_out, "every result that cannot be compared has its reason"
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2
         assert comparison.verdict(results).startswith("Nothing was compressed here")
         assert comparison.metric_names(results) == "accuracy"
@@ -266,7 +268,7 @@ class TestAWorker:
         assert recorder._stop_reported
 
 
-def test_the_time_to_go_is_told_while_training_and_otherwise_the_phase():
+def test_the_label_is_the_remaining_time_while_training_and_otherwise_the_phase():
     now = time.time()
 
     def run(phase: str, share: float, progress: float) -> RunInfo:
@@ -288,7 +290,7 @@ def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):
     shown = []
     monkeypatch.setattr(main.Progress, "reset", lambda _, __, description="", **___: shown.append(description))
     monkeypatch.setattr(main.errors, "_force_terminal", True)
-    words = [
+    arguments = [
         "compare",
         "--dataset",
         "digits",
@@ -301,5 +303,5 @@ def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):
         "--epochs",
         "1",
     ]
-    assert main.main([*words, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
+    assert main.main([*arguments, "--seeds", "1", "--width", "2", "--json", str(tmp_path / "out.json")]) == 0
     assert [name for name in shown if name != "Embedding"] == ["Loading", "Fitting", "Training", "Measuring"]

@@ -1,7 +1,7 @@
-"""The papers' claims on the built-in default: compression beats raw where there is something to keep, and the table shows harm as harm.
+"""The papers' claims on the built-in default: compression beats raw where it can, and harm is shown as harm.
 
-Ding & Lerch 2024 (arXiv 2402.06761). Defaults throughout: 5 seeds, the same λ, student and epochs for every method. The compressor is
-chosen on validation; the test rows only judge.
+Ding & Lerch 2024 (arXiv 2402.06761). Defaults throughout: 5 seeds, the same λ, student and epochs for every method. The
+compressor is chosen on validation; the test rows only judge.
 """
 
 from functools import cache

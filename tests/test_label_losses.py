@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from kdlib.training.losses import prediction, soft_labels
+from kdlib.training.label_losses import prediction, soft_labels
 
 
 def draw(*shape, seed=0, dtype=torch.float32):

@@ -1,4 +1,4 @@
-"""The loop: each member as if alone, a compressor the distance never moves, resuming without a trace, divergence and cancelling."""
+"""The loop: each member as if alone, a compressor the distance never moves, exact resuming, divergence, cancelling."""
 
 import copy
 
@@ -11,7 +11,8 @@ from kdlib.models import students
 from kdlib.models.compressors import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import MethodGroup, TrainingData, batches, train
+from kdlib.training.loop import batches, train
+from kdlib.training.step_loss import MethodGroup, TrainingData
 
 N, K, D_T, D_C = 60, 3, 10, 4
 SETTINGS = {
@@ -41,7 +42,7 @@ def _teachers(count):
     return [TeacherBranch(nn.Linear(D_T, D_C), (D_C,), K) for _ in range(count)]
 
 
-def _branches():
+def _groups():
     everyone, teachers = _students(6), _teachers(2)
     targets = torch.randn(2, N, 5, generator=torch.Generator().manual_seed(5))
     return [
@@ -53,16 +54,16 @@ def _branches():
     ]
 
 
-def _plain_loop(branch, member, rows):
+def _plain_loop(group, member, rows):
     """One member in ordinary PyTorch, as one would write it without populations."""
-    student = copy.deepcopy(branch.students[member])
-    teacher = copy.deepcopy(branch.teachers[member]) if branch.teachers else None
+    student = copy.deepcopy(group.students[member])
+    teacher = copy.deepcopy(group.teachers[member]) if group.teachers else None
     parameters = [*student.parameters(), *(teacher.parameters() if teacher else ())]
     optimiser = torch.optim.AdamW(parameters, lr=0.01)
-    size, epochs, weight = 16, 4, branch.distance_weight
+    size, epochs, weight = 16, 4, group.distance_weight
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.01, total_steps=epochs * (N // size))
     for epoch in range(epochs):
-        for index in batches([branch.seeds[member]], epoch, N, size)[:, 0]:
+        for index in batches([group.seeds[member]], epoch, N, size)[:, 0]:
             y = rows.labels[index]
             features, logits, _ = student(rows.inputs[index])
             total = (1 - weight) * functional.cross_entropy(logits, y)
@@ -79,8 +80,8 @@ def _plain_loop(branch, member, rows):
                     reduction="batchmean",
                 )
                 total = total + 0.2 * 4 * soft
-            elif branch.targets is not None:
-                total = total + weight * losses.cosine_distance(features, branch.targets[member][index])
+            elif group.targets is not None:
+                total = total + weight * losses.cosine_distance(features, group.targets[member][index])
             optimiser.zero_grad()
             total.backward()
             optimiser.step()
@@ -88,12 +89,12 @@ def _plain_loop(branch, member, rows):
     return student, teacher
 
 
-def test_every_member_of_every_branch_trains_as_if_alone(rows):
-    branches = _branches()
-    trained = train(branches, rows, **SETTINGS)
-    for number, branch in enumerate(branches):
+def test_every_member_of_every_group_trains_as_if_alone(rows):
+    groups = _groups()
+    trained = train(groups, rows, **SETTINGS)
+    for number, group in enumerate(groups):
         for member in range(2):
-            student, teacher = _plain_loop(branch, member, rows)
+            student, teacher = _plain_loop(group, member, rows)
             together = trained.students.member(2 * number + member).state_dict()
             for key, value in student.state_dict().items():
                 torch.testing.assert_close(together[key], value, atol=1e-5, rtol=0)
@@ -128,13 +129,11 @@ def test_resuming_equals_never_having_stopped(rows, tmp_path, stop_at):
         return [float(each.softmax(-1)[:, 0].mean()) for each in logits]
 
     settings = SETTINGS | {"score": scored}
-    whole = train(_branches(), rows, **settings)
+    whole = train(_groups(), rows, **settings)
     path = tmp_path / "checkpoint.safetensors"
-    part = train(
-        _branches(), rows, **settings, checkpoint=path, signature="a", on_progress=lambda at: at.step >= stop_at
-    )
+    part = train(_groups(), rows, **settings, checkpoint=path, signature="a", on_progress=lambda at: at.step >= stop_at)
     assert part.cancelled
-    rest = train(_branches(), rows, **settings, checkpoint=path, signature="a")
+    rest = train(_groups(), rows, **settings, checkpoint=path, signature="a")
     assert not rest.cancelled
     assert rest.history == whole.history
     for one, other in zip([whole.students, whole.teachers[2]], [rest.students, rest.teachers[2]], strict=True):
@@ -143,9 +142,9 @@ def test_resuming_equals_never_having_stopped(rows, tmp_path, stop_at):
 
 def test_a_checkpoint_of_another_computation_is_not_used(rows, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    train(_branches(), rows, **SETTINGS, checkpoint=path, signature="a", on_progress=lambda at: at.step >= 5)
+    train(_groups(), rows, **SETTINGS, checkpoint=path, signature="a", on_progress=lambda at: at.step >= 5)
     steps = []
-    train(_branches(), rows, **SETTINGS, checkpoint=path, signature="b", on_progress=lambda at: steps.append(at.step))
+    train(_groups(), rows, **SETTINGS, checkpoint=path, signature="b", on_progress=lambda at: steps.append(at.step))
     assert steps[0] == 1
 
 

@@ -8,7 +8,8 @@ import torch
 from torch.func import grad, vmap
 
 from kdlib.registry import first_line
-from kdlib.training.losses import LOSSES, soft_labels
+from kdlib.training.label_losses import soft_labels
+from kdlib.training.losses import LOSSES
 
 B, D_S, D_C = 9, 6, 4
 RELATIONAL = [name for name, loss in LOSSES.items() if not loss.pointwise]

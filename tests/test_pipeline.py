@@ -1,4 +1,4 @@
-"""The whole flow on small runs: what a result holds, the same from run and compare, reproducible, resumable, refused in time."""
+"""The whole flow on small runs: what a result holds, the same from run and compare, reproducible, resumable."""
 
 import dataclasses
 import json
@@ -165,7 +165,7 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"method": "zip"}, "unknown method 'zip', choose one of: baseline, raw"),
         ({"dataset": "mnist"}, "unknown dataset"),
@@ -187,9 +187,9 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
         ({"method": "lda", "labels": 20}, "at least 3 labelled rows, got at most 2 in each of 10 classes"),
     ],
 )
-def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, told, monkeypatch):
+def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, message, monkeypatch):
     monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         pipeline.compare([SMALL, SMALL.replace(**changes)])
 
 

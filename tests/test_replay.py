@@ -1,4 +1,4 @@
-"""Replay: the snapshots of a training are what the spaces were, cost no accuracy, survive a resume, and reach the run's folder."""
+"""Replay: snapshots show the spaces as they were, survive a resume, and reach the folder of the run."""
 
 import numpy as np
 import pytest

@@ -1,15 +1,15 @@
 """Compressors: what turns a teacher's embedding (n, d_t) into a compact target (n, d_c).
 
 Two kinds. *Fixed* ones are fitted to the labelled training rows before training and then stay as they are: objects with
-`fit(rows, labels)` and `transform(rows)`. *Trainable* ones are modules that learn the target task next to the student, through a head of
-their own (Ding & Lerch 2024): the distance loss never moves them. To add one, write a builder and give it a line in `COMPRESSORS`;
-`tests/test_compressors.py` runs the contract over every entry.
+`fit(rows, labels)` and `transform(rows)`. *Trainable* ones are modules that learn the target task next to the student,
+through a head of their own (Ding & Lerch 2024): the distance loss never moves them. To add one, write a builder and
+give it a line in `COMPRESSORS`; `tests/test_compressors.py` runs the contract over every entry.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -41,21 +41,22 @@ class Compressor:
     """One entry of `COMPRESSORS`.
 
     Attributes:
-        build: fixed: `(dim, seed) -> FixedCompressor`; trainable: `(d_t, dim) -> nn.Module` mapping (b, d_t) -> (b, dim).
+        build: fixed: `(dim, seed) -> FixedCompressor`; trainable: `(d_t, dim) -> nn.Module` that maps
+            (b, d_t) -> (b, dim).
         trainable: which of the two.
         seeded: fixed only: whether the outcome depends on the seed.
         width: `(d_t, dim, classes) -> d_c`, what it really comes out at.
         prefixes: `(d_c) -> leading widths` that are trained to be usable by themselves; the last is d_c.
     """
 
-    build: Callable
+    build: Callable[..., Any]
     trainable: bool = False
     seeded: bool = False
     width: Callable[[int, int, int], int] = lambda d_t, dim, classes: dim  # noqa: ARG005
     prefixes: Callable[[int], tuple[int, ...]] = lambda dim: (dim,)
 
 
-# --- fixed --------------------------------------------------------------------------------------------------------------------------------
+# --- fixed ----------------------------------------------------------------------------------------------------
 
 
 def none(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
@@ -76,8 +77,8 @@ def random(dim: int, seed: int) -> FixedCompressor:
 def check_discriminable(labels: np.ndarray) -> None:
     """Return if lda can be fitted to rows with these labels, (n,) class indices, -1 = missing.
 
-    The spread within the classes must be known in every direction of the embedding. Shrinkage sees to that, but two rows of a class
-    lie on a line and are not shrunk at all: some class needs a third.
+    The spread within the classes must be known in every direction of the embedding. Shrinkage sees to that, but two
+    rows of a class lie on a line and are not shrunk at all: some class needs a third.
 
     Raises:
         ValueError: several labels an item, fewer than two classes, or fewer than three rows in each of them.
@@ -87,17 +88,18 @@ def check_discriminable(labels: np.ndarray) -> None:
     counts = np.unique(labels[labels >= 0], return_counts=True)[1]
     if len(counts) < 2:
         raise ValueError(
-            f"lda separates classes and needs at least 2 among the labelled rows, got {len(counts)}; choose another compressor"
+            f"lda separates classes and needs at least 2 among the labelled rows, got {len(counts)}; "
+            "choose another compressor"
         )
     if counts.max() < 3:
         raise ValueError(
-            f"lda needs a class with at least 3 labelled rows, got at most {counts.max()} in each of {len(counts)} classes; "
-            f"use at least {2 * len(counts) + 1} labels or another compressor"
+            f"lda needs a class with at least 3 labelled rows, got at most {counts.max()} in each of {len(counts)} "
+            f"classes; use at least {2 * len(counts) + 1} labels or another compressor"
         )
 
 
 class _Discriminant:
-    """LDA that takes a wish for more dimensions than there are as all of them."""
+    """LDA with at most `dim` dimensions: as many as the classes allow."""
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -108,15 +110,14 @@ class _Discriminant:
         dim = min(self.dim, len(np.unique(labels[known])) - 1)
         self.fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=dim)
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Only one sample available"
-            )  # a class of one row adds no spread of its own
+            # A class of one row adds no spread of its own.
+            warnings.filterwarnings("ignore", "Only one sample available")
             try:
                 self.fitted.fit(rows[known], labels[known])
             except np.linalg.LinAlgError:
                 raise ValueError(
-                    "lda needs embeddings that differ within the classes, got the same numbers for all rows of a class; "
-                    "use more labels or another compressor"
+                    "lda needs embeddings that differ within the classes, got the same numbers for all rows of a "
+                    "class; use more labels or another compressor"
                 ) from None
         return self
 
@@ -135,7 +136,7 @@ class Autoencoder:
     Args:
         dim: d_c.
         seed: of the initial weights and the order of the rows.
-        steps: of the optimiser, each on all rows (or 512 drawn ones, if there are more).
+        steps: of the optimizer, each on all rows (or 512 random ones, if there are more).
     """
 
     def __init__(self, dim: int, seed: int, steps: int = 300) -> None:
@@ -147,13 +148,13 @@ class Autoencoder:
             torch.manual_seed(self.seed)
             self.encoder, decoder = mlp(d_t, self.dim), mlp(self.dim, d_t)
         rng = torch.Generator().manual_seed(self.seed)
-        optimiser = AdamW([*self.encoder.parameters(), *decoder.parameters()], lr=3e-3, fused=True)
+        optimizer = AdamW([*self.encoder.parameters(), *decoder.parameters()], lr=3e-3, fused=True)
         for step in range(self.steps):
             report_progress(on_progress, "fitting", step, self.steps)
             batch = data[torch.randint(len(data), (512,), generator=rng)] if len(data) > 512 else data
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             nn.functional.mse_loss(decoder(self.encoder(batch)), batch).backward()
-            optimiser.step()
+            optimizer.step()
         return self
 
     @torch.no_grad()
@@ -166,7 +167,7 @@ def autoencoder(dim: int, seed: int) -> FixedCompressor:
     return Autoencoder(dim, seed)
 
 
-# --- trainable ----------------------------------------------------------------------------------------------------------------------------
+# --- trainable ----------------------------------------------------------------------------------------------------
 
 
 def linear(d_t: int, dim: int) -> nn.Module:
@@ -180,7 +181,7 @@ def mlp(d_t: int, dim: int) -> nn.Module:
 
 
 def matryoshka(d_t: int, dim: int) -> nn.Module:
-    """Two layers trained so that the leading 2, 4, 8, ... dimensions are each a usable embedding (Kusupati et al. 2022)."""
+    """Two layers trained so that the leading 2, 4, 8, ... dimensions are embeddings too (Kusupati et al. 2022)."""
     return mlp(d_t, dim)
 
 
@@ -204,7 +205,7 @@ class TeacherBranch(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, classes) for width in prefixes)
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return compressed (b, d_c) and the logits (b, k) of each prefix, those of the whole last."""
+        """Return compressed (b, d_c) and the logits (b, k) of each prefix, the last of all dimensions."""
         compressed = self.compressor(embedding)
         return compressed, tuple(
             head(compressed[..., :width]) for width, head in zip(self.prefixes, self.heads, strict=True)

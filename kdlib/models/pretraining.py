@@ -1,8 +1,8 @@
-"""Pretraining: makes the built-in teachers, each on its own source task, on the pool of `cluttered-digits` or of `tones`.
+"""Pretraining: makes the built-in teachers, each on a source task, from the pool of `cluttered-digits` or `tones`.
 
-`build` writes weights and a card into `kdlib/models/weights/`. A source task is an `Objective`: what the encoder needs beside it while it
-learns, and the loss of a batch. To add a built-in teacher, write an objective and give it a line in `OBJECTIVES` and in
-`kdlib.models.teachers.TEACHERS`.
+`build` writes weights and a card into `kdlib/models/weights/`. A source task is an `Objective`: what the encoder needs
+beside it while it learns, and the loss of a batch. To add a built-in teacher, write an objective and give it a line in
+`OBJECTIVES` and in `kdlib.models.teachers.TEACHERS`.
 """
 
 import hashlib
@@ -29,9 +29,8 @@ from kdlib.training.optimizer import AdamW
 
 SEED, BATCH, LR = 0, 128, 2e-3
 BatchLoss = Callable[[Tensor, Tensor], Tensor]
-Probe = Callable[
-    [np.ndarray, np.ndarray, np.ndarray, np.ndarray], float
-]  # as `kdlib.analysis.evaluation.probe_accuracy`
+# As `kdlib.analysis.evaluation.probe_accuracy`.
+Probe = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Objective:
 def restore(
     encoder: Encoder, rng: torch.Generator, noise: float = 0.3, hidden: float = 0.5
 ) -> tuple[nn.Module, BatchLoss]:
-    """Denoising autoencoder (Vincent et al. 2008): restore a picture from a noisy copy of which half the 8 x 8 blocks are hidden."""
+    """Denoising autoencoder (Vincent et al. 2008): restore a picture from a noisy copy with half its blocks hidden."""
     side = encoder.size // (CANVAS // 2)  # of a block: 2 pixels of an image
     wider = [
         layer for _ in range(side // 2) for layer in (nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1), nn.ReLU())
@@ -72,7 +71,7 @@ def restore(
 
 
 def augment_images(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Return each image (b, 1, h, w) turned (up to 15°), scaled, shifted (up to 3 pixels), with another contrast and more noise."""
+    """Return each image (b, 1, h, w) turned (up to 15°), scaled, shifted (up to 3 pixels), with contrast and noise."""
     b = len(images)
 
     def uniform(low: float, high: float) -> Tensor:
@@ -88,9 +87,10 @@ def augment_images(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def augment_sounds(pictures: Tensor, rng: torch.Generator) -> Tensor:
-    """Return each spectrogram (b, 1, mels, frames) a little later, higher or lower, louder, brighter, with a gap and more noise.
+    """Return each spectrogram (b, 1, mels, frames) shifted in time and pitch, louder, brighter, with a gap and noise.
 
-    Up to 4 frames, up to 2 mel bands, up to 12 dB louder or softer, and up to 10 dB between the lowest and the highest band.
+    Up to 4 frames, up to 2 mel bands, up to 12 dB louder or softer, and up to 10 dB between the lowest and the highest
+    band.
     """
     b, _, mels, frames = pictures.shape
 
@@ -167,16 +167,16 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
     rows = data.splits["train"]
     images = to_canvas(data.inputs[rows], encoder.size)
     labels = torch.from_numpy(objective.labels(data)[rows]) if objective.labels else torch.zeros(len(rows))
-    optimiser = AdamW([*encoder.parameters(), *beside.parameters()], lr=LR, weight_decay=1e-4, fused=True)
+    optimizer = AdamW([*encoder.parameters(), *beside.parameters()], lr=LR, weight_decay=1e-4, fused=True)
     per_epoch = len(rows) // BATCH
     steps = objective.epochs * per_epoch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
     done = 0
     for _ in range(objective.epochs):
         for index in torch.randperm(len(rows), generator=rng)[: per_epoch * BATCH].split(BATCH):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss(images[index], labels[index]).backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step() if done + 1 < steps else None
             done += 1
             if on_progress is not None and on_progress(Progress(done, steps)):
@@ -185,7 +185,7 @@ def pretrain(name: str, data: Dataset, on_progress: OnProgress | None = None) ->
 
 
 def write_card(name: str, encoder: Encoder, data: Dataset, probe: Probe) -> dict[str, Any]:
-    """Return what to know of a built-in teacher: how it was made, and what 1,000 labelled rows read from it, by linear probe."""
+    """Return the card of a built-in teacher: how it was made and its linear-probe accuracies of 1,000 labelled rows."""
     objective = OBJECTIVES[name]
     start = objective.start.func if isinstance(objective.start, partial) else objective.start
     embeddings, train, test = encode(encoder, data.inputs), data.labelled(1000), data.splits["test"]
@@ -211,11 +211,11 @@ def write_card(name: str, encoder: Encoder, data: Dataset, probe: Probe) -> dict
 
 
 def build(name: str, probe: Probe, folder: Path = WEIGHTS, on_progress: OnProgress | None = None) -> dict[str, Any]:
-    """Train the built-in teacher `name` and write `<name>.safetensors` and `<name>.json` into `folder`; return the card.
+    """Train the built-in teacher `name`, write `<name>.safetensors` and `<name>.json` into `folder`, return the card.
 
     Args:
         name: a key of `OBJECTIVES`.
-        probe: measures what the embeddings tell, for the card.
+        probe: measures probe accuracies, for the card.
         folder: where to write.
         on_progress: called after every step.
     """
@@ -223,13 +223,13 @@ def build(name: str, probe: Probe, folder: Path = WEIGHTS, on_progress: OnProgre
     encoder = pretrain(name, data, on_progress)
     if on_progress is not None:
         on_progress(Progress(0, 1, phase="measuring"))
-    told = write_card(name, encoder, data, probe)
+    card = write_card(name, encoder, data, probe)
     with atomic_path(folder / f"{name}.safetensors") as temporary:
         save_file(
             {key: value.contiguous() for key, value in encoder.state_dict().items()},
             temporary,
-            {"card": json.dumps(told, sort_keys=True)},
+            {"card": json.dumps(card, sort_keys=True)},
         )
     with atomic_path(folder / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-    return told
+        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    return card

@@ -1,8 +1,8 @@
 """Students: the small networks that learn the target task.
 
-A builder maps an input shape and a width to a module `(b, ...) -> (b, d_s)` that tells its d_s as `features`. No running statistics
-(GroupNorm, not BatchNorm), so that many students train as one under `torch.vmap`. To add one, write the builder and give it a line in
-`STUDENTS`; `tests/test_students.py` runs the contract over every entry.
+A builder maps an input shape and a width to a module `(b, ...) -> (b, d_s)` with its d_s as attribute `features`. No
+running statistics (GroupNorm, not BatchNorm), so that many students train as one under `torch.vmap`. To add one, write
+the builder and give it a line in `STUDENTS`; `tests/test_students.py` runs the contract over every entry.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Student(nn.Module):
         self.adapter = nn.Linear(body.features, adapter_width) if adapter_width else nn.Identity()
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return features (b, d_s), logits (b, k) and what the distance loss sees: the features, adapted where there is an adapter."""
+        """Return features (b, d_s), logits (b, k) and the features as the distance loss sees them."""
         features = self.body(inputs)
         return features, self.head(features), self.adapter(features)
 
@@ -73,8 +73,8 @@ def cnn(input_shape: InputShape, width: int) -> Body:
 def mel_cnn(input_shape: InputShape, width: int) -> Body:
     """Convolutional network for spectrograms, from 10 thousand to 1 million parameters by its width.
 
-    Four times half as many mel bands and frames, where there are that many. Width 3 gives 9,000 parameters, 4 gives 15,000, 10 gives
-    96,000, 32 gives 980,000; d_s is eight times the width.
+    Four times half as many mel bands and frames, where there are that many. Width 3 gives 9,000 parameters, 4 gives
+    15,000, 10 gives 96,000, 32 gives 980,000; d_s is eight times the width.
 
     Args:
         input_shape: (channels, mels, frames) of one spectrogram.
@@ -105,8 +105,8 @@ class _Residual(nn.Module):
 def cp_resnet(input_shape: InputShape, width: int) -> Body:
     """Residual network whose view is kept narrow, after CP-ResNet: late layers look at single places only.
 
-    Source: Koutini et al. 2021, Receptive Field Regularization for Deep Audio CNNs; a student of Ding & Lerch 2023. Differs: four
-    residual blocks instead of twelve, GroupNorm.
+    Source: Koutini et al. 2021, Receptive Field Regularization for Deep Audio CNNs; a student of Ding & Lerch 2023.
+    Differs: four residual blocks instead of twelve, GroupNorm.
 
     Args:
         input_shape: (channels, mels, frames) of one spectrogram.
@@ -115,16 +115,17 @@ def cp_resnet(input_shape: InputShape, width: int) -> Body:
     pool = [nn.AvgPool2d(2)] if min(input_shape[1:]) >= 8 else []
     layers = [
         *_convolution(input_shape[0], width, 5, stride=2), nn.ReLU(), _Residual(width, width, (3, 1)), *pool,
-        _Residual(width, 2 * width, (3, 3)), _Residual(2 * width, 4 * width, (3, 1)), _Residual(4 * width, 4 * width, (1, 1)),
+        _Residual(width, 2 * width, (3, 3)), _Residual(2 * width, 4 * width, (3, 1)),
+        _Residual(4 * width, 4 * width, (1, 1)),
     ]  # fmt: skip
     return Body([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], features=4 * width)
 
 
 def mobile_fcn(input_shape: InputShape, width: int) -> Body:
-    """Fully convolutional network of depthwise separable convolutions, as in MobileNets: few multiply-adds for its size.
+    """Fully convolutional network of depthwise separable convolutions, like MobileNets: few multiply-adds for its size.
 
-    Source: Howard et al. 2017, MobileNets; a small fully convolutional network is a student of Ding & Lerch 2023. Differs: GroupNorm, no
-    inverted bottlenecks.
+    Source: Howard et al. 2017, MobileNets; a small fully convolutional network is a student of Ding & Lerch 2023.
+    Differs: GroupNorm, no inverted bottlenecks.
 
     Args:
         input_shape: (channels, mels, frames) of one spectrogram.
@@ -184,5 +185,10 @@ def compatible_students(input_shape: InputShape) -> list[str]:
 
 
 def build_student(name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0) -> Student:
-    """Return an untrained student. Its weights come from torch's global generator: seed it around the call."""
+    """Return an untrained student. Its weights come from torch's global generator: seed it around the call.
+
+    Example:
+        >>> build_student("cnn", (1, 16, 16), width=8, classes=10)(torch.zeros(2, 1, 16, 16))[1].shape
+        torch.Size([2, 10])
+    """
     return Student(lookup(STUDENTS, name, "student")(input_shape, width), classes, adapter_width)

@@ -34,7 +34,9 @@ SIZES = {IMAGE: CANVAS, AUDIO: 2 * CANVAS}  # modality -> pixels, or mel bands a
 
 
 class Encoder(nn.Module):
-    """The built-in teachers' network: (b, 1, size, size) -> (b, 256), about 240,000 parameters: mean and maximum over the 4 x 4 places.
+    """The built-in teachers' network: (b, 1, size, size) -> (b, 256), about 240,000 parameters.
+
+    The embedding is mean and maximum over the 4 x 4 places.
 
     Args:
         size: 16 or 32.
@@ -60,7 +62,7 @@ class Encoder(nn.Module):
 
 
 def to_canvas(inputs: np.ndarray, size: int = CANVAS) -> Tensor:
-    """Return pictures (n, c, h, w) of any size as grey (n, 1, size, size): small ones centred on an empty canvas, large ones shrunk."""
+    """Return pictures (n, c, h, w) of any size as grey (n, 1, size, size): small ones padded, large ones shrunk."""
     images = torch.from_numpy(inputs).mean(1, keepdim=True)
     height, width = images.shape[-2:]
     if max(height, width) > size:
@@ -75,7 +77,7 @@ def encode(encoder: Encoder, inputs: np.ndarray, on_progress: OnProgress | None 
     """Return the encoder's embeddings (n, d_t) of pictures (n, c, h, w).
 
     Raises:
-        CancelledError: `on_progress`, which is shown every batch, asked to stop.
+        CancelledError: `on_progress`, which is called after every batch, asked to stop.
     """
     parts = []
     for start in range(0, len(inputs), BATCH):
@@ -85,7 +87,7 @@ def encode(encoder: Encoder, inputs: np.ndarray, on_progress: OnProgress | None 
     return torch.cat(parts).numpy()
 
 
-def _built_in(name: str, modality: str, dataset: Dataset, on_progress: OnProgress | None = None) -> np.ndarray:
+def _embed_built_in(name: str, modality: str, dataset: Dataset, on_progress: OnProgress | None = None) -> np.ndarray:
     encoder = Encoder(SIZES[modality])
     encoder.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
     return encode(encoder, dataset.inputs, on_progress)
@@ -99,7 +101,8 @@ class Teacher:
         help: what it is, one line in plain words.
         source_task: what it was trained for.
         supervised: whether its source task used labels; None for an untrained one.
-        embed: `(Dataset) -> (n, d_t)` float32. With a second parameter `on_progress` it reports its steps and can be stopped.
+        embed: `(Dataset) -> (n, d_t)` float32. With a second parameter `on_progress` it reports its steps and can be
+            stopped.
         modality: of the inputs it takes.
         weights: file whose content decides the embeddings, if there is one.
         dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
@@ -120,56 +123,65 @@ class Teacher:
         return json.loads(path.read_text()) if path and path.exists() else {}
 
 
-def _ours(name: str, help: str, source_task: str, supervised: bool | None, modality: str = IMAGE) -> Teacher:
+def _built_in_teacher(
+    name: str, help: str, source_task: str, supervised: bool | None, modality: str = IMAGE
+) -> Teacher:
     return Teacher(
-        help, source_task, supervised, partial(_built_in, name, modality), modality, WEIGHTS / f"{name}.safetensors"
+        help,
+        source_task,
+        supervised,
+        partial(_embed_built_in, name, modality),
+        modality,
+        WEIGHTS / f"{name}.safetensors",
     )
 
 
 TEACHERS: dict[str, Teacher] = {
-    "autoencoder": _ours(
+    "autoencoder": _built_in_teacher(
         "autoencoder", "Restores images of which half is hidden", "restore the image (unlabelled pool)", False
     ),
-    "simclr": _ours(
+    "simclr": _built_in_teacher(
         "simclr", "Recognises two altered views of the same image", "match views of an image (unlabelled pool)", False
     ),
-    "parity": _ours("parity", "Tells odd digits from even ones: a related task", "odd or even", True),
-    "background": _ours(
+    "parity": _built_in_teacher("parity", "Tells odd digits from even ones: a related task", "odd or even", True),
+    "background": _built_in_teacher(
         "background", "Tells the direction of the stripes: an irrelevant task", "direction of the stripes", True
     ),
-    "random": _ours("random", "An untrained network: the control for the others", "none", None),
-    "tones-autoencoder": _ours(
+    "random": _built_in_teacher("random", "An untrained network: the control for the others", "none", None),
+    "tones-autoencoder": _built_in_teacher(
         "tones-autoencoder",
         "Restores sounds of which half is hidden",
         "restore the sound (unlabelled pool)",
         False,
         AUDIO,
     ),
-    "tones-simclr": _ours(
+    "tones-simclr": _built_in_teacher(
         "tones-simclr",
         "Recognises two altered versions of the same sound",
         "match versions of a sound (unlabelled pool)",
         False,
         AUDIO,
     ),
-    "tones-pitch": _ours(
+    "tones-pitch": _built_in_teacher(
         "tones-pitch", "Tells how high a note is, whatever plays it: another task", "pitch", True, AUDIO
     ),
-    "tones-random": _ours("tones-random", "An untrained network: the control for the others", "none", None, AUDIO),
+    "tones-random": _built_in_teacher(
+        "tones-random", "An untrained network: the control for the others", "none", None, AUDIO
+    ),
 }
 
 
 def imported_teachers(dataset: str = "") -> dict[str, Teacher]:
     """Return the imported embeddings as teachers "<dataset>/<table>", those of one dataset or of all."""
-    found = {}
+    entries = {}
     for name, card in imported.cards().items():
         for table, about in card.tables.items() if dataset in ("", name) else ():
-            told = card.describe_table(table)
+            help_text = card.describe_table(table)
             embed = partial(_table, name, about.file)
-            found[f"{name}/{table}"] = Teacher(
-                told, about.source_task, None, embed, modality=card.modality, dataset=name
+            entries[f"{name}/{table}"] = Teacher(
+                help_text, about.source_task, None, embed, modality=card.modality, dataset=name
             )
-    return found
+    return entries
 
 
 def _table(name: str, file: str, dataset: Dataset) -> np.ndarray:  # noqa: ARG001
@@ -191,7 +203,7 @@ def get_teacher(name: str) -> Teacher:
 
 
 def compatible_teachers(dataset: str) -> list[str]:
-    """Return the names of the teachers for a dataset: the tables that were imported with it, and those that take what it holds."""
+    """Return the names of the teachers for a dataset: the tables imported with it, and those of its modality."""
     modality = datasets.load(dataset).modality
     return [*imported_teachers(dataset), *(name for name, teacher in TEACHERS.items() if teacher.modality == modality)]
 
@@ -230,9 +242,10 @@ def _key(name: str, data: Dataset) -> str:
 
 
 def provenance(name: str) -> dict[str, Any]:
-    """Return what decides a teacher's embeddings beside its name and the rows: "version" and the hash of its "weights", "" for none.
+    """Return what decides a teacher's embeddings beside its name and the rows: "version" and the hash of its "weights".
 
-    An imported table needs neither: its name holds the hash of its content.
+    The hash is "" for a teacher without weights. An imported table needs neither: its name holds the hash of its
+    content.
     """
     weights = get_teacher(name).weights
     return {"version": VERSION, "weights": _hashed(weights, weights.stat().st_mtime_ns) if weights else ""}
@@ -250,25 +263,29 @@ def delete_embeddings(name: str, dataset: str) -> None:
 
 
 def embed(name: str, dataset: str, on_progress: OnProgress | None = None) -> np.ndarray:
-    """Return the teacher's embeddings of all rows of a dataset, (n, d_t) float32, from the cache if it has seen them before.
+    """Return the teacher's embeddings of all rows of a dataset, (n, d_t) float32, from the cache where possible.
 
     Args:
         name: of the teacher.
         dataset: whose rows.
-        on_progress: shown the rows embedded so far, and while another process embeds them.
+        on_progress: called with the rows embedded so far, and while another process embeds them.
 
     Raises:
         ValueError: unknown name, a teacher that takes something else, or embeddings that are not finite.
         CancelledError: `on_progress` asked to stop.
+
+    Example:
+        >>> embed("random", "digits").shape[1]
+        256
     """
     check_compatible(name, dataset)
-    found = _embeddings(name, dataset, Unkeyed(on_progress))
-    if get_teacher(name).dataset:  # looked at, row by row, when it was imported; it may be too large to do so again
-        return found
-    if not np.isfinite(found).all():
-        row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
+    embeddings = _embeddings(name, dataset, Unkeyed(on_progress))
+    if get_teacher(name).dataset:  # checked row by row when it was imported; it may be too large to do so again
+        return embeddings
+    if not np.isfinite(embeddings).all():
+        row = int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
         raise ValueError(f"teacher {name} gives a number that is not finite in row {row} of {dataset}")
-    return found
+    return embeddings
 
 
 def embedding_width(name: str, dataset: str) -> int:

@@ -1,8 +1,11 @@
 """How networks are trained, whatever they are.
 
 losses        distances between student and target, registry `LOSSES`; to add one: a function and a line
+label_losses  cross-entropy and soft labels
+step_loss     the loss of one step, all members of all methods
 population    many networks of one architecture as one
 loop          the training loop: all members of all methods in the same step
+state         what changes while training, and its checkpoint
 replay        where some rows lie while spaces form
 optimizer     AdamW; devices: where to compute
 """

@@ -11,27 +11,25 @@ def pick_device(name: str) -> torch.device:
 
     Raises:
         ValueError: torch does not know or does not see it.
+
+    Example:
+        >>> pick_device("cpu")
+        device(type='cpu')
     """
-    seen = [
-        kind
-        for kind, there in (
-            ("cuda", torch.cuda.is_available()),
-            ("mps", torch.backends.mps.is_available()),
-            ("cpu", True),
-        )
-        if there
-    ]
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    names = [kind for kind, is_available in available.items() if is_available]
     if name == "auto":
-        return torch.device(seen[0])
-    if name not in seen:
-        raise ValueError(f"device {name!r} is not here, choose one of: auto, {', '.join(seen)}")
+        return torch.device(names[0])
+    if name not in names:
+        raise ValueError(f"device {name!r} is not here, choose one of: auto, {', '.join(names)}")
     return torch.device(name)
 
 
 def reuse_memory() -> None:
-    """Tell glibc to keep freed memory for the next step; elsewhere this does nothing.
+    """Set glibc to reuse freed memory in the next step; elsewhere this does nothing.
 
-    By default buffers of some megabytes go back to the system and come again, page by page, in every step: a fifth of the training time.
+    By default buffers of some megabytes go back to the system and come again, page by page, in every step: a fifth of
+    the training time.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

@@ -1,9 +1,10 @@
-"""Losses: how far a student's features are from a target, and how wrong its predictions are.
+"""Losses between features: how far a student's features are from a target. Registry `LOSSES`.
 
-A distance is a pure function `(student (b, d_s), target (b, d_c)) -> 0-dim`, a mean over the batch, without parameters and without
-data-dependent control flow, so that it runs under `torch.vmap`. It is finite, value and gradient, for zero rows, identical rows, one row
-and one column; different numbers of rows are a `ValueError`. The first docstring line is its help in the app and names its range. To add
-one: write the function and give it a line in `LOSSES`; `tests/test_losses.py` then holds it to all of this.
+A distance is a pure function `(student (b, d_s), target (b, d_c)) -> 0-dim`, a mean over the batch, without parameters
+and without data-dependent control flow, so that it runs under `torch.vmap`. It is finite, value and gradient, for zero
+rows, identical rows, one row and one column; different numbers of rows are a `ValueError`. The first docstring line is
+its help in the app and names its range. To add one: write the function and give it a line in `LOSSES`;
+`tests/test_losses.py` then holds it to all of this. Losses on labels are in `label_losses`.
 """
 
 from collections.abc import Callable
@@ -13,15 +14,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TINY = 1e-34  # rows whose largest entry is not above this count as zero: dividing a gradient by less would overflow float32
-FLAT = 1e-10  # squared length, in units of the batch's largest entry, below which a difference is float32 rounding and counts as zero
-GUARD = 1e-14  # under a root of two variances, each of order 1 / b: too small to show, enough to keep 0 / 0 at 0
+# Rows whose largest entry is not above this count as zero: dividing a gradient by less would overflow float32.
+TINY = 1e-34
+# Squared length, in units of the batch's largest entry, below which a difference is rounding and counts as zero.
+FLAT = 1e-10
+# Under a root of two variances, each of order 1 / b: too small to show, enough to hold 0 / 0 at 0.
+GUARD = 1e-14
 
 
 def cosine_distance(student: Tensor, target: Tensor) -> Tensor:
     """Difference of the two cosine-similarity matrices: mean absolute entry, 0 (same angles between rows) to 2.
 
-    mean_ij |cos(s_i, s_j) - cos(t_i, t_j)|. Looks at angles between rows only, so neither length nor rotation of the features matters.
+    mean_ij |cos(s_i, s_j) - cos(t_i, t_j)|. Looks at angles between rows only, so neither length nor rotation of the
+    features matters.
 
     Args:
         student: features, shape (b, d_s).
@@ -37,7 +42,8 @@ def distance_correlation(student: Tensor, target: Tensor) -> Tensor:
     """One minus the distance correlation of the two sets of rows, 0 (same distances up to scale) to 1 (unrelated).
 
     a, b: Euclidean distance matrices, double-centred (minus row mean, minus column mean, plus grand mean);
-    1 - mean(a · b) / sqrt(mean(a · a) · mean(b · b)). Sees non-linear relations too, and needs neither equal widths nor equal scales.
+    1 - mean(a · b) / sqrt(mean(a · a) · mean(b · b)). Sees non-linear relations too, and needs neither equal widths nor
+    equal scales.
 
     Args:
         student: features, shape (b, d_s).
@@ -46,8 +52,9 @@ def distance_correlation(student: Tensor, target: Tensor) -> Tensor:
     Returns:
         0-dim; 1 where either side does not vary.
 
-    Source: Ding & Lerch 2023; Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances (its
-    square, of a sample). Differs: distances are in units of their mean, so that the constant under the root means the same at any scale.
+    Source: Ding & Lerch 2023; Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of
+    distances (its square, of a sample). Differs: distances are in units of their mean, so that the constant under the
+    root means the same at any scale.
     """
     _check_rows(student, target)
     a, b = _double_centred(_distances(student)), _double_centred(_distances(target))
@@ -55,7 +62,7 @@ def distance_correlation(student: Tensor, target: Tensor) -> Tensor:
 
 
 def rkd_distance(student: Tensor, target: Tensor) -> Tensor:
-    """Difference of the two distance matrices, each in units of its mean: mean Huber loss, 0 (same distances up to scale) and up.
+    """Difference of the two distance matrices, each in units of its mean: mean Huber loss, 0 (same up to scale) and up.
 
     mean_ij huber(|s_i - s_j| / mu_s - |t_i - t_j| / mu_t), mu the mean over pairs of different rows.
     Compares distances one by one, where `distance_correlation` compares their pattern.
@@ -73,8 +80,8 @@ def rkd_distance(student: Tensor, target: Tensor) -> Tensor:
 def rkd_angle(student: Tensor, target: Tensor) -> Tensor:
     """Difference of the angles in all triplets of rows: mean Huber loss of their cosines, 0 (same angles) to 1.5.
 
-    mean_ijk huber(cos∠(s_i, s_j, s_k) - cos∠(t_i, t_j, t_k)), the angle at j. The strictest relational distance, and by far the
-    dearest one: some forty times the time of the others and 12 b³ bytes.
+    mean_ijk huber(cos∠(s_i, s_j, s_k) - cos∠(t_i, t_j, t_k)), the angle at j. The strictest relational distance, and by
+    far the dearest: some forty times the time of the others and 12 b³ bytes.
 
     Args:
         student: features, shape (b, d_s).
@@ -87,7 +94,7 @@ def rkd_angle(student: Tensor, target: Tensor) -> Tensor:
 
 
 def similarity_preserving(student: Tensor, target: Tensor) -> Tensor:
-    """Difference of the two similarity matrices with rows of length one: mean square, 0 (same similarities) to 4 / batch size.
+    """Difference of the two similarity matrices with rows of length one: mean square, 0 (the same) to 4 / batch size.
 
     G = X Xᵀ with L2-normalised rows; |G_s - G_t|² / b². Small by construction: it wants a weight near 1.
 
@@ -102,17 +109,18 @@ def similarity_preserving(student: Tensor, target: Tensor) -> Tensor:
 
 
 def pkt(student: Tensor, target: Tensor) -> Tensor:
-    """How differently rows choose their neighbours: mean Kullback-Leibler divergence in nats, 0 (same probabilities) and up.
+    """How differently rows choose their neighbours: mean Kullback-Leibler divergence in nats, 0 (the same) and up.
 
-    p_ij = (1 + cos(t_i, t_j)) / 2, at least 1e-7, each row divided by its sum, q of the student; mean_i sum_j p_ij log(p_ij / q_ij).
-    Weighs near neighbours more than far ones.
+    p_ij = (1 + cos(t_i, t_j)) / 2, at least 1e-7, each row divided by its sum, q of the student; mean_i sum_j p_ij
+    log(p_ij / q_ij). Weighs near neighbours more than far ones.
 
     Args:
         student: features, shape (b, d_s).
         target: shape (b, d_c); the widths may differ.
 
-    Source: Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, the pair of a row with itself
-    included as in the authors' code. Differs: a mean over rows, not over all b² terms, which would shrink with the batch.
+    Source: Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, the pair of a
+    row with itself included as in the authors' code. Differs: a mean over rows, not over all b² terms, which would
+    shrink with the batch.
     """
     _check_rows(student, target)
     p, q = _neighbour_probabilities(target), _neighbour_probabilities(student)
@@ -131,7 +139,8 @@ def cka(student: Tensor, target: Tensor) -> Tensor:
     Returns:
         0-dim; 1 where either side does not vary.
 
-    Source: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 4 (biased estimator).
+    Source: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 4 (biased
+    estimator).
     """
     _check_rows(student, target)
     a, b = _gram(_standardised(student)), _gram(_standardised(target))
@@ -141,8 +150,8 @@ def cka(student: Tensor, target: Tensor) -> Tensor:
 def mse(student: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of the entries, 0 (same features) and up; needs equal widths.
 
-    mean_ij (s_ij - t_ij)². The plain regression onto the target: position, scale and rotation all count. Overflows to infinity in
-    float32 beyond about 1e19.
+    mean_ij (s_ij - t_ij)². The plain regression onto the target: position, scale and rotation all count. Overflows to
+    infinity in float32 beyond about 1e19.
 
     Args:
         student: features, shape (b, d).
@@ -153,7 +162,7 @@ def mse(student: Tensor, target: Tensor) -> Tensor:
 
     Source: Romero et al. 2015, FitNets: Hints for Thin Deep Nets, equation 3. Differs: a mean over rows and columns.
     """
-    _check_shapes("mse", student, target)
+    check_shapes("mse", student, target)
     return (student - target).square().mean()
 
 
@@ -172,12 +181,12 @@ def cosine(student: Tensor, target: Tensor) -> Tensor:
     Raises:
         ValueError: different shapes.
     """
-    _check_shapes("cosine", student, target)
+    check_shapes("cosine", student, target)
     return 1 - (_unit(student) * _unit(target)).sum(-1).mean()
 
 
 def info_nce(student: Tensor, target: Tensor, temperature: float = 0.1) -> Tensor:
-    """How hard it is to tell a row's own target from the others: mean cross-entropy in nats, 0 (easy) and up; needs equal widths.
+    """How hard a row's own target is to tell from others: mean cross-entropy in nats, 0 (easy) up; needs equal widths.
 
     mean_i -log softmax_j(cos(s_i, t_j) / temperature) at j = i. Unlike `cosine` it also pushes different rows apart.
 
@@ -194,74 +203,10 @@ def info_nce(student: Tensor, target: Tensor, temperature: float = 0.1) -> Tenso
 
     Source: van den Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, equation 4.
     """
-    _check_shapes("info_nce", student, target)
-    _check_temperature(temperature)
+    check_shapes("info_nce", student, target)
+    check_temperature(temperature)
     logits = _unit(student) @ _unit(target).mT / temperature  # (b, b)
     return (logits.logsumexp(-1) - logits.diagonal()).mean()
-
-
-def soft_labels(
-    student_logits: Tensor, teacher_logits: Tensor, temperature: float, multi_label: bool = False
-) -> Tensor:
-    """Return the mean divergence of the student's softened predictions from the teacher's, >= 0, 0 where they agree.
-
-    T² · mean_i KL(softmax(teacher_i / T) | softmax(student_i / T)); T² keeps the gradient's size the same at every temperature.
-    Multi-label: the same with a sigmoid per class, a mean over rows and classes.
-
-    Args:
-        student_logits: shape (b, k).
-        teacher_logits: shape (b, k), already detached by the caller: gradients do flow into both.
-        temperature: T > 0; higher shows more of how the teacher ranks the wrong classes.
-        multi_label: classes do not exclude each other.
-
-    Returns:
-        0-dim, >= 0 up to rounding.
-
-    Raises:
-        ValueError: different shapes, or temperature <= 0.
-
-    Source: Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, section 2.
-    """
-    _check_shapes("soft_labels", student_logits, teacher_logits)
-    _check_temperature(temperature)
-    student, teacher = student_logits / temperature, teacher_logits / temperature
-    if multi_label:
-        on = teacher.sigmoid() * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
-        off = (-teacher).sigmoid() * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
-        divergence = (on + off).mean()
-    else:
-        log_p = teacher.log_softmax(-1)
-        divergence = (log_p.exp() * (log_p - student.log_softmax(-1))).sum(-1).mean()
-    return temperature**2 * divergence
-
-
-def prediction(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the known labels in nats, >= 0; 0 with zero gradient if no label is known.
-
-    Args:
-        logits: shape (b, k).
-        labels: integers, shape (b,): the class of each row, negative = missing. Or floats, shape (b, k): 0 or 1 per class, NaN =
-            missing; then it is the binary cross-entropy, a mean over all known entries.
-
-    Returns:
-        0-dim, >= 0.
-
-    Raises:
-        ValueError: different numbers of rows, or of classes.
-    """
-    if labels.shape[0] != logits.shape[0]:
-        raise ValueError(f"logits and labels need the same number of rows, got {logits.shape[0]} and {labels.shape[0]}")
-    if not labels.is_floating_point():
-        known = labels >= 0
-        chosen = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[:, None])[:, 0]
-        return -torch.where(known, chosen, 0).sum() / known.sum().clamp(min=1)
-    if labels.shape != logits.shape:
-        raise ValueError(
-            f"logits and multi-label labels need the same shape, got {tuple(logits.shape)} and {tuple(labels.shape)}"
-        )
-    known = ~labels.isnan()
-    entries = functional.binary_cross_entropy_with_logits(logits, torch.where(known, labels, 0), reduction="none")
-    return torch.where(known, entries, 0).sum() / known.sum().clamp(min=1)
 
 
 def _check_rows(student: Tensor, target: Tensor) -> None:
@@ -271,7 +216,12 @@ def _check_rows(student: Tensor, target: Tensor) -> None:
         )
 
 
-def _check_shapes(name: str, student: Tensor, target: Tensor) -> None:
+def check_shapes(name: str, student: Tensor, target: Tensor) -> None:
+    """Return if both have the same rows and columns.
+
+    Raises:
+        ValueError: they do not; the message begins with `name`.
+    """
     _check_rows(student, target)
     if student.shape[1] != target.shape[1]:
         raise ValueError(
@@ -279,15 +229,23 @@ def _check_shapes(name: str, student: Tensor, target: Tensor) -> None:
         )
 
 
-def _check_temperature(temperature: float) -> None:
+def check_temperature(temperature: float) -> None:
+    """Return if the temperature is above 0.
+
+    Raises:
+        ValueError: it is not.
+    """
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
 
 
 def _divided_by_peak(rows: Tensor, peak: Tensor) -> Tensor:
-    """Return rows / peak, rows as they are where peak is next to nothing. Squares of the result neither overflow nor vanish.
+    """Return rows / peak, unchanged rows where the peak counts as zero.
 
-    Everything built on it is the same for c · rows as for rows, so the peak may be treated as a constant: the gradient is exact.
+    Squares of the result neither overflow nor vanish.
+
+    Everything built on it is the same for c · rows as for rows, so the peak may be treated as a constant: the gradient
+    is exact.
     """
     return rows / torch.where(peak > TINY, peak, 1)
 
@@ -298,7 +256,7 @@ def _scaled(rows: Tensor) -> Tensor:
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """Return the rows (b, d) at Euclidean length 1; a zero row stays zero, and its gradient is no larger than the one it is given."""
+    """Return the rows (b, d) at Euclidean length 1; a zero row stays zero, with a bounded gradient."""
     rows = _divided_by_peak(rows, rows.detach().abs().amax(-1, keepdim=True))
     return (
         rows * rows.square().sum(-1, keepdim=True).clamp(min=1).rsqrt()
@@ -316,7 +274,7 @@ def _cosines(rows: Tensor) -> Tensor:
 
 
 def _neighbour_probabilities(rows: Tensor) -> Tensor:
-    """Return (1 + cosine) / 2 of all pairs, each row divided by its sum, (b, d) -> (b, b); floored where exactly opposite."""
+    """Return (1 + cosine) / 2 of all pairs, at least 1e-7, each row divided by its sum, (b, d) -> (b, b)."""
     kernel = ((1 + _cosines(rows)) / 2).clamp(min=1e-7)
     return kernel / kernel.sum(-1, keepdim=True)
 
@@ -324,8 +282,8 @@ def _neighbour_probabilities(rows: Tensor) -> Tensor:
 def _distances(rows: Tensor) -> Tensor:
     """Return the Euclidean distances of all pairs in units of their mean over different rows, (b, d) -> (b, b).
 
-    By inner products: about ten times as fast as differences. Centring first keeps a large common offset out of the cancellation, and
-    what is left of equal rows lies under `FLAT`: distance 0, gradient 0.
+    By inner products: about ten times as fast as differences. Centring first keeps a large common offset out of the
+    cancellation, and what is left of equal rows lies under `FLAT`: distance 0, gradient 0.
     """
     rows = _scaled(rows)
     gram = _gram(rows - rows.mean(0))
@@ -351,7 +309,7 @@ def _standardised(rows: Tensor) -> Tensor:
 
 
 def _angles(rows: Tensor) -> Tensor:
-    """Return the cosine of the angle at j between i and k, entry [j, i, k], (b, d) -> (b, b, b); 0 where two of them are equal."""
+    """Return the cosine of the angle at j between i and k, entry [j, i, k], (b, d) -> (b, b, b); 0 if two are equal."""
     rows = _scaled(rows)
     towards = rows[None, :] - rows[:, None]  # (b, b, d): [j, i] points from j to i
     square = towards.square().sum(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The optimiser of everything that learns here: AdamW, without what loads a compiler."""
+"""The optimizer of all training here: AdamW, without what loads a compiler."""
 
 import inspect
 
@@ -8,7 +8,8 @@ import torch
 class AdamW(torch.optim.AdamW):
     """torch's AdamW, taken out of its wrappers.
 
-    They load a compiler, for three seconds of every process, only to tell it not to compile an optimiser; nothing here is compiled.
+    They load a compiler, for three seconds of every process, only to tell it not to compile an optimizer; nothing here
+    is compiled.
     """
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)

@@ -1,7 +1,8 @@
 """Populations: many networks of one architecture that run and learn as one.
 
-The parameters of m members are stacked to (m, ...) and one vmapped call computes them all. Losses are means over each member's batch and
-sums over members, so every member gets exactly the gradient it would get alone; `tests/test_population.py` compares the two.
+The parameters of m members are stacked to (m, ...) and one vmapped call computes them all. Losses are means over each
+member's batch and sums over members, so every member gets exactly the gradient it would get alone;
+`tests/test_population.py` compares the two.
 """
 
 import copy
@@ -20,9 +21,14 @@ class Population:
         device: where they live.
 
     Attributes:
-        parameters: name -> (m, ...), leaf tensors for an optimiser.
+        parameters: name -> (m, ...), leaf tensors for an optimizer.
         size: m.
         device: as given.
+
+    Example:
+        >>> population = Population([nn.Linear(2, 3) for _ in range(5)], torch.device("cpu"))
+        >>> population.on_same(torch.zeros(4, 2)).shape
+        torch.Size([5, 4, 3])
     """
 
     def __init__(self, members: Sequence[nn.Module], device: torch.device) -> None:
@@ -38,11 +44,11 @@ class Population:
         return functional_call(self._template, parameters, inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return what each member makes of its own inputs, each (m, b, ...)."""
+        """Return each member's output for its own inputs, each (m, b, ...)."""
         return self._forward(self.parameters, *inputs)
 
     def on_same(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return what each member makes of the same inputs (b, ...): as if they were expanded to (m, b, ...), and faster."""
+        """Return each member's output for the same inputs (b, ...): faster than expanding them to (m, b, ...)."""
         return self._forward_on_same(self.parameters, inputs)
 
     def state(self) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
-"""Snapshots: where a fixed sample of rows lies in the student's and the compressed space, again and again while these form.
+"""Snapshots: where a fixed sample of rows lies in the student's and the compressed space while these form.
 
-Only the first member of each branch is followed: one space forming is a story, the mean of several is not. The student's features come from
-the validation that takes place anyway, so a snapshot costs next to nothing.
+Only the first member of each group is followed: the mean of several members is not a space. The student's features come
+from the validation that takes place anyway, so a snapshot costs next to nothing.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from torch import Tensor
 from kdlib.cache import Arrays
 from kdlib.training.population import Population
 
-ROWS = 500  # followed at most
+MAX_ROWS = 500  # of a sample
 
 
 @dataclass(frozen=True)
 class ReplaySample:
-    """Which rows are followed.
+    """The rows that snapshots follow.
 
     Attributes:
         rows: (r,) their numbers in the dataset.
         places: (r,) their places among the validation rows.
-        embeddings: (r, d_t) what a trainable compressor gets.
-        fixed: per branch, (r, d_c) where its compressor does not learn, otherwise None.
+        embeddings: (r, d_t) input of a trainable compressor.
+        fixed: per group, (r, d_c) where its compressor is not trained, otherwise None.
     """
 
     rows: np.ndarray
@@ -39,82 +39,95 @@ class ReplayRecorder:
     """All snapshots of a training.
 
     Args:
-        watched: which rows; None = none, and nothing is ever taken.
-        firsts: per branch, its first member's number among all students.
-        teachers: per branch, what compresses, or None.
+        sample: the rows; None to record nothing.
+        first_members: per group, the number of its first member among all students.
+        teachers: per group, what compresses, or None.
+
+    Attributes:
+        epochs: of the snapshots, in order; 0 is before the first step.
     """
 
     def __init__(
-        self, watched: ReplaySample | None, firsts: Sequence[int], teachers: Sequence[Population | None]
+        self, sample: ReplaySample | None, first_members: Sequence[int], teachers: Sequence[Population | None]
     ) -> None:
-        self._watched, self._firsts, self._teachers = watched, firsts, teachers
+        self._sample, self._first_members, self._teachers = sample, first_members, teachers
         self.epochs: list[int] = []
-        self._taken: dict[str, list[Tensor]] = {}
+        self._snapshots: dict[str, list[Tensor]] = {}
+
+    @property
+    def active(self) -> bool:
+        """Whether there are rows to follow."""
+        return self._sample is not None
 
     @torch.no_grad()
-    def take(self, epoch: int, features: Tensor) -> None:
-        """Keep a snapshot; `features` (m, v, d_s) are those of all members on all validation rows."""
-        if self._watched is None:
+    def record(self, epoch: int, features: Tensor) -> None:
+        """Record a snapshot; `features` (m, v, d_s) are those of all members on all validation rows."""
+        sample = self._sample
+        if sample is None:
             return
         self.epochs.append(epoch)
-        for branch, (first, teachers) in enumerate(zip(self._firsts, self._teachers, strict=True)):
-            self._taken.setdefault(f"student/{branch}", []).append(features[first, self._watched.places].clone())
-            if teachers is not None and self._watched.fixed[branch] is None:
-                rows = torch.from_numpy(self._watched.embeddings).to(teachers.device)
+        for group, (first, teachers) in enumerate(zip(self._first_members, self._teachers, strict=True)):
+            self._snapshots.setdefault(f"student/{group}", []).append(features[first, sample.places].clone())
+            if teachers is not None and sample.fixed[group] is None:
+                rows = torch.from_numpy(sample.embeddings).to(teachers.device)
                 compressed = teachers(rows.expand(teachers.size, *rows.shape))[0]
-                self._taken.setdefault(f"compressed/{branch}", []).append(compressed[0].cpu())
+                self._snapshots.setdefault(f"compressed/{group}", []).append(compressed[0].cpu())
 
-    def since(self, count: int, branch: int = 0) -> list[dict[str, Any]]:
-        """Return the snapshots of a branch that came after the first `count`.
+    def snapshots_since(self, count: int, group: int = 0) -> list[dict[str, Any]]:
+        """Return the snapshots of a group after the first `count`.
 
-        Each holds "epoch" and "student" (r, d_s), and where a compressor learns "compressed" (r, d_c). The very first also has "rows" (r,)
-        and the compressed rows that never move.
+        Each holds "epoch" and "student" (r, d_s), and where a compressor is trained "compressed" (r, d_c). The very
+        first also holds "rows" (r,) and the compressed rows that never move.
         """
-        found = []
+        snapshots = []
         for number in range(count, len(self.epochs)):
-            frame: dict[str, Any] = {"epoch": self.epochs[number]}
-            frame |= {
-                name.partition("/")[0]: taken[number].numpy()
-                for name, taken in self._taken.items()
-                if name.endswith(f"/{branch}")
+            snapshot: dict[str, Any] = {"epoch": self.epochs[number]}
+            snapshot |= {
+                name.partition("/")[0]: tensors[number].numpy()
+                for name, tensors in self._snapshots.items()
+                if name.endswith(f"/{group}")
             }
             if number == 0:
-                frame |= self._still(branch)
-            found.append(frame)
-        return found
+                snapshot |= self._constant_arrays(group)
+            snapshots.append(snapshot)
+        return snapshots
 
-    def _still(self, branch: int) -> Arrays:
+    def _constant_arrays(self, group: int) -> Arrays:
         """Return what does not change from snapshot to snapshot."""
-        fixed = self._watched.fixed[branch] if self._watched else None
-        rows = {"rows": self._watched.rows.astype(np.int64)} if self._watched else {}
-        return rows | ({} if fixed is None else {"compressed": np.asarray(fixed, np.float32)})
+        if self._sample is None:
+            return {}
+        fixed = self._sample.fixed[group]
+        rows = {"rows": self._sample.rows.astype(np.int64)}
+        return rows if fixed is None else rows | {"compressed": np.asarray(fixed, np.float32)}
 
-    def of(self, branch: int) -> Arrays:
-        """Return all snapshots of a branch, {} when there are none.
+    def stack(self, group: int) -> Arrays:
+        """Return all snapshots of a group, {} when there are none.
 
-        "rows" (r,), "epochs" (t,), "student" (t, r, d_s) and, with a teacher, "compressed" (t, r, d_c); t is 1 where it does not learn.
+        "rows" (r,), "epochs" (t,), "student" (t, r, d_s) and, with a teacher, "compressed" (t, r, d_c); t is 1 there if
+        the compressor is not trained.
         """
-        return stack_snapshots(self.since(0, branch))
+        return stack_snapshots(self.snapshots_since(0, group))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what a checkpoint has to hold."""
-        return {f"frames/{name}": torch.stack(taken) for name, taken in self._taken.items()}
+        return {f"frames/{name}": torch.stack(tensors) for name, tensors in self._snapshots.items()}
 
     def load(self, epochs: Sequence[int], tensors: dict[str, Tensor]) -> None:
-        """Go on from what a checkpoint held."""
+        """Take over what a checkpoint held."""
         self.epochs = list(epochs)
-        self._taken = {
+        self._snapshots = {
             name.removeprefix("frames/"): list(value) for name, value in tensors.items() if name.startswith("frames/")
         }
 
 
-def stack_snapshots(frames: Sequence[dict[str, Any]]) -> Arrays:
-    """Return single snapshots, as from `ReplayRecorder.since`, as arrays over time; {} if the first one is not there."""
-    if not frames or "rows" not in frames[0]:
+def stack_snapshots(snapshots: Sequence[dict[str, Any]]) -> Arrays:
+    """Return snapshots of `ReplayRecorder.snapshots_since` as arrays over time; {} if the first one is missing."""
+    if not snapshots or "rows" not in snapshots[0]:
         return {}
-    found = {"rows": frames[0]["rows"], "epochs": np.array([int(frame["epoch"]) for frame in frames], dtype=np.int64)}
+    epochs = np.array([int(snapshot["epoch"]) for snapshot in snapshots], dtype=np.int64)
+    arrays = {"rows": snapshots[0]["rows"], "epochs": epochs}
     for name in ("student", "compressed"):
-        there = [frame[name] for frame in frames if name in frame]
-        if there:
-            found[name] = np.stack(there)
-    return found
+        parts = [snapshot[name] for snapshot in snapshots if name in snapshot]
+        if parts:
+            arrays[name] = np.stack(parts)
+    return arrays

@@ -1,4 +1,4 @@
-"""What changes while members train, and its checkpoint: a training that goes on from one equals one that never stopped."""
+"""What changes while members train, and its checkpoint: a resumed training equals one that never stopped."""
 
 import json
 import math
@@ -22,20 +22,22 @@ class TrainingState:
     """All that changes while training.
 
     Args:
-        students: all members of all branches, in order.
-        teachers: per branch, the teacher branches of its members, or None.
-        sizes: per branch, how many members it has.
+        students: all members of all groups, in order.
+        teachers: per group, the teachers of its members, or None.
+        sizes: per group, how many members it has.
         lr: peak learning rate.
-        steps: optimiser steps of the whole training.
-        watched: rows that the snapshots follow.
+        steps: optimizer steps of the whole training.
+        replay_sample: rows that the snapshots follow; None for no snapshots.
 
     Attributes:
-        done: optimiser steps done so far.
+        done: optimizer steps done so far.
         history: the points so far.
         diverged: member -> epoch at which its loss stopped being finite.
-        best: population -> its parameters with the best validation score of each member so far; those it started with before the first.
+        best: population -> its parameters with the best validation score of each member so far; before the first
+            validation, those it started with.
         sums: name of a loss -> (m,) its sum over the steps of this epoch.
-        frames: the snapshots.
+        recorder: the snapshots.
+        device: of the parameters.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class TrainingState:
         *,
         lr: float,
         steps: int,
-        watched: ReplaySample | None,
+        replay_sample: ReplaySample | None,
     ) -> None:
         self.populations = {"students": students} | {
             f"teachers{i}": each for i, each in enumerate(teachers) if each is not None
@@ -54,29 +56,31 @@ class TrainingState:
         self.parameters = [
             value for population in self.populations.values() for value in population.parameters.values()
         ]
-        device = self.parameters[0].device
-        self.optimiser = AdamW(self.parameters, lr=lr, fused=device.type in ("cpu", "cuda"))
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, lr, total_steps=steps)
+        self.device = self.parameters[0].device
+        self.optimizer = AdamW(self.parameters, lr=lr, fused=self.device.type in ("cpu", "cuda"))
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=steps)
         self.best = {name: population.state() for name, population in self.populations.items()}
         self.best_score = [-math.inf] * students.size
         self.members = _members(sizes)
-        self.sums = {name: torch.zeros(students.size, device=device) for name in ("prediction", "distance", "teacher")}
+        names = ("prediction", "distance", "teacher")
+        self.sums = {name: torch.zeros(students.size, device=self.device) for name in names}
         self.done = 0
         self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
-        self.frames = ReplayRecorder(watched, [self.members[f"teachers{i}"].start for i in range(len(sizes))], teachers)
+        first_members = [self.members[f"teachers{i}"].start for i in range(len(sizes))]
+        self.recorder = ReplayRecorder(replay_sample, first_members, teachers)
         self._seconds_before, self._started = 0.0, time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """Return how long it has trained, in seconds: up to the checkpoint it went on from, and since."""
+        """Seconds of training: up to the checkpoint it was resumed from, and since."""
         return self._seconds_before + time.perf_counter() - self._started
 
-    def keep_best(self, found: list[float]) -> None:
-        """Keep the present weights of every member that does at least as well as ever and is still finite."""
-        better = [i for i, value in enumerate(found) if i not in self.diverged and value >= self.best_score[i]]
+    def store_best(self, scores: list[float]) -> None:
+        """Store the present weights of every finite member whose score is at least its best so far."""
+        better = [i for i, value in enumerate(scores) if i not in self.diverged and value >= self.best_score[i]]
         for i in better:
-            self.best_score[i] = found[i]
+            self.best_score[i] = scores[i]
         for name, population in self.populations.items():
             rows = [row for row, member in enumerate(self.members[name]) if member in better]
             for key, value in population.parameters.items():
@@ -84,16 +88,20 @@ class TrainingState:
 
     def save(self, path: Path, signature: str) -> None:
         """Write the checkpoint; `signature` names the computation it belongs to."""
-        tensors = {f"sums/{name}": value for name, value in self.sums.items()} | self.frames.tensors()
+        tensors = {f"sums/{name}": value for name, value in self.sums.items()} | self.recorder.tensors()
         for name, population in self.populations.items():
             tensors |= {f"now/{name}/{key}": value for key, value in population.state().items()}
             tensors |= {f"best/{name}/{key}": value for key, value in self.best[name].items()}
-        optimiser = self.optimiser.state_dict()
-        for index, state in optimiser["state"].items():
+        optimizer = self.optimizer.state_dict()
+        for index, state in optimizer["state"].items():
             tensors |= {f"optimiser/{index}/{key}": value for key, value in state.items()}
         history = [point.to_dict() for point in self.history]
-        notes = {"signature": signature, "done": self.done, "history": history, "groups": optimiser["param_groups"]}
-        notes |= {"best_score": self.best_score, "diverged": list(self.diverged.items()), "frames": self.frames.epochs}
+        notes = {"signature": signature, "done": self.done, "history": history, "groups": optimizer["param_groups"]}
+        notes |= {
+            "best_score": self.best_score,
+            "diverged": list(self.diverged.items()),
+            "frames": self.recorder.epochs,
+        }
         notes["seconds"] = self.seconds
         with atomic_path(path) as temporary:
             save_file(
@@ -103,7 +111,7 @@ class TrainingState:
             )
 
     def load(self, path: Path, signature: str) -> bool:
-        """Go on from the checkpoint at `path`; return False, with nothing changed, if it belongs to another training."""
+        """Resume from the checkpoint at `path`; return False, unchanged, if it belongs to another training."""
         with safe_open(path, framework="pt") as file:
             notes = json.loads(file.metadata()["notes"])
             if notes["signature"] != signature:
@@ -118,20 +126,20 @@ class TrainingState:
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimiser/"):
-                _, index, what = key.split("/")
-                state.setdefault(int(index), {})[what] = value
-        self.optimiser.load_state_dict({"state": state, "param_groups": notes["groups"]})
+                _, index, name = key.split("/")
+                state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": notes["groups"]})
         self.schedule.last_epoch = self.done = notes["done"]
         self.history = [Point.from_dict(point) for point in notes["history"]]
         self.best_score, self.diverged = notes["best_score"], dict(notes["diverged"])
-        self.frames.load(notes.get("frames", []), tensors)
+        self.recorder.load(notes.get("frames", []), tensors)
         self._seconds_before = notes.get("seconds", 0.0)
         return True
 
 
 def _members(sizes: Sequence[int]) -> Mapping[str, range]:
     """Return which members each population holds, by their number among all students."""
-    found, start = {"students": range(sum(sizes))}, 0
+    members, start = {"students": range(sum(sizes))}, 0
     for i, size in enumerate(sizes):
-        found[f"teachers{i}"] = range(start, start := start + size)
-    return found
+        members[f"teachers{i}"] = range(start, start := start + size)
+    return members

@@ -21,7 +21,8 @@ from kdlib.pipeline import compare
 from kdlib.spec import RunSpec
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import MethodGroup, TrainingData, train
+from kdlib.training.loop import train
+from kdlib.training.step_loss import MethodGroup, TrainingData
 
 D_T, SPEC = 128, RunSpec()
 

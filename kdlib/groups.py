@@ -1,0 +1,120 @@
+"""What trains together: the specs of one population, and the untrained members of each.
+
+`tests/test_pipeline.py` holds that training side by side changes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from kdlib.analysis.measure import ScaledEmbeddings
+from kdlib.checks import Context
+from kdlib.models import students
+from kdlib.models.compressors import Compressor, FixedCompressor, TeacherBranch
+from kdlib.progress import OnProgress, Progress, report_progress
+from kdlib.registry import call_reporting
+from kdlib.training.step_loss import MethodGroup
+
+# In these fields the members of a population may differ.
+FREE_FIELDS = {"method", "dim", "distance_weight", "soft_label_weight", "temperature", "seeds"}
+
+Built = TypeVar("Built")
+
+
+def group_contexts(contexts: Sequence[Context]) -> list[list[Context]]:
+    """Return the contexts, grouped by what their members must share to train as one population."""
+    groups: dict[tuple, list[Context]] = {}
+    for context in contexts:
+        spec = context.spec
+        shared = tuple(getattr(spec, f.name) for f in fields(spec) if f.name not in FREE_FIELDS)
+        groups.setdefault((*shared, context.adapter_width), []).append(context)
+    return list(groups.values())
+
+
+def build_group(
+    context: Context, embeddings: ScaledEmbeddings, on_progress: OnProgress | None
+) -> tuple[MethodGroup, list[FixedCompressor]]:
+    """Return the untrained members of a spec and its fitted compressors.
+
+    Args:
+        context: of the spec.
+        embeddings: (N, d_t) of all rows of the dataset.
+        on_progress: shown how far the fitting is.
+
+    Returns:
+        the group, and fixed compressors: one per seed, one for all where the seed has no effect, none where the
+        compressor is trained or there is no teacher.
+
+    Raises:
+        CancelledError: `on_progress` asked to stop.
+    """
+    spec, compressor, d_c, seeds = context.spec, context.compressor, context.d_c, range(context.spec.seeds)
+    members = [_build_seeded(seed, lambda: _build_student(context)) for seed in seeds]
+    if compressor is None:
+        return MethodGroup(members, seeds), []
+
+    def build_heads(build: Callable[[], nn.Module]) -> list[TeacherBranch]:
+        prefixes, classes = compressor.prefixes(d_c), len(context.data.classes)
+        return [_build_seeded(seed, lambda: TeacherBranch(build(), prefixes, classes)) for seed in seeds]
+
+    heads, targets, fitted = [], None, []
+    if compressor.trainable:
+        heads = build_heads(lambda: compressor.build(context.d_t, d_c))
+    else:
+        rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
+        fitted = _fit(compressor, d_c, seeds if compressor.seeded else (0,), rows, labels, on_progress)
+        transformed = np.stack([each.transform(rows) for each in fitted]).astype(np.float32)
+        targets = torch.from_numpy(transformed).expand(spec.seeds, -1, -1)
+        if spec.soft_label_weight:
+            heads = build_heads(nn.Identity)
+    group = MethodGroup(
+        members,
+        seeds,
+        heads,
+        targets,
+        distance_weight=spec.distance_weight,
+        soft_label_weight=spec.soft_label_weight,
+        temperature=spec.temperature,
+    )
+    return group, fitted
+
+
+def _build_student(context: Context) -> students.Student:
+    spec, data = context.spec, context.data
+    return students.build_student(
+        spec.student, data.inputs.shape[1:], spec.width, len(data.classes), context.adapter_width
+    )
+
+
+def _fit(
+    compressor: Compressor,
+    d_c: int,
+    seeds: Sequence[int],
+    rows: np.ndarray,
+    labels: np.ndarray,
+    on_progress: OnProgress | None,
+) -> list[FixedCompressor]:
+    """Return one fixed compressor per seed, fitted to the rows (n, d_t)."""
+    fitted: list[FixedCompressor] = []
+
+    def report_all(progress: Progress) -> bool:
+        step = len(fitted) * progress.steps + progress.step
+        report_progress(on_progress, progress.phase, step, len(seeds) * progress.steps)
+        return False
+
+    report_progress(on_progress, "fitting", 0, len(seeds))
+    for seed in seeds:
+        fit = compressor.build(d_c, seed).fit
+        fitted.append(call_reporting(fit, rows, labels, on_progress=on_progress and report_all))
+    return fitted
+
+
+def _build_seeded(seed: int, build: Callable[[], Built]) -> Built:
+    """Return what `build` makes with torch's generator seeded, leaving the generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()

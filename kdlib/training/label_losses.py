@@ -1,0 +1,75 @@
+"""Losses on labels: how wrong predictions are, against known labels or against a teacher's predictions.
+
+Means over the batch, without parameters and without data-dependent control flow, so that they run under `torch.vmap`;
+`tests/test_label_losses.py` holds them to it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kdlib.training.losses import check_shapes, check_temperature
+
+
+def soft_labels(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float, multi_label: bool = False
+) -> Tensor:
+    """Return the mean divergence of the student's softened predictions from the teacher's, >= 0, 0 where they agree.
+
+    T² · mean_i KL(softmax(teacher_i / T) | softmax(student_i / T)); T² keeps the gradient's size the same at every
+    temperature. Multi-label: the same with a sigmoid per class, a mean over rows and classes.
+
+    Args:
+        student_logits: shape (b, k).
+        teacher_logits: shape (b, k), already detached by the caller: gradients do flow into both.
+        temperature: T > 0; higher shows more of how the teacher ranks the wrong classes.
+        multi_label: classes do not exclude each other.
+
+    Returns:
+        0-dim, >= 0 up to rounding.
+
+    Raises:
+        ValueError: different shapes, or temperature <= 0.
+
+    Source: Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, section 2.
+    """
+    check_shapes("soft_labels", student_logits, teacher_logits)
+    check_temperature(temperature)
+    student, teacher = student_logits / temperature, teacher_logits / temperature
+    if multi_label:
+        on = teacher.sigmoid() * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
+        off = (-teacher).sigmoid() * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
+        divergence = (on + off).mean()
+    else:
+        log_p = teacher.log_softmax(-1)
+        divergence = (log_p.exp() * (log_p - student.log_softmax(-1))).sum(-1).mean()
+    return temperature**2 * divergence
+
+
+def prediction(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the known labels in nats, >= 0; 0 with zero gradient if no label is known.
+
+    Args:
+        logits: shape (b, k).
+        labels: integers, shape (b,): the class of each row, negative = missing. Or floats, shape (b, k): 0 or 1 per
+            class, NaN = missing; then it is the binary cross-entropy, a mean over all known entries.
+
+    Returns:
+        0-dim, >= 0.
+
+    Raises:
+        ValueError: different numbers of rows, or of classes.
+    """
+    if labels.shape[0] != logits.shape[0]:
+        raise ValueError(f"logits and labels need the same number of rows, got {logits.shape[0]} and {labels.shape[0]}")
+    if not labels.is_floating_point():
+        known = labels >= 0
+        chosen = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[:, None])[:, 0]
+        return -torch.where(known, chosen, 0).sum() / known.sum().clamp(min=1)
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"logits and multi-label labels need the same shape, got {tuple(logits.shape)} and {tuple(labels.shape)}"
+        )
+    known = ~labels.isnan()
+    entries = functional.binary_cross_entropy_with_logits(logits, torch.where(known, labels, 0), reduction="none")
+    return torch.where(known, entries, 0).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,185 @@
+"""The loss of one step: all members of all methods, each on its own batch.
+
+    total = (1 - λ) · prediction + λ · distance + w · soft labels + teacher loss
+
+The teacher loss moves only the trainable compressor and its head. The distance sees the compressed embedding detached,
+so it moves only the student (Ding & Lerch 2024). `tests/test_loop.py` compares every member with a plain loop of its
+own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from kdlib.training import label_losses
+from kdlib.training.losses import LOSSES
+from kdlib.training.population import Population
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The rows to learn from, and those that choose the best weights.
+
+    Attributes:
+        inputs: (n, ...) float32.
+        labels: (n,) int64 or (n, k) float32 with NaN.
+        embeddings: (n, d_t) float32; width 0 where no method has a teacher.
+        val_inputs: (v, ...) float32.
+        val_labels: as `labels`.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    embeddings: Tensor
+    val_inputs: Tensor
+    val_labels: Tensor
+
+    def to(self, device: torch.device) -> "TrainingData":
+        """Return the same rows on a device."""
+        return TrainingData(*(value.to(device) for value in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class MethodGroup:
+    """The members of one method.
+
+    Attributes:
+        students: one per seed.
+        seeds: order of the batches, one per member.
+        teachers: for a trainable compressor (or soft labels), one `TeacherBranch` per seed.
+        targets: for a fixed compressor, the target of every labelled row, (m, n, d_c). A baseline has neither.
+        distance_weight: λ in [0, 1].
+        soft_label_weight: >= 0.
+        temperature: of the soft labels.
+    """
+
+    students: Sequence[nn.Module]
+    seeds: Sequence[int]
+    teachers: Sequence[nn.Module] = ()
+    targets: Tensor | None = None
+    distance_weight: float = 0.0
+    soft_label_weight: float = 0.0
+    temperature: float = 1.0
+
+
+class LossParts(NamedTuple):
+    """The loss of each member on its batch, (m,) each.
+
+    Attributes:
+        total: to be minimised.
+        prediction: cross-entropy of the labels.
+        distance: between student features and target; 0 without a target.
+        teacher: cross-entropy of the teacher's heads; 0 without a head.
+    """
+
+    total: Tensor
+    prediction: Tensor
+    distance: Tensor
+    teacher: Tensor
+
+
+class _GroupTerms(NamedTuple):
+    """What the teachers of one group add to the loss of its members.
+
+    Attributes:
+        target: (m, b, d_c) what the students are pulled to; None where nothing pulls.
+        teacher: (m,) cross-entropy of the teacher's heads.
+        soft: (m,) weighted divergence from the teacher's predictions.
+    """
+
+    target: Tensor | None
+    teacher: Tensor
+    soft: Tensor
+
+
+class StepLoss:
+    """The loss of all members on one batch each.
+
+    Args:
+        groups: whose students have one architecture.
+        rows: to learn from.
+        loss: a name in `LOSSES`.
+        device: where to compute.
+
+    Attributes:
+        students: all members of all groups, in order.
+        teachers: per group, its teacher branches, or None.
+        rows: on the device.
+    """
+
+    def __init__(self, groups: Sequence[MethodGroup], rows: TrainingData, loss: str, device: torch.device) -> None:
+        self.groups, self.rows = groups, rows.to(device)
+        self.students = Population([student for group in groups for student in group.students], device)
+        self.teachers = [Population(group.teachers, device) if group.teachers else None for group in groups]
+        self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
+        self._members = _member_slices([len(group.seeds) for group in groups])
+        self._distance = vmap(LOSSES[loss].function)
+        self._prediction = vmap(label_losses.prediction)
+        multi_label = rows.labels.ndim == 2
+        self._soft_labels = [
+            vmap(partial(label_losses.soft_labels, temperature=group.temperature, multi_label=multi_label))
+            for group in groups
+        ]
+        weights = [group.distance_weight for group in groups for _ in group.seeds]
+        self._distance_weights = torch.tensor(weights, device=device)
+
+    def __call__(self, index: Tensor) -> LossParts:
+        """Return the loss of each member on its rows, the row numbers `index` (m, b)."""
+        labels = self.rows.labels[index]
+        _, logits, adapted = self.students(self.rows.inputs[index])
+        prediction = self._prediction(logits, labels)
+        terms = [self._group_terms(number, index, labels, logits) for number in range(len(self.groups))]
+        distance = self._distances(adapted, [each.target for each in terms])
+        teacher, soft = torch.cat([each.teacher for each in terms]), torch.cat([each.soft for each in terms])
+        weights = self._distance_weights
+        total = (1 - weights) * prediction + weights * distance + soft + teacher
+        return LossParts(total, prediction, distance, teacher)
+
+    def _group_terms(self, number: int, index: Tensor, labels: Tensor, logits: Tensor) -> _GroupTerms:
+        """Return the terms of one group, from row numbers, labels and logits (m, b, ...) of all members."""
+        group, teachers, targets = self.groups[number], self.teachers[number], self._targets[number]
+        members = self._members[number]
+        teacher = soft = logits.new_zeros(len(group.seeds))
+        target = None
+        if targets is not None:
+            target = targets[torch.arange(len(group.seeds), device=index.device)[:, None], index[members]]
+        if teachers is not None:
+            compressed, head_logits = teachers(self.rows.embeddings[index[members]] if target is None else target)
+            target = compressed.detach() if target is None else target
+            teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0)
+            if group.soft_label_weight:
+                divergence = self._soft_labels[number](logits[members], head_logits[-1].detach())
+                soft = group.soft_label_weight * divergence
+        return _GroupTerms(target if group.distance_weight else None, teacher, soft)
+
+    def _distances(self, adapted: Tensor, targets: Sequence[Tensor | None]) -> Tensor:
+        """Return the distance loss of every member (m,), 0 for those without a target.
+
+        Targets of one width are compared in one call: a call costs more than what it computes.
+
+        Args:
+            adapted: (m, b, d) student features as the distance sees them.
+            targets: per group, (its members, b, d_c) or None.
+        """
+        by_width: dict[int, list[tuple[slice, Tensor]]] = {}
+        for members, target in zip(self._members, targets, strict=True):
+            if target is not None:
+                by_width.setdefault(target.shape[-1], []).append((members, target))
+        distances = adapted.new_zeros(len(adapted))
+        for pairs in by_width.values():
+            numbers = [i for members, _ in pairs for i in range(members.start, members.stop)]
+            places = torch.tensor(numbers, device=adapted.device)
+            values = self._distance(adapted[places], torch.cat([target for _, target in pairs]))
+            distances = distances.index_copy(0, places, values)
+        return distances
+
+
+def _member_slices(sizes: Sequence[int]) -> list[slice]:
+    """Return where the members of each group stand among all members."""
+    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+    return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
