@@ -60,9 +60,8 @@ def check(spec: RunSpec) -> None:
     labelled = data.labelled(spec.labels)
     if spec.student not in students.compatible_students(data.inputs.shape[1:]):
         told = f"{spec.dataset} holds {ITEM_NAMES[data.modality]} of shape {data.inputs.shape[1:]}"
-        raise ValueError(
-            f"student {spec.student} takes pictures, but {told}; choose one of: {', '.join(students.compatible_students(data.inputs.shape[1:]))}"
-        )
+        choices = ", ".join(students.compatible_students(data.inputs.shape[1:]))
+        raise ValueError(f"student {spec.student} takes pictures, but {told}; choose one of: {choices}")
     if spec.method == BASELINE:
         return
     lookup(LOSSES, spec.loss, "loss")

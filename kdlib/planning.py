@@ -173,7 +173,7 @@ def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
         "from kdlib.analysis.comparison import verdict\n"
         "from kdlib.pipeline import compare\n\n"
         f"spec = RunSpec({arguments})\n"
-        f"results = compare([spec.but(method=method) for method in {list(methods)!r}])\n"
+        f"results = compare([spec.replace(method=method) for method in {list(methods)!r}])\n"
         "print(verdict(results))\n"
     )
     return {

@@ -210,7 +210,8 @@ class RunResult:
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors with their heads;
             "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
             "compressed/<split>" (m, n, d_c);
-            "replay/...": where some validation rows lay in the spaces of the first member while these formed, named as in `ReplayRecorder.of`.
+            "replay/...": where some validation rows lay in the spaces of the first member while these formed, named as
+            in `ReplayRecorder.of`.
     """
 
     spec: RunSpec

@@ -50,7 +50,8 @@ def dimension(done: list) -> None:
             help=ui.markdown_list("compressors"),
         )
         st.caption(
-            f"Everything else as in the chosen runs: {ui.escape(base.teacher)} on {ui.escape(base.dataset)}. What is there is not run again."
+            f"Everything else as in the chosen runs: {ui.escape(base.teacher)} on {ui.escape(base.dataset)}. "
+            "What is there is not run again."
         )
         if st.button(
             "Launch the sweep",

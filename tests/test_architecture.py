@@ -15,8 +15,8 @@ from kdlib.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only what stands before it.
-# A package that is named here as a module counts as one. "" is kdlib/ itself.
+# The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
+# what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
     ("", "spec results progress registry cache"),
     ("data", "spectrograms sounds intake imported datasets importing"),

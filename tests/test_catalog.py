@@ -87,7 +87,8 @@ def test_an_unknown_registry_lists_the_choices():
 
 @pytest.mark.parametrize("what", catalog.NAMES)
 def test_a_list_once_loaded_torch_and_scikit_learn(what):
-    code = f"import sys; from kdlib.cli.main import main; main(['list', {what!r}]); print(*{HEAVY!r} & set(sys.modules), 'end', file=sys.stderr)"
+    code = f"import sys; from kdlib.cli.main import main; main(['list', {what!r}]); "
+    code += f"print(*{HEAVY!r} & set(sys.modules), 'end', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "end\n"
     assert len(done.stdout.splitlines()) >= 3

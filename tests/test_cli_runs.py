@@ -10,7 +10,7 @@ from kdlib import engine, runs
 from kdlib.cli import runs as commands
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
-from tests.test_engine import data_folder, over, until
+from tests.live_engine import data_folder, over, until
 
 
 @pytest.fixture(scope="module")

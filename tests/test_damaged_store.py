@@ -14,7 +14,7 @@ from kdlib import engine, store
 from kdlib.cli.main import main
 from kdlib.engine import Job, Outcome, RunFolder
 from kdlib.engine.worker import save_result
-from kdlib.runs.rebuild import rebuild
+from kdlib.runs.rebuild import rebuild_store
 from kdlib.spec import RunSpec
 from kdlib.store import StoreDamagedError, StoreError, database
 from kdlib.store.reading import reader
@@ -34,7 +34,7 @@ def keep(state="done", name="mine", **changes):
         {"name": name, "user": "mia", "created": store.fetch(run_id).created, "job": vars(Job(run_id, spec.to_json()))},
     )
     for point in result.history:
-        folder.append("point", **point)
+        folder.append("point", **point.to_dict())
     if state == "done":
         save_result(folder, result)
     folder.write_end(0, Outcome(state, "diverged" if state == "failed" else ""))
@@ -139,7 +139,7 @@ def test_runs_from_before_there_were_notes_are_rebuilt_from_result_journal_and_j
     for note in fresh_home.glob("artifacts/*/artifacts/run.json"):
         note.unlink()
     (fresh_home / "mlflow.db").write_bytes(b"")
-    rebuild()
+    rebuild_store()
     for old, run_id in zip(before, several, strict=False):
         new = store.fetch(run_id)
         name = "mine" if old.name == "renamed" else old.name  # what the database alone knew
@@ -153,7 +153,7 @@ def test_runs_from_before_there_were_notes_are_rebuilt_from_result_journal_and_j
     for note in fresh_home.glob("artifacts/*/artifacts/run.json"):
         note.unlink()
     (fresh_home / "mlflow.db").write_bytes(b"")
-    rebuild()
+    rebuild_store()
     assert (store.fetch(several[0]).name, store.fetch(several[0]).state) == ("simclr → mlp 16", "done")
     assert len(store.metric_history(several[0])) == 5
 
@@ -163,14 +163,14 @@ def test_a_store_that_is_whole_stays_and_gets_what_it_lacks(several, fresh_home)
     with sqlite3.connect(fresh_home / "mlflow.db") as connection:
         connection.execute("DELETE FROM runs WHERE run_uuid = ?", (several[0],))
     connection.close()
-    done = rebuild()
+    done = rebuild_store()
     assert (done.added, done.updated, done.aside) == (1, 0, None)
     assert contents(several) == before
 
 
 def test_a_process_that_had_the_damaged_store_open_writes_into_the_new_one(several, fresh_home):
     (fresh_home / "mlflow.db").write_bytes(b"")
-    code = "from kdlib.runs.rebuild import rebuild; rebuild()"
+    code = "from kdlib.runs.rebuild import rebuild_store; rebuild_store()"
     subprocess.run([sys.executable, "-c", code], check=True)
     store.rename(several[0], "again")
     assert store.fetch(several[0]).name == "again"
@@ -194,14 +194,14 @@ def test_three_daily_copies_are_kept_and_a_damaged_store_takes_no_place_among_th
 def test_without_a_copy_a_restore_leaves_the_damaged_file_where_it_is(fresh_home):
     (fresh_home / "mlflow.db").write_bytes(b"")
     with pytest.raises(StoreError, match="no copy of the run store"):
-        rebuild(from_copy=True)
+        rebuild_store(from_copy=True)
     assert (fresh_home / "mlflow.db").exists()
 
 
 def test_the_store_of_a_server_is_not_ours_to_rebuild(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(StoreError, match="is a server"):
-        rebuild()
+        rebuild_store()
 
 
 def test_a_note_says_what_the_database_alone_would_know(several, fresh_home):

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from kdlib import engine, runs, store
 from kdlib.engine import RunFolder
 from tests.fake_runs import spec
-from tests.test_engine import ENVIRONMENT, ROOT, data_folder, epochs, over, until
+from tests.live_engine import ENVIRONMENT, ROOT, data_folder, epochs, over, until
 
 
 @pytest.fixture
@@ -73,3 +74,13 @@ def test_a_run_that_needs_more_memory_than_its_worker_has_is_failed_for_that(tmp
         [run_id] = runs.launch([spec()])
         assert over(run_id).state == "done"
         assert store.fetch(run_id).state == "done"
+
+
+def test_another_machines_runs_are_not_declared_dead(tmp_path, empty_database):
+    with data_folder(tmp_path / "shared", empty_database):
+        run_id = store.create(spec(), name="theirs", user="mia", engine="another one")
+        store.set_state(run_id, store.RUNNING)
+        store.set_tags(run_id, submitted=time.time() - 100)
+        assert runs.get(run_id).state == "running"
+        with pytest.raises(ValueError, match="launched to another engine"):
+            runs.cancel(run_id)

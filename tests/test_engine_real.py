@@ -12,7 +12,7 @@ import pytest
 from kdlib import engine, runs, spaces, store
 from kdlib.engine import RunFolder
 from kdlib.spec import RunSpec
-from tests.test_engine import ROOT, data_folder, epochs, gone, over, ready, until, worker_of
+from tests.live_engine import ROOT, data_folder, epochs, gone, over, ready, until, worker_of
 
 SPEC = RunSpec(dataset="digits", labels=100, method="linear", dim=4, epochs=6, seeds=2, width=4)
 
@@ -34,9 +34,9 @@ def direct(home, tmp_path_factory):
     path = tmp_path_factory.mktemp("direct")
     code = (
         "import json, sys, torch; torch.set_num_threads(1)\n"
-        "from kdlib.engine.worker import save; from kdlib.engine import RunFolder\n"
+        "from kdlib.engine.worker import save_result; from kdlib.engine import RunFolder\n"
         "from kdlib.pipeline import run; from kdlib.spec import RunSpec\n"
-        "folder = RunFolder('0' * 32); save(folder, run(RunSpec.from_json(sys.argv[1]), device='cpu'))\n"
+        "folder = RunFolder('0' * 32); save_result(folder, run(RunSpec.from_json(sys.argv[1]), device='cpu'))\n"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, SPEC.to_json()], env=environment, cwd=ROOT, check=True)
@@ -58,7 +58,7 @@ def same(run_id, direct):
 def test_a_background_run_gives_the_numbers_of_a_direct_one_also_when_two_train_at_once(home, direct):
     ids = runs.launch([SPEC, SPEC], device="cpu")
     for run_id in ids:
-        run = over(run_id, 120)
+        run = over(run_id)
         assert (run.state, run.reason) == ("done", "")
         same(run_id, direct)
     shown = runs.history(ids[0])
@@ -67,9 +67,9 @@ def test_a_background_run_gives_the_numbers_of_a_direct_one_also_when_two_train_
 
 def test_a_run_whose_worker_is_killed_gives_them_too(home, direct):
     [run_id] = runs.launch([SPEC], device="cpu")
-    until(lambda: len(epochs(run_id)) >= 2, 60, every=0.001)
+    until(lambda: len(epochs(run_id)) >= 2, every=0.001)
     os.kill(worker_of(run_id), signal.SIGKILL)
-    assert over(run_id, 120).state == "done"
+    assert over(run_id).state == "done"
     assert RunFolder(run_id).count_starts(0) == 2
     same(run_id, direct)
 
@@ -103,10 +103,10 @@ def last_state(run_id):
 def test_a_cancelled_run_keeps_its_last_state_and_its_worker(home):
     ready()
     [run_id] = runs.launch([SPEC.replace(epochs=2000)], device="cpu")
-    until(lambda: epochs(run_id), 60)
+    until(lambda: epochs(run_id))
     pid = worker_of(run_id)
     runs.cancel(run_id)
-    assert over(run_id, seconds=10).state == "cancelled"
+    assert over(run_id).state == "cancelled"
     worker_lives(run_id)
     last_state(run_id)
     assert runs.resume(run_id).active
@@ -130,7 +130,7 @@ class TestCancelInAPhase:
         (folder / "pause").write_text(phase)
         ready()
         [run_id] = runs.launch([spec], device="cpu")
-        until((folder / "reached").exists, 60)
+        until((folder / "reached").exists)
         return run_id
 
     @pytest.mark.parametrize("phase", ["loading", "embedding", "fitting", "training", "measuring"])
@@ -143,7 +143,7 @@ class TestCancelInAPhase:
         until(lambda: runs.get(run_id).phase == phase)
         assert runs.cancel(run_id).state in ("running", "cancelled")
         runs.cancel(run_id)  # twice is once
-        assert over(run_id, seconds=10).state == "cancelled"
+        assert over(run_id).state == "cancelled"
         worker_lives(run_id)
         if phase in ("training", "measuring"):
             last_state(run_id)

@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :mat
 
 @pytest.fixture(autouse=True)
 def page_list(monkeypatch):
-    """Let app.py say what pages there are, as `pages/server_address.py` does: AppTest forgets it on each run and then runs a page's file alone."""
+    """Let app.py say what pages there are, as `pages/server.py` does: AppTest forgets it and runs a page's file alone."""
     original = PagesManager.__init__
 
     def init(self, *args, **kwargs):

@@ -88,7 +88,7 @@ def test_the_command_line_is_exactly_the_comparison(spec):
     arguments = shlex.split(command)
     assert arguments[:3] == ["python", "-m", "kdlib"]
     given = main.parser().parse_args(arguments[3:])
-    assert runs.specs_of(given) == [spec.but(method="raw"), spec.but(method="mlp")]
+    assert runs.specs_of(given) == [spec.replace(method="raw"), spec.replace(method="mlp")]
 
 
 def test_python_and_yaml_are_exactly_the_comparison():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kdlib import cache
-from tests.test_engine import ENVIRONMENT
+from tests.live_engine import ENVIRONMENT
 
 SMALL = [
     "--methods",

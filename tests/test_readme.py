@@ -126,7 +126,7 @@ def test_python_blocks_run(document, capsys, tmp_path, monkeypatch):
             code = compile(block.text, f"{document.name}, block {number}", "exec")
             if not block.marked:
                 exec(code, {})
-    assert document.name != "README.md" or "baseline" in capsys.readouterr().out
+    assert document != ROOT / "README.md" or "baseline" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_whatever_a_document_could_say_wrongly_is_seen(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         """# One & two
-Run `kdlib list losses`, not `kdlib`; see `kdlib/no_status.py`, `kdlib/spec.py`,
+Run `kdlib list losses`, not `kdlib`; see `kdlib/nothing.py`, `kdlib/spec.py`,
 `kdlib.nothing`, `python -m tests.benchmarks.engine --only start`.
 [here](#one--two) [gone](#three) [file](page.md#one--two) [lost](other.md) [web](https://example.org/)
 

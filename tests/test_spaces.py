@@ -59,7 +59,7 @@ def test_rows_are_the_same_in_every_space(kept):
 
 
 def test_more_rows_than_are_looked_at_are_drawn_and_counted(kept, monkeypatch):
-    monkeypatch.setattr(spaces.rows, "MOST", 50)
+    monkeypatch.setattr(spaces.rows, "MAX_ROWS", 50)
     found = spaces.load_spaces(kept["mlp"])
     assert (len(found.rows), found.total) == (50, 600)
     assert {len(each) for each in found.spaces.values()} == {50}

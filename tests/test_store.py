@@ -17,7 +17,7 @@ from kdlib import store
 from kdlib.progress import Progress
 from kdlib.results import Cost, Point, RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
-from kdlib.store import RunNotFoundError, StoreError, StoreUnavailableError
+from kdlib.store import RunNotFoundError, StoreError, StoreUnavailableError, connection
 
 ROOT = Path(__file__).resolve().parent.parent
 POINT = Point(0, [1.0, 2.0], [0.5, float("nan")], [], [0.5, 0.7])
@@ -112,8 +112,8 @@ class TestOneRun:
 
     def test_runs_of_a_later_version_do_not_hide_the_others(self):
         own, later, strange = create(dim=2), create(dim=4), create(dim=8)
-        store.records.tag(later, spec=json.dumps(json.loads(RunSpec(dim=4).to_json()) | {"warmup": 0.1}))
-        store.records.tag(strange, spec='{"dataset": ["digits", "tones"]}')
+        store.set_tags(later, spec=json.dumps(json.loads(RunSpec(dim=4).to_json()) | {"warmup": 0.1}))
+        store.set_tags(strange, spec='{"dataset": ["digits", "tones"]}')
         assert store.fetch(later).spec == RunSpec(dim=4)
         assert [run.id for run in store.Listing().newest(10)] == [later, own]
 
@@ -168,8 +168,8 @@ class TestListing:
         assert [run.name for run in store.Listing().active()] == ["2", "0"]
 
     def test_a_run_of_someone_else_in_the_same_experiment_is_left_alone(self):
-        connection = store.connection.connected()
-        connection.client.create_run(connection.experiment, run_name="by hand")
+        opened = store.connect()
+        opened.client.create_run(opened.experiment, run_name="by hand")
         create(name="ours")
         assert [run.name for run in store.Listing().newest(10)] == ["ours"]
 
@@ -201,7 +201,7 @@ def test_nothing_is_lost_when_several_processes_write(writers, batches):
 @pytest.mark.usefixtures("fresh_home")
 def test_loading_the_library_on_a_busy_machine_is_not_taken_for_a_store_that_does_not_answer(monkeypatch):
     ask, never = threading.Event(), threading.Event()
-    monkeypatch.setattr(store.connection, "_loaded", set())
+    monkeypatch.setattr(connection, "_loaded", set())
     threading.Timer(0.5, ask.set).start()
     assert store.with_timeout(0.1, lambda: ask.wait(10))
     store.fetch(create())
@@ -227,7 +227,7 @@ def test_a_process_killed_while_the_database_is_made_leaves_none(tmp_path):
     code = (
         "import os, signal; from kdlib.store import connection; import mlflow.store.db.utils as utils\n"
         "utils._initialize_tables = lambda engine: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "connection.connected()\n"
+        "connection.connect()\n"
     )
     environment = os.environ | {"KDLIB_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
@@ -237,7 +237,7 @@ def test_a_process_killed_while_the_database_is_made_leaves_none(tmp_path):
 
 def test_a_password_in_the_address_is_not_shown(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mia:secret@127.0.0.1:9/x")
-    assert store.connection.place() == "http://127.0.0.1:9/x"
+    assert connection.describe_location() == "http://127.0.0.1:9/x"
 
 
 def test_a_server_that_is_away_is_said_to_be_away(monkeypatch, tmp_path):
@@ -272,12 +272,12 @@ def test_several_threads_may_be_the_first_to_ask():
     """They once met inside a half-imported library."""
     script = """
 import threading
-from kdlib.store.connection import asking
+from kdlib.store.connection import translate_errors
 
 errors = []
 def ask():
     try:
-        with asking():
+        with translate_errors():
             pass
     except Exception as error:
         errors.append(error)

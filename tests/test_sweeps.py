@@ -3,11 +3,12 @@
 import pytest
 
 from kdlib import engine, runs, store
+from kdlib.engine import control
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
 from tests.fake_runs import spec
-from tests.test_engine import data_folder, over, ready
+from tests.live_engine import data_folder, over, ready
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ class TestLaunch:
         from distributed.chaos import KillWorker
 
         ready()
-        client = engine.control._connected()
+        client = control._connected()
         client.register_plugin(KillWorker(delay="1 s", mode="sys.exit"), name="chaos")
         try:
             grid = sweeps.expand(
@@ -99,7 +100,7 @@ class TestLaunch:
             )
             ids = sweeps.launch(grid).runs
             for _ in range(3):  # four deaths over one run are possible, though not likely
-                ended = [over(run_id, 60) for run_id in ids]
+                ended = [over(run_id) for run_id in ids]
                 if {run.state for run in ended} == {"done"}:
                     break
                 assert sweeps.launch(grid).runs == ids

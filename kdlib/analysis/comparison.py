@@ -131,10 +131,12 @@ def verdict(results: Sequence[RunResult]) -> str:
     elif gain.mean > 0:
         sentence = f"Compression ({best.spec.method}) added {format_percent(gain)} {unit} over {other} on the test set (n = {n})."
     else:
-        sentence = f"Compression ({best.spec.method}) did not help: it lost {format_percent(replace(gain, mean=-gain.mean))} {unit} to {other} (n = {n})."
+        loss = format_percent(replace(gain, mean=-gain.mean))
+        sentence = f"Compression ({best.spec.method}) did not help: it lost {loss} {unit} to {other} (n = {n})."
     plain = found.get(BASELINE)
     if plain and excludes_zero(plain["test"]) and plain["test"].mean < 0:
-        sentence += f" The student is better off without this teacher ({format_percent(plain['test'], signed=True)} {unit} against the baseline)."
+        gap = format_percent(plain["test"], signed=True)
+        sentence += f" The student is better off without this teacher ({gap} {unit} against the baseline)."
     elif plain and other == RAW and not excludes_zero(plain["test"]):
         sentence += (
             f" Against the baseline there is no clear difference ({format_percent(plain['test'], signed=True)} {unit})."
@@ -157,4 +159,5 @@ def _about_the_teacher(done: Sequence[RunResult], best: RunResult) -> str:
                 behind.append(f"{format_percent(teacher)} against {format_percent(student)} {told}")
     if not behind:
         return ""
-    return f" This teacher itself knows the target less well than the student without it ({', '.join(behind)}, {METRIC_NAMES[metric]} in %)."
+    where = ", ".join(behind)
+    return f" This teacher itself knows the target less well than the student without it ({where}, {METRIC_NAMES[metric]} in %)."

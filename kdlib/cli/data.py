@@ -50,7 +50,10 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     parser.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=told)
     told = "column with the classes; several, separated by commas, hold 0, 1 or blank each"
     parser.add_argument("--target", type=_names, default=(), metavar="COLUMN,...", help=told)
-    told = "where the classes come from, without --target: the folders, the first part of --pattern, or a column that is called like a label"
+    told = (
+        "where the classes come from, without --target: the folders, the first part of --pattern, "
+        "or a column that is called like a label"
+    )
     parser.add_argument("--labels-from", choices=["folder", "pattern", "table"], default="table", help=told)
     parser.add_argument(
         "--pattern",

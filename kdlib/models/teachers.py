@@ -1,9 +1,9 @@
 """Teachers: frozen providers of embeddings, each with a source task of its own.
 
-The built-in ones are small networks trained on the pool of `cluttered-digits` or, for sounds, of `tones` by `kdlib.models.pretraining`; their
-weights and cards ship in `weights/`. To add a teacher, write a function `(Dataset) -> float32 (n, d_t)` that is deterministic and
-keeps the row order, and give it a line in `TEACHERS` with its source task and the modality it takes; `tests/test_teachers.py` runs the
-contract over every entry.
+The built-in ones are small networks trained on the pool of `cluttered-digits` or, for sounds, of `tones` by
+`kdlib.models.pretraining`; their weights and cards ship in `weights/`. To add a teacher, write a function `(Dataset)
+-> float32 (n, d_t)` that is deterministic and keeps the row order, and give it a line in `TEACHERS` with its source
+task and the modality it takes; `tests/test_teachers.py` runs the contract over every entry.
 """
 
 import hashlib

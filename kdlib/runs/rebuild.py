@@ -13,7 +13,7 @@ from kdlib.results import Point, RunResult
 from kdlib.runs.commands import default_name, named_lock
 from kdlib.spec import RunSpec
 from kdlib.store import database, notes
-from kdlib.store.connection import local_database, tracking_uri
+from kdlib.store.connection import describe_location, local_database, tracking_uri
 from kdlib.store.notes import Curve
 from kdlib.store.reading import StoredRun, reader
 
@@ -48,7 +48,7 @@ def rebuild_store(*, from_copy: bool = False) -> Rebuilt:
     """
     path = local_database(tracking_uri())
     if path is None:
-        raise store.StoreError(f"the run store at {store.connection.place()} is a server: its owner keeps its copies")
+        raise store.StoreError(f"the run store at {describe_location()} is a server: its owner keeps its copies")
     aside = copy = None
     with named_lock("rebuild"):
         if path.exists() and _damaged(path):

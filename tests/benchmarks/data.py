@@ -40,7 +40,8 @@ def write(path: Path, rows: int, width: int, classes: int = 20) -> None:
 def run(console: Console, told: str, *arguments: str) -> None:
     """Run one command of the library in a process of its own and print its time and its highest memory."""
     code = "import sys, resource; from kdlib.cli.main import main; code = main(sys.argv[1:]); "
-    code += "print('PEAK', *(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))); sys.exit(code)"
+    code += "usage = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)); "
+    code += "print('PEAK', *usage); sys.exit(code)"
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started

@@ -38,7 +38,7 @@ from kdlib.pipeline import compare
 from kdlib.spec import RunSpec
 torch.set_num_threads(1)
 spec = RunSpec.from_json(sys.argv[1])
-compare([spec.but(epochs=1, seeds=2)], device="cpu")  # what a warm worker has behind it
+compare([spec.replace(epochs=1, seeds=2)], device="cpu")  # what a warm worker has behind it
 began = time.perf_counter()
 compare([spec], device="cpu")
 print(time.perf_counter() - began)
@@ -265,7 +265,7 @@ def main() -> None:
         title=f"Engine and store on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
     )
     try:
-        table.add_row("store: made and opened for the first time", f"{timed(store.connection.connected):.2f} s", "")
+        table.add_row("store: made and opened for the first time", f"{timed(store.connect):.2f} s", "")
         runs.launch([SMALL.replace(epochs=1)], device="cpu")
         for name in given.only or parts:
             parts[name](table)

@@ -23,7 +23,7 @@ HOSTILE = """
 import sys
 def patch():
     from dataclasses import replace
-    from kdlib import datasets
+    from kdlib.data import datasets
     def hostile():
         "A <b>dataset</b> with **hostile** $x^2$ labels"
         data = datasets.digits()

@@ -40,8 +40,8 @@ def read(
         on_progress: called a few times a second with the items read so far; returning True stops the reading.
 
     Returns:
-        "kind" ("table", "sounds" or "images"), "rows", "columns" (see `kdlib.data.intake.arrays.Column`), "notes", for recordings "rate" in Hz,
-        for a folder or zip "tables": what each table in it holds.
+        "kind" ("table", "sounds" or "images"), "rows", "columns" (see `kdlib.data.intake.arrays.Column`), "notes",
+        for recordings "rate" in Hz, for a folder or zip "tables": what each table in it holds.
 
     Raises:
         IntakeError: it is refused; the message says why and what would do.

@@ -1,0 +1,107 @@
+"""The process of the local engine: started once, private, gone when it is idle, and quiet about it."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from kdlib import engine, runs
+from kdlib.engine import control
+from kdlib.engine.process import engine_folder
+from tests.fake_runs import spec
+from tests.live_engine import ROOT, data_folder, gone, over, ready, until
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, empty_database):
+    with data_folder(tmp_path_factory.mktemp("engine"), empty_database) as path:
+        yield path
+
+
+def test_two_processes_that_need_an_engine_start_one(self, tmp_path, empty_database):
+    with data_folder(tmp_path / "two", empty_database):
+        command = [sys.executable, "-c", "from kdlib import engine; print(engine.start())"]
+        with ThreadPoolExecutor() as pool:
+            told = list(pool.map(lambda _: subprocess.check_output(command, cwd=ROOT, text=True), range(2)))
+        assert told[0] == told[1]
+
+
+def test_an_engine_is_stopped_while_it_starts(self, tmp_path, empty_database):
+    with data_folder(tmp_path / "hasty", empty_database):
+        process = control._spawn()
+        until(control._is_locked, every=0.001)
+        assert engine.stop()
+        until(lambda: process.poll() is not None)
+
+
+@pytest.mark.usefixtures("home")
+def test_everything_listens_on_loopback_and_keys_are_private():
+    ready()
+    process = psutil.Process(engine.status().pid)
+    family = [process, *process.children(recursive=True)]
+    listening = [
+        c.laddr.ip for member in family for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 5
+    assert set(listening) == {"127.0.0.1"}
+    for name in ("tls.pem", "engine.json"):
+        assert (engine_folder() / name).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.usefixtures("home")
+def test_who_has_no_key_cannot_talk_to_the_engine():
+    ready()
+    code = (
+        "import sys, distributed\n"
+        "try:\n    distributed.Client(sys.argv[1], security=distributed.Security.temporary(), timeout=3)\n"
+        "except OSError:\n    print('refused')\n"
+    )
+    command = [sys.executable, "-c", code, engine.status().address]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip() == "refused"
+
+
+def test_an_idle_engine_leaves_and_the_next_run_starts_another(tmp_path, empty_database):
+    with data_folder(tmp_path / "idle", empty_database, KDLIB_ENGINE_IDLE="3"):
+        engine.start()
+        pid = engine.status().pid
+        until(lambda: gone(pid))
+        assert not engine.status().running
+        [run_id] = runs.launch([spec(epochs=1)])
+        assert over(run_id).state == "done"
+
+
+def test_an_engine_that_cannot_start_is_an_error_that_names_its_log(tmp_path, empty_database):
+    with (
+        data_folder(tmp_path / "broken", empty_database, KDLIB_WORKERS="many"),
+        pytest.raises(engine.EngineError, match=r"engine\.log"),
+    ):
+        engine.start()
+
+
+CODE = """if True:
+    import logging, time
+    from kdlib import engine
+
+    logging.basicConfig(level=logging.ERROR)
+    while True:  # on a busy machine the first may have left before we ask
+        engine.start()
+        if engine.status().running and engine.control._client:
+            break
+    client = engine.control._client
+    deadline = time.monotonic() + 90
+    while client.status != "closed" and time.monotonic() < deadline:  # it notices, tries to come back, and gives up
+        time.sleep(0.1)
+    print(client.status, engine.status().running)
+"""
+
+
+def test_an_engine_that_leaves_by_itself_is_not_logged_as_an_error(tmp_path, empty_database):
+    with data_folder(tmp_path / "quiet", empty_database, KDLIB_ENGINE_IDLE="8"):
+        told = subprocess.run(
+            [sys.executable, "-c", CODE], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True
+        )
+    assert told.stdout.split() == ["closed", "False"]
+    assert told.stderr == ""
