@@ -14,8 +14,11 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kdlib.analysis import figures, frames
+from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
+from kdlib.analysis.figures.pictures import plot_spectrogram
+from kdlib.analysis.figures.style import to_html
+from kdlib.analysis.items import describe_item, rows_of_class
 from kdlib.data import spectrograms
 from kdlib.data.datasets import Dataset
 from kdlib.planning import CostEstimate
@@ -213,7 +216,7 @@ def exportable_figure(drawn: Any, key: str, alt: str) -> None:
         )
         st.download_button(
             "HTML",
-            lambda: figures.to_html(drawn),
+            lambda: to_html(drawn),
             f"{key}.html",
             "text/html",
             icon=":material/download:",
@@ -237,7 +240,7 @@ def sound(data: Dataset, turn: int) -> None:
     number = names.index(left.selectbox("Listen to", names, key="heard", help="A class of sounds.", **BOUND))
     told = {"format_func": frames.split_name, "help": "Which test set."}
     split = right.selectbox("From", splits, index=splits.index("test"), key="from", **told, **BOUND)
-    rows = frames.rows_of_class(data, number, split)
+    rows = rows_of_class(data, number, split)
     if not len(rows):
         st.info("No item of this part is known to be of this class.", icon=":material/music_off:")
         return
@@ -247,12 +250,10 @@ def sound(data: Dataset, turn: int) -> None:
     seconds = (
         data.inputs.shape[-1] * spectrograms.HOP / rate
     )  # what a student gets may be shorter than the sound, or end in silence
-    drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
+    drawn = plot_spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
     figure(drawn, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
     st.caption(
-        "  \n".join(
-            f"{ui.escape(name)}: **{ui.escape(told)}**" for name, told in frames.describe_item(data, row).items()
-        )
+        "  \n".join(f"{ui.escape(name)}: **{ui.escape(told)}**" for name, told in describe_item(data, row).items())
     )
 
 

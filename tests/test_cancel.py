@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from kdlib import RunSpec, pipeline, spaces, store
 from kdlib.analysis import comparison, frames, measure, papers
 from kdlib.analysis.evaluation import probe_accuracy
+from kdlib.analysis.result_tables import differences_to, result_numbers, result_table
 from kdlib.cache import cached_arrays
 from kdlib.cli import tables
 from kdlib.data import sounds
@@ -214,10 +215,10 @@ def test_whoever_reads_results_bears_cancelled_ones(capsys):
         measured = done in results
         assert len(frames.accuracies(results)) == 3 * measured
         assert len(frames.accuracy_over_dim(results)) == measured
-        assert len(frames.result_table(results)) == len(frames.result_table(results, in_words=False)) == 2
+        assert len(result_table(results)) == len(result_numbers(results)) == 2
         for cost in frames.COST_NAMES:
             assert len(frames.accuracy_over_cost(results, cost)) <= measured
-        assert frames.differences_to(results, 0).empty
+        assert differences_to(results, 0).empty
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2
         assert comparison.verdict(results).startswith("Nothing was compressed here")
         assert comparison.metric_names(results) == "accuracy"
