@@ -14,7 +14,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     data/            datasets, sounds, spectrograms, imported data      to add a dataset: data/datasets.py
     training/        losses, the loop, populations of networks, replay  to add a loss: training/losses.py
     models/          teachers, compressors, students, pretraining       to add one: a function and a line in its module
-    analysis/        scores, probes, geometry, maps, comparisons, charts  to add a chart: analysis/figures.py
+    analysis/        scores, probes, geometry, maps, comparisons, charts  to add a chart: analysis/figures/
     checks, groups   what a spec must satisfy; what trains together
     pipeline         the whole flow: read this first
     store/ engine/   runs in MLflow; background execution on dask.distributed

@@ -3,7 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from kdlib.analysis import figures, frames
+from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
+from kdlib.analysis.figures.pictures import plot_gallery
+from kdlib.analysis.items import gallery_tiles, split_table
 from kdlib.data import datasets
 from kdlib.spaces import teacher_report
 from kdlib.spec import RunSpec
@@ -27,9 +29,9 @@ def items() -> None:
     turn = st.number_input(
         "Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params"
     )
-    tiles, names = frames.gallery(data, attribute, turn - 1)
+    tiles, names = gallery_tiles(data, attribute, turn - 1)
     show.figure(
-        figures.gallery(tiles, list(data.classes[: len(tiles)]), names, attribute),
+        plot_gallery(tiles, list(data.classes[: len(tiles)]), names, attribute),
         "gallery",
         "One test item per class and category",
     )
@@ -44,7 +46,7 @@ with left:
         st.metric("Classes", len(data.classes), border=True)
         st.metric("Item", " × ".join(map(str, data.inputs.shape[1:])), help="Numbers an item consists of.", border=True)
     st.dataframe(
-        frames.split_table(data),
+        split_table(data),
         hide_index=True,
         column_config={"items": st.column_config.NumberColumn(format="localized")},
         alt="The splits of the dataset and their sizes",
@@ -78,7 +80,7 @@ def teachers() -> bool:
     if rows:
         frame = pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
         show.figure(
-            figures.teacher_heatmap(frame),
+            plot_teacher_heatmap(frame),
             "knowledge",
             "Probe accuracy of each teacher on the target and each attribute",
         )

@@ -5,8 +5,9 @@ import time
 import streamlit as st
 
 from kdlib import engine, planning, runs
-from kdlib.analysis import figures, frames
+from kdlib.analysis import frames
 from kdlib.analysis.comparison import verdict
+from kdlib.analysis.figures.curves import plot_curves
 from kdlib.spaces import teacher_report
 from kdlib.spec import RunSpec
 from pages import address, controls, live, show
@@ -95,7 +96,7 @@ def watch() -> list:
         label_visibility="collapsed",
         bind="query-params",
     )
-    drawn = figures.curves(frame, curve, max(spec.epochs for spec in specs), roles, frames.metric_label(specs))
+    drawn = plot_curves(frame, curve, max(spec.epochs for spec in specs), roles, frames.metric_label(specs))
     show.figure(drawn, f"curve-{curve}", CURVES[curve])
     st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")
     return found

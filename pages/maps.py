@@ -12,7 +12,8 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from kdlib import spaces
-from kdlib.analysis import figures
+from kdlib.analysis.figures.accuracy import plot_probes
+from kdlib.analysis.figures.style import COLOURS
 from kdlib.analysis.projection import PROJECTIONS, Maps
 from kdlib.data import spectrograms
 from kdlib.data.datasets import Dataset
@@ -85,7 +86,7 @@ def linked_maps(
         "points": pd.DataFrame(points),
         "frames": pd.DataFrame(frames, copy=False).astype(np.float32),
         "panels": [
-            {"name": name, "title": TITLES[name], "note": (notes or {}).get(name, ""), "colour": figures.COLOURS[name]}
+            {"name": name, "title": TITLES[name], "note": (notes or {}).get(name, ""), "colour": COLOURS[name]}
             for name in places
         ],
         "legend": [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend],
@@ -345,7 +346,7 @@ def scorecard(card: dict[str, Any], results: Sequence[RunResult], found: Spaces)
     frame = spaces.probe_table(results[0]) if results and results[0].metrics else pd.DataFrame()
     if not frame.empty:
         st.subheader("What was kept, what was thrown away")
-        show.figure(figures.probes(frame), "probes", "Probe accuracy in each space for the target and each attribute")
+        show.figure(plot_probes(frame), "probes", "Probe accuracy in each space for the target and each attribute")
         st.caption(
             f"How well a linear probe reads target and attributes from each space on test rows (n = {found.spec.seeds}); dotted: chance."
         )

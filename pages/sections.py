@@ -2,8 +2,17 @@
 
 import streamlit as st
 
-from kdlib.analysis import figures, frames
+from kdlib.analysis import frames
+from kdlib.analysis.class_scores import confusion_matrix, false_alarm_matrix, scores_per_class
 from kdlib.analysis.comparison import metric_names, verdict
+from kdlib.analysis.figures.accuracy import (
+    plot_accuracy_bars,
+    plot_accuracy_over_cost,
+    plot_accuracy_over_dim,
+    plot_scores_per_class,
+)
+from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
+from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
 from kdlib.data import datasets
 from kdlib.spec import RunSpec
 from pages import address, registries, show
@@ -15,7 +24,7 @@ DIMS = [2, 4, 8, 16, 32, 64]
 def accuracy(done: list) -> None:
     """Show what came out in one sentence, and the bars."""
     st.info(escape(verdict(done)), icon=":material/flag:")
-    drawn = figures.accuracy_bars(frames.accuracies(done), metric_names(done))
+    drawn = plot_accuracy_bars(frames.accuracies(done), metric_names(done))
     show.exportable_figure(
         drawn, "accuracy", f"The {metric_names(done)} of each run, in-domain and on each out-of-domain set"
     )
@@ -29,7 +38,7 @@ def dimension(done: list) -> None:
     wide = frames.accuracy_over_dim(done)
     if (wide["role"] == "compressed").any():
         told = f"The {metric_names(done)} over the width of the compressed embedding"
-        show.exportable_figure(figures.over_dim(wide, metric_names(done)), "accuracy-over-dimension", told)
+        show.exportable_figure(plot_accuracy_over_dim(wide, metric_names(done)), "accuracy-over-dimension", told)
         st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
@@ -81,7 +90,7 @@ def cost(done: list) -> None:
     if frame.empty:
         st.info("None of the chosen runs has this cost: a baseline has no embedding.", icon=":material/info:")
         return
-    drawn = figures.over_cost(frame, frames.COST_NAMES[by], metric_names(done))
+    drawn = plot_accuracy_over_cost(frame, frames.COST_NAMES[by], metric_names(done))
     show.exportable_figure(drawn, f"accuracy-over-{by}", f"The {metric_names(done)} against {frames.COST_NAMES[by]}")
 
 
@@ -89,7 +98,7 @@ def differences(done: list) -> None:
     """Show paired differences to one of the runs."""
     names = frames.run_labels([each.spec for each in done])
     other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
-    frame, left_out = frames.differences_to(done, names.index(other))
+    frame, left_out = differences_to(done, names.index(other))
     if not frame.empty:
         st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
         st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
@@ -111,10 +120,10 @@ def classes(done: list) -> None:
     data = datasets.load(done[0].spec.dataset)
     truth, names = data.labels[data.splits["test"]], list(data.classes)
     roles = {label: frames.method_role(spec) for label, (spec, _, _) in found.items()}
-    per_class = {label: frames.per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
+    per_class = {label: scores_per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
     metric = "average precision" if data.multi_label else "accuracy"
     show.exportable_figure(
-        figures.per_class(per_class, roles, metric), "accuracy-per-class", f"Test {metric} of each class"
+        plot_scores_per_class(per_class, roles, metric), "accuracy-per-class", f"Test {metric} of each class"
     )
     if data.multi_label:
         st.caption(
@@ -126,12 +135,12 @@ def classes(done: list) -> None:
             st.text(label)
             if data.multi_label:
                 matrix, words = (
-                    frames.false_alarms(logits, truth, val, data.labels[data.splits["val"]]),
-                    figures.FALSE_ALARM_WORDS,
+                    false_alarm_matrix(logits, truth, val, data.labels[data.splits["val"]]),
+                    FALSE_ALARM_TEXT,
                 )
             else:
-                matrix, words = frames.confusion(logits, truth), figures.CONFUSION_WORDS
-            drawn = figures.confusion(matrix, names, frames.method_role(spec), words)
+                matrix, words = confusion_matrix(logits, truth), CONFUSION_TEXT
+            drawn = plot_confusion(matrix, names, frames.method_role(spec), words)
             show.figure(
                 drawn, f"confusion-{label}", f"Mistakes of {label}: rows are what is there, columns what is told"
             )
@@ -139,14 +148,14 @@ def classes(done: list) -> None:
 
 def table(done: list) -> None:
     """Show all numbers, to be taken away."""
-    frame = frames.result_table(done)
+    frame = result_table(done)
     st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
     with st.container(horizontal=True):
-        csv = frames.to_csv(frames.result_table(done, in_words=False))
+        csv = to_csv(result_numbers(done))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
         st.download_button(
             "LaTeX",
-            frames.to_latex(frame),
+            to_latex(frame),
             "comparison.tex",
             "text/x-tex",
             icon=":material/download:",

@@ -157,12 +157,13 @@ def warm_up() -> None:
     gc.disable()  # it would look through thousands of modules again and again
     try:
         from kdlib import catalog, runs, store
-        from kdlib.analysis import figures, frames
+        from kdlib.analysis import frames
+        from kdlib.analysis.figures.curves import plot_curves
         from kdlib.data import datasets
         from kdlib.models import teachers
         from kdlib.spec import RunSpec
 
-        figures.curves(frames.curves([], []), "val", 1, {})
+        plot_curves(frames.curves([], []), "val", 1, {})
         catalog.list_entries("teachers")
         datasets.load(RunSpec.dataset)
         teachers.embed(RunSpec.teacher, RunSpec.dataset)

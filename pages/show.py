@@ -16,8 +16,11 @@ from PIL import Image
 from streamlit.components.v2 import component
 
 from kdlib import runs
-from kdlib.analysis import figures, frames
+from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
+from kdlib.analysis.figures.pictures import plot_spectrogram
+from kdlib.analysis.figures.style import to_html
+from kdlib.analysis.items import describe_item, rows_of_class
 from kdlib.data import spectrograms
 from kdlib.data.datasets import Dataset
 from kdlib.planning import CostEstimate
@@ -221,7 +224,7 @@ def exportable_figure(drawn: Any, key: str, alt: str) -> None:
         )
         st.download_button(
             "HTML",
-            lambda: figures.to_html(drawn),
+            lambda: to_html(drawn),
             f"{key}.html",
             "text/html",
             icon=":material/download:",
@@ -254,7 +257,7 @@ def sound(data: Dataset, listen: Callable[[int], tuple[int, np.ndarray]], turn: 
         help="Which test set.",
         bind="query-params",
     )
-    rows = frames.rows_of_class(data, number, split)
+    rows = rows_of_class(data, number, split)
     if not len(rows):
         st.info("No item of this part is known to be of this class.", icon=":material/music_off:")
         return
@@ -264,11 +267,9 @@ def sound(data: Dataset, listen: Callable[[int], tuple[int, np.ndarray]], turn: 
     seconds = (
         data.inputs.shape[-1] * spectrograms.HOP / rate
     )  # what a student gets may be shorter than the sound, or end in silence
-    drawn = figures.spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
+    drawn = plot_spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
     figure(drawn, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
-    st.caption(
-        "  \n".join(f"{escape(name)}: **{escape(told)}**" for name, told in frames.describe_item(data, row).items())
-    )
+    st.caption("  \n".join(f"{escape(name)}: **{escape(told)}**" for name, told in describe_item(data, row).items()))
 
 
 @st.cache_resource(show_spinner=False)

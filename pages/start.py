@@ -27,8 +27,9 @@ st.markdown(
 
 def race() -> list:
     from kdlib import planning  # they load for seconds, in which the button is there already
-    from kdlib.analysis import figures, frames
+    from kdlib.analysis import frames
     from kdlib.analysis.comparison import verdict
+    from kdlib.analysis.figures.curves import plot_curves
     from kdlib.data import datasets
     from pages import show
 
@@ -67,7 +68,7 @@ def race() -> list:
         st.progress(
             sum(run.progress for run in found) / len(found), text=f"Racing: {show.remaining_time(found, time.time())}"
         )
-    drawn = figures.curves(frame, "val", specs[0].epochs, dict(zip(names, current, strict=True)))
+    drawn = plot_curves(frame, "val", specs[0].epochs, dict(zip(names, current, strict=True)))
     show.figure(drawn, "race", "Validation accuracy of baseline, raw and compressed over the epochs")
     show.state_line(found, names)
     st.caption(

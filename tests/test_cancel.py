@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from kdlib import RunSpec, pipeline, spaces, store
 from kdlib.analysis import comparison, frames, measure, papers
 from kdlib.analysis.evaluation import probe_accuracy
+from kdlib.analysis.result_tables import differences_to, result_numbers, result_table
 from kdlib.cache import cached_arrays
 from kdlib.cli import tables
 from kdlib.data import sound_sets
@@ -216,10 +217,10 @@ def test_every_reader_of_results_accepts_cancelled_ones(capsys):
         measured = done in results
         assert len(frames.accuracies(results)) == 3 * measured
         assert len(frames.accuracy_over_dim(results)) == measured
-        assert len(frames.result_table(results)) == len(frames.result_table(results, in_words=False)) == 2
+        assert len(result_table(results)) == len(result_numbers(results)) == 2
         for cost in frames.COST_NAMES:
             assert len(frames.accuracy_over_cost(results, cost)) <= measured
-        differences, left_out = frames.differences_to(results, 0)
+        differences, left_out = differences_to(results, 0)
         assert differences.empty
         assert left_out, "every result that cannot be compared has its reason"
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2

@@ -59,16 +59,16 @@ def test_a_class_that_neither_occurs_nor_is_predicted_does_not_count_in_f1():
     assert scores(logits, np.array([0, 1, 1])) == pytest.approx({"accuracy": 2 / 3, "f1": (2 / 3 + 2 / 3) / 2})
 
 
-def slow_average_precision(truth, score):
-    ranked = [y for _, y in sorted(zip(score, truth, strict=True), reverse=True)]
+def slow_average_precision(targets, score):
+    ranked = [y for _, y in sorted(zip(score, targets, strict=True), reverse=True)]
     return np.mean([sum(ranked[: i + 1]) / (i + 1) for i, y in enumerate(ranked) if y])
 
 
-def slow_roc_auc(truth, score):
+def slow_roc_auc(targets, score):
     pairs = [
         (a > b) + (a == b) / 2
-        for a, y in zip(score, truth, strict=True)
-        for b, z in zip(score, truth, strict=True)
+        for a, y in zip(score, targets, strict=True)
+        for b, z in zip(score, targets, strict=True)
         if y > z
     ]
     return np.mean(pairs)
@@ -81,11 +81,11 @@ def test_multi_label_scores_equal_slow_references_over_the_known_entries():
     expected = {"map": [], "roc_auc": [], "f1": []}
     for c in range(3):
         rows = [i for i in range(50) if not math.isnan(labels[i, c])]
-        truth, score = labels[rows, c].tolist(), logits[rows, c].tolist()
-        expected["map"].append(slow_average_precision(truth, score))
-        expected["roc_auc"].append(slow_roc_auc(truth, score))
-        hits = sum(y == 1 and z >= 0 for y, z in zip(truth, score, strict=True))
-        expected["f1"].append(2 * hits / (sum(truth) + sum(z >= 0 for z in score)))
+        targets, score = labels[rows, c].tolist(), logits[rows, c].tolist()
+        expected["map"].append(slow_average_precision(targets, score))
+        expected["roc_auc"].append(slow_roc_auc(targets, score))
+        hits = sum(y == 1 and z >= 0 for y, z in zip(targets, score, strict=True))
+        expected["f1"].append(2 * hits / (sum(targets) + sum(z >= 0 for z in score)))
     assert scores(logits, labels) == pytest.approx({name: np.mean(values) for name, values in expected.items()})
 
 
@@ -113,13 +113,13 @@ def test_thresholds_have_the_best_f1_class_by_class():
     labels = rng.integers(0, 2, (40, 3)).astype(float)
     logits = np.round(labels + rng.normal(0, 1, labels.shape), 1) * [1, 5, 0.1] + [0, 3, -2]  # rounded: some are equal
     labels[rng.random(labels.shape) < 0.3] = np.nan
-    found = thresholds(logits, labels)
-    assert found.shape == (3,)
+    cuts = thresholds(logits, labels)
+    assert cuts.shape == (3,)
     for c in range(3):
-        column, truth = logits[:, [c]], labels[:, [c]]
-        tried = [scores(column, truth, 1 / (1 + np.exp(-cut)))["f1"] for cut in np.unique(column) - 1e-9]
-        assert scores(column, truth, float(found[c]))["f1"] == pytest.approx(max(tried))
-    assert scores(logits, labels, found)["f1"] >= scores(logits, labels)["f1"]
+        column, targets = logits[:, [c]], labels[:, [c]]
+        candidates = [scores(column, targets, 1 / (1 + np.exp(-cut)))["f1"] for cut in np.unique(column) - 1e-9]
+        assert scores(column, targets, float(cuts[c]))["f1"] == pytest.approx(max(candidates))
+    assert scores(logits, labels, cuts)["f1"] >= scores(logits, labels)["f1"]
 
 
 def test_a_class_that_is_never_known_to_be_there_keeps_one_half():

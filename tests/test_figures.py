@@ -1,6 +1,8 @@
-"""Figures: every one of them keeps to the rules (escaped labels, colours by role), and shows the numbers it was given."""
+"""Figures: all keep to the rules (escaped labels, colours by role) and show the numbers of their frame."""
 
+import importlib
 import json
+import pkgutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,17 @@ import plotly.graph_objects as go
 import pytest
 
 from kdlib.analysis import figures
+from kdlib.analysis.figures.accuracy import (
+    plot_accuracy_bars,
+    plot_accuracy_over_cost,
+    plot_accuracy_over_dim,
+    plot_probes,
+    plot_scores_per_class,
+)
+from kdlib.analysis.figures.curves import plot_curves
+from kdlib.analysis.figures.heatmaps import plot_confusion, plot_teacher_heatmap
+from kdlib.analysis.figures.pictures import plot_gallery, plot_spectrogram
+from kdlib.analysis.figures.style import COLOURS, to_html
 
 HOSTILE = "<script>alert(1)</script> <b>x</b> & <a href='http://x.y'>y</a>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &lt;b&gt;x&lt;/b&gt; &amp; &lt;a href='http://x.y'&gt;y&lt;/a&gt;"
@@ -50,20 +63,20 @@ def knowledge_frame():
 
 
 FIGURES = {
-    "curves": lambda: figures.curves(curve_frame(), "val", 3, {HOSTILE: "raw", "waiting": "baseline"}),
-    "accuracy_bars": lambda: figures.accuracy_bars(accuracies()),
-    "probes": lambda: figures.probes(accuracies().assign(chance=[0.1, None, None])),
-    "over_dim": lambda: figures.over_dim(dims(HOSTILE)),
-    "over_cost": lambda: figures.over_cost(cost_frame(), "parameters"),
-    "per_class": lambda: figures.per_class({HOSTILE: class_frame()}, {HOSTILE: "raw"}),
-    "confusion": lambda: figures.confusion(np.eye(2), [HOSTILE, "1"], "raw"),
-    "teacher_heatmap": lambda: figures.teacher_heatmap(knowledge_frame()),
-    "spectrogram": lambda: figures.spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
-    "gallery": lambda: figures.gallery(np.full((2, 3, 4, 4), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
+    "plot_curves": lambda: plot_curves(curve_frame(), "val", 3, {HOSTILE: "raw", "waiting": "baseline"}),
+    "plot_accuracy_bars": lambda: plot_accuracy_bars(accuracies()),
+    "plot_probes": lambda: plot_probes(accuracies().assign(chance=[0.1, None, None])),
+    "plot_accuracy_over_dim": lambda: plot_accuracy_over_dim(dims(HOSTILE)),
+    "plot_accuracy_over_cost": lambda: plot_accuracy_over_cost(cost_frame(), "parameters"),
+    "plot_scores_per_class": lambda: plot_scores_per_class({HOSTILE: class_frame()}, {HOSTILE: "raw"}),
+    "plot_confusion": lambda: plot_confusion(np.eye(2), [HOSTILE, "1"], "raw"),
+    "plot_teacher_heatmap": lambda: plot_teacher_heatmap(knowledge_frame()),
+    "plot_spectrogram": lambda: plot_spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
+    "plot_gallery": lambda: plot_gallery(np.full((2, 3, 4, 4), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
 }
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "spectrogram"])  # that one has no labels
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "plot_spectrogram"])  # that one has no labels
 def test_labels_are_shown_literally(name):
     text = json.dumps(json.loads(FIGURES[name]().to_json()), ensure_ascii=False)
     assert "<script>" not in text
@@ -77,35 +90,37 @@ def test_a_figure_has_no_background_of_its_own(name):
 
 
 def test_axes_say_which_metric_it_is():
-    drawn = [
-        figures.curves(curve_frame(), "val", 3, {HOSTILE: "raw"}, "mAP"),
-        figures.accuracy_bars(accuracies(), "mAP"),
+    charts = [
+        plot_curves(curve_frame(), "val", 3, {HOSTILE: "raw"}, "mAP"),
+        plot_accuracy_bars(accuracies(), "mAP"),
     ]
-    drawn += [figures.over_dim(dims(), "mAP"), figures.over_cost(cost_frame(), "parameters", "mAP")]
-    assert [each.layout.yaxis.title.text for each in drawn] == ["validation mAP, %", "mAP, %", "mAP, %", "mAP, %"]
+    charts += [
+        plot_accuracy_over_dim(dims(), "mAP"),
+        plot_accuracy_over_cost(cost_frame(), "parameters", "mAP"),
+    ]
+    assert [chart.layout.yaxis.title.text for chart in charts] == ["validation mAP, %", "mAP, %", "mAP, %", "mAP, %"]
 
 
 def test_every_figure_is_in_the_contract():
-    drawn = {
-        name
-        for name, each in vars(figures).items()
-        if callable(each) and getattr(each, "__module__", "") == figures.__name__
-    }
-    assert {name for name in drawn if not name.startswith("_")} - set(FIGURES) == {"escape", "to_html"}
+    modules = [
+        importlib.import_module(module.name)
+        for module in pkgutil.iter_modules(figures.__path__, "kdlib.analysis.figures.")
+    ]
+    assert {name for module in modules for name in vars(module) if name.startswith("plot_")} == set(FIGURES)
 
 
 def test_the_role_decides_the_colour():
-    bars = [trace for trace in FIGURES["accuracy_bars"]().data if isinstance(trace, go.Bar)]
-    assert [bar.marker.color for bar in bars] == [figures.COLOURS["baseline"], figures.COLOURS["compressed"]]
+    bars = [trace for trace in FIGURES["plot_accuracy_bars"]().data if isinstance(trace, go.Bar)]
+    assert [bar.marker.color for bar in bars] == [COLOURS["baseline"], COLOURS["compressed"]]
 
 
 def test_out_of_domain_is_hatched_and_in_domain_is_not():
-    bar = next(trace for trace in FIGURES["accuracy_bars"]().data if trace.name == ESCAPED)
+    bar = next(trace for trace in FIGURES["plot_accuracy_bars"]().data if trace.name == ESCAPED)
     assert list(bar.marker.pattern.shape) == ["", "/"]
 
 
 def test_bars_show_mean_interval_seeds_and_n():
-    figure = FIGURES["accuracy_bars"]()
+    figure = FIGURES["plot_accuracy_bars"]()
     assert figure.data[0].y == pytest.approx([50])
     assert figure.data[0].error_y.array == pytest.approx([10])
     assert figure.data[0].customdata[0] == "50.0 ± 10.0 %, n = 2"
@@ -113,46 +128,48 @@ def test_bars_show_mean_interval_seeds_and_n():
 
 
 def test_a_single_seed_has_no_interval():
-    bar = next(trace for trace in FIGURES["accuracy_bars"]().data if trace.name == ESCAPED)
+    bar = next(trace for trace in FIGURES["plot_accuracy_bars"]().data if trace.name == ESCAPED)
     assert bar.error_y.array[0] is None
     assert bar.customdata[0] == "60.0 %, n = 1"
 
 
-def test_the_axes_of_a_live_chart_and_its_legend_stand_still():
+def test_the_axes_of_a_live_chart_and_its_legend_do_not_move():
     roles = {HOSTILE: "raw", "waiting": "baseline"}
-    first = figures.curves(curve_frame().iloc[:1], "val", 50, roles)
-    later = figures.curves(curve_frame(), "val", 50, roles)
+    first = plot_curves(curve_frame().iloc[:1], "val", 50, roles)
+    later = plot_curves(curve_frame(), "val", 50, roles)
     assert first.layout.xaxis.range == later.layout.xaxis.range == (0, 50.5)
     assert first.layout.yaxis.range == later.layout.yaxis.range == (0, 100)
     assert [t.name for t in first.data if t.showlegend is None] == [t.name for t in later.data if t.showlegend is None]
 
 
 def test_baseline_and_raw_are_lines_across_the_dimensions():
-    lines = {trace.name: trace for trace in FIGURES["over_dim"]().data if trace.mode == "lines" and trace.name}
+    lines = {
+        trace.name: trace for trace in FIGURES["plot_accuracy_over_dim"]().data if trace.mode == "lines" and trace.name
+    }
     assert set(lines) == {"raw", "baseline"}
     assert lines["raw"].y == pytest.approx([50, 50])
 
 
-def test_two_raw_runs_are_told_apart():
+def test_two_raw_runs_have_different_colours():
     frame = dims()
     frame.loc[len(frame)] = ["raw, epochs 60", "raw", None, 0.55, 0.03, [0.55]]
-    lines = {trace.name: trace for trace in figures.over_dim(frame).data if trace.mode == "lines" and trace.name}
-    assert lines["raw"].line.color == figures.COLOURS["raw"] != lines["raw, epochs 60"].line.color
+    lines = {trace.name: trace for trace in plot_accuracy_over_dim(frame).data if trace.mode == "lines" and trace.name}
+    assert lines["raw"].line.color == COLOURS["raw"] != lines["raw, epochs 60"].line.color
 
 
-def test_a_page_of_its_own_asks_no_other_host():
-    page = figures.to_html(FIGURES["over_cost"]())
+def test_a_page_of_its_own_loads_nothing_from_another_host():
+    page = to_html(FIGURES["plot_accuracy_over_cost"]())
     assert "<script>alert" not in page
     assert 'src="http' not in page
 
 
-@pytest.mark.parametrize("role", figures.COLOURS)
-def test_what_is_written_into_a_coloured_table_can_be_read_on_every_shade(role):
+@pytest.mark.parametrize("role", COLOURS)
+def test_text_in_a_shaded_table_is_readable_on_every_shade(role):
     def luminance(colour):
         parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
 
-    matrix = figures.confusion(np.array([[1.0, 0.2], [0.5, 0.01]]), ["a", "b"], role)
+    matrix = plot_confusion(np.array([[1.0, 0.2], [0.5, 0.01]]), ["a", "b"], role)
     ink = {note.font.color for note in matrix.layout.annotations}
     for _, shade in matrix.data[0].colorscale:
         assert all((luminance(shade) + 0.05) / (luminance(text) + 0.05) > 4.5 for text in ink)  # WCAG 2.2, 1.4.3

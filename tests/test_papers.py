@@ -17,9 +17,9 @@ def result(spec: RunSpec, values: list[float]) -> RunResult:
 
 
 def test_treatments_differ_in_what_they_are_named_after():
-    found = papers.treatments(BASE.replace(soft_label_weight=0.5))
-    told = {name: (spec.method, spec.distance_weight, spec.soft_label_weight) for name, spec in found.items()}
-    assert told == {
+    treatments = papers.treatments(BASE.replace(soft_label_weight=0.5))
+    weights = {name: (spec.method, spec.distance_weight, spec.soft_label_weight) for name, spec in treatments.items()}
+    assert weights == {
         "baseline": ("baseline", 0.75, 0),
         "raw": ("raw", 0.75, 0),
         "compressed": ("linear", 0.75, 0),
@@ -31,10 +31,10 @@ def test_treatments_differ_in_what_they_are_named_after():
 
 
 def test_the_baseline_comes_once_and_every_teacher_that_fits_comes():
-    asked = papers.paper_specs(BASE)
-    assert [key for key in asked if key[1] == "baseline"] == [("", "baseline")]
-    assert len(asked) == 1 + 4 * 4
-    assert {spec.teacher for spec in asked.values()} == {
+    specs = papers.paper_specs(BASE)
+    assert [key for key in specs if key[1] == "baseline"] == [("", "baseline")]
+    assert len(specs) == 1 + 4 * 4
+    assert {spec.teacher for spec in specs.values()} == {
         "tones-autoencoder",
         "tones-simclr",
         "tones-pitch",
@@ -43,7 +43,7 @@ def test_the_baseline_comes_once_and_every_teacher_that_fits_comes():
 
 
 def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw():
-    asked = papers.paper_specs(BASE, ["tones-simclr"])
+    specs = papers.paper_specs(BASE, ["tones-simclr"])
     values = {
         "baseline": [0.1, 0.3],
         "raw": [0.2, 0.3],
@@ -51,7 +51,7 @@ def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw(
         "soft labels": [0.1, 0.1],
         "both": [0.5, 0.5],
     }
-    rows = papers.paper_rows({key: result(spec, values[key[1]]) for key, spec in asked.items()})
+    rows = papers.paper_rows({key: result(spec, values[key[1]]) for key, spec in specs.items()})
     compressed = next(row for row in rows if row.treatment == "compressed")
     assert compressed.to_baseline["test"].values == pytest.approx([0.3, 0.3])
     assert compressed.to_raw["test"].values == pytest.approx([0.2, 0.3])
@@ -59,7 +59,7 @@ def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw(
     assert not rows[1].to_raw
 
 
-def test_what_is_usual_fits_the_dataset():
+def test_the_default_spec_fits_the_dataset():
     assert (default_spec("digits").teacher, default_spec("digits").student) == ("simclr", "cnn")
     assert (default_spec("mixtures").teacher, default_spec("mixtures").student) == ("tones-simclr", "mel-cnn")
 
@@ -80,14 +80,15 @@ def test_one_command_prints_the_table_of_a_multi_label_set(capsys):
         "4",
     ]
     assert main(["paper", *options]) == 0
-    told = capsys.readouterr().out
-    assert "mAP" in told
-    assert "ROC-AUC" in told
-    assert "accuracy" not in told
+    output = capsys.readouterr().out
+    assert "mAP" in output
+    assert "ROC-AUC" in output
+    assert "accuracy" not in output
     for treatment in ("baseline", "raw", "compressed", "soft labels", "both"):
         assert (
             sum(
-                line.split("  ")[1:].count(treatment) + line.count(f"  {treatment}  ") > 0 for line in told.splitlines()
+                line.split("  ")[1:].count(treatment) + line.count(f"  {treatment}  ") > 0
+                for line in output.splitlines()
             )
             == 1
         )

@@ -1,4 +1,4 @@
-"""Every projection draws every space, tells what it could not do, and umap stays out of processes that did not ask for it."""
+"""Every projection maps every space or says why not, and umap is loaded only by processes that use it."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from kdlib.analysis.geometry import neighbours, shared_neighbours
+from kdlib.analysis.neighbours import find_neighbours, shared_neighbours
 from kdlib.analysis.projection import PROJECTIONS, faithfulness, project, project_frames
 
 ROWS = 60
@@ -21,7 +21,7 @@ def blobs(width: int = 5, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
 
 
 # The joint one compiles for half a minute before its first map.
-EACH = [pytest.param(name, marks=pytest.mark.slow) if entry.joint else name for name, entry in PROJECTIONS.items()]
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if entry.joint else name for name, entry in PROJECTIONS.items()]
 
 
 @cache
@@ -32,21 +32,21 @@ def maps(name):
     return project(name, [space, 3 * space @ turn.astype(np.float32) + 7])
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_map_has_a_place_for_every_row_and_keeps_groups_apart(name):
     space, group = blobs()
     for place, note in zip(maps(name).places, maps(name).notes, strict=True):
         assert place.shape == (ROWS, 2)
         assert place.dtype == np.float32
         assert note == ""
-        nearest = neighbours(place, 5)
+        nearest = find_neighbours(place, 5)
         assert (group[nearest] == group[:, None]).mean() > 0.9
         assert np.abs(place.mean(0)).max() < 1e-4
         assert np.square(place).mean() == pytest.approx(1, abs=1e-3)
-    told = faithfulness(space, maps(name).places[0])
-    assert 0.7 < told["trustworthiness"] <= 1
-    assert 0.7 < told["continuity"] <= 1
-    assert told["rows"] == ROWS
+    score = faithfulness(space, maps(name).places[0])
+    assert 0.7 < score["trustworthiness"] <= 1
+    assert 0.7 < score["continuity"] <= 1
+    assert score["rows"] == ROWS
 
 
 def test_maps_of_the_same_space_lie_on_one_another():
@@ -66,17 +66,17 @@ DEGENERATE = {
 }
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("case", DEGENERATE)
 def test_a_degenerate_space_is_a_message_and_a_fallback(name, case):
     space = DEGENERATE[case]
-    found = project(name, [space, space])
-    assert all(np.isfinite(place).all() and place.shape == (len(space), 2) for place in found.places)
+    result = project(name, [space, space])
+    assert all(np.isfinite(place).all() and place.shape == (len(space), 2) for place in result.places)
     if case in ("constant", "one row", "not finite"):
-        assert all("one point" in note for note in found.notes)
+        assert all("one point" in note for note in result.notes)
     elif case in ("three rows", "duplicates") and not PROJECTIONS[name].instant:
-        assert all("20 different rows" in note and "PCA instead" in note for note in found.notes)
-    faithfulness(space, found.places[0])
+        assert all("20 different rows" in note and "PCA instead" in note for note in result.notes)
+    faithfulness(space, result.places[0])
 
 
 def test_pca_is_the_plane_of_largest_variance():
@@ -105,11 +105,11 @@ def test_frames_share_one_basis_and_new_ones_do_not_turn_it():
 
 def test_the_neighbours_of_some_rows_are_those_of_the_whole_table():
     space, _ = blobs()
-    np.testing.assert_array_equal(neighbours(space, 4, of=[7, 3, 50]), neighbours(space, 4)[[7, 3, 50]])
-    assert shared_neighbours(neighbours(space, 4), neighbours(space, 4)).min() == 1
+    np.testing.assert_array_equal(find_neighbours(space, 4, rows=[7, 3, 50]), find_neighbours(space, 4)[[7, 3, 50]])
+    assert shared_neighbours(find_neighbours(space, 4), find_neighbours(space, 4)).min() == 1
 
 
-def test_umap_is_only_loaded_by_who_draws_with_it():
+def test_umap_is_loaded_only_with_its_first_map():
     code = (
         "import sys, numpy as np; from kdlib.analysis.projection import project;"
         "project('pca', [np.eye(30)]); project('tsne', [np.eye(3)]);"

@@ -1,8 +1,13 @@
 """What came out: scores, spaces, comparisons, and how they are shown.
 
-evaluation    scores and probes; intervals: one number per seed becomes a mean and its interval
-geometry      spaces against spaces; projection: spaces drawn in the plane, registry `PROJECTIONS`
-measure       what trained members are worth
-comparison    several results side by side; papers: what the papers compare, as one table
-frames        results as data frames; figures: data frames as plotly figures
+intervals      one number per seed becomes a mean and its interval
+evaluation     scores of predictions, linear probes; class_scores: class by class
+geometry       spaces against spaces; neighbours: which rows are near one another
+projection     spaces as maps in the plane, registry `PROJECTIONS`
+costs          what a student takes at inference
+measure        all of these for trained members
+comparison     several results side by side; papers: what the papers compare, as one table
+frames         results as data frames for charts; result_tables: as tables, CSV and LaTeX
+items          items of a dataset as pictures and in words
+figures/       data frames as plotly figures
 """

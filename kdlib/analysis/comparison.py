@@ -2,31 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from kdlib.analysis.intervals import paired_difference
 from kdlib.results import RunResult, Summary
 from kdlib.spec import BASELINE, RAW
 
-METRIC_NAMES = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # what a metric is called
+METRIC_NAMES = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # metric -> its name
 
 
 def metric_names(results: Sequence[RunResult]) -> str:
-    """Return what the metric that counts first is called: "accuracy", "mAP", or both where the results differ in it."""
-    return (
-        " or ".join(dict.fromkeys(METRIC_NAMES[each.primary_name] for each in results if each.metrics))
-        or METRIC_NAMES["accuracy"]
-    )
+    """Return the name of the metric that counts first: "accuracy", "mAP", or both where the results differ in it."""
+    names = dict.fromkeys(METRIC_NAMES[result.primary_name] for result in results if result.metrics)
+    return " or ".join(names) or METRIC_NAMES["accuracy"]
 
 
 def find_reference(results: Sequence[RunResult], result: RunResult, method: str) -> RunResult | None:
-    """Return the finished result of `method` that differs from `result` in nothing else that matters, if it is there."""
-    wanted = result.spec.replace(method=method).identity
-    return next((each for each in results if each.spec.identity == wanted and each.metrics), None)
+    """Return the measured result of `method` that differs from `result` in no other used field, None without one."""
+    identity = result.spec.replace(method=method).identity
+    return next((other for other in results if other.spec.identity == identity and other.metrics), None)
 
 
 def why_unpaired(result: RunResult, other: RunResult) -> str:
-    """Return why two results cannot be subtracted seed by seed, "" if they can: the same rows must be asked the same question."""
+    """Return why two results cannot be subtracted seed by seed, "" if they can.
+
+    They need the same question about the same rows, and finite scores.
+    """
     if not (result.metrics and other.metrics):
         return "no metrics"
     if result.spec.dataset != other.spec.dataset:
@@ -35,19 +37,38 @@ def why_unpaired(result: RunResult, other: RunResult) -> str:
         return f"another number of labels, {result.spec.labels:,} and not {other.spec.labels:,}"
     if result.primary_name != other.primary_name:
         return f"another metric, {METRIC_NAMES[result.primary_name]} and not {METRIC_NAMES[other.primary_name]}"
+    return _why_undefined(result) or _why_undefined(other)
+
+
+def _why_undefined(result: RunResult) -> str:
+    """Return which score that counts first is not a finite number per seed, "" if all are."""
+    for split, metrics in result.metrics.items():
+        name = f"{METRIC_NAMES[result.primary_name]} of {result.spec.method} on {split}"
+        if not metrics.primary.values:
+            return f"no score per seed, {name}"
+        if not _is_finite(metrics.primary):
+            return f"a score that is not finite, {name}"
     return ""
 
 
+def _is_finite(summary: Summary) -> bool:
+    return all(value is not None and isfinite(value) for value in (summary.mean, *summary.values))
+
+
 def paired_differences(result: RunResult, other: RunResult) -> dict[str, Summary]:
-    """Return split -> paired difference of the primary metric, `result` minus `other`, over the seeds and splits that both have.
+    """Return split -> paired difference of the primary metric, `result` minus `other`, over shared seeds and splits.
 
     Empty where the two cannot be paired: `why_unpaired`.
+
+    Example:
+        >>> baseline, compressed = kdlib.pipeline.compare([spec.replace(method="baseline"), spec])
+        >>> paired_differences(compressed, baseline)["test"].mean
     """
     if why_unpaired(result, other):
         return {}
     differences = {}
     for split in [split for split in result.metrics if split in other.metrics]:
-        a, b = (each.metrics[split].primary.values for each in (result, other))
+        a, b = result.metrics[split].primary.values, other.metrics[split].primary.values
         shared = min(len(a), len(b))  # a value per seed, from seed 0 up
         differences[split] = paired_difference(a[:shared], b[:shared])
     return differences
@@ -56,46 +77,53 @@ def paired_differences(result: RunResult, other: RunResult) -> dict[str, Summary
 def differences_to_references(results: Sequence[RunResult], result: RunResult) -> dict[str, dict[str, Summary]]:
     """Return "baseline" and "raw" -> split -> paired difference of the primary metric, `result` minus it, seed by seed.
 
-    A reference that is not among the results, or is the result itself, is left out.
+    A reference that is not among the results, is the result itself or cannot be paired with it is left out.
     """
-    found: dict[str, dict[str, Summary]] = {}
+    differences: dict[str, dict[str, Summary]] = {}
     for method in (BASELINE, RAW):
-        other = find_reference(results, result, method)
-        if other is None or method == result.spec.method or not result.metrics:
+        reference = find_reference(results, result, method)
+        if reference is None or method == result.spec.method:
             continue
-        found[method] = paired_differences(result, other)
-    return found
+        if paired := paired_differences(result, reference):
+            differences[method] = paired
+    return differences
 
 
 def to_json(results: Sequence[RunResult], seconds: float | None = None) -> dict[str, Any]:
     """Return everything that was measured, as JSON can hold it: one entry of "runs" per result, with its "differences".
 
-    "teacher" and "attributes" hold what belongs to the teacher alone: its probe on the target and on each attribute, and chance.
+    "teacher" and "attributes" hold what belongs to the teacher alone: its probe on the target and on each attribute,
+    and chance.
+
+    Args:
+        results: of one comparison.
+        seconds: how long all of it took.
     """
-    with_teacher = next((each for each in results if each.teacher), None)
+    with_teacher = next((result for result in results if result.teacher), None)
     attributes, teacher = {}, {}
     if with_teacher is not None:
-        written = with_teacher.to_dict()
-        attributes = written["attributes"]
-        teacher = {key: value for key, value in written["teacher"].items() if key != "head"} | written["spaces"]["raw"]
+        record = with_teacher.to_dict()
+        attributes = record["attributes"]
+        teacher = {key: value for key, value in record["teacher"].items() if key != "head"} | record["spaces"]["raw"]
         teacher["probe"] = {key: teacher["probe"][key] for key in ("chance", "raw")}
+    runs = []
+    for result in results:
+        differences = {
+            method: {split: vars(summary) for split, summary in splits.items()}
+            for method, splits in differences_to_references(results, result).items()
+        }
+        runs.append(result.to_dict() | {"differences": differences})
     return {
         "format": 1,
-        "runs": [
-            each.to_dict() | {"differences": _plain(differences_to_references(results, each))} for each in results
-        ],
+        "runs": runs,
         "teacher": teacher,
         "attributes": {name: {key: value[key] for key in ("chance", "raw")} for name, value in attributes.items()},
         "cost": {"seconds": seconds},
     }
 
 
-def _plain(found: dict[str, dict[str, Summary]]) -> dict[str, Any]:
-    return {other: {split: vars(value) for split, value in splits.items()} for other, splits in found.items()}
-
-
 def format_percent(value: Summary | None, signed: bool = False) -> str:
-    """Return a summary of fractions as "72.9 ± 1.2" in percent; a dash where there is none, no interval for a single value."""
+    """Return a summary of fractions in percent, "72.9 ± 1.2"; a dash for None, no interval for a single value."""
     if value is None:
         return "–"
     mean = f"{100 * value.mean:{'+' if signed else ''}.1f}"
@@ -108,56 +136,90 @@ def excludes_zero(value: Summary) -> bool:
 
 
 def verdict(results: Sequence[RunResult]) -> str:
-    """Return in one sentence what compression did on the test set, whatever it is: the compressor best on validation against raw.
+    """Return in words what compression did on the test set: the compressor best on validation against raw.
 
-    Without a raw result the baseline takes its place; without any reference, or a compressor, the sentence says what is missing.
+    Without a raw result the baseline takes its place; without any reference, or a compressor, the sentence says what is
+    missing. Only runs of one dataset, number of labels and metric are compared, those of the first compressed run; the
+    sentence says how many others were left out.
+
+    Example:
+        >>> print(verdict(kdlib.pipeline.compare([spec.replace(method="raw"), spec])))
     """
-    done = [each for each in results if each.metrics]
-    compressed = [each for each in done if each.spec.method not in (BASELINE, RAW)]
+    measured = [result for result in results if result.metrics]
+    compressed = [result for result in measured if result.spec.method not in (BASELINE, RAW)]
     if not compressed:
         return "Nothing was compressed here: add a compressor to see what it does."
-    best = max(compressed, key=lambda each: each.metrics["val"].primary.mean)
-    found = differences_to_references(done, best)
-    if not found:
+    first = next((result for result in compressed if not _why_undefined(result)), None)
+    if first is None:
+        return "Nothing can be compared here: the scores of the compressed runs are not finite."
+    comparable = [result for result in measured if not why_unpaired(result, first)]
+    best = max(
+        (result for result in comparable if result.spec.method not in (BASELINE, RAW)),
+        key=lambda result: result.metrics["val"].primary.mean,
+    )
+    return _describe_gain(comparable, best) + _describe_left_out(first, len(measured) - len(comparable))
+
+
+def _describe_gain(results: Sequence[RunResult], best: RunResult) -> str:
+    """Return what the best compressed run gained over raw, and what that says about the teacher."""
+    differences = differences_to_references(results, best)
+    if not differences:
         return "There is neither baseline nor raw to compare with."
-    other = RAW if RAW in found else BASELINE
-    gain, n = found[other]["test"], best.spec.seeds
+    reference = RAW if RAW in differences else BASELINE
+    gain, n, method = differences[reference]["test"], best.spec.seeds, best.spec.method
     unit = "points" if best.primary_name == "accuracy" else f"points of {metric_names([best])}"
     if gain.ci95 is None:
-        return f"{best.spec.method} is {100 * gain.mean:+.1f} {unit} from {other} with a single seed: more seeds are needed to tell."
-    told = f"({format_percent(gain, signed=True)} {unit}, n = {n})"
+        difference = f"{method} is {100 * gain.mean:+.1f} {unit} from {reference} with a single seed"
+        return f"{difference}: more seeds are needed to tell."
     if not excludes_zero(gain):
-        sentence = f"No clear difference between {best.spec.method} and {other} on the test set {told}."
+        interval = f"({format_percent(gain, signed=True)} {unit}, n = {n})"
+        sentence = f"No clear difference between {method} and {reference} on the test set {interval}."
     elif gain.mean > 0:
-        sentence = f"Compression ({best.spec.method}) added {format_percent(gain)} {unit} over {other} on the test set (n = {n})."
+        points = f"{format_percent(gain)} {unit}"
+        sentence = f"Compression ({method}) added {points} over {reference} on the test set (n = {n})."
     else:
-        loss = format_percent(replace(gain, mean=-gain.mean))
-        sentence = f"Compression ({best.spec.method}) did not help: it lost {loss} {unit} to {other} (n = {n})."
-    plain = found.get(BASELINE)
-    if plain and excludes_zero(plain["test"]) and plain["test"].mean < 0:
-        gap = format_percent(plain["test"], signed=True)
-        sentence += f" The student is better off without this teacher ({gap} {unit} against the baseline)."
-    elif plain and other == RAW and not excludes_zero(plain["test"]):
-        sentence += (
-            f" Against the baseline there is no clear difference ({format_percent(plain['test'], signed=True)} {unit})."
-        )
-    return sentence + _about_the_teacher(done, best)
+        points = f"{format_percent(replace(gain, mean=-gain.mean))} {unit}"
+        sentence = f"Compression ({method}) did not help: it lost {points} to {reference} (n = {n})."
+    if BASELINE in differences:
+        sentence += _describe_baseline(differences[BASELINE]["test"], unit, reference)
+    return sentence + _describe_teacher(results, best)
 
 
-def _about_the_teacher(done: Sequence[RunResult], best: RunResult) -> str:
-    """Return a sentence if the teacher's own branch knows the target clearly less than the student without it, in or out of domain."""
-    alone, metric = find_reference(done, best, BASELINE), best.primary_name
-    head = best.teacher.head if best.teacher else {}
-    if alone is None or not head:
+def _describe_baseline(gain: Summary, unit: str, reference: str) -> str:
+    """Return a sentence if the student is clearly worse than the baseline, or not clearly different from it."""
+    points = f"{format_percent(gain, signed=True)} {unit}"
+    if excludes_zero(gain) and gain.mean < 0:
+        return f" The student is better off without this teacher ({points} against the baseline)."
+    if reference == RAW and not excludes_zero(gain):
+        return f" Against the baseline there is no clear difference ({points})."
+    return ""
+
+
+def _describe_left_out(first: RunResult, count: int) -> str:
+    """Return a sentence about runs that cannot be compared with the first compressed one, "" without any."""
+    if not count:
         return ""
-    behind = []
-    for split, told in (("test", "on the test set"), ("ood", "out of domain")):
-        if split in head and split in alone.metrics:
-            teacher, student = head[split].primary, alone.metrics[split].primary
+    question = f"{METRIC_NAMES[first.primary_name]} on {first.spec.dataset} with {first.spec.labels:,} labels"
+    runs = "1 other run was" if count == 1 else f"{count} other runs were"
+    return f" This compares {question}; {runs} left out."
+
+
+def _describe_teacher(results: Sequence[RunResult], best: RunResult) -> str:
+    """Return a sentence if the teacher's own head is clearly worse than the student without it, in or out of domain."""
+    baseline, metric = find_reference(results, best, BASELINE), best.primary_name
+    head = best.teacher.head if best.teacher else {}
+    if baseline is None or not head:
+        return ""
+    gaps = []
+    for split, place in (("test", "on the test set"), ("ood", "out of domain")):
+        if split in head and split in baseline.metrics:
+            teacher, student = head[split].primary, baseline.metrics[split].primary
+            if not _is_finite(teacher):
+                continue
             gap = paired_difference(teacher.values, student.values)
             if excludes_zero(gap) and gap.mean < 0:
-                behind.append(f"{format_percent(teacher)} against {format_percent(student)} {told}")
-    if not behind:
+                gaps.append(f"{format_percent(teacher)} against {format_percent(student)} {place}")
+    if not gaps:
         return ""
-    where = ", ".join(behind)
-    return f" This teacher itself knows the target less well than the student without it ({where}, {METRIC_NAMES[metric]} in %)."
+    comparison = f"{', '.join(gaps)}, {METRIC_NAMES[metric]} in %"
+    return f" This teacher itself knows the target less well than the student without it ({comparison})."

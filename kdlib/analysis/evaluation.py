@@ -1,7 +1,8 @@
-"""Evaluation: how good predictions are, and what a space still tells.
+"""Evaluation: how good predictions are, and how well a linear probe reads a space.
 
-`scores` judges logits, `probe` judges a space by what a linear classifier reads from it (against `chance`). A number that does not exist is
-a `ValueError` that says "undefined: reason", never NaN. Everything here is a fraction, not percent.
+`scores` is for logits, `probe_accuracy` for a space, by what a linear classifier reads from it (against
+`chance_accuracy`). A number that does not exist is a `ValueError` that says "undefined: reason", never NaN. Everything
+here is a fraction, not percent.
 """
 
 import warnings
@@ -18,19 +19,26 @@ STRENGTHS = (0.03, 0.3, 3.0)  # inverse regularisation a probe chooses from, str
 
 
 def scores(logits: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray = 0.5) -> dict[str, float]:
-    """Return what the predictions are worth, every number in [0, 1], higher is better.
+    """Return metric -> score of the predictions, every number in [0, 1], higher is better.
 
     Single-label: "accuracy" and "f1" (macro: mean over the classes that occur in labels or predictions).
-    Multi-label: "map" (mean average precision), "roc_auc" and "f1" (macro), each a mean over the classes for which it is defined.
+    Multi-label: "map" (mean average precision), "roc_auc" and "f1" (macro), each a mean over the classes for which it
+    is defined.
 
     Args:
         logits: shape (n, k).
-        labels: integers, shape (n,), negative = missing; or floats, shape (n, k), 0 or 1 per class, NaN = missing. The missing are skipped.
-        threshold: probability from which a class counts as predicted, one for all or (k,), from `thresholds`; multi-label only.
+        labels: integers, shape (n,), negative = missing; or floats, shape (n, k), 0 or 1 per class, NaN = missing. The
+            missing are skipped.
+        threshold: probability from which a class counts as predicted, one for all or (k,), from `thresholds`;
+            multi-label only.
 
     Raises:
-        ValueError: shapes do not match, threshold outside [0, 1]; or "undefined: ..." if logits are not finite, nothing is labelled or no
-            class is left.
+        ValueError: shapes do not match, threshold outside [0, 1]; or "undefined: ..." if logits are not finite, nothing
+            is labelled or no class is left.
+
+    Example:
+        >>> scores(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 1]))
+        {'accuracy': 1.0, 'f1': 1.0}
     """
     logits, labels = np.asarray(logits), np.asarray(labels)
     _check_rows("logits", logits, "labels", labels)
@@ -39,51 +47,57 @@ def scores(logits: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray
     if labels.ndim == 2:
         return _multi_label_scores(logits, labels, threshold)
     known = _known(labels)
-    truth, predicted = labels[known], logits[known].argmax(axis=1)
+    targets, predictions = labels[known], logits[known].argmax(axis=1)
     return {
-        "accuracy": float(accuracy_score(truth, predicted)),
-        "f1": float(f1_score(truth, predicted, average="macro")),
+        "accuracy": float(accuracy_score(targets, predictions)),
+        "f1": float(f1_score(targets, predictions, average="macro")),
     }
 
 
 def thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return for each class the probability (k,) from which it counts as predicted: the one with the best F1 on these rows.
+    """Return per class the probability (k,) from which it counts as predicted: the one with the best F1 on these rows.
 
-    To be chosen on validation rows and then used on others. Half way between the two logits around the best cut; 0.5 for a class that is
-    never known to be there.
+    To be chosen on validation rows and then used on others. Half way between the two logits around the best cut; 0.5
+    for a class without a known positive.
 
     Args:
         logits: shape (n, k).
         labels: floats, shape (n, k), 0 or 1, NaN = missing.
     """
-    found = np.full(logits.shape[1], 0.5)
-    for c, (column, truth) in enumerate(zip(logits.T.astype(np.float64), labels.T, strict=True)):
-        known = ~np.isnan(truth)
+    result = np.full(logits.shape[1], 0.5)
+    for c, (column, targets) in enumerate(zip(logits.T.astype(np.float64), labels.T, strict=True)):
+        known = ~np.isnan(targets)
         order = np.argsort(-column[known], kind="stable")
-        column, truth = column[known][order], truth[known][order]
-        if not truth.any():
+        column, targets = column[known][order], targets[known][order]
+        if not targets.any():
             continue
-        f1 = (
-            2 * np.cumsum(truth) / (np.arange(1, len(truth) + 1) + truth.sum())
-        )  # if the first 1, 2, ... rows are predicted
-        f1[:-1][column[:-1] == column[1:]] = -1  # no threshold parts equal logits
+        predicted = np.arange(1, len(targets) + 1)  # the first 1, 2, ... rows
+        f1 = 2 * np.cumsum(targets) / (predicted + targets.sum())
+        f1[:-1][column[:-1] == column[1:]] = -1  # no threshold separates equal logits
         last = int(f1.argmax())
         below = column[last + 1] if last + 1 < len(column) else column[last] - 1
-        found[c] = expit((column[last] + below) / 2)
-    return found
+        result[c] = expit((column[last] + below) / 2)
+    return result
 
 
 def score(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the one number that decides which weights are best: accuracy, multi-label mean average precision, in [0, 1].
+    """Return the score that decides which weights are best: accuracy, multi-label mean average precision, in [0, 1].
 
-    Args and errors as in `scores`; this one is called often, so it computes nothing else.
+    It is called often, so it computes nothing else.
+
+    Args:
+        logits: shape (n, k).
+        labels: as in `scores`.
+
+    Raises:
+        ValueError: "undefined: ..." if nothing is labelled or no class has a positive.
     """
     if labels.ndim == 2:
         known = ~np.isnan(labels)
-        there = np.flatnonzero((labels == 1).any(axis=0))
-        if not len(there):
+        classes = np.flatnonzero((labels == 1).any(axis=0))
+        if not len(classes):
             raise ValueError("undefined: no class has the labels that map needs")
-        return float(np.mean([_average_precision(logits[known[:, c], c], labels[known[:, c], c]) for c in there]))
+        return float(np.mean([_average_precision(logits[known[:, c], c], labels[known[:, c], c]) for c in classes]))
     known = _known(labels)
     return float(np.mean(logits[known].argmax(axis=1) == labels[known]))
 
@@ -100,30 +114,35 @@ def probe_accuracy(
     test_y: np.ndarray,
     on_fit: Callable[[], None] | None = None,
 ) -> float:
-    """Return how well a linear classifier reads the labels from frozen features: accuracy, multi-label mean average precision, in [0, 1].
+    """Return how well a linear classifier reads labels from frozen features: accuracy, multi-label mAP, in [0, 1].
 
-    Multinomial logistic regression on standardised columns, its regularisation chosen on a fifth of the training rows. 1,000 rows of width
-    128 in 10 classes take about 15 ms, and the result is on average half a point from a converged, cross-validated one.
+    Multinomial logistic regression on standardised columns, its regularisation chosen on a fifth of the training rows.
+    1,000 rows of width 128 in 10 classes take about 15 ms, and the result is on average half a point from a converged,
+    cross-validated one.
 
     Args:
         train_x: features, shape (n, d).
-        train_y: integers (n,), negative = missing, or multi-label floats (n, k), NaN = missing. What is missing is skipped.
+        train_y: integers (n,), negative = missing, or multi-label floats (n, k), NaN = missing. What is missing is
+            skipped.
         test_x: features, shape (n', d).
         test_y: as `train_y`, for the test rows. A class that training never saw counts as wrong.
         on_fit: called before each of the fits that a probe takes; what it raises ends the probe.
 
     Raises:
-        ValueError: shapes do not match; or "undefined: ..." if nothing is labelled, the training labels do not differ, or features
-            are not finite.
+        ValueError: shapes do not match; or "undefined: ..." if nothing is labelled, the training labels do not differ,
+            or features are not finite.
+
+    Example:
+        >>> probe_accuracy(embeddings[train], labels[train], embeddings[test], labels[test])
     """
-    train_x, train_y, test_x, test_y = (np.asarray(part) for part in (train_x, train_y, test_x, test_y))
+    train_x, train_y, test_x, test_y = (np.asarray(array) for array in (train_x, train_y, test_x, test_y))
     _check_rows("training features", train_x, "training labels", train_y)
     _check_rows("test features", test_x, "test labels", test_y)
     if not (np.isfinite(train_x).all() and np.isfinite(test_x).all()):
         raise ValueError("undefined: some features are not finite")
     scaler = StandardScaler().fit(train_x.astype(np.float64))  # float64: squares of 1e30 must not overflow
     train_x, test_x = (
-        np.asarray(scaler.transform(part.astype(np.float64)), dtype=np.float32) for part in (train_x, test_x)
+        np.asarray(scaler.transform(features.astype(np.float64)), dtype=np.float32) for features in (train_x, test_x)
     )
     if train_y.ndim == 2:
         return _multi_label_probe(train_x, train_y, test_x, test_y, on_fit)
@@ -134,14 +153,15 @@ def probe_accuracy(
 
 
 def chance_accuracy(train_y: np.ndarray, test_y: np.ndarray) -> float:
-    """Return what `probe` would reach without looking at the features, in [0, 1].
+    """Return what `probe_accuracy` would be without the features, in [0, 1].
 
-    Single-label: the accuracy of always answering the most frequent training class (the lower one of two). Multi-label: the mean share of
-    positives over the classes that `probe` scores, which is the average precision of a random order.
+    Single-label: the accuracy of always predicting the most frequent training class (the lower one of two).
+    Multi-label: the mean share of positives over the classes that `probe_accuracy` scores, which is the average
+    precision of a random order.
 
     Args:
-        train_y: labels as in `probe`.
-        test_y: labels as in `probe`.
+        train_y: labels as in `probe_accuracy`.
+        test_y: labels as in `probe_accuracy`.
 
     Raises:
         ValueError: "undefined: ..." if nothing is labelled.
@@ -159,7 +179,7 @@ def _check_rows(name: str, x: np.ndarray, other: str, y: np.ndarray) -> None:
 
 
 def _known(labels: np.ndarray) -> np.ndarray:
-    """Return which of the integer labels are there, bool (n,)."""
+    """Return which of the integer labels are known, bool (n,)."""
     known = labels >= 0
     if not known.any():
         raise ValueError("undefined: no row has a label")
@@ -173,31 +193,33 @@ def _multi_label_scores(logits: np.ndarray, labels: np.ndarray, threshold: float
     if not ((cuts >= 0) & (cuts <= 1)).all():
         raise ValueError(f"a threshold is a probability from 0 to 1, got {threshold}")
     values: dict[str, list[float]] = {"map": [], "roc_auc": [], "f1": []}
-    for column, truth, cut in zip(
-        logits.T, labels.T, logit(cuts), strict=True
-    ):  # logits, for probabilities near 0 and 1 round to ties
-        known = ~np.isnan(truth)
-        truth, column = truth[known].astype(int), column[known]
-        predicted = (column >= cut).astype(int)
-        if truth.any():
-            values["map"].append(_average_precision(column, truth))
-        if truth.any() and not truth.all():
-            values["roc_auc"].append(roc_auc_score(truth, column))
-        if truth.any() or predicted.any():
-            values["f1"].append(f1_score(truth, predicted))
-    for name, found in values.items():
-        if not found:
+    # Thresholds become logits, as probabilities near 0 and 1 round to ties.
+    for column, targets, cut in zip(logits.T, labels.T, logit(cuts), strict=True):
+        known = ~np.isnan(targets)
+        targets, column = targets[known].astype(int), column[known]
+        predictions = (column >= cut).astype(int)
+        if targets.any():
+            values["map"].append(_average_precision(column, targets))
+        if targets.any() and not targets.all():
+            values["roc_auc"].append(float(roc_auc_score(targets, column)))
+        if targets.any() or predictions.any():
+            values["f1"].append(float(f1_score(targets, predictions)))
+    for name, class_values in values.items():
+        if not class_values:
             raise ValueError(f"undefined: no class has the labels that {name} needs")
-    return {name: float(np.mean(found)) for name, found in values.items()}
+    return {name: float(np.mean(class_values)) for name, class_values in values.items()}
 
 
-def _average_precision(column: np.ndarray, truth: np.ndarray) -> float:
-    """Return the sum over recall steps of step times precision, equal logits taken at once: scikit-learn's, a hundred times as fast."""
+def _average_precision(column: np.ndarray, targets: np.ndarray) -> float:
+    """Return the sum over recall steps of step times precision, equal logits as one step.
+
+    The same as scikit-learn's, a hundred times as fast.
+    """
     order = np.argsort(-column, kind="stable")
-    column, found = column[order], np.cumsum(truth[order])
+    column, positives = column[order], np.cumsum(targets[order])
     last = np.append(column[1:] != column[:-1], True)  # of every run of equal logits
-    hits, ranks = found[last], np.flatnonzero(last) + 1
-    return float((np.diff(hits, prepend=0) * hits / ranks).sum() / found[-1])
+    hits, ranks = positives[last], np.flatnonzero(last) + 1
+    return float((np.diff(hits, prepend=0) * hits / ranks).sum() / positives[-1])
 
 
 def _multi_label_probe(
@@ -212,39 +234,38 @@ def _multi_label_probe(
 
 
 def _probed_classes(train_y: np.ndarray, test_y: np.ndarray) -> list[int]:
-    """Return the columns with both answers among the known training labels and a positive among the known test labels."""
-    told = (train_y == 0).any(axis=0) & (train_y == 1).any(axis=0) & (test_y == 1).any(axis=0)
-    classes = np.flatnonzero(told).tolist()
+    """Return the columns with negative and positive training labels and a positive test label."""
+    defined = (train_y == 0).any(axis=0) & (train_y == 1).any(axis=0) & (test_y == 1).any(axis=0)
+    classes = np.flatnonzero(defined).tolist()
     if not classes:
         raise ValueError("undefined: no class has positive and negative training rows and a positive test row")
     return classes
 
 
 def _fit_linear(x: np.ndarray, y: np.ndarray, on_fit: Callable[[], None] | None = None) -> LogisticRegression:
-    """Return a logistic regression fitted to all rows, at the strength that does best on a fifth of them when fitted to the rest.
+    """Return a logistic regression fitted to all rows, at the strength best on a fifth of them.
 
     The loose tolerance costs nothing in accuracy, as measured against converged fits, and saves most of the time.
     """
-    held_out = _every_fifth(y)
+    held_out = _hold_out_fifth(y)
     model = LogisticRegression(tol=1e-2, max_iter=200, warm_start=True)
-    found = []
+    accuracies = []
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # a probe that stops early is a fair, slightly more regularised probe
+        # A probe that stops early is a fair, slightly more regularised probe.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         if held_out.any() and len(np.unique(y[~held_out])) > 1:
             for strength in STRENGTHS:
                 if on_fit is not None:
                     on_fit()
                 model.set_params(C=strength).fit(x[~held_out], y[~held_out])
-                found.append(model.score(x[held_out], y[held_out]))
+                accuracies.append(model.score(x[held_out], y[held_out]))
         if on_fit is not None:
             on_fit()
-        best = STRENGTHS[int(np.argmax(found))] if found else STRENGTHS[0]
+        best = STRENGTHS[int(np.argmax(accuracies))] if accuracies else STRENGTHS[0]
         return model.set_params(C=best, warm_start=False).fit(x, y)
 
 
-def _every_fifth(y: np.ndarray) -> np.ndarray:
+def _hold_out_fifth(y: np.ndarray) -> np.ndarray:
     """Return which rows to hold out, bool (n,): a fifth of every class, chosen by a fixed seed."""
     order = np.lexsort((np.random.default_rng(0).random(len(y)), y))
     held_out = np.zeros(len(y), dtype=bool)

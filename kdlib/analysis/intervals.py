@@ -8,14 +8,20 @@ from kdlib.results import Summary
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Return the mean of some repetitions and how far the true mean may be from it, by the two-sided 95 % t-interval.
+    """Return the mean of some repetitions and the half-width of its two-sided 95 % t-interval.
+
+    Args:
+        values: one per repetition; a single one has no interval.
 
     Raises:
         ValueError: "undefined: ..." if there are no values or one is not finite.
+
+    Example:
+        >>> summarize([0.75, 0.5, 0.25]).mean
+        0.5
     """
-    from scipy.special import (
-        stdtrit,
-    )  # quantiles of the t-distribution; it loads for a quarter of a second, all of scipy.stats for one
+    # Quantiles of the t-distribution: this module loads in a quarter of a second, scipy.stats in a whole one.
+    from scipy.special import stdtrit
 
     values = [float(value) for value in values]
     if not values or not np.isfinite(values).all():
@@ -28,8 +34,16 @@ def summarize(values: Sequence[float]) -> Summary:
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
     """Return the summary of a - b, paired by position (the same seed in both): the interval of the paired t-test.
 
+    Args:
+        a: one value per seed.
+        b: as many, of the same seeds.
+
     Raises:
         ValueError: a and b differ in length, or "undefined: ..." as in `summarize`.
+
+    Example:
+        >>> paired_difference([0.75, 0.5], [0.5, 0.25]).mean
+        0.25
     """
     if len(a) != len(b):
         raise ValueError(f"a paired difference needs as many values on both sides, got {len(a)} and {len(b)}")

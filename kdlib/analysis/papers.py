@@ -1,6 +1,7 @@
 """The papers' comparison: baseline, raw, compressed, soft labels and both, for several teachers, as one table.
 
-Ding & Lerch 2024 set a compressed embedding beside the raw one and beside the soft labels of the teacher's head, and combine the two.
+Ding & Lerch 2024 set a compressed embedding beside the raw one and beside the soft labels of the teacher's head, and
+combine the two.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from kdlib.analysis.comparison import paired_differences
 from kdlib.results import RunResult, Summary
 from kdlib.spec import BASELINE, RAW, RunSpec
 
-SOFT_LABEL_WEIGHT = 1.0  # weight of the soft labels where a spec does not say another
+SOFT_LABEL_WEIGHT = 1.0  # weight of the soft labels where a spec has none
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class PaperRow:
     Attributes:
         teacher: its name; "" for the baseline.
         treatment: a key of `treatments`.
-        result: what came out.
+        result: of the run.
         to_baseline: split -> paired difference to the baseline; empty for the baseline.
         to_raw: split -> paired difference to the raw teacher; empty for baseline and raw.
     """
@@ -59,23 +60,32 @@ def paper_specs(base: RunSpec, names: Sequence[str] = ()) -> dict[tuple[str, str
     Args:
         base: what all of them share, as for `treatments`.
         names: of the teachers; by default all that take what the dataset holds.
+
+    Example:
+        >>> specs = paper_specs(kdlib.checks.default_spec("tones"), ["tones-simclr"])
+        >>> results = dict(zip(specs, kdlib.pipeline.compare(list(specs.values()))))
+        >>> rows = paper_rows(results)
     """
     from kdlib.models.teachers import compatible_teachers  # loads torch, which tables of results do without
 
-    found: dict[tuple[str, str], RunSpec] = {}
+    specs: dict[tuple[str, str], RunSpec] = {}
     for name in names or compatible_teachers(base.dataset):
         for treatment, spec in treatments(base.replace(teacher=name)).items():
-            found.setdefault(("" if treatment == "baseline" else name, treatment), spec)
-    return found
+            specs.setdefault(("" if treatment == "baseline" else name, treatment), spec)
+    return specs
 
 
 def paper_rows(results: dict[tuple[str, str], RunResult]) -> list[PaperRow]:
-    """Return a row per result that has metrics, with its paired differences. Keys as from `specs`."""
+    """Return a row per result that has metrics, with its paired differences.
+
+    Args:
+        results: (teacher, treatment) -> result, keys as from `paper_specs`.
+    """
     baseline = results[("", "baseline")]
-    found = []
+    rows = []
     for (teacher, treatment), result in results.items():
         if result.metrics:
             to_baseline = {} if treatment == "baseline" else paired_differences(result, baseline)
             to_raw = {} if treatment in ("baseline", "raw") else paired_differences(result, results[(teacher, "raw")])
-            found.append(PaperRow(teacher, treatment, result, to_baseline, to_raw))
-    return found
+            rows.append(PaperRow(teacher, treatment, result, to_baseline, to_raw))
+    return rows

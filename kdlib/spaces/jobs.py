@@ -12,16 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from kdlib import engine
-from kdlib.analysis.geometry import (
-    distance_correlation,
-    effective_rank,
-    linear_cka,
-    neighbours,
-    permuted_overlap,
-    sample_rows,
-    shared_neighbours,
-    silhouette,
-)
+from kdlib.analysis.geometry import distance_correlation, effective_rank, linear_cka, sample_rows, silhouette
+from kdlib.analysis.neighbours import find_neighbours, permuted_overlap, shared_neighbours
 from kdlib.analysis.projection import PROJECTIONS, Maps, faithfulness, project
 from kdlib.cache import Arrays, atomic_path, content_key, home
 from kdlib.data import datasets
@@ -155,7 +147,7 @@ def compute_scorecard(spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
         {},
     )
     for (name, space), places in zip(spaces.spaces.items(), maps.places, strict=True):
-        tables[name] = of(f"neighbours, {name}", lambda space=space: neighbours(space, K))
+        tables[name] = of(f"neighbours, {name}", lambda space=space: find_neighbours(space, K))
         report["faithful"][name] = faithfulness(space[shown], places)
         report["spaces"][name] = {
             "width": space.shape[1],

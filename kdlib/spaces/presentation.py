@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from kdlib import runs
-from kdlib.analysis.geometry import compare_neighbours, neighbours
+from kdlib.analysis.neighbours import compare_neighbours, find_neighbours
 from kdlib.analysis.projection import project, project_frames
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
@@ -155,7 +155,7 @@ def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, 
     for a, b in PAIRS[:2]:
         if (a, b) in spaces.pairs:
             try:
-                before, after = (neighbours(spaces.spaces[name], k, of=[row]) for name in (a, b))
+                before, after = (find_neighbours(spaces.spaces[name], k, rows=[row]) for name in (a, b))
             except ValueError as error:
                 found[a, b] = str(error)
                 continue

@@ -116,7 +116,7 @@ def page(home: str, rows: int) -> None:
 
 def main(rows: int) -> None:
     """Print the figures."""
-    from kdlib.analysis.geometry import neighbours
+    from kdlib.analysis.neighbours import find_neighbours
     from kdlib.analysis.projection import project
 
     rng = np.random.default_rng(0)
@@ -124,7 +124,7 @@ def main(rows: int) -> None:
     print(f"PCA map of 10,000 x 512: {timed(lambda: project('pca', [wide])):.3f} s")
     three = [wide[:, :256], wide[:, :16], wide[:, :64]]
     print(
-        f"neighbour tables of 10,000 rows in three spaces: {timed(lambda: [neighbours(space, 10) for space in three]):.2f} s"
+        f"neighbour tables of 10,000 rows in three spaces: {timed(lambda: [find_neighbours(space, 10) for space in three]):.2f} s"
     )
     with tempfile.TemporaryDirectory() as home:
         page(home, rows)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from kdlib import spaces
-from kdlib.analysis import geometry
+from kdlib.analysis.neighbours import find_neighbours
 from kdlib.data import datasets
 from tests.browser.conftest import SLOW
 
@@ -97,7 +97,7 @@ def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_addr
     monkeypatch.setenv("KDLIB_HOME", str(server.home))
     found = spaces.load_spaces(trained)
     place = found.rows.tolist().index(row)
-    before, after = (set(geometry.neighbours(found.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
+    before, after = (set(find_neighbours(found.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
     for kind, rows in (("kept", before & after), ("lost", before - after), ("gained", after - before)):
         expect(page.get_by_text(f"{kind}: {len(rows)}", exact=True).first).to_be_visible()
     again = opened(visit, trained, row=str(row))

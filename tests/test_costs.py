@@ -1,11 +1,11 @@
-"""What measuring counts is what torch's own counter counts, for every student and every kind of input."""
+"""Costs: the multiplications are those of torch's own counter, for every student and every kind of input."""
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdlib.analysis.measure import multiply_adds
+from kdlib.analysis.costs import multiply_adds
 from kdlib.models import students
 from kdlib.models.students import STUDENTS
 

@@ -1,0 +1,177 @@
+"""Accuracies as a mean with its 95 % interval and the seeds as dots: bars, over the dimension, over a cost."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from kdlib.analysis.figures.style import WHISKER, LabelStyle, escape, fade, label_roles, label_styles, new_figure
+
+HEIGHT = 420  # pixels
+HATCH = "rgba(255,255,255,0.7)"
+SEED_HOVER = "one seed: %{y:.1f} %<extra></extra>"
+
+
+def plot_accuracy_bars(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
+    """Return bars of the mean with its 95 % interval and the seeds as dots; one group per split, out-of-domain hatched.
+
+    Args:
+        frame: from `frames.accuracies`.
+        metric: name of the score.
+
+    Example:
+        >>> plot_accuracy_bars(frames.accuracies(results)).show()
+    """
+    figure, styles = new_figure("", f"{metric}, %", HEIGHT), label_styles(label_roles(frame))
+    groups, labels = list(dict.fromkeys(frame["split"])), list(styles)
+    width = 0.84 / max(len(labels), 1)
+    for number, label in enumerate(labels):
+        rows = frame[frame["label"] == label]
+        x = [groups.index(split) + (number - (len(labels) - 1) / 2) * width for split in rows["split"]]
+        hatch = {
+            "shape": ["/" if outside else "" for outside in rows["outside"]],
+            "fillmode": "overlay",
+            "fgcolor": HATCH,
+        }
+        figure.add_bar(
+            x=x, y=100 * rows["mean"], width=0.92 * width, name=escape(label), error_y=_error_bars(rows),
+            marker={"color": styles[label][0], "pattern": hatch},
+            customdata=_format_hover(rows), hovertemplate="%{customdata}",
+        )  # fmt: skip
+        _add_seeds(figure, x, rows, width)
+    names = [escape(group) for group in groups]
+    figure.update_xaxes(tickvals=list(range(len(groups))), ticktext=names, range=[-0.5, len(groups) - 0.5])
+    figure.update_yaxes(range=[0, 100])
+    return figure
+
+
+def plot_probes(frame: pd.DataFrame) -> go.Figure:
+    """Return bars of what a linear probe reads from each space, one group per question, with a line at chance.
+
+    Args:
+        frame: as in `plot_accuracy_bars`, and "chance" per row, None where it is not known.
+    """
+    figure = plot_accuracy_bars(frame)
+    for number, chance in enumerate(frame.drop_duplicates("split")["chance"]):
+        if not pd.isna(chance):
+            ends = {"x0": number - 0.45, "x1": number + 0.45, "y0": 100 * chance, "y1": 100 * chance}
+            figure.add_shape(type="line", **ends, line={"dash": "dot", "color": WHISKER})
+    figure.update_yaxes(title="read by a probe, %")
+    return figure
+
+
+def plot_scores_per_class(
+    frames: Mapping[str, pd.DataFrame], roles: Mapping[str, str], metric: str = "accuracy"
+) -> go.Figure:
+    """Return bars per class, side by side for each run, with intervals and seeds.
+
+    Args:
+        frames: label -> frame from `class_scores.scores_per_class`.
+        roles: label -> role.
+        metric: name of the score.
+    """
+    parts = [
+        frame.assign(label=label, role=roles[label], split=frame["class"], outside=False)
+        for label, frame in frames.items()
+    ]
+    return plot_accuracy_bars(pd.concat(parts, ignore_index=True), metric)
+
+
+def plot_accuracy_over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
+    """Return accuracy over the width of the compressed embedding, a line per label, baseline and raw for reference.
+
+    Args:
+        frame: from `frames.accuracy_over_dim`.
+        metric: name of the score.
+    """
+    figure = new_figure("width of the compressed embedding", f"{metric}, %", HEIGHT)
+    styles = label_styles(label_roles(frame))
+    compressed = frame[frame["role"] == "compressed"]
+    dims = sorted(compressed["dim"].dropna().unique())
+    for label in compressed["label"].unique():
+        rows = compressed[compressed["label"] == label]
+        _add_points(figure, rows, rows["dim"].tolist(), styles[label], "lines+markers")
+    ends = [dims[0] / 1.15, dims[-1] * 1.15] if dims else [1.0, 2.0]
+    references = frame[frame["role"] != "compressed"]
+    for number, label in enumerate(references["label"]):
+        _add_reference(figure, references.iloc[[number]], ends, styles[label][0])
+    figure.update_xaxes(type="log", tickvals=dims, ticktext=[f"{int(dim)}" for dim in dims])
+    return figure
+
+
+def plot_accuracy_over_cost(frame: pd.DataFrame, cost: str, metric: str = "accuracy") -> go.Figure:
+    """Return accuracy against a cost, one mark per run.
+
+    Args:
+        frame: from `frames.accuracy_over_cost`.
+        cost: title of the axis.
+        metric: name of the score.
+    """
+    figure, styles = new_figure(cost, f"{metric}, %", HEIGHT), label_styles(label_roles(frame))
+    for label in frame["label"].unique():
+        rows = frame[frame["label"] == label]
+        _add_points(figure, rows, rows["cost"].tolist(), styles[label], "markers")
+    if frame["cost"].nunique() > 1:
+        figure.update_xaxes(type="log")
+    else:
+        only = frame["cost"].iloc[0]
+        figure.update_xaxes(tickvals=[only], ticktext=[f"{only:,}"])
+    return figure
+
+
+def _error_bars(rows: pd.DataFrame) -> dict[str, object]:
+    """Return the intervals of the rows as plotly takes them, in percent."""
+    return {
+        "type": "data",
+        "array": [None if pd.isna(half_width) else 100 * half_width for half_width in rows["ci95"]],
+        "thickness": 1.5,
+        "width": 5,
+        "color": WHISKER,
+    }
+
+
+def _format_hover(rows: pd.DataFrame) -> list[str]:
+    """Return mean, interval and n of each row in words."""
+    return [
+        f"{100 * mean:.1f}" + ("" if pd.isna(ci95) else f" ± {100 * ci95:.1f}") + f" %, n = {len(values)}"
+        for mean, ci95, values in zip(rows["mean"], rows["ci95"], rows["values"], strict=True)
+    ]
+
+
+def _add_seeds(figure: go.Figure, centers: list[float], rows: pd.DataFrame, width: float) -> None:
+    """Add the seeds as dots beside their mean, spread a little so that equal ones are visible."""
+    x, y = [], []
+    for center, values in zip(centers, rows["values"], strict=True):
+        x += (center + 0.3 * width * np.linspace(-1, 1, len(values)) * (len(values) > 1)).tolist()
+        y += [100 * value for value in values]
+    dots = {"color": "rgba(255,255,255,0.85)", "size": 6, "line": {"color": "#333", "width": 1}}
+    figure.add_scatter(x=x, y=y, mode="markers", marker=dots, showlegend=False, hovertemplate=SEED_HOVER)
+
+
+def _add_points(figure: go.Figure, rows: pd.DataFrame, x: list[float], style: LabelStyle, mode: str) -> None:
+    """Add the means of one label with intervals, and their seeds. `mode` is plotly's: lines, markers or both."""
+    colour, dash, mark = style
+    for position, values in zip(x, rows["values"], strict=True):
+        figure.add_scatter(
+            x=[position] * len(values), y=[100 * value for value in values], mode="markers",
+            marker={"color": fade(colour, 0.35), "size": 5}, showlegend=False, hovertemplate=SEED_HOVER,
+        )  # fmt: skip
+    figure.add_scatter(
+        x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode, error_y=_error_bars(rows),
+        line={"color": colour, "dash": dash, "width": 2.5}, marker={"color": colour, "symbol": mark, "size": 10},
+        customdata=_format_hover(rows), hovertemplate="%{x}: %{customdata}",
+    )  # fmt: skip
+
+
+def _add_reference(figure: go.Figure, row: pd.DataFrame, ends: list[float], colour: str) -> None:
+    """Add a horizontal line in the band of its interval, for a frame of one row."""
+    label, mean, ci95 = escape(row["label"].iloc[0]), row["mean"].iloc[0], row["ci95"].iloc[0]
+    half_width = 0 if pd.isna(ci95) else ci95
+    low, high = 100 * (mean - half_width), 100 * (mean + half_width)
+    band = {"x": [*ends, *ends[::-1]], "y": [low, low, high, high], "fill": "toself", "fillcolor": fade(colour, 0.12)}
+    figure.add_scatter(**band, line_width=0, mode="lines", hoverinfo="skip", showlegend=False)
+    figure.add_scatter(
+        x=ends, y=[100 * mean] * 2, name=label, mode="lines", line={"color": colour, "dash": "dash", "width": 2},
+        hovertemplate=f"{label}: {_format_hover(row)[0]}",
+    )  # fmt: skip
