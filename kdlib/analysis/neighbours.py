@@ -179,11 +179,11 @@ def _nearest_rows(x: np.ndarray, lengths: np.ndarray, rows: np.ndarray, k: int) 
         k: neighbours per row.
     """
     precision = np.finfo(x.dtype).eps
-    own = lengths[rows, None]
+    row_lengths = lengths[rows, None]
     distance = (-2 * x[rows]) @ x.T
     distance += lengths  # squared distance, except for the row's own squared length
     # Duplicates are equally near, whatever rounding made of them.
-    np.maximum(distance, (16 * precision - 1) * own, out=distance)
+    np.maximum(distance, (16 * precision - 1) * row_lengths, out=distance)
     distance[np.arange(len(rows)), rows] = np.inf
     cut = np.partition(distance, k - 1, axis=1)[:, k - 1, None]
     chosen = distance <= cut
@@ -193,5 +193,5 @@ def _nearest_rows(x: np.ndarray, lengths: np.ndarray, rows: np.ndarray, k: int) 
     columns = np.flatnonzero(chosen).reshape(len(rows), k) % len(x)
     nearest = np.take_along_axis(distance, columns, axis=1)
     order = np.argsort(nearest, axis=1, kind="stable")
-    uncertain = (nearest.min(axis=1, keepdims=True) + own < 1e4 * precision * own)[:, 0]
+    uncertain = (nearest.min(axis=1, keepdims=True) + row_lengths < 1e4 * precision * row_lengths)[:, 0]
     return np.take_along_axis(columns, order, axis=1), uncertain

@@ -37,8 +37,8 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     def command(
         parent: argparse._SubParsersAction, name: str, handler: Callable[[argparse.Namespace], int]
     ) -> argparse.ArgumentParser:
-        told = (handler.__doc__ or "").strip()
-        parser = parent.add_parser(name, help=told, description=told)
+        description = (handler.__doc__ or "").strip()
+        parser = parent.add_parser(name, help=description, description=description)
         parser.set_defaults(handler=handler)
         return parser
 
@@ -51,15 +51,15 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     parser.add_argument(
         "--labels", type=Path, action="append", default=[], metavar="FILE", help="a table of labels, matched by id"
     )
-    told = "embeddings of a teacher, matched by id; may be given several times"
-    parser.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=told)
-    told = "column with the classes; several, separated by commas, hold 0, 1 or blank each"
-    parser.add_argument("--target", type=_names, default=(), metavar="COLUMN,...", help=told)
-    told = (
+    description = "embeddings of a teacher, matched by id; may be given several times"
+    parser.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=description)
+    description = "column with the classes; several, separated by commas, hold 0, 1 or blank each"
+    parser.add_argument("--target", type=_names, default=(), metavar="COLUMN,...", help=description)
+    description = (
         "where the classes come from, without --target: the folders, the first part of --pattern, "
         "or a column that is called like a label"
     )
-    parser.add_argument("--labels-from", choices=["folder", "pattern", "table"], default="table", help=told)
+    parser.add_argument("--labels-from", choices=["folder", "pattern", "table"], default="table", help=description)
     parser.add_argument(
         "--pattern",
         default="",
@@ -87,17 +87,21 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
         metavar="COLUMN=VALUE,...",
         help="items that are the test set",
     )
-    told = "items that are an out-of-domain test set and nothing else, such as speaker=jackson,nicolas"
-    parser.add_argument("--leave-out", type=_parse_selection, default=("", ()), metavar="COLUMN=VALUE,...", help=told)
+    description = "items that are an out-of-domain test set and nothing else, such as speaker=jackson,nicolas"
+    parser.add_argument(
+        "--leave-out", type=_parse_selection, default=("", ()), metavar="COLUMN=VALUE,...", help=description
+    )
     parser.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
     parser.add_argument("--dry-run", action="store_true", help="say what was understood and keep nothing")
     parser.add_argument(
         "--large", action="store_true", help="read files above the usual limits on size: 16 GB an array, 32 GB in all"
     )
 
-    own = commands.add_parser("data", help="Work with imported data.").add_subparsers(required=True, metavar="COMMAND")
-    command(own, "list", list_data)
-    command(own, "delete", delete_data).add_argument("names", nargs="+", metavar="NAME")
+    data_commands = commands.add_parser("data", help="Work with imported data.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command(data_commands, "list", list_data)
+    command(data_commands, "delete", delete_data).add_argument("names", nargs="+", metavar="NAME")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -166,7 +170,7 @@ def _preview(source: "importing.Source", draft: "importing.DatasetDraft") -> Non
     console = console if console.is_terminal else Console(highlight=False, width=PIPED)
     plan = draft.plan
     shape = " x ".join(map(str, draft.shape))
-    told = {
+    lines = {
         source.name: f"{source.rows:,} items, {ITEM_NAMES[draft.modality]} of shape {shape}",
         "classes": f"{len(draft.classes)}, from {', '.join(plan.target)}"
         + (" (several an item)" if draft.labels.ndim == 2 else ""),
@@ -174,7 +178,7 @@ def _preview(source: "importing.Source", draft: "importing.DatasetDraft") -> Non
         "teachers": ", ".join(f"{name} ({source.columns[name].shape[1]} wide)" for name in plan.tables) or "none",
         "attributes": ", ".join(f"{name} ({len(names)})" for name, (_, names) in draft.attributes.items()) or "none",
     }
-    for key, value in told.items():
+    for key, value in lines.items():
         console.print(f"{key}: {value}", markup=False)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("class")
@@ -186,9 +190,9 @@ def _preview(source: "importing.Source", draft: "importing.DatasetDraft") -> Non
     if len(counts) > MAX_CLASSES:
         table.add_row(f"... {len(counts) - MAX_CLASSES} more")
     console.print(table)
-    for told, texts in (("note", draft.notes), ("warning", draft.warnings)):
+    for lines, texts in (("note", draft.notes), ("warning", draft.warnings)):
         for text in texts:
-            console.print(f"{told}: {text}", markup=False)
+            console.print(f"{lines}: {text}", markup=False)
 
 
 def list_data(arguments: argparse.Namespace) -> int:  # noqa: ARG001

@@ -144,11 +144,11 @@ def pluck(frequency: np.ndarray, colour: np.ndarray, rngs: Rngs) -> np.ndarray:
     waves = np.empty((len(rngs), SAMPLES), np.float32)
     for row, (rng, pitch, bright) in enumerate(zip(rngs, frequency[:, 0], colour[:, 0], strict=True)):
         period = RATE / pitch
-        whole = int(period - 0.2)
+        samples = int(period - 0.2)
         burst = np.zeros(SAMPLES)
-        burst[: whole + 1] = lfilter([0.3 + 0.7 * bright], [1, 0.7 * bright - 0.7], rng.uniform(-1, 1, whole + 1))
-        loop = np.zeros(whole + 2)
-        loop[0], loop[-2], loop[-1] = 1, -0.992 * (1 - (period - whole) * 0.8), -0.992 * 0.8 * (period - whole)
+        burst[: samples + 1] = lfilter([0.3 + 0.7 * bright], [1, 0.7 * bright - 0.7], rng.uniform(-1, 1, samples + 1))
+        loop = np.zeros(samples + 2)
+        loop[0], loop[-2], loop[-1] = 1, -0.992 * (1 - (period - samples) * 0.8), -0.992 * 0.8 * (period - samples)
         waves[row] = lfilter([1.0], loop, burst)
     return waves
 

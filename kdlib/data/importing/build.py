@@ -54,12 +54,12 @@ class DatasetDraft:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return class -> split -> labelled items; with several labels an item, how many have that one."""
-        found, names = {}, self.split_names
+        counts, names = {}, self.split_names
         for number, name in enumerate(self.classes):
-            there = self.labels == number if self.labels.ndim == 1 else self.labels[:, number] == 1
-            counted = Counter(self.splits[there].tolist())
-            found[name] = {split: counted[split] for split in names}
-        return found
+            is_member = self.labels == number if self.labels.ndim == 1 else self.labels[:, number] == 1
+            counted = Counter(self.splits[is_member].tolist())
+            counts[name] = {split: counted[split] for split in names}
+        return counts
 
 
 def guess_plan(source: Source) -> ImportPlan:
@@ -97,11 +97,11 @@ def column_values(source: Source, pattern: str = "") -> dict[str, list[str]]:
 
     A pattern that does not fit adds nothing: `build_draft` says why.
     """
-    found = {name: source.values(name).tolist() for name in source.text_columns}
+    values_of = {name: source.values(name).tolist() for name in source.text_columns}
     if pattern:
         with suppress(IntakeError):
-            found |= parse_names(pattern, found[id_column(source.columns)])
-    return {name: sorted(set(each) - {""}) for name, each in found.items()}
+            values_of |= parse_names(pattern, values_of[id_column(source.columns)])
+    return {name: sorted(set(each) - {""}) for name, each in values_of.items()}
 
 
 def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
@@ -137,20 +137,20 @@ def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
                 f"an embedding is one list of numbers per item, {name!r} has the shape {source.columns[name].shape[1:]}"
             )
 
-    told = _planned_splits(source, plan, words)
+    split_of = _planned_splits(source, plan, words)
     groups = labels if labels.ndim == 1 else np.where(np.isnan(labels).all(axis=1), -1, 0)
     if labels.ndim == 1:
         _check_sizes(labels, classes)
-    told, drawn = splits.complete_splits(told, groups, ids)
-    notes += drawn + splits.limit_sizes(told, ids)
+    split_of, split_notes = splits.complete_splits(split_of, groups, ids)
+    notes += split_notes + splits.limit_sizes(split_of, ids)
     if labels.ndim == 1:
-        splits.check_classes(told, labels, classes)
+        splits.check_classes(split_of, labels, classes)
     else:
-        _check_answers(told, labels, classes)
-    attributes, left_out = _attributes(plan, words, told)
+        _check_answers(split_of, labels, classes)
+    attributes, left_out = _attributes(plan, words, split_of)
     shape = source.columns[plan.inputs].shape[1:]
     modality, shape = _modality(source, plan, shape)
-    draft = DatasetDraft(plan, ids, labels, classes, told, attributes, modality, shape, notes + left_out, warnings)
+    draft = DatasetDraft(plan, ids, labels, classes, split_of, attributes, modality, shape, notes + left_out, warnings)
     return replace(draft, warnings=warnings + _find_warnings(draft))
 
 
@@ -201,13 +201,13 @@ def _labels(source: Source, plan: ImportPlan, words: dict[str, list[str]]) -> tu
 
 def _class_labels(name: str, values: list[str], names: list[str]) -> tuple[np.ndarray, list[str]]:
     """Return indices and class names; a class is called exactly as it is written, only a blank is a missing label."""
-    there = {text for text in values if text}
-    if len(there) > MAX_CLASSES:
+    labelled = {text for text in values if text}
+    if len(labelled) > MAX_CLASSES:
         raise IntakeError(
-            f"the column {name!r} has {len(there):,} different values, at most {MAX_CLASSES:,} can be classes"
+            f"the column {name!r} has {len(labelled):,} different values, at most {MAX_CLASSES:,} can be classes"
         )
-    numeric = all(text.isdecimal() for text in there)
-    classes = sorted(there, key=lambda text: (int(text), text)) if numeric else sorted(there)
+    numeric = all(text.isdecimal() for text in labelled)
+    classes = sorted(labelled, key=lambda text: (int(text), text)) if numeric else sorted(labelled)
     place = {text: number for number, text in enumerate(classes)} | {"": -1}
     labels = np.array([place[text] for text in values], dtype=np.int64)
     if numeric and names and all(int(text) < len(names) for text in classes):
@@ -224,14 +224,16 @@ def _check_sizes(labels: np.ndarray, classes: list[str]) -> None:
     small = [number for number in np.argsort(counts, kind="stable").tolist() if counts[number] < 3]
     if small:
         name, count = classes[small[0]], int(counts[small[0]])
-        told = f"the class {name!r} has {count} sample{'s' if count > 1 else ''}"
+        problem = f"the class {name!r} has {count} sample{'s' if count > 1 else ''}"
         also = f" (and {len(small) - 1} more classes are as small)" if len(small) > 1 else ""
-        raise IntakeError(f"{told}{also}; training, validation and test need one each: add items, or blank its labels")
+        raise IntakeError(
+            f"{problem}{also}; training, validation and test need one each: add items, or blank its labels"
+        )
 
 
-def _check_answers(told: np.ndarray, labels: np.ndarray, classes: list[str]) -> None:
-    for split in ["train", "val", "test", *sorted({s for s in told.tolist() if s.startswith("ood:")})]:
-        rows = labels[told == split]
+def _check_answers(split_of: np.ndarray, labels: np.ndarray, classes: list[str]) -> None:
+    for split in ["train", "val", "test", *sorted({s for s in split_of.tolist() if s.startswith("ood:")})]:
+        rows = labels[split_of == split]
         both = (rows == 1).any(axis=0) & (rows == 0).any(axis=0)
         if not both.any():
             raise IntakeError(f"the split {split} ({len(rows):,} items) has no class with both a 0 and a 1")
@@ -269,29 +271,29 @@ def _planned_splits(source: Source, plan: ImportPlan, words: dict[str, list[str]
             raise IntakeError(f"there is no column {name!r}; there are: {', '.join(words)}")
         return words[name]
 
-    found = splits.parse_splits(column(plan.split), source.describe_row) if plan.split else [""] * source.rows
+    named = splits.parse_splits(column(plan.split), source.describe_row) if plan.split else [""] * source.rows
     chosen = ((plan.test, "test"), (plan.leave_out, f"ood:{plan.leave_out[0]}"))
-    longest = max(len(text) for text in ("train", *set(found), *(split for _, split in chosen)))
-    told = np.array(found, dtype=f"<U{longest}")
+    longest = max(len(text) for text in ("train", *set(named), *(split for _, split in chosen)))
+    split_of = np.array(named, dtype=f"<U{longest}")
     for (name, values), split in chosen:
         if not name:
             continue
         for value in values:
             rows = np.array([text == value for text in column(name)])
             if not rows.any():
-                there = sorted(set(words[name]))
+                choices = sorted(set(words[name]))
                 raise IntakeError(
-                    f"no item has {name} {value!r}; there are: {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
+                    f"no item has {name} {value!r}; there are: {', '.join(choices[:20])}{' ...' if len(choices) > 20 else ''}"
                 )
-            told[rows] = split
-    return told
+            split_of[rows] = split
+    return split_of
 
 
 def _attributes(
-    plan: ImportPlan, words: dict[str, list[str]], told: np.ndarray
+    plan: ImportPlan, words: dict[str, list[str]], split_of: np.ndarray
 ) -> tuple[dict[str, tuple[np.ndarray, list[str]]], list[str]]:
     """Return name -> (categories, their names), and notes on what was left out."""
-    found, notes = {}, []
+    attributes, notes = {}, []
     left_out_by = plan.leave_out[0]
     columns = [*plan.attributes, left_out_by] if left_out_by else plan.attributes
     for name in dict.fromkeys(columns):
@@ -304,11 +306,11 @@ def _attributes(
             )
         place = {text: number for number, text in enumerate(names)} | {"": -1}
         values = np.array([place[text] for text in words[name]], dtype=np.int64)
-        if len(set(values[told == "train"].tolist()) - {-1}) < 2:
+        if len(set(values[split_of == "train"].tolist()) - {-1}) < 2:
             notes.append(f"the attribute {name!r} is the same for all training items and is left out")
         else:
-            found[name] = (values, names)
-    return found, notes
+            attributes[name] = (values, names)
+    return attributes, notes
 
 
 def _modality(source: Source, plan: ImportPlan, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
@@ -323,16 +325,16 @@ def _modality(source: Source, plan: ImportPlan, shape: tuple[int, ...]) -> tuple
 def _find_warnings(draft: DatasetDraft) -> list[str]:
     counted = Counter(draft.splits.tolist())
     small = [f"{name} has {counted[name]}" for name in draft.split_names[1:] if counted[name] < SMALL_TEST_SET]
-    told = [f"few items to judge by ({', '.join(small)}): scores will jump from item to item"] if small else []
+    warnings = [f"few items to judge by ({', '.join(small)}): scores will jump from item to item"] if small else []
     if draft.labels.ndim == 1:
         sizes = np.bincount(draft.labels[draft.labels >= 0], minlength=len(draft.classes))
         if sizes.max() > 10 * sizes.min():
             most, least = draft.classes[int(sizes.argmax())], draft.classes[int(sizes.argmin())]
-            told.append(
+            warnings.append(
                 f"the classes differ much in size: {most!r} has {sizes.max():,} items, {least!r} has {sizes.min():,}"
             )
         missing = int((draft.labels < 0).sum())
-        told += [f"{missing:,} items have no label"] if missing else []
+        warnings += [f"{missing:,} items have no label"] if missing else []
     if not draft.plan.tables:
-        told.append("no teacher's embeddings come with it")
-    return told
+        warnings.append("no teacher's embeddings come with it")
+    return warnings

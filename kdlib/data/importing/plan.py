@@ -63,7 +63,7 @@ def parse_names(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         IntakeError: a name does not fit; it is named.
     """
-    found: dict[str, list[str]] = {name: [] for name in pattern_parts(pattern)}
+    parts: dict[str, list[str]] = {name: [] for name in pattern_parts(pattern)}
     between = PART.split(pattern)[::2]
     for full in names:
         name = full if "/" in pattern else full.rpartition("/")[2]
@@ -76,6 +76,6 @@ def parse_names(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
         values.append(name[place : len(name) - len(between[-1])])
         if not (name.startswith(between[0]) and name.endswith(between[-1]) and all(values)):
             raise IntakeError(f"the file name {full!r} does not fit the pattern {pattern!r}")
-        for part, value in zip(found, values, strict=True):
-            found[part].append(value)
-    return found
+        for part, value in zip(parts, values, strict=True):
+            parts[part].append(value)
+    return parts
