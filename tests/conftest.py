@@ -48,7 +48,7 @@ def empty_database(tmp_path_factory):
 
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     connection.load_library()
-    connection._make_database(f"sqlite:///{path}")
+    connection.create_database(path)
     return path
 
 

@@ -16,7 +16,7 @@ from kdlib.cache import cached_arrays
 from kdlib.cli import tables
 from kdlib.data import sounds
 from kdlib.engine import Job, RunFolder
-from kdlib.engine.worker import Recorder, _alive
+from kdlib.engine.recorder import Recorder, describe_progress
 from kdlib.models import teachers
 from kdlib.progress import PHASES, CancelledError, Progress
 from kdlib.runs.reconcile import merge_folder_state
@@ -246,7 +246,7 @@ class TestAWorker:
             (Progress(2, 5, phase="measuring"), "measuring 40 %", 0.3),
         ):
             recorder(progress)
-            folder.write("alive.json", _alive(recorder._training, recorder._latest))
+            folder.write("alive.json", describe_progress(recorder._training, recorder._latest))
             run = merge_folder_state(self.info())
             assert (run.phase, run.progress_label, run.progress) == (progress.phase, label, share)
         assert merge_folder_state(self.info(store.QUEUED)).phase == "", "what an earlier leg was at"
@@ -257,11 +257,11 @@ class TestAWorker:
 
     def test_only_a_run_that_has_heard_of_the_cancel_gets_time_to_save(self, recorder):
         recorder(Progress(1, 10))
-        assert not recorder._heard
+        assert not recorder._stop_reported
         recorder._stop = True
-        assert not recorder._heard
+        assert not recorder._stop_reported
         assert recorder(Progress(2, 10))
-        assert recorder._heard
+        assert recorder._stop_reported
 
 
 def test_the_time_to_go_is_told_while_training_and_otherwise_the_phase():

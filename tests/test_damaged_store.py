@@ -123,7 +123,7 @@ def test_a_rebuilt_store_is_what_it_was(several, fresh_home, damage, capsys):
 def test_a_copy_is_restored_and_what_came_after_it_is_added(several, fresh_home, damage, capsys):
     copy = fresh_home / "backups" / f"mlflow-{date.today()}.db"
     copy.unlink()
-    assert database.keep_copy(fresh_home / "mlflow.db")
+    assert database.back_up(fresh_home / "mlflow.db")
     late = [*several, keep(name="late")]
     store.rename(several[1], "other")
     store.delete(several[2])
@@ -181,13 +181,13 @@ def test_three_daily_copies_are_kept_and_a_damaged_store_takes_no_place_among_th
     for days in range(1, 5):
         shutil.copyfile(path, fresh_home / "backups" / f"mlflow-{today - timedelta(days)}.db")
     (fresh_home / "backups" / f"mlflow-{today}.db").unlink()
-    assert database.keep_copy(path)
+    assert database.back_up(path)
     names = [f"mlflow-{today - timedelta(days)}.db" for days in range(3)]
     assert [copy.name for copy in database.copies(path)] == names
     database.check(database.copies(path)[0], thoroughly=True)
     (fresh_home / "backups" / names[0]).unlink()
     cut(path, 0.5)
-    assert database.keep_copy(path)
+    assert database.back_up(path)
     assert [copy.name for copy in database.copies(path)] == names[1:]
 
 

@@ -1,4 +1,4 @@
-"""Processes killed at any moment: whoever is killed, a run ends in one right state, and nothing is lost or done twice."""
+"""Processes killed at any moment: each run ends in one right state, and nothing is lost or done twice."""
 
 import os
 import random
@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from kdlib import engine, runs, store
-from kdlib.engine import Outcome, RunFolder
+from kdlib.engine import Job, Outcome, RunFolder
 from tests import fake_runs
 from tests.fake_runs import spec
 from tests.live_engine import ROOT, data_folder, epochs, gone, over, ready, until, worker_of, workers
@@ -65,9 +65,8 @@ class TestKill:
             os.kill(worker_of(run_id), signal.SIGKILL)
         run = over(run_id)
         assert run.state == "failed"
-        assert (
-            run.reason
-            == "its worker died 2 times, killed from outside or by the system; a resume goes on from the last checkpoint"
+        assert run.reason == (
+            "its worker died 2 times, killed from outside or by the system; a resume goes on from the last checkpoint"
         )
         until(lambda: store.fetch(run_id).state == "failed")
 
@@ -112,9 +111,7 @@ class TestKill:
         run_id = store.create(spec(), name="", user="mia", engine=engine.engine_id())
         folder = RunFolder(run_id)
         with folder.work_lock():
-            engine.submit(
-                engine.execute, {"run": run_id, "spec": spec().to_json(), "function": "tests.fake_runs:run"}, key=run_id
-            )
+            engine.submit(engine.execute, Job(run_id, spec().to_json(), "tests.fake_runs:run"), key=run_id)
             until(lambda: engine.states([run_id]).get(run_id) == "running")
             time.sleep(0.5)
             assert folder.count_starts(0) == 0

@@ -53,9 +53,9 @@ class TestLaunch:
         code = """if True:  # on a busy machine what is sent goes in pieces, and late
             import os, time, distributed
             from kdlib import runs
-            from kdlib.engine import control
+            from kdlib.engine import scheduler
             from tests.fake_runs import spec
-            control._connected().scheduler_comm.interval = 2
+            scheduler.connect().dask.scheduler_comm.interval = 2
             forget = distributed.fire_and_forget
             distributed.fire_and_forget = lambda future: (time.sleep(0.3), forget(future))
             time.sleep(2)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from kdlib import engine, runs
-from kdlib.engine import control
+from kdlib.engine import local
 from kdlib.engine.process import engine_folder
 from tests.fake_runs import spec
 from tests.live_engine import ROOT, data_folder, gone, over, ready, until
@@ -21,7 +21,7 @@ def home(tmp_path_factory, empty_database):
         yield path
 
 
-def test_two_processes_that_need_an_engine_start_one(self, tmp_path, empty_database):
+def test_two_processes_that_need_an_engine_start_one(tmp_path, empty_database):
     with data_folder(tmp_path / "two", empty_database):
         command = [sys.executable, "-c", "from kdlib import engine; print(engine.start())"]
         with ThreadPoolExecutor() as pool:
@@ -29,10 +29,10 @@ def test_two_processes_that_need_an_engine_start_one(self, tmp_path, empty_datab
         assert told[0] == told[1]
 
 
-def test_an_engine_is_stopped_while_it_starts(self, tmp_path, empty_database):
+def test_an_engine_is_stopped_while_it_starts(tmp_path, empty_database):
     with data_folder(tmp_path / "hasty", empty_database):
-        process = control._spawn()
-        until(control._is_locked, every=0.001)
+        process = local.spawn_engine()
+        until(local.is_locked, every=0.001)
         assert engine.stop()
         until(lambda: process.poll() is not None)
 
@@ -84,17 +84,19 @@ def test_an_engine_that_cannot_start_is_an_error_that_names_its_log(tmp_path, em
 CODE = """if True:
     import logging, time
     from kdlib import engine
+    from kdlib.engine import scheduler
 
     logging.basicConfig(level=logging.ERROR)
     while True:  # on a busy machine the first may have left before we ask
         engine.start()
-        if engine.status().running and engine.control._client:
+        if engine.status().running and scheduler._client:
             break
-    client = engine.control._client
+    client = scheduler._client
     deadline = time.monotonic() + 90
-    while client.status != "closed" and time.monotonic() < deadline:  # it notices, tries to come back, and gives up
+    # It notices, tries to come back, and gives up.
+    while client.dask.status != "closed" and time.monotonic() < deadline:
         time.sleep(0.1)
-    print(client.status, engine.status().running)
+    print(client.dask.status, engine.status().running)
 """
 
 

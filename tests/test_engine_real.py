@@ -1,4 +1,4 @@
-"""The engine with the real training: the same numbers as a direct run, also when the worker is killed; a cancel in every phase."""
+"""The engine with the real training: the numbers of a direct run, also when the worker is killed; a cancel in each phase."""
 
 import os
 import shutil

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from kdlib import engine, runs, store
-from kdlib.engine import Job, RunFolder, worker
+from kdlib.engine import Job, RunFolder, recorder
 from kdlib.progress import Progress
 from kdlib.results import Point, Summary
 from tests import fake_runs
@@ -27,12 +27,12 @@ def test_no_step_of_a_training_waits_for_the_store(tmp_path, monkeypatch):
     asked, answered = threading.Event(), threading.Event()
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
     monkeypatch.setattr(store, "set_state", lambda *_: (asked.set(), answered.wait(HANG)))
-    monkeypatch.setattr(worker, "push", lambda *_: answered.wait(HANG))
+    monkeypatch.setattr(recorder, "push", lambda *_: answered.wait(HANG))
     folder = RunFolder("0" * 32)
-    with worker.Recorder(folder, Job(folder.path.name, spec().to_json())) as recorder:
+    with recorder.Recorder(folder, Job(folder.path.name, spec().to_json())) as record:
         try:
             assert asked.wait(HANG)
-            assert not any(recorder(Progress(epoch + 1, 100, Point(epoch))) for epoch in range(100))
+            assert not any(record(Progress(epoch + 1, 100, Point(epoch))) for epoch in range(100))
             assert len(folder.points()) == 100
         finally:
             answered.set()

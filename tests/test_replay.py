@@ -6,7 +6,7 @@ import torch
 
 from kdlib import RunSpec, pipeline
 from kdlib.engine import Job, RunFolder
-from kdlib.engine.worker import Recorder
+from kdlib.engine.recorder import Recorder
 from kdlib.models import teachers
 from kdlib.training.replay import stack_snapshots
 

@@ -156,7 +156,7 @@ class TestListing:
             store.set_state(run_id, "done")
         listing = store.Listing()
         listing._refresh()
-        listing._asked += 10_000  # so far in the future that only paging finds them
+        listing._read_at += 10_000  # so far in the future that only paging finds them
         listing._rows.clear()
         assert [run.name for run in listing.newest(4)] == names[:-5:-1]
         assert [run.name for run in listing.newest(100)] == names[::-1]

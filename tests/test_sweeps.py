@@ -3,7 +3,7 @@
 import pytest
 
 from kdlib import engine, runs, store
-from kdlib.engine import control
+from kdlib.engine import scheduler
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
@@ -92,8 +92,8 @@ class TestLaunch:
         from distributed.chaos import KillWorker
 
         ready()
-        client = control._connected()
-        client.register_plugin(KillWorker(delay="1 s", mode="sys.exit"), name="chaos")
+        client = scheduler.connect()
+        client.dask.register_plugin(KillWorker(delay="1 s", mode="sys.exit"), name="chaos")
         try:
             grid = sweeps.expand(
                 spec(epochs=8, width=40), {"dim": [2, 3, 4], "method": ["pca", "mlp"], "lr": [0.1, 0.2]}

@@ -1,4 +1,4 @@
-"""What a worker knows of a run, on its own disk: the truth until the store has it.
+"""What a worker knows of a run, on its own disk: what counts until the store has it.
 
 A run's folder, `KDLIB_HOME/runs/<id>/`, holds
 
@@ -7,8 +7,8 @@ alive.json              how far it is, rewritten about once a second
 checkpoint.safetensors  from which training goes on
 frames/                 where some rows lie in the spaces that form, one file per snapshot, until the result has them
 result/                 files of a finished run on their way to the store
-cancel                  a wish to stop
-job.json, synced.json   what was asked for; how much of the journal the store has
+cancel                  a request to stop
+job.json, synced.json   what was requested; how much of the journal the store has
 reserve                 room for the last line of the journal on a full disk
 
 A process may be killed between any two bytes: a torn last line is skipped, everything else is whole or absent.
@@ -33,7 +33,7 @@ RESERVE_BYTES = 32_768  # bytes, some blocks of any disk
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is asked to do.
+    """What a worker has to do.
 
     Attributes:
         run: the run's id in the store.
@@ -42,7 +42,7 @@ class Job:
         tracking: the address of the store's server; "" for the store in the data folder.
         device: "auto", "cpu", "cuda" or "mps".
         resume: how often a person has resumed the run; a resume starts the count of deaths anew.
-        restarts: how often the run is started again by itself after its worker died.
+        restarts: how often the run is started again after its worker died.
     """
 
     run: str
@@ -86,7 +86,7 @@ class RunFolder:
         return FileLock(self.path / "launch.lock")
 
     def is_being_launched(self) -> bool:
-        """Return whether a living process of this machine is just handing the run over."""
+        """Return whether a living process of this machine is handing the run over right now."""
         if not (self.path / "launch.lock").exists():
             return False
         try:
@@ -101,9 +101,8 @@ class RunFolder:
         Raises:
             OSError: the disk is full or gone.
         """
-        line = (
-            json.dumps({"kind": kind, "t": round(time.time(), 3)} | fields, separators=(",", ":"), default=float) + "\n"
-        )
+        event = {"kind": kind, "t": round(time.time(), 3)} | fields
+        line = json.dumps(event, separators=(",", ":"), default=float) + "\n"
         self.path.mkdir(parents=True, exist_ok=True)
         with self.journal.open("ab+") as file:
             if file.tell():
@@ -121,7 +120,7 @@ class RunFolder:
             lines = self.journal.read_bytes().split(b"\n")[:-1]
         except OSError:
             return []
-        return [event for event in map(_event, lines) if event]
+        return [event for event in map(_parse_event, lines) if event]
 
     def points(self) -> list[Point]:
         """Return the points in the order of their epochs, each once: a resumed run passes some epochs again."""
@@ -139,28 +138,27 @@ class RunFolder:
 
     def death_reason(self, resume: int) -> str:
         """Return what is known of why its workers died, as the reason of a failed run."""
-        last_words = [event["reason"] for event in self.events() if event["kind"] == "death"]
+        reasons = [event["reason"] for event in self.events() if event["kind"] == "death"]
         alive = self.read("alive.json")
-        if last_words:
-            why = f": {last_words[-1]}"
+        if reasons:
+            cause = f": {reasons[-1]}"
         elif alive.get("limit") and alive["memory"] > 0.8 * alive["limit"]:
-            why = f": out of memory ({alive['memory'] / 1e9:.1f} of {alive['limit'] / 1e9:.1f} GB in use)"
+            cause = f": out of memory ({alive['memory'] / 1e9:.1f} of {alive['limit'] / 1e9:.1f} GB in use)"
         else:
-            why = ", killed from outside or by the system"
-        times = self.count_starts(resume)
-        return (
-            f"its worker died{f' {times} times' if times > 1 else ''}{why}; a resume goes on from the last checkpoint"
-        )
+            cause = ", killed from outside or by the system"
+        starts = self.count_starts(resume)
+        times = f" {starts} times" if starts > 1 else ""
+        return f"its worker died{times}{cause}; a resume goes on from the last checkpoint"
 
     def write_end(self, resume: int, outcome: Outcome) -> None:
-        """Write how the run ended; the first to say so is right."""
+        """Write how the run ended, unless somebody has done so before."""
         with FileLock(self.path / "end.lock", timeout=10):
             if self.outcome(resume) is None:
                 self._reserve.unlink(missing_ok=True)
                 self.append("end", durable=True, resume=resume, **asdict(outcome))
 
     def reserve(self) -> None:
-        """Take the room that the last line needs, so that a full disk cannot keep a run from saying that the disk is full."""
+        """Reserve the room that the last line needs, so that a run can also write its end on a full disk."""
         self._reserve.write_bytes(bytes(RESERVE_BYTES))
 
     @property
@@ -168,14 +166,14 @@ class RunFolder:
         return self.path / "reserve"
 
     def cancel_requested(self, resume: int) -> bool:
-        """Return whether someone wishes that it stops, and has not resumed it since."""
+        """Return whether it was cancelled, and not resumed since."""
         try:
             return int((self.path / "cancel").read_text()) >= resume
         except (OSError, ValueError):
             return False
 
     def request_cancel(self, resume: int) -> None:
-        """Write down the wish that it stops; `resume` counts the resumes so far."""
+        """Write down that it shall stop; `resume` counts the resumes so far."""
         with atomic_path(self.path / "cancel") as temporary:
             temporary.write_text(str(resume))
 
@@ -188,18 +186,15 @@ class RunFolder:
         from safetensors.numpy import save_file
 
         with atomic_path(self.frames / f"{frame['epoch']:08d}.safetensors") as temporary:
-            save_file(
-                {name: np.ascontiguousarray(value) for name, value in frame.items() if name != "epoch"}, temporary
-            )
+            arrays = {name: np.ascontiguousarray(value) for name, value in frame.items() if name != "epoch"}
+            save_file(arrays, temporary)
 
     def read_snapshots(self) -> list[Arrays]:
         """Return the snapshots so far, oldest first."""
         from safetensors.numpy import load_file
 
-        return [
-            load_file(path) | {"epoch": np.array(int(path.stem))}
-            for path in sorted(self.frames.glob("[0-9]*.safetensors"))
-        ]
+        paths = sorted(self.frames.glob("[0-9]*.safetensors"))
+        return [load_file(path) | {"epoch": np.array(int(path.stem))} for path in paths]
 
     def read(self, name: str) -> dict[str, Any]:
         """Return the content of a small JSON file of the folder, {} when there is none."""
@@ -214,7 +209,7 @@ class RunFolder:
             temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _event(line: bytes) -> dict[str, Any] | None:
+def _parse_event(line: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
     except ValueError:  # torn by a kill, or by a full disk

@@ -1,7 +1,8 @@
-"""The local engine: one detached process with a scheduler and the keepers of its workers, everything on loopback, encrypted.
+"""The local engine: a detached process with a scheduler and nannies of its workers, all on loopback, encrypted.
 
-`python -m kdlib.engine` runs it; `kdlib.engine.start` does that for you. It holds `engine/lock` in the data folder as long as it
-lives, so there is one for each data folder, and leaves when it has had nothing to do for a while. Its death ends its workers too.
+`python -m kdlib.engine` runs it; `kdlib.engine.start` does that for you. It holds `engine/lock` in the data folder as
+long as it lives, so there is one per data folder, and leaves when it has had nothing to do for a while. Its death ends
+its workers too.
 """
 
 import asyncio
@@ -15,34 +16,44 @@ import time
 from multiprocessing import forkserver
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from kdlib.cache import atomic_path, home, keep_private
 
+if TYPE_CHECKING:
+    from distributed import Nanny, Security
+
 IDLE_SECONDS = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
 MIN_WORKERS, MAX_WORKERS = 3, 8  # baseline, raw and compressed train side by side also where there are fewer cores
-MAX_FAILURES = 5  # starts of a worker that fail one after the other, in
-PATIENCE_SECONDS = 60  # seconds, until the engine gives up
+MAX_FAILURES, PATIENCE_SECONDS = (
+    5,
+    60,
+)  # failed starts of a worker in a row, and seconds, after which the engine gives up
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 SETTINGS = {
-    "distributed.scheduler.worker-saturation": 1.0,  # a worker gets a run when it begins it; the rest wait in one queue, by priority
-    "distributed.scheduler.allowed-failures": 1000,  # runs count their own deaths: dask would also blame those that only waited
+    # A worker gets a run when it begins it; the rest wait in one queue, by priority.
+    "distributed.scheduler.worker-saturation": 1.0,
+    # Runs count their own deaths: dask would also blame those that only waited.
+    "distributed.scheduler.allowed-failures": 1000,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.worker-ttl": "60 s",
-    "distributed.worker.profile.enabled": False,  # it samples every 10 ms, which training would pay for; so it would for
-    "distributed.admin.tick.interval": "1 s",  # a look at every event loop 50 times a second, and
-    "distributed.admin.system-monitor.interval": "2 s",  # notes of what the processes use, for a dashboard that nobody opens
+    # Samples every 10 ms, checks of every event loop 50 times a second and notes of what the processes use, for a
+    # dashboard that nobody opens, cost training time.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1 s",
+    "distributed.admin.system-monitor.interval": "2 s",
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.diagnostics.nvml": False,
-    "distributed.nanny.pre-spawn-environ": {},  # dask's MALLOC_TRIM_THRESHOLD_ gives memory back after every step: twice the time
+    # dask's MALLOC_TRIM_THRESHOLD_ gives memory back after every step: twice the time.
+    "distributed.nanny.pre-spawn-environ": {},
 }
 
 
@@ -56,14 +67,15 @@ def engine_folder() -> Path:
 def worker_resources() -> tuple[int, int, int]:
     """Return how many workers there are, how many threads each computes with, and how many bytes each may use.
 
-    `KDLIB_WORKERS`, `KDLIB_WORKER_THREADS` and `KDLIB_WORKER_MEMORY` (bytes) override what is made of the cores and the memory.
+    `KDLIB_WORKERS`, `KDLIB_WORKER_THREADS` and `KDLIB_WORKER_MEMORY` (bytes) override what follows from cores and
+    memory.
     """
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    wanted = min(max(CPU_COUNT, MIN_WORKERS), MAX_WORKERS)
-    fitting = max(1, min(wanted, int(0.8 * MEMORY_LIMIT / MEMORY_PER_WORKER)))
-    workers = int(os.environ.get("KDLIB_WORKERS") or fitting)
+    by_cores = min(max(CPU_COUNT, MIN_WORKERS), MAX_WORKERS)
+    by_memory = int(0.8 * MEMORY_LIMIT / MEMORY_PER_WORKER)
+    workers = int(os.environ.get("KDLIB_WORKERS") or max(1, min(by_cores, by_memory)))
     threads = int(os.environ.get("KDLIB_WORKER_THREADS") or max(1, CPU_COUNT // workers))
     return workers, threads, int(os.environ.get("KDLIB_WORKER_MEMORY") or 0.8 * MEMORY_LIMIT / workers)
 
@@ -77,45 +89,15 @@ async def serve() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    loopback = {"host": "127.0.0.1", "security": security}
-    worker = {
-        "nthreads": 1,
-        "memory_limit": memory,
-        "dashboard_address": "127.0.0.1:0",
-        "local_directory": str(engine_folder() / "scratch"),
-    }
-    worker |= {"env": {"KDLIB_MEMORY_LIMIT": str(memory)}, "preload": ["kdlib.engine.worker"]}
-    async with Scheduler(
-        protocol="tls", port=0, dashboard_address="127.0.0.1:0", idle_timeout=idle_seconds(), **loopback
-    ) as scheduler:
+    loopback = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "security": security}
+    async with Scheduler(protocol="tls", port=0, idle_timeout=idle_seconds(), **loopback) as scheduler:
+        _write_address(scheduler.address, count, threads)
         nannies: dict[int, Nanny] = {}
-
-        async def keep(number: int) -> None:
-            """See to it that there is a worker; give up when it cannot be started for a minute."""
-            failures, worked = 0, time.monotonic()
-            while failures < MAX_FAILURES or time.monotonic() - worked < PATIENCE_SECONDS:
-                nannies[number] = nanny = Nanny(scheduler.address, name=f"worker-{number}", **loopback, **worker)
-                try:
-                    await nanny
-                    failures = 0
-                    await _wait_until_lost(nanny)
-                    worked = time.monotonic()
-                except Exception as error:  # it was killed while it started, or cannot start at all
-                    failures += 1
-                    print(f"worker-{number} did not start ({failures}): {error!r}", file=sys.stderr)
-                await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2))], timeout=5)
-
-        with atomic_path(engine_folder() / "engine.json") as temporary:
-            about = {
-                "address": scheduler.address,
-                "pid": os.getpid(),
-                "started": time.time(),
-                "workers": count,
-                "threads": threads,
-            }
-            temporary.write_text(json.dumps(about), encoding="utf-8")
-        # The first to end ends the engine: a signal, idleness, or a worker that cannot start, for which work would wait for ever.
-        ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished(), *map(keep, range(count)))]
+        options = loopback | worker_options(memory)
+        workers = (_supervise_worker(number, scheduler.address, options, nannies) for number in range(count))
+        # The first to end ends the engine: a signal, idleness, or a worker that cannot start, for which work would
+        # wait for ever.
+        ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished(), *workers)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         (engine_folder() / "engine.json").unlink(missing_ok=True)
         for end in ends:
@@ -125,8 +107,50 @@ async def serve() -> None:
         os._exit(0)  # a worker that has not yet begun cannot be closed in good order; they all leave with this process
 
 
-async def _wait_until_lost(nanny: Any) -> None:
-    """Return when a nanny has left, as it does with a worker that closes, or has had no worker for some seconds in spite of its efforts."""
+def worker_options(memory: int) -> dict[str, Any]:
+    """Return what every `Nanny` is made with, for workers of so many bytes."""
+    return {
+        "nthreads": 1,
+        "memory_limit": memory,
+        "local_directory": str(engine_folder() / "scratch"),
+        "env": {"KDLIB_MEMORY_LIMIT": str(memory)},
+        "preload": ["kdlib.engine.worker"],
+    }
+
+
+async def _supervise_worker(number: int, scheduler: str, options: dict[str, Any], nannies: "dict[int, Nanny]") -> None:
+    """See to it that there is a worker; return when it cannot be started for a minute.
+
+    Args:
+        number: names the worker.
+        scheduler: its address.
+        options: what each `Nanny` is made with.
+        nannies: where the present one is noted, so that it can be closed.
+    """
+    from distributed import Nanny
+
+    failures, worked = 0, time.monotonic()
+    while failures < MAX_FAILURES or time.monotonic() - worked < PATIENCE_SECONDS:
+        nannies[number] = nanny = Nanny(scheduler, name=f"worker-{number}", **options)
+        try:
+            await nanny
+            failures = 0
+            await _wait_until_lost(nanny)
+            worked = time.monotonic()
+        except Exception as error:  # it was killed while it started, or cannot start at all
+            failures += 1
+            print(f"worker-{number} did not start ({failures}): {error!r}", file=sys.stderr)
+        await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2))], timeout=5)
+
+
+def _write_address(address: str, workers: int, threads: int) -> None:
+    content = {"address": address, "pid": os.getpid(), "started": time.time(), "workers": workers, "threads": threads}
+    with atomic_path(engine_folder() / "engine.json") as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+
+
+async def _wait_until_lost(nanny: "Nanny") -> None:
+    """Return when a nanny has left, as it does with a worker that closes, or has had no worker for some seconds."""
     finished, missing = asyncio.ensure_future(nanny.finished()), 0
     while not finished.done() and missing < 5:
         await asyncio.wait([finished], timeout=2)
@@ -139,16 +163,16 @@ def idle_seconds() -> float:
     return float(os.environ.get("KDLIB_ENGINE_IDLE") or IDLE_SECONDS)
 
 
-def _write_keys(security: Any) -> Path:
-    """Write the key and certificate that everyone of this engine shows, readable by its owner only."""
+def _write_keys(security: "Security") -> Path:
+    """Write the key and certificate that every process of this engine shows, readable by their owner only."""
     path = engine_folder() / "tls.pem"
     with atomic_path(path) as temporary:  # made with mode 0600
         temporary.write_text(security.tls_scheduler_key + security.tls_scheduler_cert, encoding="ascii")
     return path
 
 
-def load_security(keys: Path) -> Any:
-    """Return what proves that someone may read the data folder of this engine."""
+def load_security(keys: Path) -> "Security":
+    """Return keys and certificates for client, scheduler and worker: who has them may read this data folder."""
     from distributed import Security
 
     roles = {f"tls_{role}_{part}": str(keys) for role in ("client", "scheduler", "worker") for part in ("key", "cert")}
@@ -157,7 +181,7 @@ def load_security(keys: Path) -> Any:
 
 def main() -> int:
     """Run the engine of this data folder, unless there is one."""
-    import dask
+    from dask.config import set as configure_dask
 
     keep_private()  # and so do all workers
     lock = FileLock(engine_folder() / "lock")
@@ -166,14 +190,13 @@ def main() -> int:
     except Timeout:
         return 0
     (engine_folder() / "engine.json").unlink(missing_ok=True)
-    os.environ |= dict.fromkeys(
-        THREADS, str(worker_resources()[1])
-    )  # libraries read these when a worker begins, before any code of ours
+    # Libraries read these when a worker begins, before any code of ours.
+    os.environ |= dict.fromkeys(THREADS, str(worker_resources()[1]))
     method = "spawn"
-    if sys.platform == "linux":  # elsewhere libraries do not bear a fork
+    if sys.platform == "linux":  # elsewhere libraries do not survive a fork
         method = "forkserver"
         multiprocessing.get_context(method).set_forkserver_preload(["kdlib.engine.preload"])
         forkserver.ensure_running()
-    with dask.config.set(SETTINGS | {"distributed.worker.multiprocessing-method": method}):
+    with configure_dask(SETTINGS | {"distributed.worker.multiprocessing-method": method}):
         asyncio.run(serve())
     return 0

@@ -1,7 +1,8 @@
 """Bringing the store up to date with a run's folder.
 
-Everything may be sent twice: a point keeps its time and is stored once, files are replaced, a state is written again. So whoever is killed
-in the middle is followed by someone who simply starts over from the last thing known to have arrived.
+Everything may be sent twice: a point keeps its time and is stored once, files are replaced, a state is written again.
+So whoever is killed in the middle is followed by someone who simply starts over from the last thing known to have
+arrived.
 """
 
 import json
@@ -20,7 +21,8 @@ def push(job: Job, progress: Progress | None = None) -> None:
     """Send what the store does not have yet.
 
     Raises:
-        StoreUnavailableError: the store does not answer, or another process is sending for this run. What has arrived is remembered.
+        StoreUnavailableError: the store does not answer, or another process is sending for this run. What has arrived
+            is remembered.
         StoreError: the run has been deleted from the store.
     """
     folder = RunFolder(job.run)
@@ -38,9 +40,7 @@ def unsynced(folder: RunFolder) -> int:
 
 def _push(folder: RunFolder, job: Job, progress: Progress | None) -> None:
     synced = {"points": 0, "end": -1} | folder.read("synced.json")
-    outcome = folder.outcome(
-        job.resume
-    )  # read before the points: what was written before the end is sent before the end
+    outcome = folder.outcome(job.resume)  # read before the points: what was written before the end is sent before it
     points = folder.points()
     if len(points) > synced["points"] or progress:
         store.log_points(job.run, points[synced["points"] :], progress)
@@ -57,7 +57,7 @@ def _push_end(folder: RunFolder, job: Job, outcome: Outcome) -> None:
         content = json.loads(result.read_text(encoding="utf-8"))
         store.log_result(job.run, store.flatten_metrics(RunResult.from_dict(content)))
         others = [path for path in sorted(folder.result.iterdir()) if path != result and not path.name.startswith(".")]
-        store.add_artifacts(job.run, [*others, result])  # the result last: where it is, the others are
+        store.add_artifacts(job.run, [*others, result])  # the result last: where it is, the others are too
     store.set_state(job.run, outcome.state, outcome.reason)
     if outcome.state == store.DONE:
         folder.checkpoint.unlink(missing_ok=True)

@@ -1,12 +1,13 @@
-"""Background runs, as the app and the command line ask for them: launch, list, watch, cancel, resume, rename, delete, read.
+"""Background runs, as the app and the command line use them: launch, list, watch, cancel, resume, rename, delete.
 
-The store says what was, the engine says what is alive, the run's folder knows what has not reached the store yet. Every listing brings the
-three together: a run whose worker is gone does not stay "running".
+The store knows what was, the engine what is alive, the run's folder what has not reached the store yet. Every listing
+brings the three together: a run whose worker is gone does not stay "running".
 
-changing.py   launch, cancel, resume, rename, delete
-reading.py    list, get, watch, history, result
-truth.py      store, engine and folder brought together
-rebuilding.py a damaged store made anew
+commands.py   launch, cancel, resume, rename, delete
+queries.py    list, get, find, watch, history, result
+reconcile.py  store, engine and folder brought together
+sweeps.py     grids of runs
+rebuild.py    a damaged store made anew
 """
 
 from kdlib.runs.commands import cancel, clean_name, default_name, delete, launch, rename, resume, undelete
@@ -16,10 +17,9 @@ __all__ = [
     "arrays",
     "cancel",
     "clean_name",
-    "delete",
     "default_name",
+    "delete",
     "find",
-    "snapshots",
     "get",
     "history",
     "launch",
@@ -29,6 +29,7 @@ __all__ = [
     "replay",
     "result",
     "resume",
+    "snapshots",
     "undelete",
     "watch",
 ]

@@ -1,7 +1,7 @@
-"""The SQLite file of the local store, opened without MLflow: its import takes seconds, which a look at some runs is not worth.
+"""The SQLite file of the local store, opened without MLflow, whose import takes seconds.
 
-`opened` turns the errors of SQLite into ours. A copy of the file is kept once a day, the last `COPIES` of them; `restore_copy` goes back to
-the newest one. A file that cannot be read is moved aside, never deleted.
+`open_database` turns the errors of SQLite into ours. A copy of the file is kept once a day, the last `COPIES` of them;
+`restore_copy` goes back to the newest one. A file that cannot be read is moved aside, never deleted.
 """
 
 import logging
@@ -19,14 +19,14 @@ from filelock import FileLock, Timeout
 from kdlib.cache import atomic_path, home
 from kdlib.store.errors import StoreDamagedError, StoreError, StoreUnavailableError
 
-BUSY = 20.0  # seconds to wait for a lock, as long as MLflow waits
+BUSY_SECONDS = 20.0  # how long to wait for a lock: as long as MLflow waits
 COPIES = 3
 OTHER_TABLES = ("no such table", "no such column")  # a file of another program, or an empty one
 log = logging.getLogger("kdlib.store")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
+def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """Yield a connection to an existing database; what is written is committed at the end, or not at all.
 
     Raises:
@@ -35,42 +35,46 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """
     try:
         # Not "ro": only who may write can undo what a killed writer left half-done.
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY)) as connection, connection:
+        with (
+            closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection,
+            connection,
+        ):
             yield connection
     except sqlite3.OperationalError as error:
         if str(error).startswith(OTHER_TABLES):
-            raise damaged(path, str(error)) from error
+            raise damage_error(path, str(error)) from error
         raise StoreUnavailableError(f"the run store at sqlite:///{path} does not answer: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise damaged(path, str(error)) from error
+        raise damage_error(path, str(error)) from error
 
 
-def damaged(path: Path, why: str) -> StoreDamagedError:
-    """Return the error that says what is wrong with a database, and the ways out."""
-    ways = "`python -m kdlib store rebuild` makes it anew from the files of the runs"
+def damage_error(path: Path, reason: str) -> StoreDamagedError:
+    """Return the error that says what is wrong with a database, and how to mend it."""
+    repairs = "`python -m kdlib store rebuild` makes it anew from the files of the runs"
     if copy := next(iter(copies(path)), None):
-        ways += f"; `python -m kdlib store restore` takes the copy of {copy.stem.removeprefix(path.stem + '-')} and adds what came later"
-    return StoreDamagedError(f"the run store {path} is damaged ({why}); {ways}")
+        day = copy.stem.removeprefix(f"{path.stem}-")
+        repairs += f"; `python -m kdlib store restore` takes the copy of {day} and adds what came later"
+    return StoreDamagedError(f"the run store {path} is damaged ({reason}); {repairs}")
 
 
 def check(path: Path, *, thoroughly: bool = False) -> None:
     """Return if the database can be read.
 
     Args:
-        thoroughly: read all of it; otherwise only what a missing part of the file or another kind of file would show.
+        thoroughly: read all of it; otherwise just enough to notice a missing part or a file of another kind.
 
     Raises:
         StoreDamagedError: it cannot.
     """
-    with opened(path) as connection:
+    with open_database(path) as connection:
         connection.execute("SELECT run_uuid FROM runs LIMIT 1").fetchone()
-        told = connection.execute("PRAGMA integrity_check(1)").fetchone()[0] if thoroughly else "ok"
-    if told != "ok":
-        raise damaged(path, told.splitlines()[-1])
+        message = connection.execute("PRAGMA integrity_check(1)").fetchone()[0] if thoroughly else "ok"
+    if message != "ok":
+        raise damage_error(path, message.splitlines()[-1])
 
 
 def move_aside(path: Path) -> Path:
-    """Give a database another name, together with what a killed writer left beside it, and return that name."""
+    """Rename a database, together with what a killed writer left beside it, and return its new path."""
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
     os.replace(path, aside)
     with suppress(FileNotFoundError):  # it would be applied to whatever has the old name
@@ -83,26 +87,26 @@ def copies(path: Path) -> list[Path]:
     return sorted((home() / "backups").glob(f"{path.stem}-????-??-??.db"), reverse=True)
 
 
-def keep_copy(path: Path) -> bool:
+def back_up(path: Path) -> bool:
     """Copy a database unless that was done today; return whether there is nothing left to do today.
 
     A database without runs is not worth a copy, and one that is damaged must not take the place of a good copy.
     """
     copy = home() / "backups" / f"{path.stem}-{date.today()}.db"
-    if copy.exists() or path.parent != home().resolve():  # a file of another place is its owner's to copy
+    if copy.exists() or path.parent != home().resolve():  # a database in another folder is its owner's to copy
         return True
     try:
-        with FileLock(home() / "backup.lock", timeout=0), opened(path) as connection:
+        with FileLock(home() / "backup.lock", timeout=0), open_database(path) as connection:
             if connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None:
                 return False
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                raise damaged(path, "a part of it is not as SQLite wrote it")
+                raise damage_error(path, "a part of it is not as SQLite wrote it")
             with atomic_path(copy) as temporary, closing(sqlite3.connect(temporary)) as target:
                 connection.backup(target)
         for old in copies(path)[COPIES:]:
             old.unlink(missing_ok=True)
     except Timeout:
-        pass  # another process is at it
+        pass  # another process makes the copy
     except (OSError, StoreError) as error:  # runs go on without a copy
         log.warning("keeping a copy of the run store: %s", error)
     return True

@@ -1,26 +1,27 @@
 """Runs as they stand in the store: from the local SQLite file, or from a server.
 
-The local file is read with SQL, the server asked through MLflow. Both give the same `StoredRun`s in the same order; what they mean is
-said in `records`.
+The local file is read with SQL, a server through MLflow. Both give the same `StoredRun`s in the same order; `records`
+says what they mean.
 """
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from kdlib.store.connection import EXPERIMENT, connect, local_database, tracking_uri, translate_errors
-from kdlib.store.database import opened
+from kdlib.store.database import open_database
 from kdlib.store.errors import RunNotFoundError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
-AT_ONCE = 500  # runs whose tags and metrics are read together
+BATCH_RUNS = 500  # runs whose tags and metrics are read together
 COLUMNS = "run_uuid, name, status, start_time, end_time, lifecycle_stage, artifact_uri, user_id"
 OURS = "experiment_id IN (SELECT experiment_id FROM experiments WHERE name = ?) AND lifecycle_stage = 'active'"
 NEWEST_FIRST = "ORDER BY start_time DESC, run_uuid DESC"
@@ -32,13 +33,13 @@ class StoredRun:
 
     Attributes:
         id: 32 hexadecimal digits.
-        name, user: as MLflow keeps them.
+        name, user: as MLflow has them.
         status: "SCHEDULED", "RUNNING", "FINISHED", "FAILED" or "KILLED".
         started, ended: ms since 1970; `ended` is None while it is not over.
         deleted: whether it was taken out of every list.
         artifacts: address of its files.
-        tags: text by name.
-        metrics: the latest value by name.
+        tags: name -> text.
+        metrics: name -> latest value.
     """
 
     id: str
@@ -57,34 +58,47 @@ def local_folder(run: StoredRun) -> Path | None:
     """Return where the files of a run are on this disk, None when a server has them."""
     if run.artifacts.startswith("file:"):
         return Path(url2pathname(urlsplit(run.artifacts).path))
-    return (
-        Path(run.artifacts)
-        if "://" not in run.artifacts and not run.artifacts.startswith("mlflow-artifacts:")
-        else None
-    )
+    if "://" in run.artifacts or run.artifacts.startswith("mlflow-artifacts:"):
+        return None
+    return Path(run.artifacts)
 
 
-class Reader(Protocol):
-    """What can be asked of a store."""
+class Reader(ABC):
+    """What a store can be asked for."""
 
+    @abstractmethod
     def run(self, run_id: str) -> StoredRun:
-        """Return a run, deleted or not. Raises RunNotFoundError."""
+        """Return a run, deleted or not.
 
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+
+    @abstractmethod
     def active(self) -> list[StoredRun]:
         """Return the runs that are not over, newest first."""
 
+    @abstractmethod
     def ended_since(self, when: int) -> list[StoredRun]:
         """Return the runs that ended after `when`, in ms since 1970, newest first."""
 
+    @abstractmethod
     def tagged(self, key: str, value: str) -> list[StoredRun]:
         """Return the runs with this value of a tag, newest first."""
 
+    @abstractmethod
     def page(self, count: int, token: str) -> tuple[list[StoredRun], str]:
-        """Return some runs, newest first, from where the token says ("": the first), and the token of the next ones ("": none)."""
+        """Return up to `count` runs, newest first, and the token of the next page, "" when there is none.
 
+        Args:
+            token: of the page to read; "" for the first.
+        """
+
+    @abstractmethod
     def change_mark(self) -> str:
-        """Return what changes with every rename and delete."""
+        """Return text that changes with every rename and delete."""
 
+    @abstractmethod
     def history(self, run_id: str, key: str) -> list[tuple[int, int, float]]:
         """Return step, ms since 1970 and value of a metric."""
 
@@ -95,7 +109,7 @@ def reader() -> Reader:
     return LocalReader(path) if path else ServerReader()
 
 
-class LocalReader:
+class LocalReader(Reader):
     """Reads an SQLite file; one that is not there yet holds nothing. Safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
@@ -104,21 +118,31 @@ class LocalReader:
     def _runs(self, condition: str, values: Sequence[str | int], limit: int = -1) -> list[StoredRun]:
         if not self._path.exists():
             return []
-        with opened(self._path) as connection:
+        with open_database(self._path) as connection:
             rows = connection.execute(
                 f"SELECT {COLUMNS} FROM runs WHERE {condition} {NEWEST_FIRST} LIMIT ?", (*values, limit)
             ).fetchall()
             tags = _by_run(connection, "SELECT run_uuid, key, value FROM tags", [row[0] for row in rows])
             # SQLite has no number for NaN.
-            question = "SELECT run_uuid, key, CASE is_nan WHEN 1 THEN NULL ELSE value END FROM latest_metrics"
-            metrics = _by_run(connection, question, [row[0] for row in rows])
+            query = "SELECT run_uuid, key, CASE is_nan WHEN 1 THEN NULL ELSE value END FROM latest_metrics"
+            metrics = _by_run(connection, query, [row[0] for row in rows])
         return [
             StoredRun(
-                run_id, name or "", user or "", status, started, ended, stage == "deleted", artifacts or "", tags.get(run_id, {}),
-                {key: float("nan") if value is None else value for key, value in metrics.get(run_id, {}).items()},
+                id=run_id,
+                name=name or "",
+                user=user or "",
+                status=status,
+                started=started,
+                ended=ended,
+                deleted=stage == "deleted",
+                artifacts=artifacts or "",
+                tags=tags.get(run_id, {}),
+                metrics={
+                    key: float("nan") if value is None else value for key, value in metrics.get(run_id, {}).items()
+                },
             )
             for run_id, name, status, started, ended, stage, artifacts, user in rows
-        ]  # fmt: skip
+        ]
 
     def run(self, run_id: str) -> StoredRun:
         for run in self._runs("run_uuid = ?", (run_id,)):
@@ -132,49 +156,56 @@ class LocalReader:
         return self._runs(f"{OURS} AND end_time > ?", (EXPERIMENT, when))
 
     def tagged(self, key: str, value: str) -> list[StoredRun]:
-        return self._runs(
-            f"{OURS} AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)", (EXPERIMENT, key, value)
-        )
+        tagged = "run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)"
+        return self._runs(f"{OURS} AND {tagged}", (EXPERIMENT, key, value))
 
     def page(self, count: int, token: str) -> tuple[list[StoredRun], str]:
         started, _, run_id = token.partition("/")
-        after = ("AND (start_time, run_uuid) < (?, ?)", (int(started), run_id)) if token else ("", ())
-        rows = self._runs(f"{OURS} {after[0]}", (EXPERIMENT, *after[1]), count)
+        if token:
+            condition = f"{OURS} AND (start_time, run_uuid) < (?, ?)"
+            rows = self._runs(condition, (EXPERIMENT, int(started), run_id), count)
+        else:
+            rows = self._runs(OURS, (EXPERIMENT,), count)
         return rows, f"{rows[-1].started}/{rows[-1].id}" if len(rows) == count else ""
 
     def change_mark(self) -> str:
-        question = "SELECT value FROM experiment_tags JOIN experiments USING (experiment_id) WHERE name = ? AND key = 'kdlib.changed'"
-        return next((value for (value,) in self._rows(question, EXPERIMENT)), "")
+        query = (
+            "SELECT value FROM experiment_tags JOIN experiments USING (experiment_id)"
+            " WHERE name = ? AND key = 'kdlib.changed'"
+        )
+        return next((value for (value,) in self._rows(query, EXPERIMENT)), "")
 
     def history(self, run_id: str, key: str) -> list[tuple[int, int, float]]:
-        question = "SELECT step, timestamp, value FROM metrics WHERE run_uuid = ? AND key = ? AND NOT is_nan ORDER BY timestamp, step"
-        return self._rows(question, run_id, key)
+        query = (
+            "SELECT step, timestamp, value FROM metrics WHERE run_uuid = ? AND key = ? AND NOT is_nan"
+            " ORDER BY timestamp, step"
+        )
+        return self._rows(query, run_id, key)
 
-    def _rows(self, question: str, *values: str) -> list[tuple]:
+    def _rows(self, query: str, *values: str) -> list[tuple]:
         if not self._path.exists():
             return []
-        with opened(self._path) as connection:
-            return connection.execute(question, values).fetchall()
+        with open_database(self._path) as connection:
+            return connection.execute(query, values).fetchall()
 
 
-def _by_run(connection: sqlite3.Connection, question: str, ids: Sequence[str]) -> dict[str, dict]:
-    """Return run -> key -> value of a question for (run, key, value)."""
-    found: dict[str, dict] = {}
-    for start in range(0, len(ids), AT_ONCE):
-        part = ids[start : start + AT_ONCE]
-        for run_id, key, value in connection.execute(
-            f"{question} WHERE run_uuid IN ({', '.join('?' * len(part))})", part
-        ):
-            found.setdefault(run_id, {})[key] = value
-    return found
+def _by_run(connection: sqlite3.Connection, query: str, ids: Sequence[str]) -> dict[str, dict]:
+    """Return run -> key -> value of a query for (run, key, value)."""
+    values: dict[str, dict] = {}
+    for start in range(0, len(ids), BATCH_RUNS):
+        part = ids[start : start + BATCH_RUNS]
+        marks = ", ".join("?" * len(part))
+        for run_id, key, value in connection.execute(f"{query} WHERE run_uuid IN ({marks})", part):
+            values.setdefault(run_id, {})[key] = value
+    return values
 
 
-class ServerReader:
-    """Asks a server through MLflow."""
+class ServerReader(Reader):
+    """Reads from a server through MLflow."""
 
     def run(self, run_id: str) -> StoredRun:
         with translate_errors(f"run {run_id}"):
-            return _stored(connect().client.get_run(run_id))
+            return _stored_run(connect().client.get_run(run_id))
 
     def active(self) -> list[StoredRun]:
         return self._search(" and ".join(f"attributes.status != '{status}'" for status in ENDED))
@@ -194,7 +225,7 @@ class ServerReader:
                 order_by=["attributes.start_time DESC"],
                 page_token=token or None,
             )
-        return list(map(_stored, page)), page.token or ""
+        return list(map(_stored_run, page)), page.token or ""
 
     def change_mark(self) -> str:
         connection = connect()
@@ -203,34 +234,34 @@ class ServerReader:
 
     def history(self, run_id: str, key: str) -> list[tuple[int, int, float]]:
         with translate_errors(f"run {run_id}"):
-            return [
-                (each.step, each.timestamp, each.value) for each in connect().client.get_metric_history(run_id, key)
-            ]
+            metrics = connect().client.get_metric_history(run_id, key)
+        return [(metric.step, metric.timestamp, metric.value) for metric in metrics]
 
     def _search(self, condition: str) -> list[StoredRun]:
-        connection, found, token = connect(), [], None
+        connection, token = connect(), None
+        runs: list[StoredRun] = []
         while True:
             with translate_errors():
                 page = connection.client.search_runs(
-                    [connection.experiment], condition, max_results=AT_ONCE, page_token=token
+                    [connection.experiment], condition, max_results=BATCH_RUNS, page_token=token
                 )
-            found += map(_stored, page)
+            runs += map(_stored_run, page)
             token = page.token
             if not token:
-                return found
+                return runs
 
 
-def _stored(run: "Run") -> StoredRun:
-    about, tags = run.info, run.data.tags
+def _stored_run(run: "Run") -> StoredRun:
+    info, tags = run.info, run.data.tags
     return StoredRun(
-        id=about.run_id,
-        name=about.run_name or "",
+        id=info.run_id,
+        name=info.run_name or "",
         user=tags.get("mlflow.user", ""),
-        status=about.status,
-        started=about.start_time,
-        ended=about.end_time or None,
-        deleted=about.lifecycle_stage != "active",
-        artifacts=about.artifact_uri,
+        status=info.status,
+        started=info.start_time,
+        ended=info.end_time or None,
+        deleted=info.lifecycle_stage != "active",
+        artifacts=info.artifact_uri or "",
         tags=tags,
         metrics=run.data.metrics,
     )

@@ -1,6 +1,7 @@
 """One run in the store: create, update, read, rename, delete, and its files.
 
-What MLflow has a place for is kept there (status, name, user, parameters, metrics); the rest are tags that begin with `kdlib.`.
+What MLflow has a field for is stored there (status, name, user, parameters, metrics); the rest are tags that begin with
+`kdlib.`.
 """
 
 import json
@@ -8,117 +9,22 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from kdlib.cache import atomic_path, home
 from kdlib.progress import Progress
-from kdlib.results import CURVES, Point, RunResult, Summary
+from kdlib.results import CURVES, Point, RunResult
 from kdlib.spec import RunSpec
 from kdlib.store.connection import connect, translate_errors
 from kdlib.store.errors import RunNotFoundError
+from kdlib.store.info import ACTIVE, QUEUED, STATUS, RunInfo, to_run_info
 from kdlib.store.notes import write_note
-from kdlib.store.reading import StoredRun, local_folder, reader
+from kdlib.store.reading import local_folder, reader
 
-QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
-ACTIVE = (QUEUED, RUNNING)
-STATUS = {QUEUED: "SCHEDULED", RUNNING: "RUNNING", DONE: "FINISHED", FAILED: "FAILED", CANCELLED: "KILLED"}
-STATES = {status: state for state, status in STATUS.items()}
-
-BATCH = 1000  # numbers sent at once, the most MLflow takes
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What the store knows of a run without opening its files.
-
-    Attributes:
-        id: 32 hexadecimal digits.
-        name, user: as given at launch.
-        spec: what is computed.
-        state: "queued", "running", "done", "failed" or "cancelled".
-        reason: why it failed, otherwise "".
-        progress: share of the training steps done, 0 to 1.
-        metrics: the latest value of every metric: `{"test/accuracy": 0.74, "test/accuracy_ci95": 0.02, ...}`; fractions.
-        created, ended: seconds since 1970; `ended` is None while it is not over.
-        submitted: when it was last handed to the engine (at launch or by a resume).
-        resumes: how often a person resumed it.
-        engine: names the engine it was handed to; only who talks to that engine can say whether its worker is alive.
-        unsynced: points that are on the worker's disk and not yet in the store.
-        cancelling: a cancel was asked for and the worker has not stopped yet.
-        phase: what a running run is at, one of `PHASES`; "" where that is not known, as of a run on another machine.
-        phase_share: share of the phase that is done, 0 to 1.
-    """
-
-    id: str
-    name: str
-    user: str
-    spec: RunSpec
-    state: str
-    created: float
-    reason: str = ""
-    progress: float = 0.0
-    metrics: Mapping[str, float] | None = None
-    ended: float | None = None
-    submitted: float = 0.0
-    resumes: int = 0
-    engine: str = ""
-    unsynced: int = 0
-    cancelling: bool = False
-    phase: str = ""
-    phase_share: float = 0.0
-
-    @property
-    def active(self) -> bool:
-        """Whether it is queued or running."""
-        return self.state in ACTIVE
-
-    @property
-    def progress_label(self) -> str:
-        """How far it is, in words: "40 %" of the training steps, or of another phase "measuring 40 %"."""
-        if self.phase in ("", "training"):
-            return f"{self.progress:.0%}".replace("%", " %")
-        return f"{self.phase} {self.phase_share:.0%}".replace("%", " %")
-
-    @property
-    def metric(self) -> str:
-        """The metric that counts first: "accuracy", or "map" for several labels an item."""
-        return "map" if "test/map" in (self.metrics or {}) else "accuracy"
-
-    def accuracy(self, split: str = "test") -> Summary | None:
-        """Return `metric` over the seeds, whose own values the store does not have; None when there is no result."""
-        metrics = self.metrics or {}
-        if f"{split}/{self.metric}" not in metrics:
-            return None
-        return Summary(metrics[f"{split}/{self.metric}"], metrics.get(f"{split}/{self.metric}_ci95"), [])
-
-
-def to_run_info(run: StoredRun) -> RunInfo | None:
-    """Return our view of a run of MLflow, None when it is none of ours, or of a version whose spec cannot be read here."""
-    tags = run.tags
-    try:
-        spec = RunSpec.from_record(json.loads(tags["kdlib.spec"]))
-    except (KeyError, TypeError, ValueError):
-        return None
-    state = STATES.get(run.status, FAILED)
-    created = run.started / 1000
-    return RunInfo(
-        id=run.id,
-        name=run.name,
-        user=tags.get("mlflow.user", ""),
-        spec=spec,
-        state=state,
-        created=created,
-        reason=tags.get("kdlib.reason", "") if state == FAILED else "",
-        progress=1.0 if state == DONE else run.metrics.get("progress", 0.0),
-        metrics=run.metrics,
-        ended=run.ended / 1000 if run.ended and state not in ACTIVE else None,
-        submitted=float(tags.get("kdlib.submitted", created)),
-        resumes=int(tags.get("kdlib.resumes", 0)),
-        engine=tags.get("kdlib.engine", ""),
-    )
+MAX_BATCH = 1000  # numbers that MLflow accepts in one call
 
 
 def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str = "", request: str = "") -> str:
@@ -126,12 +32,18 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
 
     Args:
         engine: as in `RunInfo`.
-        group: what it belongs to; `members(group)` finds it again.
-        request: names the wish behind it; `find(request=...)` finds it again, so a wish repeated is not a second run.
+        group: what it belongs to; `group_members(group)` lists it.
+        request: names the launch; `find(request=...)` returns the run, so that a launch repeated is not a second run.
+
+    Example:
+        >>> run_id = create(RunSpec(method="mlp"), name="mlp", user="mia")
+        >>> fetch(run_id).state
+        'queued'
     """
     from mlflow.entities import Param
 
-    client, experiment = connect().client, connect().experiment
+    connection = connect()
+    client = connection.client
     now = time.time()
     tags = {
         "kdlib.spec": spec.to_json(),
@@ -146,7 +58,9 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
     if group:
         tags[f"kdlib.in.{group}"] = "1"
     with translate_errors():
-        run_id = client.create_run(experiment, start_time=int(now * 1000), tags=tags, run_name=name).info.run_id
+        run_id = client.create_run(
+            connection.experiment, start_time=int(now * 1000), tags=tags, run_name=name
+        ).info.run_id
         client.update_run(run_id, status=STATUS[QUEUED])
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in asdict(spec).items()])
     write_note(run_id)
@@ -160,10 +74,10 @@ def fetch(run_id: str) -> RunInfo:
         RunNotFoundError: there is no such run.
     """
     run = reader().run(run_id)
-    found = None if run.deleted else to_run_info(run)
-    if found is None:
+    info = None if run.deleted else to_run_info(run)
+    if info is None:
         raise RunNotFoundError(f"the store does not have run {run_id}")
-    return found
+    return info
 
 
 def find(*, request: str = "", identity: str = "") -> list[RunInfo]:
@@ -210,7 +124,7 @@ def add_to_group(run_id: str, group: str) -> None:
 
 
 def log_points(run_id: str, points: Iterable[Point], progress: Progress | None = None) -> None:
-    """Write the curves, one value per epoch: the mean over the members that are finite. Writing a point twice leaves one.
+    """Write the curves, one value per epoch: the mean over the finite members. Writing a point twice leaves one.
 
     Args:
         points: each with its time.
@@ -218,24 +132,24 @@ def log_points(run_id: str, points: Iterable[Point], progress: Progress | None =
     """
     from mlflow.entities import Metric
 
-    values = (
-        [] if progress is None else [Metric("progress", progress.step / max(progress.steps, 1), _now(), progress.step)]
-    )
-    values += [Metric(curve, value, when, epoch) for curve, epoch, when, value in curve_values(points)]
-    for start in range(0, len(values), BATCH):
+    values = []
+    if progress is not None:
+        values.append(Metric("progress", progress.step / max(progress.steps, 1), _now(), progress.step))
+    values += [Metric(curve, value, time_ms, epoch) for curve, epoch, time_ms, value in curve_values(points)]
+    for start in range(0, len(values), MAX_BATCH):
         with translate_errors(f"run {run_id}"):
-            connect().client.log_batch(run_id, metrics=values[start : start + BATCH])
+            connect().client.log_batch(run_id, metrics=values[start : start + MAX_BATCH])
 
 
 def curve_values(points: Iterable[Point]) -> list[tuple[str, int, int, float]]:
-    """Return what the store keeps of points: curve, epoch, ms since 1970, and the mean over the members that are finite."""
-    found = []
+    """Return what the store has of points: curve, epoch, ms since 1970, and the mean over the finite members."""
+    values = []
     for point in points:
         for curve in CURVES:
             finite = point.finite(curve)
             if finite:
-                found.append((curve, point.epoch, int(1000 * (point.t or 0)), sum(finite) / len(finite)))
-    return found
+                values.append((curve, point.epoch, int(1000 * (point.t or 0)), sum(finite) / len(finite)))
+    return values
 
 
 def _now() -> int:
@@ -244,25 +158,24 @@ def _now() -> int:
 
 def flatten_metrics(result: RunResult) -> dict[str, float]:
     """Return a result's numbers as `RunInfo.metrics` names them; what is undefined is left out."""
-    found = {f"cost/{key}": value for key, value in vars(result.cost).items()}
+    numbers = {f"cost/{key}": value for key, value in vars(result.cost).items()}
     for split, metrics in result.metrics.items():
         for name, value in metrics.scores.items():
-            found |= {f"{split}/{name}": value.mean, f"{split}/{name}_ci95": value.ci95}
-    return {key: float(value) for key, value in found.items() if isinstance(value, int | float) and isfinite(value)}
+            numbers |= {f"{split}/{name}": value.mean, f"{split}/{name}_ci95": value.ci95}
+    return {key: float(value) for key, value in numbers.items() if isinstance(value, int | float) and isfinite(value)}
 
 
 def log_result(run_id: str, values: Mapping[str, float]) -> None:
     """Write the numbers of a result, and in a sentence how accurate it is."""
     from mlflow.entities import Metric, RunTag
 
-    told = [
-        f"{key.replace('/', ': ')} {value:.1%}" for key, value in values.items() if key.endswith(("/accuracy", "/map"))
-    ]
+    primary = {key: value for key, value in values.items() if key.endswith(("/accuracy", "/map"))}
+    note = [f"{key.replace('/', ': ')} {value:.1%}" for key, value in primary.items()]
     with translate_errors(f"run {run_id}"):
         connect().client.log_batch(
             run_id,
             metrics=[Metric(key, value, _now(), 0) for key, value in values.items()],
-            tags=[RunTag("mlflow.note.content", "\n\n".join(told))],
+            tags=[RunTag("mlflow.note.content", "\n\n".join(note))],
         )
 
 
@@ -270,8 +183,8 @@ def metric_history(run_id: str) -> list[Point]:
     """Return the points as the store has them: means over the members, as lists of one."""
     points: dict[int, dict[str, Any]] = {}
     for curve in CURVES:
-        for step, when, value in reader().history(run_id, curve):
-            points.setdefault(step, {"epoch": step, "t": when / 1000})[curve] = [value]
+        for step, time_ms, value in reader().history(run_id, curve):
+            points.setdefault(step, {"epoch": step, "t": time_ms / 1000})[curve] = [value]
     return [Point(**points[epoch]) for epoch in sorted(points)]
 
 
@@ -302,11 +215,11 @@ def artifact_path(run_id: str, name: str) -> Path:
         if not (folder / name).exists():
             raise RunNotFoundError(f"run {run_id} has no {name}; it was not written or has been deleted")
         return folder / name
-    kept = home() / "cache" / "artifacts" / run_id / name
-    if not kept.exists():
-        with translate_errors(f"{name} of run {run_id}"), atomic_path(kept) as temporary:
+    path = home() / "cache" / "artifacts" / run_id / name
+    if not path.exists():
+        with translate_errors(f"{name} of run {run_id}"), atomic_path(path) as temporary:
             shutil.copyfile(connect().client.download_artifacts(run_id, name), temporary)
-    return kept
+    return path
 
 
 def rename(run_id: str, name: str) -> None:
@@ -334,7 +247,7 @@ def restore(run_id: str) -> None:
 
 
 def mark_change() -> None:
-    """Tell every process that keeps terminal runs in memory to read them again."""
+    """Let every process that has terminal runs in memory read them again."""
     connection = connect()
     with translate_errors():
         connection.client.set_experiment_tag(connection.experiment, "kdlib.changed", json.dumps(time.time()))
