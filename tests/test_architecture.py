@@ -24,7 +24,7 @@ ROOMS = (
     ("models", "teachers compressors students pretraining"),
     ("analysis", "intervals evaluation geometry projection measure comparison papers frames figures"),
     ("", "catalog checks pipeline store engine runs spaces planning"),
-    ("cli", "tables data runs store main"),
+    ("cli", "tables output data runs sweeps store main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

@@ -8,6 +8,7 @@ import pytest
 
 from kdlib import engine, runs
 from kdlib.cli import runs as commands
+from kdlib.cli import sweeps as sweep_commands
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
 from tests.live_engine import data_folder, over, until
@@ -30,7 +31,9 @@ def spec_options(parser):
 def kdlib(capsys):
     """Run a command; return exit code and what it wrote to standard output."""
     parser = argparse.ArgumentParser()
-    commands.add_commands(parser.add_subparsers(required=True), spec_options)
+    subparsers = parser.add_subparsers(required=True)
+    commands.add_commands(subparsers, spec_options)
+    sweep_commands.add_commands(subparsers)
 
     def call(*words):
         given = parser.parse_args([str(word) for word in words])
@@ -48,7 +51,7 @@ def test_the_metric_is_named_where_a_sweep_has_several(datasets, named):
         results += [
             RunResult(RunSpec(dataset=dataset, method=method), metrics={"test": value}) for method in ("raw", "mlp")
         ]
-    table = commands._sweep_table(results)
+    table = sweep_commands.sweep_table(results)
     columns = {column.header: list(column.cells) for column in table.columns}
     assert columns.get("metric") == (["accuracy"] * 2 + ["mAP"] * 2 if named else None)
     assert [cell[:4] for cell in columns["- raw"]] == ["–", "+0.0"] * 2
@@ -132,6 +135,6 @@ class TestCommands:
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (7200, "2 h"), (1e6, "12 d")])
-def test_an_age_is_short(seconds, told):
-    assert commands._age(seconds) == told
+@pytest.mark.parametrize(("seconds", "age"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (7200, "2 h"), (1e6, "12 d")])
+def test_an_age_is_short(seconds, age):
+    assert commands.format_age(seconds) == age
