@@ -11,7 +11,7 @@ from kdlib.cli import runs as commands
 from kdlib.cli import sweeps as sweep_commands
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
-from tests.live_engine import data_folder, over, until
+from tests.live_engine import data_folder, wait_for_end, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def kdlib(capsys):
     sweep_commands.add_commands(subparsers)
 
     def call(*words):
-        given = parser.parse_args([str(word) for word in words])
-        code = given.handler(given)
+        arguments = parser.parse_args([str(word) for word in words])
+        code = arguments.handler(arguments)
         return code, capsys.readouterr().out
 
     return call
@@ -70,7 +70,7 @@ class TestCommands:
         assert code == 0
         assert [line.split(":")[0] for line in out.splitlines()[:5]] == [f"epoch {epoch}" for epoch in range(5)]
         assert out.splitlines()[-1].startswith("done, test accuracy ")
-        over(ids[0])
+        wait_for_end(ids[0])
         _, out = kdlib("runs", "--state", "done")
         assert out.splitlines()[0].split()[:3] == ["run", "state", "progress"]
         assert f"{ids[1][:12]}  done" in out
@@ -91,15 +91,15 @@ class TestCommands:
     def test_cancel_and_resume(self, kdlib):
         _, out = kdlib("launch", "--methods", "mlp", "--epochs", 60, "--width", 30)
         run_id = out.strip()
-        until(lambda: runs.history(run_id))
+        wait_until(lambda: runs.history(run_id))
         code, out = kdlib("cancel", run_id)
         assert code == 0
         assert out.split()[0] == run_id
         assert out.split()[1] in ("cancelling", "cancelled")
-        assert over(run_id).state == "cancelled"
+        assert wait_for_end(run_id).state == "cancelled"
         assert kdlib("watch", run_id)[0] == 1
         assert kdlib("resume", run_id)[0] == 0
-        assert over(run_id).state == "done"
+        assert wait_for_end(run_id).state == "done"
 
     def test_a_sweep_is_waited_for_and_its_table_names_what_differs(self, kdlib, tmp_path):
         words = ("sweep", "--methods", "raw,mlp", "--dim", "2,4", "--student", "cnn", *QUICK)
@@ -125,7 +125,7 @@ class TestCommands:
         [
             (("show", "nothing like that"), "no runs are called 'nothing like that'"),
             (("cancel", "f" * 32), "does not have run"),
-            (("launch", "--methods", ","), "no method given"),
+            (("launch", "--methods", ","), "no method arguments"),
             (("sweep", "--dim", ","), "the sweep has no values for dim"),
         ],
     )
