@@ -53,7 +53,7 @@ def _parse_values(kind: type, text: str) -> list[Any]:
 
 
 def sweep(arguments: argparse.Namespace) -> int:
-    """Run every combination of the given values in the background, except what is done already, and print the results."""
+    """Run every combination of the given values in the background, except what is done, and print the results."""
     from kdlib.checks import default_spec
 
     axes = spec_fields(arguments)

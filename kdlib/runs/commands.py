@@ -51,7 +51,7 @@ def launch(
     """Start runs in the background and return their ids, in the order of the specs.
 
     Args:
-        name: for people; by default each is named after its method.
+        name: of the runs; by default each is named after its method.
         user: decides the turn where many wait: the first run of one user goes before the second of another. By
             default the account's name.
         request_id: names this request; the same request again, from any process, gives the same runs.
