@@ -37,6 +37,26 @@ def test_an_engine_is_stopped_while_it_starts(tmp_path, empty_database):
         wait_until(lambda: process.poll() is not None)
 
 
+PROBED = """if True:
+    import threading
+    from filelock import FileLock
+    from kdlib.engine import process
+
+    process.serve = lambda: None
+    process.asyncio.run = lambda _: print("serves")
+    process.forkserver.ensure_running = lambda: None
+    probe = FileLock(process.engine_folder() / "lock", thread_local=False)
+    probe.acquire()
+    threading.Timer(0.05, probe.release).start()
+    process.main()
+"""
+
+
+def test_a_starting_engine_once_left_when_another_process_looked_whether_there_is_one(tmp_path, empty_database):
+    with data_folder(tmp_path / "probed", empty_database):
+        assert subprocess.check_output([sys.executable, "-c", PROBED], cwd=ROOT, text=True) == "serves\n"
+
+
 @pytest.mark.usefixtures("home")
 def test_everything_listens_on_loopback_and_keys_are_private():
     wait_for_workers()
