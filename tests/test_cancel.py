@@ -19,6 +19,7 @@ from kdlib.engine import Job, RunFolder
 from kdlib.engine.recorder import Recorder, describe_progress
 from kdlib.models import teachers
 from kdlib.progress import PHASES, CancelledError, Progress
+from kdlib.results import Cost
 from kdlib.runs.reconcile import merge_folder_state
 from kdlib.store import RunInfo
 from pages import show
@@ -130,24 +131,28 @@ def test_a_probe_can_be_stopped_between_its_fits():
     assert len(fits) == 3 + 4
 
 
-def kept_state(found) -> None:
-    """Assert that a cancelled result holds the last state, and nothing that was measured."""
+def kept_state(found, splits: set[str]) -> None:
+    """Assert that a cancelled result holds the last state of these splits, and nothing that was measured."""
     assert found.status == "cancelled"
     assert (found.metrics, found.attributes, found.teacher, found.spaces) == ({}, {}, None, {})
-    assert set(found.cost) == {"seconds"}
-    for split in ("train", "val", "test", "ood:rotated", "ood:noise"):
+    assert found.cost == Cost(seconds=found.cost.seconds)
+    assert found.cost.seconds > 0
+    for kind in ("features", "compressed", "logits"):
+        assert {name.partition("/")[2] for name in found.arrays if name.startswith(f"{kind}/")} == splits
+    for split in splits:
         for kind in ("features", "compressed", "logits"):
             assert found.arrays[f"{kind}/{split}"].shape[0] == 2
     assert [name for name in found.arrays if name.startswith("student/")]
     assert found.arrays["replay/student"].shape[0] == len(found.history) + 1
 
 
-def test_a_cancelled_training_is_not_measured_but_keeps_its_last_state(monkeypatch):
+def test_a_cancelled_training_is_not_measured_and_once_computed_every_split_before_it_stopped(monkeypatch):
     monkeypatch.setattr(measure, "probe_accuracy", lambda *_, **__: pytest.fail("probed"))
     monkeypatch.setattr(measure, "scores", lambda *_, **__: pytest.fail("scored"))
     found = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     assert [point.epoch for point in found.history] == [1, 2, 3]
-    kept_state(found)
+    kept_state(found, {"val", "test"})
+    assert set(spaces.list_splits("digits", cancelled=True)) == {"val", "test"} < set(spaces.list_splits("digits"))
 
 
 def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
@@ -155,7 +160,7 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
     recorded = Recorded("measuring", 2)
     found = pipeline.run(SPEC, checkpoint=path, on_progress=recorded)
     assert [point.epoch for point in found.history] == [1, 2, 3, 4]
-    kept_state(found)
+    kept_state(found, {"train", "val", "test", "ood:rotated", "ood:noise"})
     assert recorded.seen[-1].step == 2
     again = Recorded()
     assert pipeline.run(SPEC, checkpoint=path, on_progress=again).metrics == pipeline.run(SPEC).metrics

@@ -17,7 +17,18 @@ from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
-from kdlib.results import CURVES, Cost, Point, Probe, RunResult, SpaceStats, SplitMetrics, Summary, TeacherStats
+from kdlib.results import (
+    CANCELLED_SPLITS,
+    CURVES,
+    Cost,
+    Point,
+    Probe,
+    RunResult,
+    SpaceStats,
+    SplitMetrics,
+    Summary,
+    TeacherStats,
+)
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.training.loop import Trained, compress, predict
 
@@ -92,8 +103,9 @@ def measure(
     """Return the result of each spec, whose members follow one another in `material.trained`.
 
     A result that is "cancelled" holds the history, the replay, the weights with the best validation score of each member so far (before
-    the first validation those it started with) and the rows of every split in the spaces of these weights, and has no metrics, probes or
-    attributes. All results are so after a cancelled training; when `on_progress` asks to stop, those that are not measured by then.
+    the first validation those it started with) and rows in the spaces of these weights, and has no metrics, probes or attributes. All
+    results are so after a cancelled training, with the rows of `CANCELLED_SPLITS`; when `on_progress` asks to stop, those that are not
+    measured by then, with the rows of every split.
 
     Args:
         specs: of `material.trained`, in order.
@@ -104,6 +116,8 @@ def measure(
     if on_progress is not None and not trained.cancelled:
         on_progress(Progress(0, 0, phase="measuring"))
     splits = {name: rows for name, rows in data.splits.items() if name != "train"} | {"train": material.labelled}
+    if trained.cancelled:
+        splits = {name: splits[name] for name in CANCELLED_SPLITS}
     outputs = {name: predict(trained.students, _tensor(data.inputs, rows, trained)) for name, rows in splits.items()}
     unmeasured, start = [], 0
     for number, spec in enumerate(specs):
