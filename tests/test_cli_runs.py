@@ -125,7 +125,7 @@ class TestCommands:
         [
             (("show", "nothing like that"), "no runs are called 'nothing like that'"),
             (("cancel", "f" * 32), "does not have run"),
-            (("launch", "--methods", ","), "no method arguments"),
+            (("launch", "--methods", ","), "no method given"),
             (("sweep", "--dim", ","), "the sweep has no values for dim"),
         ],
     )
