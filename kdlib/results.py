@@ -15,6 +15,7 @@ from kdlib.spec import RunSpec
 
 SPACES = ("raw", "compressed", "student")  # in the order in which data flow through them
 MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # fields in which null has a meaning in JSON
+CANCELLED_SPLITS = ("val", "test")  # what a run whose training was cancelled still computes: all splits take too long
 CURVES = ("prediction", "distance", "teacher", "val")  # of a point, one number per member
 
 

@@ -16,7 +16,7 @@ SECTIONS = ["Selection", "Scorecard", "Replay"]
 
 def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.SpaceRequest, str]:
     """Show what can be set and return what to draw, and what to colour by."""
-    options = spaces.list_splits(run.spec.dataset)
+    options = spaces.list_splits(run.spec.dataset, cancelled=run.state == CANCELLED)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.selectbox(
             "Rows",

@@ -14,10 +14,8 @@ from kdlib.engine import RunFolder
 from kdlib.engine.process import engine_folder
 
 ROOT = Path(__file__).resolve().parent.parent
-STALL = 4  # seconds without a step after which a worker is taken for hung
-HANG = (
-    120  # seconds after which a test is taken for hung; how long things take is printed by tests/benchmarks/engine.py
-)
+STALL = 4  # seconds without a step after which a worker counts as hung
+HANG = 120  # seconds after which a test counts as hung; tests/benchmarks/engine.py prints how long things take
 ENVIRONMENT = {
     "KDLIB_FUNCTION": "tests.fake_runs:run",
     "KDLIB_WORKERS": "2",
@@ -44,7 +42,7 @@ def data_folder(path, database, **environment):
             engine.stop()
 
 
-def until(condition, every=0.02):
+def wait_until(condition, every=0.02):
     """Wait until the condition holds and return its value; fail when it seems never to."""
     deadline = time.monotonic() + HANG
     while time.monotonic() < deadline:
@@ -55,25 +53,25 @@ def until(condition, every=0.02):
     raise AssertionError(f"still not after {HANG} s")
 
 
-def over(run_id):
-    return until(lambda: None if (run := runs.get(run_id)).active else run)
+def wait_for_end(run_id):
+    return wait_until(lambda: None if (run := runs.get(run_id)).active else run)
 
 
-def workers():
+def worker_processes():
     """Return the processes that train."""
     with suppress(psutil.NoSuchProcess, FileNotFoundError):
-        about = json.loads((engine_folder() / "engine.json").read_text())
-        family = psutil.Process(about["pid"]).children(recursive=True)
-        return [each for each in family if each.ppid() != about["pid"] or "spawn_main" in " ".join(each.cmdline())]
+        engine_pid = json.loads((engine_folder() / "engine.json").read_text())["pid"]
+        family = psutil.Process(engine_pid).children(recursive=True)
+        return [child for child in family if child.ppid() != engine_pid or "spawn_main" in " ".join(child.cmdline())]
     return []
 
 
-def worker_of(run_id):
+def worker_pid(run_id):
     """Return the process id of the worker that has begun with a run last."""
     return [event["pid"] for event in RunFolder(run_id).events() if event["kind"] == "start"][-1]
 
 
-def gone(pid):
+def has_ended(pid):
     """Return whether a process is over."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -81,11 +79,11 @@ def gone(pid):
         return True
 
 
-def epochs(run_id):
+def recorded_epochs(run_id):
     return [point.epoch for point in runs.history(run_id)]
 
 
-def ready():
+def wait_for_workers():
     """Wait until both workers are there, so that a test measures what it is about."""
     engine.start()
-    until(lambda: engine.status().workers == 2)
+    wait_until(lambda: engine.status().workers == 2)

@@ -1,4 +1,4 @@
-"""The real training for tests, which waits in the middle of a phase until a cancel arrives.
+"""The real training for tests, which waits in the middle of a phase until it is cancelled.
 
 The file "pause" in the data folder names the phase; the file "reached" appears beside it when a run waits there. The
 last phase of all is "saving".

@@ -1,4 +1,4 @@
-"""Finished runs for tests of what reads them: trained for a moment on the plain digits, kept in the store as a worker would."""
+"""Finished runs for tests of what reads them: small ones on the plain digits, in the store as a worker leaves them."""
 
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ def trained(spec: RunSpec = SPEC, methods: tuple[str, ...] = METHODS) -> list[Ru
     return pipeline.compare([spec.replace(method=method) for method in methods])
 
 
-def keep(result: RunResult, name: str) -> str:
+def store_result(result: RunResult, name: str) -> str:
     """Return the id of a run that the store holds as done."""
     run_id = store.create(result.spec, name=name, user="tester", engine=engine.engine_id())
     folder = RunFolder(run_id)
@@ -30,6 +30,6 @@ def keep(result: RunResult, name: str) -> str:
     return run_id
 
 
-def keep_all(name: str = "kept") -> list[str]:
-    """Return the ids of one kept run per method."""
-    return [keep(result, f"{name} {result.spec.method}") for result in trained()]
+def store_all(name: str = "stored") -> list[str]:
+    """Return the ids of one stored run per method."""
+    return [store_result(result, f"{name} {result.spec.method}") for result in trained()]

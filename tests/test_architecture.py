@@ -25,7 +25,7 @@ ROOMS = (
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs measure comparison papers"),
     ("analysis", "frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
-    ("cli", "tables data runs store main"),
+    ("cli", "tables output data runs sweeps store main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

@@ -132,25 +132,28 @@ def test_a_probe_can_be_stopped_between_its_fits():
     assert len(fits) == 3 + 4
 
 
-def assert_last_state(result) -> None:
-    """Assert that a cancelled result holds the last state, and nothing that was measured."""
+def assert_last_state(result, splits: set[str]) -> None:
+    """Assert that a cancelled result holds the last state of these splits, and nothing that was measured."""
     assert result.status == "cancelled"
     assert (result.metrics, result.attributes, result.teacher, result.spaces) == ({}, {}, None, {})
     assert result.cost == Cost(seconds=result.cost.seconds)
     assert result.cost.seconds > 0
-    for split in ("train", "val", "test", "ood:rotated", "ood:noise"):
+    for kind in ("features", "compressed", "logits"):
+        assert {name.partition("/")[2] for name in result.arrays if name.startswith(f"{kind}/")} == splits
+    for split in splits:
         for kind in ("features", "compressed", "logits"):
             assert result.arrays[f"{kind}/{split}"].shape[0] == 2
     assert [name for name in result.arrays if name.startswith("student/")]
     assert result.arrays["replay/student"].shape[0] == len(result.history) + 1
 
 
-def test_a_cancelled_training_is_not_measured_but_keeps_its_last_state(monkeypatch):
+def test_a_cancelled_training_is_not_measured_and_once_computed_every_split_before_it_stopped(monkeypatch):
     monkeypatch.setattr(measure, "probe_accuracy", lambda *_, **__: pytest.fail("probed"))
     monkeypatch.setattr(measure, "scores", lambda *_, **__: pytest.fail("scored"))
     result = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     assert [point.epoch for point in result.history] == [1, 2, 3]
-    assert_last_state(result)
+    assert_last_state(result, {"val", "test"})
+    assert set(spaces.list_splits("digits", cancelled=True)) == {"val", "test"} < set(spaces.list_splits("digits"))
 
 
 def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
@@ -158,7 +161,7 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
     recorded = Recorded("measuring", 2)
     result = pipeline.run(SPEC, checkpoint=path, on_progress=recorded)
     assert [point.epoch for point in result.history] == [1, 2, 3, 4]
-    assert_last_state(result)
+    assert_last_state(result, {"train", "val", "test", "ood:rotated", "ood:noise"})
     assert recorded.seen[-1].step == 2
     again = Recorded()
     assert pipeline.run(SPEC, checkpoint=path, on_progress=again).metrics == pipeline.run(SPEC).metrics

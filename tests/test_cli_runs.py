@@ -8,9 +8,10 @@ import pytest
 
 from kdlib import engine, runs
 from kdlib.cli import runs as commands
+from kdlib.cli import sweeps as sweep_commands
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
-from tests.live_engine import data_folder, over, until
+from tests.live_engine import data_folder, wait_for_end, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +31,13 @@ def spec_options(parser):
 def kdlib(capsys):
     """Run a command; return exit code and what it wrote to standard output."""
     parser = argparse.ArgumentParser()
-    commands.add_commands(parser.add_subparsers(required=True), spec_options)
+    subparsers = parser.add_subparsers(required=True)
+    commands.add_commands(subparsers, spec_options)
+    sweep_commands.add_commands(subparsers)
 
     def call(*words):
-        given = parser.parse_args([str(word) for word in words])
-        code = given.handler(given)
+        arguments = parser.parse_args([str(word) for word in words])
+        code = arguments.handler(arguments)
         return code, capsys.readouterr().out
 
     return call
@@ -48,7 +51,7 @@ def test_the_metric_is_named_where_a_sweep_has_several(datasets, named):
         results += [
             RunResult(RunSpec(dataset=dataset, method=method), metrics={"test": value}) for method in ("raw", "mlp")
         ]
-    table = commands._sweep_table(results)
+    table = sweep_commands.sweep_table(results)
     columns = {column.header: list(column.cells) for column in table.columns}
     assert columns.get("metric") == (["accuracy"] * 2 + ["mAP"] * 2 if named else None)
     assert [cell[:4] for cell in columns["- raw"]] == ["–", "+0.0"] * 2
@@ -67,7 +70,7 @@ class TestCommands:
         assert code == 0
         assert [line.split(":")[0] for line in out.splitlines()[:5]] == [f"epoch {epoch}" for epoch in range(5)]
         assert out.splitlines()[-1].startswith("done, test accuracy ")
-        over(ids[0])
+        wait_for_end(ids[0])
         _, out = kdlib("runs", "--state", "done")
         assert out.splitlines()[0].split()[:3] == ["run", "state", "progress"]
         assert f"{ids[1][:12]}  done" in out
@@ -88,15 +91,15 @@ class TestCommands:
     def test_cancel_and_resume(self, kdlib):
         _, out = kdlib("launch", "--methods", "mlp", "--epochs", 60, "--width", 30)
         run_id = out.strip()
-        until(lambda: runs.history(run_id))
+        wait_until(lambda: runs.history(run_id))
         code, out = kdlib("cancel", run_id)
         assert code == 0
         assert out.split()[0] == run_id
         assert out.split()[1] in ("cancelling", "cancelled")
-        assert over(run_id).state == "cancelled"
+        assert wait_for_end(run_id).state == "cancelled"
         assert kdlib("watch", run_id)[0] == 1
         assert kdlib("resume", run_id)[0] == 0
-        assert over(run_id).state == "done"
+        assert wait_for_end(run_id).state == "done"
 
     def test_a_sweep_is_waited_for_and_its_table_names_what_differs(self, kdlib, tmp_path):
         words = ("sweep", "--methods", "raw,mlp", "--dim", "2,4", "--student", "cnn", *QUICK)
@@ -132,6 +135,6 @@ class TestCommands:
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (7200, "2 h"), (1e6, "12 d")])
-def test_an_age_is_short(seconds, told):
-    assert commands._age(seconds) == told
+@pytest.mark.parametrize(("seconds", "age"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (7200, "2 h"), (1e6, "12 d")])
+def test_an_age_is_short(seconds, age):
+    assert commands.format_age(seconds) == age

@@ -21,11 +21,11 @@ from kdlib.store.reading import reader
 from tests import fake_runs
 
 
-def keep(state="done", name="mine", **changes):
-    """Return the id of a run that ended, kept as a worker keeps it."""
+def store_run(state="done", name="mine", **changes):
+    """Return the id of a run that ended, stored as a worker stores it."""
     spec = fake_runs.spec(**changes)
     run_id = store.create(
-        spec, name=name, user="mia", group="a sweep", request=f"wish of {name}", engine=engine.engine_id()
+        spec, name=name, user="mia", group="a sweep", request=f"request of {name}", engine=engine.engine_id()
     )
     result = fake_runs.run(spec)
     folder = RunFolder(run_id)
@@ -45,7 +45,12 @@ def keep(state="done", name="mine", **changes):
 @pytest.fixture
 def several(fresh_home):
     """The ids of runs of every kind, and what the store says of them: runs, curves and who belongs to the group."""
-    ids = [keep(), keep("failed", "<b>zwölf</b>", dim=8), keep("cancelled", "third", dim=4), keep(name="gone", dim=2)]
+    ids = [
+        store_run(),
+        store_run("failed", "<b>zwölf</b>", dim=8),
+        store_run("cancelled", "third", dim=4),
+        store_run(name="gone", dim=2),
+    ]
     store.rename(ids[0], "renamed")
     store.delete(ids[3])
     return ids
@@ -117,14 +122,14 @@ def test_a_rebuilt_store_is_what_it_was(several, fresh_home, damage, capsys):
     assert len(list(fresh_home.glob("mlflow.db.damaged-*"))) == 1
     store.restore(several[3])
     assert store.fetch(several[3]).name == "gone"
-    assert store.fetch(keep(name="after")).state == "done"
+    assert store.fetch(store_run(name="after")).state == "done"
 
 
 def test_a_copy_is_restored_and_what_came_after_it_is_added(several, fresh_home, damage, capsys):
     copy = fresh_home / "backups" / f"mlflow-{date.today()}.db"
     copy.unlink()
     assert database.back_up(fresh_home / "mlflow.db")
-    late = [*several, keep(name="late")]
+    late = [*several, store_run(name="late")]
     store.rename(several[1], "other")
     store.delete(several[2])
     before = contents(late)

@@ -10,7 +10,7 @@ import pytest
 from kdlib import engine, runs, store
 from kdlib.engine import RunFolder
 from tests.fake_runs import spec
-from tests.live_engine import ROOT, data_folder, over, ready, until
+from tests.live_engine import ROOT, data_folder, wait_for_end, wait_for_workers, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -21,34 +21,34 @@ def home(tmp_path_factory, empty_database):
 
 @pytest.mark.usefixtures("home")
 class TestLaunch:
-    def test_the_same_wish_from_several_processes_at_once_is_one_run(self):
-        ready()
+    def test_the_same_request_from_several_processes_at_once_is_one_run(self):
+        wait_for_workers()
         code = "from kdlib import runs; from tests.fake_runs import spec; "
         code += "print(*runs.launch([spec(), spec(dim=2)], request_id='double click'))"
         command = [sys.executable, "-c", code]
         with ThreadPoolExecutor() as pool:
-            told = list(
+            outputs = list(
                 pool.map(
                     lambda _: subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout,
                     range(2),
                 )
             )
-        assert told[0].split() == told[1].split()
-        ids = told[0].split()
-        assert [over(run_id).state for run_id in ids] == ["done"] * 2
+        assert outputs[0].split() == outputs[1].split()
+        ids = outputs[0].split()
+        assert [wait_for_end(run_id).state for run_id in ids] == ["done"] * 2
         assert [RunFolder(run_id).count_starts(0) for run_id in ids] == [1, 1]
 
     def test_a_launch_that_a_busy_machine_holds_up_is_not_taken_for_dead(self):
-        ready()
+        wait_for_workers()
         run_id = store.create(spec(), name="held up", user="me", engine=engine.engine_id())
         store.set_tags(run_id, submitted=time.time() - 60)
         with RunFolder(run_id).launch_lock():
             assert runs.get(run_id).state == "queued"
-        run = runs.get(run_id)  # whoever launched it is gone, and no engine has it
+        run = runs.get(run_id)  # the process that launched it is gone, and no engine has it
         assert (run.state, run.reason.split(":")[0]) == ("failed", "it was never begun")
 
     def test_runs_outlive_a_process_that_ends_in_the_moment_they_are_launched(self):
-        ready()
+        wait_for_workers()
         busy = runs.launch([spec(epochs=1000, width=20)] * 2)
         code = """if True:  # on a busy machine what is sent goes in pieces, and late
             import os, time, distributed
@@ -62,23 +62,23 @@ class TestLaunch:
             print(*runs.launch([spec(epochs=2)]), flush=True)
             os._exit(0)
         """
-        told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        [waiting] = told.stdout.split()
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        [waiting] = done.stdout.split()
         time.sleep(0.5)
         assert runs.get(waiting).state == "queued"
         for run_id in busy:
             runs.cancel(run_id)
-        assert over(waiting).state == "done"
+        assert wait_for_end(waiting).state == "done"
 
     def test_many_runs_of_one_user_do_not_hold_up_the_first_of_another(self):
-        ready()
+        wait_for_workers()
         many = runs.launch([spec(epochs=2000, width=20)] * 10, user="many")
-        until(lambda: sum(RunFolder(run_id).count_starts(0) for run_id in many) == 2)
+        wait_until(lambda: sum(RunFolder(run_id).count_starts(0) for run_id in many) == 2)
         [one] = runs.launch([spec()], user="one")
         runs.cancel(many[0])
-        assert over(one).state == "done"
+        assert wait_for_end(one).state == "done"
         runs.cancel(many[1])
-        until(lambda: sum(RunFolder(run_id).count_starts(0) for run_id in many) == 4)
+        wait_until(lambda: sum(RunFolder(run_id).count_starts(0) for run_id in many) == 4)
         begun = {
             run_id: [e["t"] for e in RunFolder(run_id).events() if e["kind"] == "start"] for run_id in (one, *many)
         }

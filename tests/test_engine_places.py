@@ -12,7 +12,7 @@ import pytest
 from kdlib import engine, runs, store
 from kdlib.engine import RunFolder
 from tests.fake_runs import spec
-from tests.live_engine import ENVIRONMENT, ROOT, data_folder, epochs, over, until
+from tests.live_engine import ENVIRONMENT, ROOT, data_folder, recorded_epochs, wait_for_end, wait_until
 
 
 @pytest.fixture
@@ -28,16 +28,16 @@ def cluster(tmp_path, empty_database, tracking_server):
     worker = [*command, "worker", "--nthreads", "1", "--preload", "kdlib.engine.worker", *loopback]
     with (tmp_path / "log").open("wb") as log:
         processes = [
-            subprocess.Popen(each, env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
-            for each in (scheduler, worker)
+            subprocess.Popen(arguments, env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+            for arguments in (scheduler, worker)
         ]
     try:
-        until(lambda: (tmp_path / "scheduler.json").exists())
-        address = json.loads(until((tmp_path / "scheduler.json").read_text))["address"]
+        wait_until(lambda: (tmp_path / "scheduler.json").exists())
+        address = json.loads(wait_until((tmp_path / "scheduler.json").read_text))["address"]
         with data_folder(
             tmp_path / "ours", empty_database, KDLIB_SCHEDULER=address, MLFLOW_TRACKING_URI=tracking_server.uri
         ) as path:
-            until(lambda: engine.status().workers == 1)
+            wait_until(lambda: engine.status().workers == 1)
             yield path
             engine.disconnect()
             os.environ.pop("KDLIB_SCHEDULER")
@@ -51,16 +51,16 @@ def cluster(tmp_path, empty_database, tracking_server):
 def test_runs_on_a_cluster_with_other_disks_and_a_server_for_a_store():
     assert not engine.status().local
     done, long = runs.launch([spec(epochs=4), spec(epochs=2000, width=20)], user="mia")
-    assert over(done).state == "done"
+    assert wait_for_end(done).state == "done"
     assert not RunFolder(done).points()  # they are on the worker's disk
-    assert epochs(done) == [0, 1, 2, 3]
+    assert recorded_epochs(done) == [0, 1, 2, 3]
     assert runs.arrays(done, "student")["student/w"].shape == (2, 3)
-    until(lambda: len(epochs(long)) > 1)
+    wait_until(lambda: len(recorded_epochs(long)) > 1)
     assert runs.get(long).state == "running"
     assert runs.get(long).progress > 0
     runs.cancel(long)
-    assert over(long).state == "cancelled"
-    assert len(epochs(long)) < 2000
+    assert wait_for_end(long).state == "cancelled"
+    assert len(recorded_epochs(long)) < 2000
     with pytest.raises(engine.EngineError, match="not ours to stop"):
         engine.stop()
 
@@ -68,11 +68,11 @@ def test_runs_on_a_cluster_with_other_disks_and_a_server_for_a_store():
 def test_a_run_that_needs_more_memory_than_its_worker_has_is_failed_for_that(tmp_path, empty_database):
     with data_folder(tmp_path / "small", empty_database, KDLIB_WORKERS="1", KDLIB_WORKER_MEMORY=str(10**9)):
         [run_id] = runs.launch([spec(epochs=100, width=150, student="eats memory")])
-        run = over(run_id)
+        run = wait_for_end(run_id)
         assert run.state == "failed"
         assert run.reason.startswith("its worker died 2 times: out of memory (")
         [run_id] = runs.launch([spec()])
-        assert over(run_id).state == "done"
+        assert wait_for_end(run_id).state == "done"
         assert store.fetch(run_id).state == "done"
 
 

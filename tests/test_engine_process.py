@@ -12,7 +12,7 @@ from kdlib import engine, runs
 from kdlib.engine import local
 from kdlib.engine.process import engine_folder
 from tests.fake_runs import spec
-from tests.live_engine import ROOT, data_folder, gone, over, ready, until
+from tests.live_engine import ROOT, data_folder, has_ended, wait_for_end, wait_for_workers, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +25,41 @@ def test_two_processes_that_need_an_engine_start_one(tmp_path, empty_database):
     with data_folder(tmp_path / "two", empty_database):
         command = [sys.executable, "-c", "from kdlib import engine; print(engine.start())"]
         with ThreadPoolExecutor() as pool:
-            told = list(pool.map(lambda _: subprocess.check_output(command, cwd=ROOT, text=True), range(2)))
-        assert told[0] == told[1]
+            addresses = list(pool.map(lambda _: subprocess.check_output(command, cwd=ROOT, text=True), range(2)))
+        assert addresses[0] == addresses[1]
 
 
 def test_an_engine_is_stopped_while_it_starts(tmp_path, empty_database):
     with data_folder(tmp_path / "hasty", empty_database):
         process = local.spawn_engine()
-        until(local.is_locked, every=0.001)
+        wait_until(local.is_locked, every=0.001)
         assert engine.stop()
-        until(lambda: process.poll() is not None)
+        wait_until(lambda: process.poll() is not None)
+
+
+PROBED = """if True:
+    import threading
+    from filelock import FileLock
+    from kdlib.engine import process
+
+    process.serve = lambda: None
+    process.asyncio.run = lambda _: print("serves")
+    process.forkserver.ensure_running = lambda: None
+    probe = FileLock(process.engine_folder() / "lock", thread_local=False)
+    probe.acquire()
+    threading.Timer(0.05, probe.release).start()
+    process.main()
+"""
+
+
+def test_a_starting_engine_once_left_when_another_process_looked_whether_there_is_one(tmp_path, empty_database):
+    with data_folder(tmp_path / "probed", empty_database):
+        assert subprocess.check_output([sys.executable, "-c", PROBED], cwd=ROOT, text=True) == "serves\n"
 
 
 @pytest.mark.usefixtures("home")
 def test_everything_listens_on_loopback_and_keys_are_private():
-    ready()
+    wait_for_workers()
     process = psutil.Process(engine.status().pid)
     family = [process, *process.children(recursive=True)]
     listening = [
@@ -53,7 +73,7 @@ def test_everything_listens_on_loopback_and_keys_are_private():
 
 @pytest.mark.usefixtures("home")
 def test_who_has_no_key_cannot_talk_to_the_engine():
-    ready()
+    wait_for_workers()
     code = (
         "import sys, distributed\n"
         "try:\n    distributed.Client(sys.argv[1], security=distributed.Security.temporary(), timeout=3)\n"
@@ -67,10 +87,10 @@ def test_an_idle_engine_leaves_and_the_next_run_starts_another(tmp_path, empty_d
     with data_folder(tmp_path / "idle", empty_database, KDLIB_ENGINE_IDLE="3"):
         engine.start()
         pid = engine.status().pid
-        until(lambda: gone(pid))
+        wait_until(lambda: has_ended(pid))
         assert not engine.status().running
         [run_id] = runs.launch([spec(epochs=1)])
-        assert over(run_id).state == "done"
+        assert wait_for_end(run_id).state == "done"
 
 
 def test_an_engine_that_cannot_start_is_an_error_that_names_its_log(tmp_path, empty_database):
@@ -93,7 +113,8 @@ CODE = """if True:
             break
     client = scheduler._client
     deadline = time.monotonic() + 90
-    while client.dask.status != "closed" and time.monotonic() < deadline:  # it notices, tries to come back, and gives up
+    # It notices, tries to come back, and gives up.
+    while client.dask.status != "closed" and time.monotonic() < deadline:
         time.sleep(0.1)
     print(client.dask.status, engine.status().running)
 """
@@ -101,8 +122,8 @@ CODE = """if True:
 
 def test_an_engine_that_leaves_by_itself_is_not_logged_as_an_error(tmp_path, empty_database):
     with data_folder(tmp_path / "quiet", empty_database, KDLIB_ENGINE_IDLE="8"):
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", CODE], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True
         )
-    assert told.stdout.split() == ["closed", "False"]
-    assert told.stderr == ""
+    assert done.stdout.split() == ["closed", "False"]
+    assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""The engine with the real training: the same numbers as a direct run, also when the worker is killed; a cancel in every phase."""
+"""The engine with the real training: a direct run's numbers, also when the worker is killed; a cancel in each phase."""
 
 import os
 import shutil
@@ -12,7 +12,16 @@ import pytest
 from kdlib import engine, runs, spaces, store
 from kdlib.engine import RunFolder
 from kdlib.spec import RunSpec
-from tests.live_engine import ROOT, data_folder, epochs, gone, over, ready, until, worker_of
+from tests.live_engine import (
+    ROOT,
+    data_folder,
+    has_ended,
+    recorded_epochs,
+    wait_for_end,
+    wait_for_workers,
+    wait_until,
+    worker_pid,
+)
 
 SPEC = RunSpec(dataset="digits", labels=100, method="linear", dim=4, epochs=6, seeds=2, width=4)
 
@@ -58,7 +67,7 @@ def same(run_id, direct):
 def test_a_background_run_gives_the_numbers_of_a_direct_one_also_when_two_train_at_once(home, direct):
     ids = runs.launch([SPEC, SPEC], device="cpu")
     for run_id in ids:
-        run = over(run_id)
+        run = wait_for_end(run_id)
         assert (run.state, run.reason) == ("done", "")
         same(run_id, direct)
     shown = runs.history(ids[0])
@@ -67,9 +76,9 @@ def test_a_background_run_gives_the_numbers_of_a_direct_one_also_when_two_train_
 
 def test_a_run_whose_worker_is_killed_gives_them_too(home, direct):
     [run_id] = runs.launch([SPEC], device="cpu")
-    until(lambda: len(epochs(run_id)) >= 2, every=0.001)
-    os.kill(worker_of(run_id), signal.SIGKILL)
-    assert over(run_id).state == "done"
+    wait_until(lambda: len(recorded_epochs(run_id)) >= 2, every=0.001)
+    os.kill(worker_pid(run_id), signal.SIGKILL)
+    assert wait_for_end(run_id).state == "done"
     assert RunFolder(run_id).count_starts(0) == 2
     same(run_id, direct)
 
@@ -81,9 +90,9 @@ def test_a_spec_that_cannot_be_run_is_refused_at_launch(home):
 
 def worker_lives(run_id):
     """Assert that a run had one worker, which is there for the next one."""
-    until(lambda: not engine.states([run_id]))
+    wait_until(lambda: not engine.states([run_id]))
     assert RunFolder(run_id).count_starts(0) == 1
-    assert not gone(worker_of(run_id))
+    assert not has_ended(worker_pid(run_id))
     assert engine.status().workers == 2
 
 
@@ -91,29 +100,29 @@ def last_state(run_id):
     """Assert that a cancelled run has been kept, unmeasured, and that its spaces can be looked at."""
     result = runs.result(run_id)
     assert (result.status, result.metrics, result.attributes) == ("cancelled", {}, {})
-    assert [point.epoch for point in result.history] == epochs(run_id)
-    for split in ("test", "val", "train", "ood:rotated"):
-        found = spaces.load_spaces(run_id, split, member=1)
-        assert set(found.spaces) == set(spaces.SPACE_NAMES)
-        assert len(found.logits) == len(found.rows) > 0
+    assert [point.epoch for point in result.history] == recorded_epochs(run_id)
+    for split in spaces.list_splits("digits", cancelled=True):
+        loaded = spaces.load_spaces(run_id, split, member=1)
+        assert set(loaded.spaces) == set(spaces.SPACE_NAMES)
+        assert len(loaded.logits) == len(loaded.rows) > 0
     assert len(spaces.replay(run_id).epochs) == len(result.history) + 1
     assert spaces.probe_table(result).empty
 
 
 def test_a_cancelled_run_keeps_its_last_state_and_its_worker(home):
-    ready()
+    wait_for_workers()
     [run_id] = runs.launch([SPEC.replace(epochs=2000)], device="cpu")
-    until(lambda: epochs(run_id))
-    pid = worker_of(run_id)
+    wait_until(lambda: recorded_epochs(run_id))
+    pid = worker_pid(run_id)
     runs.cancel(run_id)
-    assert over(run_id).state == "cancelled"
+    assert wait_for_end(run_id).state == "cancelled"
     worker_lives(run_id)
     last_state(run_id)
     assert runs.resume(run_id).active
     assert runs.cancel(run_id).state in ("queued", "running", "cancelled")
-    assert over(run_id).state == "cancelled"
+    assert wait_for_end(run_id).state == "cancelled"
     assert runs.result(run_id).history, "a cancel before it trained again leaves what there was"
-    assert not gone(pid)
+    assert not has_ended(pid)
 
 
 @pytest.fixture(scope="module")
@@ -124,13 +133,13 @@ def paused(tmp_path_factory, empty_database):
 
 
 class TestCancelInAPhase:
-    def reach(self, folder, phase, spec):
+    def launch_and_wait(self, folder, phase, spec):
         """Return a run that waits in the middle of a phase."""
         (folder / "reached").unlink(missing_ok=True)
         (folder / "pause").write_text(phase)
-        ready()
+        wait_for_workers()
         [run_id] = runs.launch([spec], device="cpu")
-        until((folder / "reached").exists)
+        wait_until((folder / "reached").exists)
         return run_id
 
     @pytest.mark.parametrize("phase", ["loading", "embedding", "fitting", "training", "measuring"])
@@ -139,11 +148,11 @@ class TestCancelInAPhase:
             method="autoencoder" if phase == "fitting" else "mlp",
             teacher="parity" if phase == "embedding" else "random",
         )
-        run_id = self.reach(paused, phase, spec)
-        until(lambda: runs.get(run_id).phase == phase)
+        run_id = self.launch_and_wait(paused, phase, spec)
+        wait_until(lambda: runs.get(run_id).phase == phase)
         assert runs.cancel(run_id).state in ("running", "cancelled")
         runs.cancel(run_id)  # twice is once
-        assert over(run_id).state == "cancelled"
+        assert wait_for_end(run_id).state == "cancelled"
         worker_lives(run_id)
         if phase in ("training", "measuring"):
             last_state(run_id)
@@ -152,9 +161,9 @@ class TestCancelInAPhase:
                 runs.result(run_id)
 
     def test_a_cancel_that_comes_while_saving_is_too_late(self, paused):
-        run_id = self.reach(paused, "saving", SPEC)
+        run_id = self.launch_and_wait(paused, "saving", SPEC)
         runs.cancel(run_id)
-        assert over(run_id).state == "done"
+        assert wait_for_end(run_id).state == "done"
         worker_lives(run_id)
         assert runs.cancel(run_id).state == "done"
         assert runs.result(run_id).metrics

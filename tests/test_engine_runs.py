@@ -10,7 +10,7 @@ from kdlib.engine import RunFolder
 from kdlib.results import Summary
 from tests import fake_runs
 from tests.fake_runs import spec
-from tests.live_engine import ROOT, STALL, data_folder, epochs, over, until
+from tests.live_engine import ROOT, STALL, data_folder, recorded_epochs, wait_for_end, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,10 @@ def home(tmp_path_factory, empty_database):
 class TestARun:
     def test_it_ends_with_its_curve_numbers_and_files(self):
         [run_id] = runs.launch([spec(epochs=8, width=40)], name="mine", user="mia")
-        run = over(run_id)
+        run = wait_for_end(run_id)
         assert (run.state, run.name, run.user, run.progress, run.unsynced) == ("done", "mine", "mia", 1.0, 0)
         assert run.accuracy() == Summary(fake_runs.value(spec(epochs=8, width=40), 0, 0), 0.01)
-        assert epochs(run_id) == list(range(8))
+        assert recorded_epochs(run_id) == list(range(8))
         assert [point.epoch for point in store.metric_history(run_id)] == list(range(8))
         result = runs.result(run_id)
         assert (result.status, result.spec, len(result.history)) == ("done", run.spec, 8)
@@ -35,20 +35,20 @@ class TestARun:
 
     def test_it_can_be_watched_until_it_is_over(self):
         [run_id] = runs.launch([spec(epochs=20, width=50)])
-        looks = list(runs.watch(run_id, every=0.1))
-        assert [point.epoch for _, points in looks for point in points] == list(range(20))
-        assert looks[-1][0].state == "done"
-        shares = [run.progress for run, _ in looks]
+        updates = list(runs.watch(run_id, every=0.1))
+        assert [point.epoch for _, points in updates for point in points] == list(range(20))
+        assert updates[-1][0].state == "done"
+        shares = [run.progress for run, _ in updates]
         assert shares == sorted(shares)
 
     def test_the_progress_of_a_running_run_is_seen_from_another_process(self):
         [run_id] = runs.launch([spec(epochs=2000, width=50)])
-        until(lambda: len(epochs(run_id)) > 3)
+        wait_until(lambda: len(recorded_epochs(run_id)) > 3)
         code = (
             f"from kdlib import runs; run = runs.get('{run_id}'); print(run.state, len(runs.history('{run_id}')) > 3)"
         )
-        told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert told.stdout.split() == ["running", "True"]
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["running", "True"]
         runs.cancel(run_id)
 
     @pytest.mark.parametrize(
@@ -63,25 +63,25 @@ class TestARun:
     )
     def test_what_goes_wrong_is_said_in_words(self, how, state, reason):
         [run_id] = runs.launch([spec(student=how)])
-        run = over(run_id)
+        run = wait_for_end(run_id)
         assert (run.state, run.reason) == (state, reason)
-        assert until(lambda: store.fetch(run_id).reason) == reason
+        assert wait_until(lambda: store.fetch(run_id).reason) == reason
 
     def test_a_worker_that_dies_twice_over_a_run_fails_it_and_leaves_the_others_alone(self):
-        how = ("vanishes", "is killed", "hangs")
-        *ids, other = runs.launch([*(spec(student=each, epochs=6) for each in how), spec(epochs=20, width=50)])
-        for each, run_id in zip(how, ids, strict=True):
-            run = over(run_id)
+        names = ("vanishes", "is killed", "hangs")
+        *ids, other = runs.launch([*(spec(student=name, epochs=6) for name in names), spec(epochs=20, width=50)])
+        for name, run_id in zip(names, ids, strict=True):
+            run = wait_for_end(run_id)
             assert run.state == "failed"
             assert run.reason.startswith(
-                "its worker died 2 times" + (f": no progress for {STALL} s" if each == "hangs" else ", killed")
+                "its worker died 2 times" + (f": no progress for {STALL} s" if name == "hangs" else ", killed")
             )
             assert RunFolder(run_id).count_starts(0) == 2
-        assert over(other).state == "done"
+        assert wait_for_end(other).state == "done"
 
     def test_a_spec_that_cannot_be_run_is_refused_before_anything_starts(self):
-        def check(given):
-            if given.dim > 100:
+        def check(spec):
+            if spec.dim > 100:
                 raise ValueError("dim 200 is above the width 64 of teacher simclr")
 
         before = len(runs.list_runs(limit=1000))
@@ -95,12 +95,12 @@ class TestARun:
             == "<b>**a**</b> $x$ [31mred line evil =1+1"
         )
         [run_id] = runs.launch([spec(epochs=1)], name="<script>'\"`\\ %s")
-        assert over(run_id).name == "<script>'\"`\\ %s"
+        assert wait_for_end(run_id).name == "<script>'\"`\\ %s"
         assert runs.find("<script>'\"`\\ %s").id == run_id == runs.find(run_id[:12]).id
 
     def test_a_finished_run_is_renamed_deleted_and_brought_back(self):
         [run_id] = runs.launch([spec(epochs=1)])
-        over(run_id)
+        wait_for_end(run_id)
         runs.rename(run_id, "new name")
         assert runs.get(run_id).name == "new name"
         runs.delete(run_id)
@@ -113,7 +113,7 @@ class TestARun:
     def test_listing_filters_and_pages(self):
         ids = runs.launch([spec(epochs=1, dim=dim) for dim in (3, 5, 7)], name="filtered", user="zoe")
         for run_id in ids:
-            over(run_id)
+            wait_for_end(run_id)
         assert [run.id for run in runs.list_runs(user="zoe")] == ids[::-1]
         assert [run.spec.dim for run in runs.list_runs(user="zoe", text='"dim":5')] == [5]
         assert [run.id for run in runs.list_runs(user="zoe", limit=1, offset=1)] == [ids[1]]

@@ -47,7 +47,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def kept(home):
-    return stored_runs.keep_all()
+    return stored_runs.store_all()
 
 
 def opened(page: str, **query: str) -> AppTest:
@@ -218,7 +218,7 @@ def test_what_the_others_are_compared_with_is_in_the_address(kept):
 
 def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(kept):
     result = stored_runs.trained()[2]
-    fewer = stored_runs.keep(replace(result, spec=result.spec.replace(labels=50)), "fewer labels")
+    fewer = stored_runs.store_result(replace(result, spec=result.spec.replace(labels=50)), "fewer labels")
     app = opened("compare", runs=",".join([*kept, fewer]), show="Differences")
     assert not app.exception
     said = [each.value for each in app.info if "Not paired" in each.value]
@@ -290,7 +290,7 @@ def test_teacher_and_student_follow_the_dataset():
 @pytest.mark.parametrize("section", ["Accuracy", "Classes", "Table"])
 def test_several_labels_an_item_are_compared_by_map(section, home):
     spec = stored_runs.SPEC.replace(dataset="mixtures", teacher="tones-random", student="mel-cnn", epochs=1)
-    kept = [stored_runs.keep(each, each.spec.method) for each in stored_runs.trained(spec, ("baseline", "mlp"))]
+    kept = [stored_runs.store_result(each, each.spec.method) for each in stored_runs.trained(spec, ("baseline", "mlp"))]
     app = opened("compare", runs=",".join(kept), show=section)
     assert not app.exception
     assert not app.error, texts(app)

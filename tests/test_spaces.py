@@ -22,8 +22,8 @@ def kept(tmp_path_factory):
     """Return method -> id of a finished run, twice the same under "again"."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDLIB_HOME", str(tmp_path_factory.mktemp("home")))
-        ids = dict(zip(stored_runs.METHODS, stored_runs.keep_all(), strict=True))
-        yield ids | {"again": stored_runs.keep(stored_runs.trained()[2], "again")}
+        ids = dict(zip(stored_runs.METHODS, stored_runs.store_all(), strict=True))
+        yield ids | {"again": stored_runs.store_result(stored_runs.trained()[2], "again")}
 
 
 @pytest.fixture

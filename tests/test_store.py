@@ -1,4 +1,4 @@
-"""The store: what is written is found again, by any process, also when others write, lock it, or go away."""
+"""The store: what is written is read again, by any process, also when others write, lock it, or go away."""
 
 import json
 import multiprocessing
@@ -44,7 +44,7 @@ class TestOneRun:
         assert run.accuracy() is None
 
     @pytest.mark.parametrize("state", ["running", "done", "failed", "cancelled"])
-    def test_every_state_is_found_again(self, state):
+    def test_every_state_is_read_again(self, state):
         run_id = create()
         store.set_state(run_id, state, reason="diverged: 1 of 5" if state == "failed" else "")
         run = store.fetch(run_id)
@@ -55,9 +55,9 @@ class TestOneRun:
     def test_a_curve_is_the_mean_over_the_members_that_are_finite(self):
         run_id = create()
         store.log_points(run_id, points(3), Progress(30, 100))
-        found = store.metric_history(run_id)
-        assert [point.epoch for point in found] == [0, 1, 2]
-        assert found[0] == Point(0, [1.5], [0.5], [], [0.6], t=1000.0)
+        points_read = store.metric_history(run_id)
+        assert [point.epoch for point in points_read] == [0, 1, 2]
+        assert points_read[0] == Point(0, [1.5], [0.5], [], [0.6], t=1000.0)
         assert store.fetch(run_id).progress == pytest.approx(0.3)
 
     def test_a_point_sent_twice_is_stored_once(self):
@@ -103,9 +103,9 @@ class TestOneRun:
             store.fetch("0" * 32)
 
     def test_a_request_a_spec_and_a_group_find_their_runs(self):
-        first = store.create(RunSpec(), name="", user="", request="wish/0", group="sweep")
+        first = store.create(RunSpec(), name="", user="", request="request/0", group="sweep")
         other = create(dim=2)
-        assert [run.id for run in store.find(request="wish/0")] == [first]
+        assert [run.id for run in store.find(request="request/0")] == [first]
         assert [run.id for run in store.find(identity=RunSpec(dim=2).identity)] == [other]
         store.add_to_group(other, "sweep")
         assert {run.id for run in store.group_members("sweep")} == {first, other}
@@ -162,14 +162,14 @@ class TestListing:
         assert [run.name for run in listing.newest(100)] == names[::-1]
         assert [run.name for run in listing.newest(2, lambda run: run.name in "13")] == ["3", "1"]
 
-    def test_active_runs_are_found_without_reading_the_rest(self):
+    def test_active_runs_are_listed_without_reading_the_rest(self):
         ids = [create(name=str(number)) for number in range(3)]
         store.set_state(ids[1], "done")
         assert [run.name for run in store.Listing().active()] == ["2", "0"]
 
     def test_a_run_of_someone_else_in_the_same_experiment_is_left_alone(self):
-        opened = store.connect()
-        opened.client.create_run(opened.experiment, run_name="by hand")
+        ours = store.connect()
+        ours.client.create_run(ours.experiment, run_name="by hand")
         create(name="ours")
         assert [run.name for run in store.Listing().newest(10)] == ["ours"]
 
@@ -199,7 +199,7 @@ def test_nothing_is_lost_when_several_processes_write(writers, batches):
 
 
 @pytest.mark.usefixtures("fresh_home")
-def test_loading_the_library_on_a_busy_machine_is_not_taken_for_a_store_that_does_not_answer(monkeypatch):
+def test_loading_the_library_on_a_busy_machine_is_not_mistaken_for_a_store_that_does_not_answer(monkeypatch):
     ask, never = threading.Event(), threading.Event()
     monkeypatch.setattr(connection, "_loaded", set())
     threading.Timer(0.5, ask.set).start()

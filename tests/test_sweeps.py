@@ -1,4 +1,4 @@
-"""Sweeps: every computation once, nothing that is already there, complete also when workers keep dying."""
+"""Sweeps: every computation once, nothing that the store already has, complete even when workers keep dying."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from kdlib.results import RunResult
 from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
 from tests.fake_runs import spec
-from tests.live_engine import data_folder, over, ready
+from tests.live_engine import data_folder, wait_for_end, wait_for_workers
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def home(tmp_path_factory, empty_database):
 class TestExpand:
     def test_the_last_axis_varies_fastest(self):
         grid = sweeps.expand(RunSpec(), {"teacher": ["simclr", "parity"], "dim": [2, 4]})
-        assert [(each.teacher, each.dim) for each in grid] == [
+        assert [(item.teacher, item.dim) for item in grid] == [
             ("simclr", 2),
             ("simclr", 4),
             ("parity", 2),
@@ -31,7 +31,7 @@ class TestExpand:
         grid = sweeps.expand(
             RunSpec(), {"method": ["baseline", "raw", "mlp"], "dim": [2, 4], "teacher": ["simclr", "parity"]}
         )
-        assert [each.method for each in grid] == ["baseline"] + ["raw"] * 2 + ["mlp"] * 4
+        assert [item.method for item in grid] == ["baseline"] + ["raw"] * 2 + ["mlp"] * 4
 
     def test_an_unknown_axis_and_an_empty_one_are_refused(self):
         with pytest.raises(ValueError, match="unknown field 'dims' in a sweep, choose from: dataset, "):
@@ -68,14 +68,14 @@ class TestLaunch:
         first = sweeps.launch(small)
         assert (len(first.runs), first.reused) == (3, 0)
         for run_id in first.runs:
-            over(run_id)
+            wait_for_end(run_id)
         large = sweeps.expand(spec(epochs=2), {"method": ["raw", "mlp"], "dim": [2, 4, 8]})
         second = sweeps.launch(large)
         assert second.reused == 3
         assert set(first.runs) < set(second.runs)
         assert second.name != first.name
         for run_id in second.runs:
-            over(run_id)
+            wait_for_end(run_id)
         assert [result.spec for result in sweeps.results(second.runs)] == large
         assert {run.id for run in sweeps.sweep_members(second.name)} == set(second.runs)
         assert sweeps.launch(large).runs == second.runs
@@ -84,14 +84,14 @@ class TestLaunch:
         grid = sweeps.expand(spec(epochs=40, width=50), {"dim": [2, 4]})
         ids = sweeps.launch(grid).runs
         runs.cancel(ids[0])
-        assert over(ids[0]).state == "cancelled"
+        assert wait_for_end(ids[0]).state == "cancelled"
         assert sweeps.launch(grid).runs == ids
-        assert [over(run_id).state for run_id in ids] == ["done", "done"]
+        assert [wait_for_end(run_id).state for run_id in ids] == ["done", "done"]
 
-    def test_it_ends_complete_and_without_duplicates_while_workers_keep_dying(self):
+    def test_it_ends_complete_and_without_duplicates_while_workers_die(self):
         from distributed.chaos import KillWorker
 
-        ready()
+        wait_for_workers()
         client = scheduler.connect()
         client.dask.register_plugin(KillWorker(delay="1 s", mode="sys.exit"), name="chaos")
         try:
@@ -100,7 +100,7 @@ class TestLaunch:
             )
             ids = sweeps.launch(grid).runs
             for _ in range(3):  # four deaths over one run are possible, though not likely
-                ended = [over(run_id) for run_id in ids]
+                ended = [wait_for_end(run_id) for run_id in ids]
                 if {run.state for run in ended} == {"done"}:
                     break
                 assert sweeps.launch(grid).runs == ids
@@ -108,6 +108,6 @@ class TestLaunch:
             engine.stop()
         assert [run.state for run in ended] == ["done"] * 12
         assert [result.spec for result in sweeps.results(ids)] == grid
-        for each in grid:
-            assert len(store.find(identity=each.identity)) == 1
+        for item in grid:
+            assert len(store.find(identity=item.identity)) == 1
         assert [len(store.metric_history(run_id)) for run_id in ids] == [8] * 12

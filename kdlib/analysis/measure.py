@@ -15,7 +15,18 @@ from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
-from kdlib.results import CURVES, Cost, Point, Probe, RunResult, SpaceStats, SplitMetrics, Summary, TeacherStats
+from kdlib.results import (
+    CANCELLED_SPLITS,
+    CURVES,
+    Cost,
+    Point,
+    Probe,
+    RunResult,
+    SpaceStats,
+    SplitMetrics,
+    Summary,
+    TeacherStats,
+)
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.training.loop import Trained, compress, predict
 
@@ -72,8 +83,11 @@ class MeasurementInputs:
 
     @property
     def splits(self) -> dict[str, np.ndarray]:
-        """Return split -> rows; "train" holds the labelled ones only."""
-        return {name: rows for name, rows in self.data.splits.items() if name != "train"} | {"train": self.labelled}
+        """Return split -> rows; "train" holds the labelled ones only. After a cancelled training only `CANCELLED_SPLITS`."""
+        splits = self.data.splits | {"train": self.labelled}
+        if self.trained.cancelled:
+            return {name: splits[name] for name in CANCELLED_SPLITS}
+        return {name: rows for name, rows in splits.items() if name != "train"} | {"train": self.labelled}
 
 
 @dataclass(frozen=True)
@@ -114,9 +128,10 @@ def measure(
     """Return the result of each spec, whose members follow one another in `inputs.trained`.
 
     A result that is "cancelled" holds the history, the replay, the weights with the best validation score of each
-    member so far (before the first validation those it started with) and the rows of every split in the spaces of these
-    weights, and has no metrics, probes or attributes. All results are so after a cancelled training; when `on_progress`
-    asks to stop, those that are not measured by then.
+    member so far (before the first validation those it started with) and rows in the spaces of these weights, and has
+    no metrics, probes or attributes. All results are so after a cancelled training, with the rows of
+    `CANCELLED_SPLITS`; when `on_progress` asks to stop, those that are not measured by then, with the rows of every
+    split.
 
     Args:
         specs: of `inputs.trained`, in order.

@@ -2,8 +2,11 @@
 
 main          the parser, and the commands that compute here and now
 data          import, data list, data delete
-runs          launch, runs, watch, show, cancel, resume, sweep, engine
-tables        how answers are printed
+runs          launch, runs, watch, show, cancel, resume, rename, delete, undelete, engine
+sweeps        sweep
+store         store rebuild, store restore
+tables        how results are printed
+output        lines, tables and bars of background runs
 
 To add a command, write `(arguments) -> exit code` in the group it belongs to and add it to the parser there.
 """

@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlib compare`, `list`, `teachers build`, and the commands for own data and background runs.
+"""The command line: `kdlib compare`, `list`, `teachers build`, and the commands for own data and background runs.
 
 Answers go to standard output, progress and complaints to standard error. Bad input is one line and exit code 2; Ctrl-C is exit code 130.
 """
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, runs, store, tables
+from kdlib.cli import data, runs, store, sweeps, tables
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
 from kdlib.spec import RunSpec
@@ -164,9 +164,7 @@ def build_teachers(arguments: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; each command sets `handler`, which returns the exit code."""
-    main_parser = Parser(
-        prog="python -m kdlib", description="Embedding compression in teacher-to-student knowledge transfer."
-    )
+    main_parser = Parser(prog="kdlib", description="Embedding compression in teacher-to-student knowledge transfer.")
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(
@@ -205,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     data.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
+    sweeps.add_commands(commands)
     store.add_commands(commands)
     return main_parser
 

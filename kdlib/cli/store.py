@@ -8,12 +8,11 @@ from kdlib.runs.rebuild import Rebuilt, rebuild_store
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add the commands to a parser; each sets `handler`, which returns the exit code."""
-    group = commands.add_parser("store", help="Mend a damaged run store.").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
+    store = commands.add_parser("store", help="Mend a damaged run store.")
+    group = store.add_subparsers(required=True, metavar="COMMAND")
     for name, handler in (("rebuild", rebuild), ("restore", restore)):
-        told = (handler.__doc__ or "").strip()
-        group.add_parser(name, help=told, description=told).set_defaults(handler=handler)
+        text = (handler.__doc__ or "").strip()
+        group.add_parser(name, help=text, description=text).set_defaults(handler=handler)
 
 
 def rebuild(arguments: argparse.Namespace) -> int:  # noqa: ARG001
@@ -22,14 +21,16 @@ def rebuild(arguments: argparse.Namespace) -> int:  # noqa: ARG001
 
 
 def restore(arguments: argparse.Namespace) -> int:  # noqa: ARG001
-    """Move a damaged run store aside, take its newest daily copy, and add what came later from the files of the runs."""
+    """Move a damaged run store aside, take its newest daily copy, and add what came later from the runs' files."""
     return _report(rebuild_store(from_copy=True))
 
 
-def _report(done: Rebuilt) -> int:
-    lines = ["the run store is whole" if done.aside is None else f"the damaged run store was moved to {done.aside}"]
-    if done.copy is not None:
-        lines.append(f"taken from the copy {done.copy}")
-    lines.append(f"runs added from their files: {done.added}, brought up to date: {done.updated}")
+def _report(rebuilt: Rebuilt) -> int:
+    lines = [
+        "the run store is whole" if rebuilt.aside is None else f"the damaged run store was moved to {rebuilt.aside}"
+    ]
+    if rebuilt.copy is not None:
+        lines.append(f"taken from the copy {rebuilt.copy}")
+    lines.append(f"runs added from their files: {rebuilt.added}, brought up to date: {rebuilt.updated}")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0

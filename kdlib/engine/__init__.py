@@ -4,12 +4,14 @@ The same path for a laptop and a cluster: work is handed to a scheduler under a 
 and app. This package is the only importer of distributed, and it does so at the first call, not at import.
 
 Set by the environment, when the defaults do not fit:
-KDLIB_SCHEDULER      address of a cluster's scheduler to use instead of the local engine; its keys come from dask's own
-configuration KDLIB_WORKERS        runs at the same time; KDLIB_WORKER_THREADS cores for each; KDLIB_WORKER_MEMORY bytes
-for each KDLIB_ENGINE_IDLE    seconds without work after which the local engine leaves
-KDLIB_SYNC_SECONDS   how long a worker waits for an absent store when a run is over, before it leaves the rest to a
-resume KDLIB_STALL_SECONDS  how long a run may make no step, in whatever phase, before its worker counts as hung
-KDLIB_FUNCTION       "module:name" of the function that trains, in place of the pipeline: for tests
+KDLIB_SCHEDULER        address of a cluster's scheduler to use instead of the local engine; its keys are set up in dask
+KDLIB_WORKERS          runs at the same time
+KDLIB_WORKER_THREADS   cores for each
+KDLIB_WORKER_MEMORY    bytes for each
+KDLIB_ENGINE_IDLE      seconds without work after which the local engine leaves
+KDLIB_SYNC_SECONDS     how long a worker waits at the end of a run for a store that is away; a resume sends the rest
+KDLIB_STALL_SECONDS    how long a run may make no step, in whatever phase, before its worker counts as hung
+KDLIB_FUNCTION         "module:name" of the function that trains, in place of the pipeline: for tests
 
 control.py     from outside: start, submit, states, cancel, status, stop
 scheduler.py   the connection to the engine's scheduler

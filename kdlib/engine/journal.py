@@ -1,4 +1,4 @@
-"""What a worker knows of a run, on its own disk: what counts until the store has it.
+"""The folder of a run on the worker's own disk, which counts until the store has everything.
 
 A run's folder, `KDLIB_HOME/runs/<id>/`, holds
 
@@ -76,12 +76,12 @@ class RunFolder:
         self.frames = self.path / "frames"
 
     def work_lock(self) -> FileLock:
-        """Return the lock of whoever works on the run; the death of its process frees it."""
+        """Return the lock of the worker that trains the run; the death of its process frees it."""
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / "work.lock")
 
     def launch_lock(self) -> FileLock:
-        """Return the lock of whoever hands the run over to an engine; the death of its process frees it."""
+        """Return the lock of the process that hands the run over to an engine; its death frees it."""
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / "launch.lock")
 

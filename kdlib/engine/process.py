@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
 MIN_WORKERS, MAX_WORKERS = 3, 8  # baseline, raw and compressed train side by side also where there are fewer cores
+LOCK_SECONDS = 0.5  # how long a new engine tries to get the lock, which `is_locked` takes for a moment
 MAX_FAILURES, PATIENCE_SECONDS = (
     5,
     60,
@@ -186,7 +187,7 @@ def main() -> int:
     keep_private()  # and so do all workers
     lock = FileLock(engine_folder() / "lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
         return 0
     (engine_folder() / "engine.json").unlink(missing_ok=True)

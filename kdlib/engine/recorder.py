@@ -17,7 +17,7 @@ from kdlib.progress import Progress
 POLL_SECONDS = 0.2  # seconds between two checks for a cancel
 MIN_SEND_SECONDS, MAX_SEND_SECONDS = 1.0, 4.0  # seconds between two messages to the store, at least and at most
 SEND_SHARE = 0.02  # of the time may go into them, within these bounds: they take turns with the training
-CANCEL_GRACE = 4.0  # seconds within which a cancelled run must come to its next step before its process is ended
+CANCEL_GRACE = 8.0  # seconds within which a cancelled run must come to its next step before its process is ended
 SAVE_GRACE = 60.0  # seconds it then has to end in good order: large data take time to be brought into its spaces
 EXIT_CODE = 70  # of a worker that ends itself
 

@@ -1,8 +1,7 @@
 """Bringing the store up to date with a run's folder.
 
 Everything may be sent twice: a point keeps its time and is stored once, files are replaced, a state is written again.
-So whoever is killed in the middle is followed by someone who simply starts over from the last thing known to have
-arrived.
+So when a process is killed in between, the next one starts from the last thing known to have arrived.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Background runs, as the app and the command line use them: launch, list, watch, cancel, resume, rename, delete.
 
-The store knows what was, the engine what is alive, the run's folder what has not reached the store yet. Every listing brings the
-three together: a run whose worker is gone does not stay "running".
+The store knows what was, the engine what is alive, the run's folder what has not reached the store yet. Every listing
+brings the three together: a run whose worker is gone does not stay "running".
 
 commands.py   launch, cancel, resume, rename, delete
 queries.py    list, get, find, watch, history, result

@@ -16,7 +16,7 @@ from kdlib import engine, store
 from kdlib.cache import home
 from kdlib.engine import Job, Outcome, RunFolder
 from kdlib.runs.queries import get
-from kdlib.runs.reconcile import PATIENCE_SECONDS, listing, push, server_address, with_retry, write_end
+from kdlib.runs.reconcile import WRITE_SECONDS, listing, push, server_address, with_retry, write_end
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
@@ -31,11 +31,10 @@ def default_name(spec: RunSpec) -> str:
 
 
 def clean_name(name: str) -> str:
-    """Return a name without control characters and without marks that turn the direction of writing; at most 120 characters."""
-    kept = "".join(
-        " " if c.isspace() else c for c in name if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs")
-    )
-    return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", kept).split())[:MAX_NAME]
+    """Return a name of at most 120 characters, without control characters and marks that change the text direction."""
+    visible = (c for c in name if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs"))
+    text = "".join(" " if c.isspace() else c for c in visible)
+    return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", text).split())[:MAX_NAME]
 
 
 def launch(
@@ -52,37 +51,38 @@ def launch(
     """Start runs in the background and return their ids, in the order of the specs.
 
     Args:
-        name: what a person calls them; by default each is named after its method.
-        user: whose turn it is when many wait: the first run of one user goes before the second of another. By default the account's name.
-        request_id: names this wish; the same wish a second time, from wherever, gives the same runs.
+        name: of the runs; by default each is named after its method.
+        user: decides the turn where many wait: the first run of one user goes before the second of another. By
+            default the account's name.
+        request_id: names this request; the same request again, from any process, gives the same runs.
         group: a sweep they belong to.
         device: "auto", "cpu", "cuda" or "mps".
-        restarts: how often each goes on by itself, from its last checkpoint, after its worker died.
-        check: raises ValueError for a spec that cannot be run; by default `kdlib.checks.check`. All are checked before any is started.
+        restarts: how often each is started again, from its last checkpoint, after its worker died.
+        check: raises ValueError for a spec that cannot be run; by default `kdlib.checks.check`. All are checked before
+            any is started.
 
     Raises:
         ValueError: a spec cannot be run; the engine or the store does not answer.
+
+    Example:
+        >>> ids = launch([RunSpec(method="mlp"), RunSpec(method="raw")], name="first try")
+        >>> list_runs(states=("running",))
     """
     user = clean_name(user) or getpass.getuser()
     for spec in specs:
         (check or _check)(spec)
     engine.start()
-    wish = hashlib.sha256(request_id.encode()).hexdigest()[:24] if request_id else ""
-    with named_lock(f"request-{wish}") if wish else nullcontext():
-        before = sum(run.user == user for run in with_retry(listing.active))
-        ids = [
-            _launch_one(
-                spec,
-                _title(name, spec, len(specs)),
-                user,
-                group,
-                f"{wish}/{place}" if wish else "",
-                device,
-                restarts,
-                -before - place,
-            )
-            for place, spec in enumerate(specs)
-        ]
+    digest = hashlib.sha256(request_id.encode()).hexdigest()[:24] if request_id else ""
+    ids = []
+    with named_lock(f"request-{digest}") if digest else nullcontext():
+        queued_before = sum(run.user == user for run in with_retry(listing.active))
+        for number, spec in enumerate(specs):
+            request = f"{digest}/{number}" if digest else ""
+            run = _find_launched(request) or _create(spec, _name_run(name, spec, len(specs)), user, group, request)
+            # A queued run that the engine does not have is new, or its launch was interrupted.
+            if run.state == store.QUEUED and not engine.states([run.id]):
+                _hand_over(run, device, restarts, priority=-queued_before - number)
+            ids.append(run.id)
     listing.expire()
     return ids
 
@@ -94,30 +94,29 @@ def _check(spec: RunSpec) -> None:
         check(spec)
 
 
-def _title(name: str, spec: RunSpec, count: int) -> str:
+def _name_run(name: str, spec: RunSpec, count: int) -> str:
     name = clean_name(name)
     return f"{name} · {default_name(spec)}" if name and count > 1 else name or default_name(spec)
 
 
-def _launch_one(
-    spec: RunSpec, name: str, user: str, group: str, wish: str, device: str, restarts: int, priority: float
-) -> str:
-    run = next(iter(with_retry(lambda: store.find(request=wish))), None) if wish else None
-    if run is None:
-        about = {"name": name, "user": user, "group": group, "request": wish, "engine": engine.engine_id()}
-        run = RunInfo(with_retry(lambda: store.create(spec, **about)), name, user, spec, store.QUEUED, time.time())
-    elif run.state != store.QUEUED or engine.states([run.id]):
-        return run.id  # otherwise whoever wished it first did not come to hand it over
-    _hand_over(run, device, restarts, priority)
-    return run.id
+def _find_launched(request: str) -> RunInfo | None:
+    return next(iter(with_retry(lambda: store.find(request=request))), None) if request else None
+
+
+def _create(spec: RunSpec, name: str, user: str, group: str, request: str) -> RunInfo:
+    engine_id = engine.engine_id()
+    run_id = with_retry(
+        lambda: store.create(spec, name=name, user=user, group=group, request=request, engine=engine_id)
+    )
+    return RunInfo(run_id, name, user, spec, store.QUEUED, time.time())
 
 
 def _hand_over(run: RunInfo, device: str = "auto", restarts: int = 1, priority: float = 0.0) -> None:
     job = Job(run.id, run.spec.to_json(), _function(), server_address(), device, run.resumes, restarts)
-    about = {"name": run.name, "user": run.user, "created": run.created}
+    content = {"name": run.name, "user": run.user, "created": run.created, "job": asdict(job)}
     folder = RunFolder(run.id)
     with folder.launch_lock():
-        folder.write("job.json", about | {"job": asdict(job)})
+        folder.write("job.json", content)
         try:
             engine.submit(engine.execute, job, key=run.id, priority=priority)
         except engine.EngineError as error:
@@ -130,12 +129,16 @@ def _function() -> str:
 
 
 def cancel(run_id: str) -> RunInfo:
-    """Stop a run and return it; one that is over stays as it is. It ends within a second or two, or its worker is ended within some.
+    """Stop a run and return it; one that is over stays as it is. Without effect within seconds, its worker is ended.
 
-    What it had when it was trained or measured is kept, see `measuring.measure`; what it loaded, embedded or fitted is not.
+    The last state of a run that trains or is measured is saved, see `measure.measure`; of an earlier phase nothing is.
 
     Raises:
         ValueError: there is no such run, or it was launched to another engine.
+
+    Example:
+        >>> cancel(run_id).cancelling
+        True
     """
     run = get(run_id)
     if not run.active:
@@ -156,6 +159,10 @@ def resume(run_id: str, restarts: int = 1) -> RunInfo:
 
     Raises:
         ValueError: it is queued, running or done, or was launched to another engine.
+
+    Example:
+        >>> resume(run_id).resumes
+        1
     """
     with named_lock(f"resume-{run_id}"):
         run = get(run_id)
@@ -166,20 +173,20 @@ def resume(run_id: str, restarts: int = 1) -> RunInfo:
             raise ValueError(f"run {run.id} is done: there is nothing to resume")
         if run.unsynced:
             with_retry(lambda: push(run))
-        _wait_for_its_worker(run)
+        _wait_for_worker(run)
         if run.state != store.DONE:
             engine.start()
-            again = replace(run, resumes=run.resumes + 1, state=store.QUEUED, submitted=time.time())
-            with_retry(lambda: store.set_tags(run.id, resumes=again.resumes, submitted=again.submitted))
+            resumed = replace(run, resumes=run.resumes + 1, state=store.QUEUED, submitted=time.time())
+            with_retry(lambda: store.set_tags(run.id, resumes=resumed.resumes, submitted=resumed.submitted))
             with_retry(lambda: store.set_state(run.id, store.QUEUED))
-            _hand_over(again, restarts=restarts)
+            _hand_over(resumed, restarts=restarts)
     listing.expire()
     return get(run_id)
 
 
-def _wait_for_its_worker(run: RunInfo) -> None:
-    """Return when no worker holds the run any more: one that has just ended it may still be talking to the store."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def _wait_for_worker(run: RunInfo) -> None:
+    """Return when no worker has the run any more: one that has just ended it may still be talking to the store."""
+    deadline = time.monotonic() + WRITE_SECONDS
     while engine.states([run.id]):
         if time.monotonic() > deadline:
             raise ValueError(f"a worker is still ending run {run.id}; try again in a moment")

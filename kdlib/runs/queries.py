@@ -1,4 +1,4 @@
-"""Asking for runs: one, many, their curves, their results."""
+"""Reading runs: one, many, their curves, their results."""
 
 import json
 import re
@@ -36,24 +36,33 @@ def list_runs(
         states: only these; () = all.
         text: only runs whose name or spec contains it, in any case.
         user: only theirs.
-        where: field of a spec -> only runs in which it has one of these values; an empty collection asks for nothing.
+        where: field of a spec -> only runs in which it has one of these values; an empty collection excludes nothing.
 
     Raises:
         StoreUnavailableError: the store does not answer within seconds.
+
+    Example:
+        >>> list_runs(states=("done",), where={"teacher": ["simclr"]}, limit=10)
     """
-    now = {run.id: run for run in reconcile(with_short_timeout(listing.active))}
+    active = {run.id: run for run in reconcile(with_short_timeout(listing.active))}
 
-    def wanted(run: RunInfo) -> bool:
-        run = now.get(run.id, run)
-        fits = (not states or run.state in states) and (not user or run.user == user)
-        unused = unused_fields(run.spec)
-        fits = fits and all(
-            getattr(run.spec, name) in values and name not in unused for name, values in where.items() if values
+    def accept(run: RunInfo) -> bool:
+        run = active.get(run.id, run)
+        return (
+            (not states or run.state in states)
+            and (not user or run.user == user)
+            and _has_values(run.spec, where)
+            and text.lower() in f"{run.name} {run.spec.to_json()}".lower()
         )
-        return fits and text.lower() in f"{run.name} {run.spec.to_json()}".lower()
 
-    rows = with_short_timeout(lambda: listing.newest(offset + limit, wanted))
-    return [now.get(run.id, run) for run in rows[offset:]]
+    rows = with_short_timeout(lambda: listing.newest(offset + limit, accept))
+    return [active.get(run.id, run) for run in rows[offset:]]
+
+
+def _has_values(spec: RunSpec, where: Mapping[str, Collection[Any]]) -> bool:
+    """Return whether every named field has one of its values; a field that the method does not use has none."""
+    unused = unused_fields(spec)
+    return all(name not in unused and getattr(spec, name) in values for name, values in where.items() if values)
 
 
 def get(run_id: str) -> RunInfo:
@@ -61,18 +70,30 @@ def get(run_id: str) -> RunInfo:
 
     Raises:
         ValueError: there is no such run.
+
+    Example:
+        >>> get(run_id).progress_label
+        '40 %'
     """
     folder = RunFolder(run_id)
     try:
         run = with_short_timeout(lambda: store.fetch(run_id))
     except StoreUnavailableError:
-        about = folder.read("job.json")
-        if not about:
+        content = folder.read("job.json")
+        if not content:
             raise
-        job = Job(**about["job"])
-        spec = RunSpec.from_record(json.loads(job.spec))
-        own = {"resumes": job.resume, "submitted": about["created"], "engine": engine.engine_id()}
-        run = RunInfo(run_id, about["name"], about["user"], spec, store.QUEUED, about["created"], **own)
+        job = Job(**content["job"])
+        run = RunInfo(
+            id=run_id,
+            name=content["name"],
+            user=content["user"],
+            spec=RunSpec.from_record(json.loads(job.spec)),
+            state=store.QUEUED,
+            created=content["created"],
+            submitted=content["created"],
+            resumes=job.resume,
+            engine=engine.engine_id(),
+        )
     return reconcile([run])[0] if run.active else run
 
 
@@ -91,7 +112,11 @@ def find(text: str) -> RunInfo:
 
 
 def history(run_id: str) -> list[Point]:
-    """Return all points of a run so far, of a run on another machine that is not over, means over the members."""
+    """Return all points of a run so far: one number per member; of a run that trains on another machine, their means.
+
+    Example:
+        >>> [point.val for point in history(run_id)]
+    """
     points = RunFolder(run_id).points()
     if not points:
         with suppress(store.RunNotFoundError):
@@ -103,11 +128,15 @@ def watch(run_id: str, every: float = 0.5) -> Iterator[tuple[RunInfo, list[Point
     """Yield the run and its new points, until it is over.
 
     Args:
-        every: seconds between two looks.
+        every: seconds between two reads.
+
+    Example:
+        >>> for run, points in watch(run_id):
+        ...     print(run.progress_label, [point.epoch for point in points])
     """
     seen = 0
     while True:
-        run = get(run_id)  # asked before the points: when it is over, they are all there
+        run = get(run_id)  # read before the points: when it is over, they are complete
         points = history(run_id)
         yield run, points[seen:]
         seen = len(points)
@@ -121,8 +150,11 @@ def result(run_id: str) -> RunResult:
 
     Raises:
         RunNotFoundError: nothing came of it (yet), or the file has been deleted.
+
+    Example:
+        >>> result(run_id).metrics["test"]["accuracy"].mean
     """
-    local = RunFolder(run_id).result / "result.json"  # it is there until the store has it
+    local = RunFolder(run_id).result / "result.json"  # until the store has it
     with suppress(FileNotFoundError):
         return RunResult.from_dict(json.loads(local.read_text(encoding="utf-8")))
     path = with_short_timeout(lambda: store.artifact_path(run_id, "result.json"))
@@ -133,7 +165,8 @@ def arrays(run_id: str, kind: str) -> Arrays:
     """Return arrays of a result, named as in `RunResult.arrays`.
 
     Args:
-        kind: "student" (weights), "features" (student features and compressed embeddings), "predictions" (logits) or "replay".
+        kind: "student" (weights), "features" (student features and compressed embeddings), "predictions" (logits) or
+            "replay".
 
     Raises:
         RunNotFoundError: the run has no such file.
@@ -144,7 +177,7 @@ def arrays(run_id: str, kind: str) -> Arrays:
 
 
 def member_array(run_id: str, kind: str, name: str, member: int) -> np.ndarray:
-    """Return what one member has in an array (m, n, d), (n, d), without reading that of the others; of one that all share, that.
+    """Return the part (n, d) of one member in an array (m, n, d) without reading the others; m is 1 where all share it.
 
     Raises:
         RunNotFoundError: the run has no such file, or the file no such array.

@@ -1,4 +1,4 @@
-"""A damaged store made anew from what lies beside it: the files of each run, and the folders in which runs are recorded."""
+"""A damaged store made anew from what lies beside it: the files of each run, and the folders of their workers."""
 
 import json
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ class Rebuilt:
     Attributes:
         added: runs that it did not have.
         updated: runs of which it knew less than their files.
-        aside: where the damaged database lies now, None if there was none.
-        copy: the copy that was taken in its place, None if it was made anew.
+        aside: where the damaged database is now, None if there was none.
+        copy: the copy that took its place, None if it was made anew.
     """
 
     added: int
@@ -38,20 +38,24 @@ class Rebuilt:
 
 
 def rebuild_store(*, from_copy: bool = False) -> Rebuilt:
-    """Move a damaged local store aside and make it anew from the files of the runs; one that is whole only gets what it does not have.
+    """Move a damaged local store aside and make it anew from the files of the runs; a whole one gets what it lacks.
 
     Args:
         from_copy: begin with the newest daily copy.
 
     Raises:
         StoreError: the store is a server's, or there is no copy.
+
+    Example:
+        >>> rebuild_store().added
+        12
     """
     path = local_database(tracking_uri())
     if path is None:
         raise store.StoreError(f"the run store at {describe_location()} is a server: its owner keeps its copies")
     aside = copy = None
     with named_lock("rebuild"):
-        if path.exists() and _damaged(path):
+        if path.exists() and _is_damaged(path):
             if from_copy:
                 database.newest_copy(path)
             aside = database.move_aside(path)
@@ -61,7 +65,7 @@ def rebuild_store(*, from_copy: bool = False) -> Rebuilt:
         return replace(_complete(path, newer=copy is not None), aside=aside, copy=copy)
 
 
-def _damaged(path: Path) -> bool:
+def _is_damaged(path: Path) -> bool:
     try:
         database.check(path, thoroughly=True)
     except store.StoreDamagedError:
@@ -75,95 +79,91 @@ def _complete(path: Path, *, newer: bool) -> Rebuilt:
     Args:
         newer: the files are newer than the database, so what they say of runs that it has counts too.
     """
-    new, added = [], 0
-    for run in _remembered():
+    missing, added = [], 0
+    for run in _recover_runs():
         try:
-            known = reader().run(run.id)
+            stored = reader().run(run.id)
         except store.RunNotFoundError:
             added += 1
         else:
-            if not newer or replace(run, artifacts=known.artifacts, metrics=known.metrics) == known:
+            if not newer or replace(run, artifacts=stored.artifacts, metrics=stored.metrics) == stored:
                 continue
-        new.append(run)
-    notes.write_runs(path, [RecoveredRun(run, _params(run), _curves(run)) for run in new])
+        missing.append(run)
+    notes.write_runs(path, (RecoveredRun(run, asdict(_read_spec(run)), _recover_curves(run)) for run in missing))
     store.mark_change()
-    for run in new:
+    for run in missing:
         notes.write_note(run.id)
-    return Rebuilt(added, len(new) - added)
+    return Rebuilt(added, len(missing) - added)
 
 
-def _remembered() -> Iterator[StoredRun]:
+def _read_spec(run: StoredRun) -> RunSpec:
+    return RunSpec.from_json(run.tags["kdlib.spec"])
+
+
+def _recover_runs() -> Iterator[StoredRun]:
     """Yield every run of ours of which there is a file."""
     folders = notes.artifact_folders()
-    recorded = {path.parent.name for path in (home() / "runs").glob("*/job.json")}
-    for run_id in sorted(folders | dict.fromkeys(recorded)):
+    launched = {path.parent.name for path in (home() / "runs").glob("*/job.json")}
+    for run_id in sorted(folders.keys() | launched):
         folder = folders.get(run_id, home().resolve() / "artifacts" / run_id / "artifacts")
         try:
-            run = notes.read_note(folder) or _guess(run_id, folder)
+            run = notes.read_note(folder) or _recover_run(run_id, folder)
             if run is None:
                 continue
-            RunSpec.from_json(run.tags["kdlib.spec"])
+            _read_spec(run)
         except (ValueError, KeyError):  # not a folder of ours, or none that says what was run
             continue
         yield replace(run, id=run_id)
 
 
-def _guess(run_id: str, folder: Path) -> StoredRun | None:
-    """Return a run that has no note, from its result, what was asked for and its journal; None if not even its spec is there."""
-    journal, result = RunFolder(run_id), _read(folder / "result.json")
-    about = journal.read("job.json")
-    job = Job(**about["job"]) if about else Job(run_id, "{}")
-    asked = result.get("spec") or _read(folder / "spec.json") or json.loads(job.spec)
-    if not asked:
+def _recover_run(run_id: str, folder: Path) -> StoredRun | None:
+    """Return a run that has no note, from its result, its job and its journal; None if not even its spec is there."""
+    journal, result = RunFolder(run_id), _read_json(folder / "result.json")
+    launched = journal.read("job.json")
+    job = Job(**launched["job"]) if launched else Job(run_id, "{}")
+    fields = result.get("spec") or _read_json(folder / "spec.json") or json.loads(job.spec)
+    if not fields:
         return None
-    spec = RunSpec.from_json(json.dumps(asked))
+    spec = RunSpec.from_json(json.dumps(fields))
     outcome, events = journal.outcome(job.resume), journal.events()
     state = outcome.state if outcome else result.get("status", store.FAILED)
     reason = outcome.reason if outcome else result.get("reason", UNKNOWN_END)
-    times = (
-        [event["t"] for event in events] or [path.stat().st_mtime for path in sorted(folder.glob("*.json"))] or [0.0]
-    )
-    created = about.get("created", min(times))
+    times = [event["t"] for event in events] or [path.stat().st_mtime for path in folder.glob("*.json")] or [0.0]
+    created = launched.get("created", min(times))
     tags = {
         "kdlib.spec": spec.to_json(),
         "kdlib.identity": spec.identity,
         "kdlib.submitted": repr(created),
         "kdlib.resumes": str(job.resume),
-        "mlflow.user": about.get("user", ""),
+        "mlflow.user": launched.get("user", ""),
     } | ({"kdlib.reason": reason} if reason else {})
-    name, ended = about.get("name") or default_name(spec), int(1000 * max(times))
-    metrics = store.flatten_metrics(RunResult.from_dict(result)) if result else {}
     return StoredRun(
-        run_id,
-        name,
-        about.get("user", ""),
-        store.STATUS[state],
-        int(1000 * created),
-        ended,
-        False,
-        folder.as_uri(),
-        tags,
-        metrics,
+        id=run_id,
+        name=launched.get("name") or default_name(spec),
+        user=launched.get("user", ""),
+        status=store.STATUS[state],
+        started=int(1000 * created),
+        ended=int(1000 * max(times)),
+        deleted=False,
+        artifacts=folder.as_uri(),
+        tags=tags,
+        metrics=store.flatten_metrics(RunResult.from_dict(result)) if result else {},
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def _params(run: StoredRun) -> dict[str, Any]:
-    return asdict(RunSpec.from_json(run.tags["kdlib.spec"]))
-
-
-def _curves(run: StoredRun) -> list[CurveValue]:
+def _recover_curves(run: StoredRun) -> list[CurveValue]:
     """Return the curves of a run from its journal, or from its result when the journal is gone."""
     points = RunFolder(run.id).points()
     if not points:
-        when = (run.ended or run.started) / 1000
+        ended = (run.ended or run.started) / 1000
         folder = notes.artifact_folders().get(run.id)
-        history = (_read(folder / "result.json") if folder else {}).get("history", [])
-        points = [Point.from_dict({"t": when} | point) for point in history]
+        history = _read_json(folder / "result.json").get("history", []) if folder else []
+        points = [Point.from_dict({"t": ended} | point) for point in history]
     return store.curve_values(points)

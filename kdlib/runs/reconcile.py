@@ -1,6 +1,6 @@
-"""What is true of a run: store, engine and the run's own folder, brought together.
+"""The state of a run: store, engine and the run's own folder, brought together.
 
-The store says what was, the engine says what is alive, the folder knows what has not reached the store yet.
+The store knows what was, the engine what is alive, the folder what has not reached the store yet.
 """
 
 import os
@@ -17,23 +17,27 @@ from kdlib.engine import Job, Outcome, RunFolder
 from kdlib.results import RunResult
 from kdlib.store import RunInfo
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-ANSWER_SECONDS = 4.0  # seconds that a question may wait for the store
-PATIENCE_SECONDS = 20.0  # seconds that a change may wait for it
+READ_SECONDS = 4.0  # seconds that a read may wait for the store
+WRITE_SECONDS = 20.0  # seconds that a change may wait for it
 GRACE_SECONDS = 3.0  # seconds between a run's launch and the moment the engine must know of it
 
 listing = store.Listing(fresh=0.3)
 
 
-def with_retry(call: Callable[[], Answer]) -> Answer:
-    """Return what a change of the store returns, trying again while it is busy."""
-    return store.Retry(PATIENCE_SECONDS)(call)
+def with_retry(call: Callable[[], Result]) -> Result:
+    """Return what a call that changes the store returns, trying again while it is busy."""
+    return store.Retry(WRITE_SECONDS)(call)
 
 
-def with_short_timeout(call: Callable[[], Answer]) -> Answer:
-    """Return what a question to the store returns; raises `StoreUnavailableError` when that takes longer than a person waits."""
-    return store.with_timeout(ANSWER_SECONDS, call)
+def with_short_timeout(call: Callable[[], Result]) -> Result:
+    """Return what a call that reads the store returns.
+
+    Raises:
+        StoreUnavailableError: it takes longer than a person waits.
+    """
+    return store.with_timeout(READ_SECONDS, call)
 
 
 def server_address() -> str:
@@ -56,13 +60,13 @@ def push(run: RunInfo) -> None:
 
 
 def reconcile(runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """Return active runs of the store as they really are, and write down the end of those that nobody works on."""
-    mine = [run.id for run in runs if run.engine == engine.engine_id()]
+    """Return the active runs of the store as they are now, and write down the end of those that no worker has."""
+    ours = {run.id for run in runs if run.engine == engine.engine_id()}
     try:
-        alive = engine.states(mine)
-    except engine.EngineError:  # it may come back: nobody is declared dead by a silence
+        alive = engine.states(ours)
+    except engine.EngineError:  # it may come back: a silence fails no run
         return [merge_folder_state(run) for run in runs]
-    return [_reconcile_one(run, alive) if run.id in mine else run for run in runs]
+    return [_reconcile_one(run, alive) if run.id in ours else run for run in runs]
 
 
 def merge_folder_state(run: RunInfo) -> RunInfo:
@@ -70,31 +74,26 @@ def merge_folder_state(run: RunInfo) -> RunInfo:
     folder = RunFolder(run.id)
     alive, outcome = folder.read("alive.json"), folder.outcome(run.resumes)
     progress = max(run.progress, alive.get("step", 0) / max(alive.get("steps", 0), 1))
-    run = replace(
-        run, progress=progress, unsynced=engine.unsynced(folder), cancelling=folder.cancel_requested(run.resumes)
-    )
+    cancelling = folder.cancel_requested(run.resumes)
+    run = replace(run, progress=progress, unsynced=engine.unsynced(folder), cancelling=cancelling)
     if outcome is None:
-        phase = (
-            {"phase": alive.get("phase", ""), "phase_share": alive.get("share", 0.0)}
-            if run.state == store.RUNNING
-            else {}
-        )
-        return replace(run, **phase)
-    run = replace(
-        run, state=outcome.state, reason=outcome.reason, cancelling=False, ended=folder.journal.stat().st_mtime
-    )
+        if run.state != store.RUNNING:  # the folder shows the phase before the resume
+            return run
+        return replace(run, phase=alive.get("phase", ""), phase_share=alive.get("share", 0.0))
+    ended = folder.journal.stat().st_mtime
+    run = replace(run, state=outcome.state, reason=outcome.reason, cancelling=False, ended=ended)
     if outcome.state != store.DONE:
         return run
     result = folder.read("result/result.json")
-    return replace(
-        run, progress=1.0, metrics=store.flatten_metrics(RunResult.from_dict(result)) if result else run.metrics
-    )
+    metrics = store.flatten_metrics(RunResult.from_dict(result)) if result else run.metrics
+    return replace(run, progress=1.0, metrics=metrics)
 
 
 def _reconcile_one(run: RunInfo, alive: dict[str, str]) -> RunInfo:
-    now, folder = merge_folder_state(replace(run, state=alive.get(run.id, run.state))), RunFolder(run.id)
+    folder = RunFolder(run.id)
+    now = merge_folder_state(replace(run, state=alive.get(run.id, run.state)))
     if not now.active:
-        if run.id not in alive:  # nobody else brings the store up to date
+        if run.id not in alive:  # no worker brings the store up to date
             with suppress(store.StoreError):
                 push(run)
                 now = replace(now, unsynced=0)
@@ -113,7 +112,7 @@ def _reconcile_one(run: RunInfo, alive: dict[str, str]) -> RunInfo:
 
 
 def _queued_outcome(run: RunInfo, folder: RunFolder) -> Outcome | None:
-    """Return how a waiting run ends, if it waits for a worker only to be told so."""
+    """Return how a waiting run ends, if it waits for a worker only to end."""
     if folder.cancel_requested(run.resumes):
         return Outcome(store.CANCELLED)
     if folder.count_starts(run.resumes) > folder.read("job.json").get("job", {}).get("restarts", 1):
@@ -122,13 +121,13 @@ def _queued_outcome(run: RunInfo, folder: RunFolder) -> Outcome | None:
 
 
 def _resolve_orphan(run: RunInfo) -> RunInfo:
-    """Return a run that neither the engine nor its own journal accounts for, failed unless a second look says otherwise."""
+    """Return a run that is neither in the engine nor ended in its journal: failed, unless it is so by now."""
     with suppress(store.StoreUnavailableError):
-        again = with_short_timeout(lambda: store.fetch(run.id))
-        if not again.active or again.resumes != run.resumes:
-            return again
+        stored = with_short_timeout(lambda: store.fetch(run.id))
+        if not stored.active or stored.resumes != run.resumes:
+            return stored
     folder = RunFolder(run.id)
-    if folder.is_being_launched():  # the machine is busy; asked before the engine is, which then knows of it
+    if folder.is_being_launched():  # on a busy machine; checked before the engine is, which then knows of it
         return run
     with suppress(engine.EngineError):
         if engine.states([run.id]) or not merge_folder_state(run).active:

@@ -1,6 +1,7 @@
 """Sweeps: a grid of specs, each computation once, on the engine; what the store already holds is not computed again.
 
-A sweep is named by its specs: launching the same grid again goes on with the same sweep, whether its first launch came to an end or not.
+A sweep is named by its specs: launching the same grid again goes on with the same sweep, whether or not its first
+launch was interrupted.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from kdlib.runs.reconcile import with_retry
 from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo
 
-RESTARTS = 3  # nobody watches a sweep: each run goes on by itself after this many deaths of its worker
+RESTARTS = 3  # nobody watches a sweep: each run is started again after this many deaths of its worker
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Sweep:
         name: 12 hexadecimal digits, from its specs.
         specs: what it consists of.
         runs: the run of each spec, in the same order.
-        reused: how many of them were there before: done, or at work.
+        reused: how many of them the store had: done, or active.
     """
 
     name: str
@@ -41,6 +42,10 @@ def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
 
     Raises:
         ValueError: an axis is no field of a spec, or has no values.
+
+    Example:
+        >>> [spec.dim for spec in expand(RunSpec(), {"dim": [2, 4]})]
+        [2, 4]
     """
     known = [f.name for f in fields(RunSpec)]
     for name, values in axes.items():
@@ -48,11 +53,11 @@ def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
             raise ValueError(f"unknown field {name!r} in a sweep, choose from: {', '.join(known)}")
         if not values:
             raise ValueError(f"the sweep has no values for {name}")
-    found: dict[str, RunSpec] = {}
+    specs: dict[str, RunSpec] = {}
     for values in product(*axes.values()):
         spec = base.replace(**dict(zip(axes, values, strict=True)))
-        found.setdefault(spec.identity, spec)
-    return list(found.values())
+        specs.setdefault(spec.identity, spec)
+    return list(specs.values())
 
 
 def sweep_name(specs: Iterable[RunSpec]) -> str:
@@ -61,36 +66,43 @@ def sweep_name(specs: Iterable[RunSpec]) -> str:
 
 
 def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") -> Sweep:
-    """Launch what is missing of a sweep: done and active runs of the same specs are taken as they are, failed and cancelled ones resumed.
+    """Launch what is missing of a sweep. Done and active runs of the same specs are reused, others of them resumed.
+
+    Args:
+        user, device: as in `runs.launch`.
 
     Raises:
         ValueError: a spec cannot be run, or the engine or the store does not answer.
+
+    Example:
+        >>> sweep = launch(expand(RunSpec(), {"dim": [2, 4, 8], "method": ["pca", "mlp"]}))
+        >>> [result.spec.dim for result in results(sweep.runs)]
     """
-    name, found = sweep_name(specs), {}
-    with named_lock("sweep"):  # whoever launches an overlapping sweep now finds our runs
+    name = sweep_name(specs)
+    existing: dict[str, RunInfo] = {}
+    with named_lock("sweep"):  # a sweep that overlaps, launched next, then sees our runs
         for spec in specs:
-            known = [_now(run) for run in with_retry(lambda spec=spec: store.find(identity=spec.identity))]
-            best = min(known, key=lambda run: (run.state != store.DONE, not run.active), default=None)
+            candidates = [_update(run) for run in with_retry(lambda spec=spec: store.find(identity=spec.identity))]
+            best = min(candidates, key=lambda run: (run.state != store.DONE, not run.active), default=None)
             if best is not None:
-                found[spec.identity] = best
+                existing[spec.identity] = best
                 with_retry(lambda run=best: store.add_to_group(run.id, name))
-        missing = [spec for spec in specs if spec.identity not in found]
+        missing = [spec for spec in specs if spec.identity not in existing]
         launched = runs.launch(missing, user=user, group=name, device=device, restarts=RESTARTS) if missing else []
-    again = [run for run in found.values() if not run.active and run.state != store.DONE]
-    for run in again:
+    resumed = [run for run in existing.values() if not run.active and run.state != store.DONE]
+    for run in resumed:
         runs.resume(run.id, restarts=RESTARTS)
-    ids = {identity: run.id for identity, run in found.items()} | dict(
-        zip((spec.identity for spec in missing), launched, strict=True)
-    )
-    return Sweep(name, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(found) - len(again))
+    ids = {identity: run.id for identity, run in existing.items()}
+    ids |= zip((spec.identity for spec in missing), launched, strict=True)
+    return Sweep(name, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(existing) - len(resumed))
 
 
 def sweep_members(name: str) -> list[RunInfo]:
     """Return the runs of a sweep as they are now, newest first."""
-    return [_now(run) for run in with_retry(lambda: store.group_members(name))]
+    return [_update(run) for run in with_retry(lambda: store.group_members(name))]
 
 
-def _now(run: RunInfo) -> RunInfo:
+def _update(run: RunInfo) -> RunInfo:
     return runs.get(run.id) if run.active else run
 
 
@@ -100,27 +112,27 @@ def results(run_ids: Iterable[str]) -> list[RunResult]:
 
 
 def varying_fields(specs: Iterable[RunSpec]) -> list[str]:
-    """Return the fields in which specs differ, in the order of `RunSpec`; fields that a spec's method does not look at do not count."""
-    seen: dict[str, set[Any]] = {f.name: set() for f in fields(RunSpec)}
+    """Return the fields in which specs differ, in the order of `RunSpec`, of those that the methods use."""
+    used: dict[str, set[Any]] = {f.name: set() for f in fields(RunSpec)}
     for spec in specs:
-        for name, values in seen.items():
+        for name, values in used.items():
             if name not in unused_fields(spec):
                 values.add(getattr(spec, name))
-    return [name for name, values in seen.items() if len(values) > 1]
+    return [name for name, values in used.items() if len(values) > 1]
 
 
 def group_curves(
     results: Iterable[RunResult], x: str, by: str = "method"
 ) -> tuple[dict[Any, list[RunResult]], list[RunResult]]:
-    """Return what to draw over a field: one list of results per value of `by`, each in the order of `x`, and the results it leaves alone.
+    """Return the curves of a chart over a field: one list of results per value of `by`, each in the order of `x`.
 
-    The latter (baseline and raw over the dimension) are lines to compare with.
+    The second list has the results that do not use the field (baseline and raw over the dimension): flat lines.
     """
-    drawn: dict[Any, list[RunResult]] = {}
+    curves: dict[Any, list[RunResult]] = {}
     flat = []
     for result in results:
         if x in unused_fields(result.spec):
             flat.append(result)
         else:
-            drawn.setdefault(getattr(result.spec, by), []).append(result)
-    return {name: sorted(line, key=lambda result: getattr(result.spec, x)) for name, line in drawn.items()}, flat
+            curves.setdefault(getattr(result.spec, by), []).append(result)
+    return {name: sorted(line, key=lambda result: getattr(result.spec, x)) for name, line in curves.items()}, flat

@@ -9,6 +9,7 @@ from kdlib.analysis.geometry import sample_rows
 from kdlib.cache import content_key
 from kdlib.data import datasets
 from kdlib.models import teachers
+from kdlib.results import CANCELLED_SPLITS
 from kdlib.spec import BASELINE, RunSpec
 
 SPACE_NAMES = ("raw", "compressed", "student")
@@ -42,11 +43,15 @@ class Spaces:
         return tuple(pair for pair in PAIRS if all(name in self.spaces for name in pair))
 
 
-def list_splits(dataset: str) -> list[str]:
-    """Return the splits one can look at, the test set first."""
-    return sorted(
-        datasets.load(dataset).splits, key=lambda name: (name != "test", not name.startswith("ood:"), name != "val")
-    )
+def list_splits(dataset: str, *, cancelled: bool = False) -> list[str]:
+    """Return the splits that a run has rows of, the test set first.
+
+    Args:
+        dataset: of the run.
+        cancelled: whether the run was cancelled.
+    """
+    splits = CANCELLED_SPLITS if cancelled else datasets.load(dataset).splits
+    return sorted(splits, key=lambda name: (name != "test", not name.startswith("ood:"), name != "val"))
 
 
 def load_spaces(run_id: str, split: str = "test", member: int = 0) -> Spaces:

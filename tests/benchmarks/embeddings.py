@@ -62,7 +62,7 @@ def fill(home: str, rows: int, told: str) -> None:
     from kdlib.models import teachers
     from kdlib.results import RunResult, SplitMetrics
     from kdlib.spec import RunSpec
-    from tests.stored_runs import keep
+    from tests.stored_runs import store_result
 
     spec = RunSpec(dataset="many", teacher="random", labels=600, seeds=5)
     rng = np.random.default_rng(1)
@@ -70,7 +70,7 @@ def fill(home: str, rows: int, told: str) -> None:
     widths = {"features": 64, "compressed": 16, "logits": 10}
     arrays = {f"{kind}/test": rng.normal(size=(5, rows, width)).astype(np.float32) for kind, width in widths.items()}
     accuracy = SplitMetrics({"accuracy": summarize([0.5, 0.6, 0.5, 0.6, 0.5])})
-    run = keep(RunResult(spec, metrics={"val": accuracy, "test": accuracy}, arrays=arrays), "many rows")
+    run = store_result(RunResult(spec, metrics={"val": accuracy, "test": accuracy}, arrays=arrays), "many rows")
     started = time.perf_counter()
     spaces.compute(asdict(spaces.SpaceRequest(run)))
     Path(told).write_text(f"{run} {time.perf_counter() - started}")

@@ -28,7 +28,7 @@ def fill(count: int) -> list[str]:
     from tests import stored_runs
 
     listing.CLOCK_MARGIN = 0  # a listing reads again what ended within the last minute, which here is everything
-    kept = stored_runs.keep_all()
+    kept = stored_runs.store_all()
     for number in range(count):
         run_id = store.create(stored_runs.SPEC.replace(dim=1 + number % 64), name=f"run {number}", user="benchmark")
         store.log_result(

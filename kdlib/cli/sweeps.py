@@ -1,0 +1,115 @@
+"""The command line of sweeps: a grid of specs in the background, waited for, and a table of what came out."""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from kdlib import runs, store
+from kdlib.analysis.comparison import METRIC_NAMES, differences_to_references, excludes_zero, format_percent, to_json
+from kdlib.cache import atomic_path
+from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
+from kdlib.cli.runs import DEFAULT_NOTES, METHODS, describe_run, parse_methods, spec_fields
+from kdlib.results import RunResult
+from kdlib.runs import sweeps
+from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec
+from kdlib.store import RunInfo
+
+POLL_SECONDS = 0.5  # seconds between two reads of the runs that are waited for
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the command to a parser; it sets `handler`, which returns the exit code."""
+    text = (sweep.__doc__ or "").strip()
+    parser = commands.add_parser("sweep", help=text, description=text)
+    parser.set_defaults(handler=sweep)
+    parser.add_argument("--methods", default=METHODS, help="names separated by commas: see `list methods`")
+    for field in fields(RunSpec):
+        if field.name != "method":
+            default = f"{field.default}{DEFAULT_NOTES.get(field.name, '')}"
+            parser.add_argument(
+                f"--{field.name.replace('_', '-')}",
+                type=partial(_parse_values, type(field.default)),
+                metavar="X,...",
+                help=f"one value or several, separated by commas (default: {default})",
+            )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
+    parser.add_argument("--no-wait", action="store_true", help="print the ids of its runs and return")
+
+
+def _parse_values(kind: type, text: str) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        message = f"expected {EXPECTED[kind]} or several, separated by commas, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    """Run every combination of the given values in the background, except what is done, and print the results."""
+    from kdlib.checks import default_spec
+
+    axes = spec_fields(arguments)
+    base = default_spec(next(iter(axes.get("dataset", ())), RunSpec.dataset))
+    specs = sweeps.expand(base, {"method": parse_methods(arguments.methods)} | axes)
+    started = time.perf_counter()
+    launched = sweeps.launch(specs, device=arguments.device)
+    errors.print(f"sweep {launched.name}: {len(specs)} runs, {launched.reused} of them there already", markup=False)
+    if arguments.no_wait:
+        print_lines(*launched.runs)
+        return 0
+    ended = _wait(launched.runs)
+    results = sweeps.results(launched.runs)
+    if arguments.json:
+        text = json.dumps(to_json(results, time.perf_counter() - started), indent=1, ensure_ascii=False)
+        with atomic_path(arguments.json) as temporary:
+            temporary.write_text(f"{text}\n")
+    print_table(sweep_table(results))
+    for run in ended:
+        if run.state != store.DONE:
+            errors.print(f"{run.id[:12]} {run.name}: {describe_run(run)}", markup=False)
+    return 0 if len(results) == len(specs) else 1
+
+
+def _wait(run_ids: Sequence[str]) -> list[RunInfo]:
+    """Return the runs when they are over, showing how far they are; Ctrl-C leaves them at work."""
+    ended: dict[str, RunInfo] = {}
+    with progress_bar() as bar:
+        task = bar.add_task("Sweep", total=len(run_ids))
+        while True:
+            for run_id in run_ids:
+                if run_id not in ended and not (run := runs.get(run_id)).active:
+                    ended[run_id] = run
+            bar.update(task, completed=len(ended))
+            if len(ended) == len(run_ids):
+                return [ended[run_id] for run_id in run_ids]
+            time.sleep(POLL_SECONDS)
+
+
+def sweep_table(results: Sequence[RunResult]) -> Table:
+    """Return a row per result: the fields in which it differs, accuracies, and paired differences to baseline and raw.
+
+    A * means that the interval of the difference excludes 0.
+    """
+    names = sweeps.varying_fields(result.spec for result in results) or ["method"]
+    several_metrics = len({result.primary_name for result in results}) > 1
+    table = plain_table()
+    metric_column = ["metric"] if several_metrics else []
+    for column in (*names, *metric_column, "test, %", "mean ood, %", "- baseline", "- raw"):
+        table.add_column(column, no_wrap=True)
+    for result in results:
+        differences = differences_to_references(results, result)
+        cells = [format_percent(result.score(split)) for split in ("test", "ood")]
+        for reference in (BASELINE, RAW):
+            value = differences.get(reference, {}).get("test")
+            cells.append(format_percent(value, signed=True) + ("*" if value and excludes_zero(value) else ""))
+        metric = [METRIC_NAMES[result.primary_name]] if several_metrics else []
+        table.add_row(*(str(getattr(result.spec, name)) for name in names), *metric, *cells)
+    return table
