@@ -1,7 +1,7 @@
 """KD Lab's library: embedding compression in teacher-to-student knowledge transfer.
 
-The flow, which `kdlib.pipeline` spells out: load a dataset, embed it with a teacher, compress the embeddings, train students that are
-pulled towards them, evaluate.
+The flow, which `kdlib.pipeline` spells out: load a dataset, embed it with a teacher, compress the embeddings, train
+students that are pulled towards them, evaluate.
 
     from kdlib import RunSpec
     from kdlib.pipeline import compare, run
@@ -23,14 +23,15 @@ The rooms, in the order in which they build on one another; each room's `__init_
     planning         what a launch will cost, what speaks against it
     cli/             the command line                                   to add a command: one function in its group
 
-Every registry is a dict literal at the end of its module: that dict is the select box, the command-line choice and the contract test.
+Every registry is a dict literal at the end of its module: that dict is the select box, the command-line choice and the
+contract test.
 Importing this package is cheap: torch comes with the first module that needs it.
 """
 
 import os
 
-# Threads that wait for one another by spinning slow training down several times as soon as anything else runs on the machine. OpenMP reads
-# this when torch is first imported, so it is set here, before that.
+# Threads that wait for one another by spinning slow training down several times as soon as anything else runs on the
+# machine. OpenMP reads this when torch is first imported, so it is set here, before that.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from kdlib.spec import RunSpec

@@ -63,7 +63,8 @@ def imported_table(tmp_path, title="trees", **changes) -> str:
     return importing.store_dataset(source, importing.build_draft(source, plan), title)
 
 
-# --- what is understood ---------------------------------------------------------------------------------------------------------------
+# --- what is understood
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_what_the_names_of_columns_suggest(tmp_path):
@@ -174,7 +175,8 @@ def _note(hertz: int, seed: int) -> bytes:
     return out.getvalue()
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------------------------
+# --- what is refused
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def _with(array: np.ndarray, where, value) -> np.ndarray:
@@ -280,7 +282,8 @@ def test_only_what_nobody_has_written_to_for_a_day_is_swept(tmp_path, home):
     assert list(imported.cards()) == [kept]
 
 
-# --- progress and stopping ------------------------------------------------------------------------------------------------------------
+# --- progress and stopping
+# ------------------------------------------------------------------------------------------------------------
 
 
 class LeftError(BaseException):
@@ -337,7 +340,8 @@ def test_a_disk_that_is_full_is_named_in_words(tmp_path, home, monkeypatch):
     assert not list((home / "data").iterdir())
 
 
-# --- what is kept ---------------------------------------------------------------------------------------------------------------------
+# --- what is kept
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_kept_is_what_was_given(tmp_path):

@@ -304,7 +304,8 @@ def test_rkd_angle_of_a_right_angle_against_a_line():
         torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
         torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]]),
     )
-    # cosines at the three corners: 0, 1/√2, 1/√2 against 1, -1, 1, each of them twice; the same point on both legs: 1 in both
+    # cosines at the three corners: 0, 1/√2, 1/√2 against 1, -1, 1, each of them twice; the same point on both legs: 1
+    # in both
     expected = 2 * (huber(-1) + huber(1 + 0.5**0.5) + huber(0.5**0.5 - 1)) / 27
     assert float(LOSSES["rkd_angle"].function(corner, line)) == pytest.approx(expected, abs=1e-6)
 

@@ -18,8 +18,9 @@ def _students(name: str, count: int) -> list[nn.Module]:
     return [students.build_student(name, (1, 16, 16), 4, classes=5) for _ in range(count)]
 
 
-# In double precision the two agree to 1e-13 for every student. In single precision, networks of many layers turn the rounding of one
-# step (two orders of adding up) into more than that within 20, so there it is held for the two that are not deep.
+# In double precision the two agree to 1e-13 for every student. In single precision, networks of many layers turn the
+# rounding of one step (two orders of adding up) into more than that within 20, so there it is held for the two that are
+# not deep.
 EXACT = [(name, torch.float64, 1e-9) for name in students.STUDENTS]
 SINGLE = [("cnn", torch.float32, 1e-5), ("mlp", torch.float32, 1e-5)]
 

@@ -1,6 +1,7 @@
 """README and docs do what they say: their Python runs, their commands parse, what they point to is there.
 
-A Python block that cannot run here is marked by the line before it, `<!-- needs data: which -->`; it must compile all the same.
+A Python block that cannot run here is marked by the line before it, `<!-- needs data: which -->`; it must compile all
+the same.
 """
 
 import importlib

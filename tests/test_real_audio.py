@@ -1,7 +1,9 @@
 """Real recordings with a real teacher of another task (who speaks), if they lie beside the project: what its card says must come out.
 
-The set is no part of the project: 3,000 spoken digits of six speakers, and one speaker embedding per recording. Its card says: with 200
-labels of four speakers the teacher's branch reaches 82 % on them and 37 % on new speakers, a small network without teacher 89 % and 56 %.
+The set is no part of the project: 3,000 spoken digits of six speakers, and one speaker embedding per recording. Its
+card says: with 200 labels of four speakers the teacher's branch reaches 82 % on them and 37 % on new speakers, a small
+network without
+teacher 89 % and 56 %.
 """
 
 from dataclasses import replace

@@ -1,6 +1,7 @@
 """The command line: `kdlib compare`, `list`, `teachers build`, and the commands for own data and background runs.
 
-Answers go to standard output, progress and complaints to standard error. Bad input is one line and exit code 2; Ctrl-C is exit code 130.
+Answers go to standard output, progress and complaints to standard error. Bad input is one line and exit code 2; Ctrl-C
+is exit code 130.
 """
 
 import argparse

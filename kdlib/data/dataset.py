@@ -29,12 +29,14 @@ class Dataset:
     Attributes:
         name: its name in `DATASETS`, or the name under which it was imported.
         inputs: (n, ...) float32.
-        labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN = missing.
+        labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN =
+            missing.
         classes: the k class names.
         splits: "train", "val", "test" and any number of "ood:<name>" -> row indices. No row is in two splits.
         attributes: name -> `Attribute`.
         ids: (n,) names of the items, unique.
-        modality: "image", "vector", or "audio", whose inputs are log-mel spectrograms (1, mels, frames), low frequencies first.
+        modality: "image", "vector", or "audio", whose inputs are log-mel spectrograms (1, mels, frames), low
+            frequencies first.
         listen: row -> (sampling rate in Hz, wave (samples,) float32), for items that can be played.
 
     Example:
@@ -71,8 +73,9 @@ class Dataset:
     def labelled(self, count: int) -> np.ndarray:
         """Return `count` rows of the training split whose labels the student may see, (count,) int64.
 
-        Classes take turns, so every class is included; with several labels an item, every class has a positive and a negative row if
-        the training rows have both. The subsets of a smaller count are contained in those of a larger one.
+        Classes take turns, so every class is included; with several labels an item, every class has a positive and a
+        negative row if the training rows have both. The subsets of a smaller count are contained in those of a larger
+        one.
 
         Raises:
             ValueError: too few to include every class, or more than there are.

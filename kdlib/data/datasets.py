@@ -1,7 +1,7 @@
 """Datasets by name: the built-in ones, made from real scans or from numbers, and what people imported.
 
-To add a built-in one, write a function that returns a `Dataset` (its first docstring line is the help text) and put it into `DATASETS`;
-`tests/test_datasets.py` runs the contract over every entry.
+To add a built-in one, write a function that returns a `Dataset` (its first docstring line is the help text) and put it
+into `DATASETS`; `tests/test_datasets.py` runs the contract over every entry.
 """
 
 from collections.abc import Callable

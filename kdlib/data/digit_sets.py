@@ -46,7 +46,8 @@ def _place_on_stripes(
         contrast: range of the stripes' amplitude, in units of full ink.
 
     Returns:
-        inputs (n, 1, 16, 16), background (n,) orientation index, row and column (n,) of the digit's corner, angle (n,) in degrees.
+        inputs (n, 1, 16, 16), background (n,) orientation index, row and column (n,) of the digit's corner, angle (n,)
+        in degrees.
     """
     n, size = len(scans), scans.shape[1]
     angle = rng.uniform(*rotation, n) * rng.choice([-1, 1], n)

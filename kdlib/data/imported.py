@@ -1,7 +1,9 @@
 """Imported datasets on disk: arrays and a card per dataset, under `KDLIB_HOME/data/<content hash>/`.
 
-A name is "<title>@<first digits of the hash>", so that other content is another name and a run is never mistaken for one on other data.
-`importing` writes here, `datasets` and `teachers` read. `tests/test_imported.py` checks what is stored, listed and deleted.
+A name is "<title>@<first digits of the hash>", so that other content is another name and a run is never mistaken for
+one on other data. `importing` writes here, `datasets` and `teachers` read. `tests/test_imported.py` checks what is
+stored, listed and
+deleted.
 """
 
 import hashlib
@@ -192,7 +194,8 @@ def dataset_folder(name: str) -> Path:
 class MappedArray(np.memmap):
     """An array on disk that releases its memory after rows were copied from it.
 
-    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would occupy gigabytes of memory.
+    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would occupy gigabytes
+    of memory.
     """
 
     _mmap: mmap.mmap  # set by numpy

@@ -96,7 +96,8 @@ def load_clips(
 
     Args:
         seed: of all random numbers.
-        sizes: split -> clips; "ood:high" plays above the pitch of the others, "ood:room" in a room that no other split plays in.
+        sizes: split -> clips; "ood:high" plays above the pitch of the others, "ood:room" in a room that no other split
+            plays in.
         sample_families: returns which families sound in each of n clips, bool (n, k).
         on_progress: receives how many have been made.
 

@@ -1,8 +1,11 @@
 """Sounds: notes of eight instrument families, made from numbers, in rooms.
 
-`Notes` say what is played, `Scenes` where; `render` turns both into waves. The same numbers always give the same wave, so only the numbers
-are stored. To add a family, write `(frequency, colour, rngs) -> waves` and give it a line in `FAMILIES`. Timbres overlap on purpose:
-bright organs come near dark bows, soft brass near reeds, short notes of all of them near plucks. `tests/test_sounds.py` plays every family.
+`Notes` say what is played, `Scenes` where; `render` turns both into waves. The same numbers always give the same wave,
+so only the numbers are stored. To add a family, write `(frequency, colour, rngs) -> waves` and give it a line in
+`FAMILIES`. Timbres
+overlap on purpose: bright organs come near dark bows, soft brass near reeds, short notes of all of them near plucks.
+`tests/test_sounds.py`
+plays every family.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +39,8 @@ class Notes:
         pitch: (n,) semitones above 110 Hz.
         level: (n,) dB re full scale.
         colour: (n,) 0 (dark) to 1 (bright).
-        onset, attack, length: (n,) seconds until it begins, until it is at its loudest, and until it has faded to a tenth.
+        onset, attack, length: (n,) seconds until it begins, until it is at its loudest, and until it has faded to a
+            tenth.
         seed: (n,) int64, of what is random in it.
     """
 
@@ -72,7 +76,8 @@ class Scenes:
 def _partials(phase: np.ndarray, frequency: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the sum of sin(k · phase) with weights (n, count), without partials near or above half the sampling rate.
 
-    By the recurrence sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x): several times as fast as computing every sine.
+    By the recurrence sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x): several times as fast as computing every
+    sine.
     """
     before, now, twice_cos = np.zeros_like(phase), np.sin(phase), 2 * np.cos(phase)
     total = np.zeros_like(phase)

@@ -1,7 +1,9 @@
 """What a person waits for in the browser: `python -m tests.benchmarks.browser`.
 
-A real server with its engine and a headless Chromium, all on this machine's cores: the first visit, the race on Start, and the time from a
-click on Launch to the first point of a curve. The data folder is new, the caches of datasets and embeddings are the user's.
+A real server with its engine and a headless Chromium, all on this machine's cores: the first visit, the race on Start,
+and the time from a click on Launch to the first point of a curve. The data folder is new, the caches of datasets and
+embeddings are the
+user's.
 """
 
 import os

@@ -1,7 +1,9 @@
 """What a large import costs: `python -m tests.benchmarks.data`. Times and memory are printed, they depend on the machine.
 
-1,000,000 embeddings of 512 numbers (2 GB) are written, imported and compressed, each in a process of its own; then how fast and how cheaply
-every evil file of the tests is refused. The promise: 2 GB of memory at most while importing and training, 2 s for a refusal.
+1,000,000 embeddings of 512 numbers (2 GB) are written, imported and compressed, each in a process of its own; then how
+fast and how cheaply every evil file of the tests is refused. The promise: 2 GB of memory at most while importing and
+training, 2 s for a
+refusal.
 """
 
 import argparse

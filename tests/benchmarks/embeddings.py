@@ -1,7 +1,9 @@
 """What the Embeddings page costs: `python -m tests.benchmarks.embeddings [rows]`.
 
-Printed: seconds of a PCA map of 10,000 x 512 and of the neighbour tables of 10,000 rows in three spaces; then, with that many rows in the
-test set (50,000), seconds of the page's first drawing, of a rerun and of a rerun with a row selected, and the memory of the process.
+Printed: seconds of a PCA map of 10,000 x 512 and of the neighbour tables of 10,000 rows in three spaces; then, with
+that many rows in the test set (50,000), seconds of the page's first drawing, of a rerun and of a rerun with a row
+selected, and the memory of
+the process.
 """
 
 import os
@@ -45,7 +47,8 @@ def invent(rows: int) -> None:
         inputs = (rng.normal(size=(total, 1, 16, 16)) + labels[:, None, None, None]).astype(np.float32)
         return Dataset(
             "many", inputs, labels, tuple("0123456789"), consecutive_splits(sizes),
-            {"shade": Attribute(rng.integers(0, 5, total), tuple("abcde"))}, np.array([f"item {i}" for i in range(total)]),
+            {"shade": Attribute(rng.integers(0, 5, total), tuple("abcde"))}, np.array([f"item {i}" for i in
+            range(total)]),
         )  # fmt: skip
 
     datasets.DATASETS["many"] = many

@@ -1,6 +1,7 @@
 """How long a page takes to rerun with many runs in the store: `python -m tests.benchmarks.pages [runs]`.
 
-The whole script of a page, as a click makes it run, without a browser; the caches of datasets and embeddings are the user's.
+The whole script of a page, as a click makes it run, without a browser; the caches of datasets and embeddings are the
+user's.
 Printed: median and 95th percentile in milliseconds.
 """
 

@@ -1,7 +1,9 @@
 """How much faster members train together than one by one: `python -m tests.benchmarks.population`.
 
-Both sides do the same work in the same process: gather a batch, student and trainable compressor forward, three losses, backward, AdamW.
-One by one is the loop one would write without populations. Nothing here is a test: times depend on the machine, so they are printed.
+Both sides do the same work in the same process: gather a batch, student and trainable compressor forward, three losses,
+backward, AdamW. One by one is the loop one would write without populations. Nothing here is a test: times depend on the
+machine, so they
+are printed.
 """
 
 import argparse

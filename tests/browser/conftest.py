@@ -27,7 +27,8 @@ def patch():
     def hostile():
         "A <b>dataset</b> with **hostile** $x^2$ labels"
         data = datasets.digits()
-        names = ("<script>alert(1)</script>", "**bold**", "$x^2$", "[link](http://example.org)", "<img src=x onerror=alert(1)>",
+        names = ("<script>alert(1)</script>", "**bold**", "$x^2$", "[link](http://example.org)", "<img src=x
+        onerror=alert(1)>",
                  ":material/home:", "=1+1", "<a href='http://example.org'>a</a>", "# head", "`code`")
         return replace(data, name="<i>hostile</i>", classes=names)
     datasets.DATASETS["<i>hostile</i>"] = hostile

@@ -98,7 +98,8 @@ def stage(
         name: what its owner calls it.
         beside: further tables with their names; their rows are matched by id, or by their order where they have no ids.
         limits: what may be read.
-        on_progress: called a few times a second with the items of one file read so far; returning True stops the reading.
+        on_progress: called a few times a second with the items of one file read so far; returning True stops the
+            reading.
 
     Raises:
         IntakeError: something is refused; nothing stays in the staging folder.

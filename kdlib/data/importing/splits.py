@@ -52,7 +52,8 @@ def complete_splits(split_of: np.ndarray, groups: np.ndarray, ids: np.ndarray) -
     """Return the split of every item where "train", "val" and "test" all are there, and what was drawn, in words.
 
     Args:
-        split_of: (n,) split of each item as far as it is said, "" = to be drawn from; where nothing is "train", "" trains.
+        split_of: (n,) split of each item as far as it is said, "" = to be drawn from; where nothing is "train", ""
+            trains.
         groups: (n,) class of each item, -1 = unlabelled.
         ids: (n,) names.
     """

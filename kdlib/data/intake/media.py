@@ -23,7 +23,8 @@ def sort_members(archive: Archive, reporter: Reporter) -> Members:
     """Return the members by kind.
 
     Raises:
-        IntakeError: one is empty, an archive, a pickle, or not what its name says; or recordings and pictures are mixed.
+        IntakeError: one is empty, an archive, a pickle, or not what its name says; or recordings and pictures are
+            mixed.
     """
     members = Members()
     for member in archive.members:

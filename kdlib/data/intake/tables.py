@@ -41,7 +41,8 @@ def read_csv(path: Path, writer: Writer) -> int:
     """Read a CSV (comma, semicolon or tab) into columns; return the line of its first row, 0 if rows take several lines.
 
     Raises:
-        IntakeError: a row has another number of fields, it is not UTF-8, a number column holds text; line and column are named.
+        IntakeError: a row has another number of fields, it is not UTF-8, a number column holds text; line and column
+            are named.
     """
     head, delimiter, head_lines = _first_record(path)
     lines, quotes = _check_lines(path, delimiter, writer.reporter)
