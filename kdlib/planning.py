@@ -1,6 +1,6 @@
 """Before a launch: what it will cost, what speaks against it, and the same thing as a command, as Python and as YAML.
 
-Nothing here trains or embeds; all of it answers within milliseconds, so that a page can ask on every turn of a dial.
+Nothing here trains or embeds; all of it returns within milliseconds, so that a page can call it on every turn of a dial.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from statistics import median
+from typing import TYPE_CHECKING
 
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets
@@ -18,10 +19,11 @@ from kdlib.models.compressors import COMPRESSORS
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
+if TYPE_CHECKING:
+    from kdlib.spaces.teacher_report import TargetProbe
+
 TRANSFER_SHARE = 0.6  # share of a probe's accuracy that should be left out of domain
-SECONDS_PER_ITEM = (
-    6e-5  # training time per member and item of the default student on one core, until runs of this machine are known
-)
+SECONDS_PER_ITEM = 6e-5  # per member and item of the default student on one core, until runs of this machine are known
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
         specs: they differ in their method only.
         past: earlier runs; those of the same student say how fast this machine is.
         workers: how many runs train at the same time.
+
+    Example:
+        plan = estimate_cost([RunSpec(method="raw"), RunSpec(method="mlp")], workers=2)
+        print(f"about {plan.seconds:.0f} s, {plan.parameters} parameters")
     """
     first = specs[0]
     alike = [run for run in past if (run.spec.student, run.spec.dataset) == (first.student, first.dataset)]
@@ -70,21 +76,16 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     ]
     parameters = student_parameters(first.student, first.width, first.dataset)
     shape = datasets.load(first.dataset).inputs.shape[1:]
-    per_core = max(
-        1.0, min(workers, len(specs)) / (os.cpu_count() or 1)
-    )  # for a guess only: past runs had others beside them as well
-    usual = (
-        per_core
-        * SECONDS_PER_ITEM
-        / student_parameters(students.compatible_students(shape)[0], RunSpec.width, first.dataset)
-    )
-    each = (median(rates) if rates else usual) * parameters * _count_items(first)
+    default = student_parameters(students.compatible_students(shape)[0], RunSpec.width, first.dataset)
+    # The share of a core counts for a guess only: past runs had others beside them as well.
+    guess = SECONDS_PER_ITEM / default * max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))
+    seconds = (median(rates) if rates else guess) * parameters * _count_items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
     width = teachers.embedding_width(first.teacher, first.dataset)
     classes = len(datasets.load(first.dataset).classes)
     narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
-    return CostEstimate(each * rounds + 1.5, bool(rates), parameters, width, narrow)
+    return CostEstimate(seconds * rounds + 1.5, bool(rates), parameters, width, narrow)
 
 
 def _count_items(spec: RunSpec) -> int:
@@ -103,69 +104,69 @@ def find_errors(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def find_warnings(
-    specs: Sequence[RunSpec],
-    probe: float | None = None,
-    chance: float | None = None,
-    past: Sequence[RunInfo] = (),
-    outside: float | None = None,
+    specs: Sequence[RunSpec], target: "TargetProbe | None" = None, past: Sequence[RunInfo] = ()
 ) -> list[str]:
     """Return what a person should know before launching; nothing here forbids it.
 
     Args:
-        probe: accuracy of a linear probe on the teacher's embedding for the target, if it is known.
-        chance: what guessing would reach.
-        past: earlier runs, in which a baseline of this very student may be found.
-        outside: mean accuracy of that probe on the out-of-domain sets.
+        specs: they differ in their method only.
+        target: how well a linear probe reads the target from the teacher's embedding, if it is known.
+        past: earlier runs, among which a baseline of this very student may be.
     """
     first, methods = specs[0], [spec.method for spec in specs]
-    told = []
-    taught = [spec for spec in specs if spec.method != BASELINE]
-    plain = first.replace(method=BASELINE).identity
-    alone = next((run for run in past if run.spec.identity == plain and run.accuracy()), None)
-    baseline, beyond = (alone.accuracy(), alone.accuracy("ood")) if alone else (None, None)
-    if taught and probe is not None and baseline and probe < baseline.mean:
-        told.append(
-            f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
-            f"the student alone reaches {100 * baseline.mean:.1f} %."
-        )
-    elif taught and probe is not None and chance is not None and probe < 2 * chance:
-        told.append(
-            f"This teacher is unlikely to help: a linear probe on its embedding reads the target with {100 * probe:.1f} %, "
-            f"guessing reaches {100 * chance:.1f} %."
-        )
-    if taught and outside is not None and beyond and outside < beyond.mean:
-        told.append(
-            f"This teacher is unlikely to help out of domain: a linear probe on its embedding reads the target with {100 * outside:.1f} % "
-            f"there, the student alone reaches {100 * beyond.mean:.1f} %."
-        )
-    elif taught and outside is not None and probe is not None and outside < TRANSFER_SHARE * probe:
-        told.append(
-            f"What this teacher knows of the target hardly carries over: a linear probe reads it with {100 * probe:.1f} % in-domain, "
-            f"{100 * outside:.1f} % out of domain."
-        )
+    taught = any(method != BASELINE for method in methods)
+    warnings = _find_teacher_warnings(first, target, past) if taught and target else []
     if taught and first.distance_weight == 0 and first.soft_label_weight == 0:
-        told.append("With λ = 0 and no soft labels the teacher has no say: every method trains like the baseline.")
+        warnings.append("With λ = 0 and no soft labels the teacher has no say: every method trains like the baseline.")
     if first.seeds < 3:
-        told.append("With fewer than 3 seeds the interval says little or nothing.")
+        warnings.append("With fewer than 3 seeds the interval says little or nothing.")
     if taught and BASELINE not in methods:
-        told.append("Without the baseline nothing tells whether the teacher helps at all.")
+        warnings.append("Without the baseline nothing tells whether the teacher helps at all.")
     if any(method not in (BASELINE, RAW) for method in methods) and RAW not in methods:
-        told.append("Without raw nothing tells what compression adds.")
-    return told
+        warnings.append("Without raw nothing tells what compression adds.")
+    return warnings
+
+
+def _find_teacher_warnings(spec: RunSpec, target: "TargetProbe", past: Sequence[RunInfo]) -> list[str]:
+    """Return why the teacher of a spec may not help, in-domain and out of domain."""
+    identity = spec.replace(method=BASELINE).identity
+    run = next((run for run in past if run.spec.identity == identity and run.accuracy()), None)
+    baseline, beyond = (run.accuracy(), run.accuracy("ood")) if run else (None, None)
+    probe, outside = target.accuracy, target.ood
+    warnings = []
+    if baseline and probe < baseline.mean:
+        warnings.append(
+            "This teacher is unlikely to help: a linear probe on its embedding reads the target with "
+            f"{100 * probe:.1f} %, the student alone reaches {100 * baseline.mean:.1f} %."
+        )
+    elif probe < 2 * target.chance:
+        warnings.append(
+            "This teacher is unlikely to help: a linear probe on its embedding reads the target with "
+            f"{100 * probe:.1f} %, guessing reaches {100 * target.chance:.1f} %."
+        )
+    if outside is not None and beyond and outside < beyond.mean:
+        warnings.append(
+            "This teacher is unlikely to help out of domain: a linear probe on its embedding reads the target with "
+            f"{100 * outside:.1f} % there, the student alone reaches {100 * beyond.mean:.1f} %."
+        )
+    elif outside is not None and outside < TRANSFER_SHARE * probe:
+        warnings.append(
+            "What this teacher knows of the target hardly carries over: a linear probe reads it with "
+            f"{100 * probe:.1f} % in-domain, {100 * outside:.1f} % out of domain."
+        )
+    return warnings
 
 
 def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
-    unsaid = vars(default_spec(spec.dataset)) | {
-        "dataset": RunSpec.dataset
-    }  # what the command line takes for what is not given
+    omitted = vars(default_spec(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line then takes
     options = "".join(
-        f" --{name.replace('_', '-')} {shlex.quote(str(each))}"
-        for name, each in everything.items()
-        if each != unsaid[name]
+        f" --{name.replace('_', '-')} {shlex.quote(str(value))}"
+        for name, value in everything.items()
+        if value != omitted[name]
     )
-    arguments = ", ".join(f"{name}={each!r}" for name, each in everything.items() if each != getattr(RunSpec, name))
+    arguments = ", ".join(f"{name}={value!r}" for name, value in everything.items() if value != getattr(RunSpec, name))
     lines = [f"methods: [{', '.join(json.dumps(method) for method in methods)}]"]
     lines += [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in everything.items()]
     python = (

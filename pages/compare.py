@@ -3,19 +3,22 @@
 import streamlit as st
 
 from kdlib import runs
-from pages import address, live, show
+from pages import address, live, run_tables, show
 from pages.sections import SECTIONS
 
 st.title("Compare")
-show.choose_runs(states=["done"])
-found = address.load_runs(address.selected_ids())
-if any(run.active for run in found):
-    live.draw_while_active(lambda: show.progress(address.load_runs(address.selected_ids())), found)
-done = [each for each in address.load_results(found) if each.metrics]
-show.list_left_out(found)
-if done:
+run_tables.choose_runs(states=["done"])
+selected = address.load_runs(address.selected_ids())
+if any(run.active for run in selected):
+    live.draw_while_active(lambda: run_tables.show_progress(address.load_runs(address.selected_ids())), selected)
+results = [result for result in address.load_results(selected) if result.metrics]
+run_tables.list_left_out(selected)
+if results:
     st.page_link(
-        "pages/embeddings.py", label="See the spaces", icon=":material/scatter_plot:", query_params=address.query(found)
+        "pages/embeddings.py",
+        label="See the spaces",
+        icon=":material/scatter_plot:",
+        query_params=address.query(selected),
     )
     section = st.segmented_control(
         "Show",
@@ -26,8 +29,8 @@ if done:
         bind="query-params",
         help="How to look at the chosen runs.",
     )
-    SECTIONS[section](done)
-elif not found and not runs.list_runs(limit=1, states=["done"]):
+    SECTIONS[section](results)
+elif not selected and not runs.list_runs(limit=1, states=["done"]):
     show.empty("There is no finished run to compare yet.", "Start a race", "pages/start.py")
-elif not found:
+elif not selected:
     st.info("Choose at least one run above.", icon=":material/info:")

@@ -1,5 +1,7 @@
 """The controls of Distill: the whole chain as one spec, made of the registries, bound to the address."""
 
+from typing import Any
+
 import streamlit as st
 
 from kdlib.checks import default_spec
@@ -9,7 +11,7 @@ from kdlib.models.teachers import compatible_teachers
 from kdlib.spec import DATASET_DEPENDENT, RunSpec
 from pages import registries
 
-PRESETS = {  # what a click sets; everything else goes back to its default
+PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
     "Default": {},
     "Few labels": {"labels": 200},
     "Only 4 numbers": {"dim": 4},
@@ -35,8 +37,8 @@ FIELDS += ("epochs", "batch_size", "lr", "seeds")
 METHODS = ["baseline", "raw", DEFAULT.method]
 
 
-def apply_preset(values: dict) -> None:
-    """Set every control: as usual for the dataset, but for these values."""
+def apply_preset(values: dict[str, Any]) -> None:
+    """Set every control: to these values, and what they leave out to what suits the dataset."""
     spec = default_spec(values.get("dataset", DEFAULT.dataset)).replace(**values)
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
@@ -44,13 +46,13 @@ def apply_preset(values: dict) -> None:
 
 
 def follow_dataset() -> None:
-    """Let what depends on the dataset follow it: all of it goes to what is usual, if the teacher does not fit."""
+    """Let the other controls follow the dataset: if the teacher does not fit it, what depends on it goes to its default."""
     spec = default_spec(st.session_state["dataset"])
     if st.session_state.get("teacher") not in compatible_teachers(spec.dataset):
         for name in DATASET_DEPENDENT:
             st.session_state[name] = getattr(spec, name)
-    there = datasets.load(spec.dataset).labelled_rows
-    st.session_state["labels"] = min(st.session_state.get("labels", spec.labels), there)
+    available = datasets.load(spec.dataset).labelled_rows
+    st.session_state["labels"] = min(st.session_state.get("labels", spec.labels), available)
 
 
 def spec_controls() -> tuple[RunSpec, list[str]]:
@@ -68,14 +70,25 @@ def spec_controls() -> tuple[RunSpec, list[str]]:
     )
     dataset = registries.select_entry("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow_dataset)
     default = default_spec(dataset)
-    teacher = registries.select_entry("Teacher", "teachers", "teacher", default.teacher, compatible_teachers(dataset))
-    dims = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-    told = "How many numbers the compressor keeps of each embedding."
+    spec = _student_controls(_teacher_controls(RunSpec(dataset=dataset), default), default)
+    with st.expander("Training and soft labels"):
+        return _training_controls(spec, default), methods
+
+
+def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
+    """Show what the teacher gives and how the student is pulled towards it; return the spec with that."""
+    teacher = registries.select_entry(
+        "Teacher", "teachers", "teacher", default.teacher, compatible_teachers(spec.dataset)
+    )
     dim = st.select_slider(
-        "Dimension of the compressed embedding", dims, default.dim, key="dim", help=told, bind="query-params"
+        "Dimension of the compressed embedding",
+        [1, 2, 4, 8, 16, 32, 64, 128, 256],
+        default.dim,
+        key="dim",
+        help="How many numbers the compressor keeps of each embedding.",
+        bind="query-params",
     )
     loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
-    told = "λ: 0 = learn from the labels alone, 1 = only be like the teacher."
     weight = st.slider(
         "Weight λ of the distance",
         0.0,
@@ -83,57 +96,86 @@ def spec_controls() -> tuple[RunSpec, list[str]]:
         default.distance_weight,
         0.05,
         key="distance_weight",
-        help=told,
+        help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
         bind="query-params",
     )
+    return spec.replace(teacher=teacher, dim=dim, loss=loss, distance_weight=weight)
+
+
+def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
+    """Show who learns, from how many labels and how often; return the spec with that."""
+    item_shape = datasets.load(spec.dataset).inputs.shape[1:]
     student = registries.select_entry(
-        "Student",
-        "students",
-        "student",
-        default.student,
-        students.compatible_students(datasets.load(dataset).inputs.shape[1:]),
+        "Student", "students", "student", default.student, students.compatible_students(item_shape)
     )
-    told = "The student's size dial: parameters grow with its square."
     width = st.select_slider(
-        "Student width", [2, 3, 4, 6, 8, 12, 16, 24, 32], default.width, key="width", help=told, bind="query-params"
+        "Student width",
+        [2, 3, 4, 6, 8, 12, 16, 24, 32],
+        default.width,
+        key="width",
+        help="The student's size dial: parameters grow with its square.",
+        bind="query-params",
     )
-    told = "How many training items keep their label."
-    labels = st.number_input("Labels", 2, 10_000, default.labels, 50, key="labels", help=told, bind="query-params")
-    told = "How often each method is trained, from different random beginnings: more seeds, narrower intervals."
-    seeds = st.slider("Seeds", 1, 20, DEFAULT.seeds, key="seeds", help=told, bind="query-params")
-    with st.expander("Training and soft labels"):
-        epochs = st.number_input(
-            "Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", bind="query-params"
-        )
-        batch = st.number_input(
-            "Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", bind="query-params"
-        )
-        lr = st.number_input(
-            "Learning rate",
-            1e-5,
-            1.0,
-            default.lr,
-            format="%.5f",
-            key="lr",
-            help="The peak of its schedule.",
-            bind="query-params",
-        )
-        told = "How much the student also learns from the probabilities of the teacher's head; 0 = not at all."
-        soft = st.slider(
-            "Soft labels",
-            0.0,
-            2.0,
-            DEFAULT.soft_label_weight,
-            0.1,
-            key="soft_label_weight",
-            help=told,
-            bind="query-params",
-        )
-        told = "Higher: the soft labels say more about which wrong classes are nearly right."
-        temperature = st.slider(
-            "Temperature", 1.0, 10.0, DEFAULT.temperature, 0.5, key="temperature", help=told, bind="query-params"
-        )
-    return RunSpec(
-        dataset=dataset, labels=labels, teacher=teacher, dim=dim, loss=loss, distance_weight=weight, soft_label_weight=soft,
-        temperature=temperature, student=student, width=width, epochs=epochs, batch_size=batch, lr=lr, seeds=seeds,
-    ), methods  # fmt: skip
+    labels = st.number_input(
+        "Labels",
+        2,
+        10_000,
+        default.labels,
+        50,
+        key="labels",
+        help="How many training items keep their label.",
+        bind="query-params",
+    )
+    seeds = st.slider(
+        "Seeds",
+        1,
+        20,
+        DEFAULT.seeds,
+        key="seeds",
+        help="How often each method is trained, from different random beginnings: more seeds, narrower intervals.",
+        bind="query-params",
+    )
+    return spec.replace(student=student, width=width, labels=labels, seeds=seeds)
+
+
+def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
+    """Show how a student is trained, and the soft labels; return the spec with that."""
+    epochs = st.number_input(
+        "Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", bind="query-params"
+    )
+    batch_size = st.number_input(
+        "Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", bind="query-params"
+    )
+    lr = st.number_input(
+        "Learning rate",
+        1e-5,
+        1.0,
+        default.lr,
+        format="%.5f",
+        key="lr",
+        help="The peak of its schedule.",
+        bind="query-params",
+    )
+    soft_label_weight = st.slider(
+        "Soft labels",
+        0.0,
+        2.0,
+        DEFAULT.soft_label_weight,
+        0.1,
+        key="soft_label_weight",
+        help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
+        bind="query-params",
+    )
+    temperature = st.slider(
+        "Temperature",
+        1.0,
+        10.0,
+        DEFAULT.temperature,
+        0.5,
+        key="temperature",
+        help="Higher: the soft labels say more about which wrong classes are nearly right.",
+        bind="query-params",
+    )
+    return spec.replace(
+        epochs=epochs, batch_size=batch_size, lr=lr, soft_label_weight=soft_label_weight, temperature=temperature
+    )

@@ -7,9 +7,10 @@ from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
 from kdlib.analysis.figures.pictures import plot_gallery
 from kdlib.analysis.items import gallery_tiles, split_table
 from kdlib.data import datasets
-from kdlib.spaces import teacher_report
+from kdlib.spaces import Failure, teacher_report
+from kdlib.spaces.teacher_report import TeacherReport
 from kdlib.spec import RunSpec
-from pages import live, own_data, registries, show
+from pages import live, own_data, registries, show, sounds
 from pages.text import escape
 
 st.title("Data & teachers")
@@ -36,7 +37,7 @@ def items() -> None:
         "One test item per class and category",
     )
     if data.listen:
-        show.sound(data, data.listen, turn - 1)
+        sounds.show_sound(data, turn - 1)
 
 
 left, right = st.columns([2, 3], gap="large")
@@ -67,15 +68,15 @@ def teachers() -> bool:
         )
         return False
     reports = {entry["name"]: teacher_report.request(entry["name"], name) for entry in registries.list_teachers(name)}
-    failed = [teacher for teacher, report in reports.items() if "error" in report]
-    there = {teacher: report for teacher, report in reports.items() if "questions" in report}
+    failed = {teacher: report for teacher, report in reports.items() if isinstance(report, Failure)}
+    there = {teacher: report for teacher, report in reports.items() if isinstance(report, TeacherReport)}
     waiting = len(reports) - len(there) - len(failed)
     if waiting:
         st.progress(len(there) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
     rows = [
-        (teacher, question, found["accuracy"], found["chance"])
+        (teacher, question, probe.accuracy, probe.chance)
         for teacher, report in there.items()
-        for question, found in report["questions"].items()
+        for question, probe in report.questions.items()
     ]
     if rows:
         frame = pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
@@ -96,8 +97,8 @@ def teachers() -> bool:
     table = [
         entry
         | {
-            "width": there.get(entry["name"], {}).get("width"),
-            "effective rank": there.get(entry["name"], {}).get("effective_rank"),
+            "width": there[entry["name"]].width if entry["name"] in there else None,
+            "effective rank": there[entry["name"]].effective_rank if entry["name"] in there else None,
         }
         for entry in registries.list_teachers(name)
     ]
@@ -116,8 +117,8 @@ def teachers() -> bool:
         placeholder="…" if waiting else "–",
         alt="The teachers and what they were trained for",
     )
-    for teacher in failed:
-        st.error(f"{escape(teacher)}: {escape(reports[teacher]['error'])}", icon=":material/error:")
+    for teacher, failure in failed.items():
+        st.error(f"{escape(teacher)}: {escape(failure.reason)}", icon=":material/error:")
         if st.button(f"Ask {escape(teacher)} again", key=f"again-{teacher}"):
             teacher_report.discard(teacher, name)
             st.rerun(scope="fragment")

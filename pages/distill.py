@@ -1,6 +1,7 @@
 """Distill: set the whole chain, see what it will cost, launch several methods as one comparison and watch them."""
 
 import time
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -9,8 +10,10 @@ from kdlib.analysis import frames
 from kdlib.analysis.comparison import verdict
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.spaces import teacher_report
+from kdlib.spaces.teacher_report import TeacherReport
 from kdlib.spec import RunSpec
-from pages import address, controls, live, show
+from kdlib.store import RunInfo
+from pages import address, controls, live, run_tables, show
 from pages.text import escape
 
 CURVES = {
@@ -21,71 +24,78 @@ CURVES = {
 }
 
 
-def before_launch(spec: RunSpec, methods: list[str]) -> None:
+def show_plan(spec: RunSpec, methods: Sequence[str]) -> None:
+    """Show what a launch costs and what speaks against it, the button, and the same thing as code."""
     specs = [spec.replace(method=method) for method in methods]
-    refusals = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
-    for reason in refusals:
-        st.error(escape(reason), icon=":material/block:")
-    if not refusals:
-        past, status = runs.list_runs(limit=200, states=["done"]), engine.status()
-        plan = planning.estimate_cost(specs, past, status.workers or 2)
-        show.fact_list(plan)
-        target = teacher_report.target_probe(teacher_report.cached(spec.teacher, spec.dataset), spec.labels)
-        for concern in planning.find_warnings(
-            specs, target.get("accuracy"), target.get("chance"), past, target.get("ood")
-        ):
-            st.warning(escape(concern), icon=":material/lightbulb:")
-    launch, naming = st.columns([1, 2], vertical_alignment="bottom")
-    told = "a name to find it by (optional)"
+    errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
+    for error in errors:
+        st.error(escape(error), icon=":material/block:")
+    if not errors:
+        past = runs.list_runs(limit=200, states=["done"])
+        show.fact_list(planning.estimate_cost(specs, past, engine.status().workers or 2))
+        report = teacher_report.cached(spec.teacher, spec.dataset)
+        target = report.target.for_labels(spec.labels) if isinstance(report, TeacherReport) else None
+        for warning in planning.find_warnings(specs, target, past):
+            st.warning(escape(warning), icon=":material/lightbulb:")
+    launching, naming = st.columns([1, 2], vertical_alignment="bottom")
     name = naming.text_input(
-        "Name", key="name", max_chars=80, placeholder=told, label_visibility="collapsed", bind="query-params"
+        "Name",
+        key="name",
+        max_chars=80,
+        placeholder="a name to find it by (optional)",
+        label_visibility="collapsed",
+        bind="query-params",
     )
-    if launch.button(
-        "Launch", type="primary", icon=":material/play_arrow:", disabled=bool(refusals), key="launch", width="stretch"
+    if launching.button(
+        "Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch", width="stretch"
     ):
         address.launch(specs, name=name)
         st.rerun()
     with st.expander("Show as code"):
-        for language, text in planning.as_code(spec, methods).items():
+        for language, code in planning.as_code(spec, methods).items():
             st.caption(language)
-            st.code(text, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
+            st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
 
 
-def watch() -> list:
-    found = address.load_runs(address.selected_ids())
-    if not found:
+def draw_runs() -> list[RunInfo]:
+    """Show state, curves and outcome of the selected runs; return them."""
+    infos = address.load_runs(address.selected_ids())
+    if not infos:
         show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
-        return found
-    specs = [run.spec for run in found]
-    names = frames.run_labels(specs)
-    active = [run for run in found if run.active]
+        return infos
+    active = [run for run in infos if run.active]
     if active:
-        st.progress(
-            sum(run.progress for run in found) / len(found), text=f"Training: {show.remaining_time(found, time.time())}"
-        )
+        share = sum(run.progress for run in infos) / len(infos)
+        st.progress(share, text=f"Training: {run_tables.remaining_time(infos, time.time())}")
         if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
             for run in active:
                 runs.cancel(run.id)
-    elif len(done := address.load_results(found)) == len(found):
-        st.info(escape(verdict(done)), icon=":material/flag:")
-        with st.container(horizontal=True):
-            st.page_link(
-                "pages/compare.py",
-                label="Compare in every detail",
-                icon=":material/bar_chart:",
-                query_params=address.query(found),
-            )
-            st.page_link(
-                "pages/embeddings.py",
-                label="See the spaces",
-                icon=":material/scatter_plot:",
-                query_params=address.query(found),
-            )
-    show.state_line(found, names)
-    frame, roles = (
-        frames.curves(specs, address.load_histories(found), names),
-        dict(zip(names, map(frames.method_role, specs), strict=True)),
-    )
+    else:
+        show_outcome(infos)
+    names = frames.run_labels([run.spec for run in infos])
+    run_tables.state_line(infos, names)
+    show_curves(infos, names)
+    return infos
+
+
+def show_outcome(infos: Sequence[RunInfo]) -> None:
+    """Show in one sentence what came out, if all runs are done, and where to look closer."""
+    results = address.load_results(infos)
+    if len(results) < len(infos):
+        return
+    st.info(escape(verdict(results)), icon=":material/flag:")
+    with st.container(horizontal=True):
+        for page, label, icon in (
+            ("pages/compare.py", "Compare in every detail", "bar_chart"),
+            ("pages/embeddings.py", "See the spaces", "scatter_plot"),
+        ):
+            st.page_link(page, label=label, icon=f":material/{icon}:", query_params=address.query(infos))
+
+
+def show_curves(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
+    """Show a curve of each run over the epochs, which one is chosen above it."""
+    specs = [run.spec for run in infos]
+    roles = dict(zip(names, map(frames.method_role, specs), strict=True))
     curve = st.segmented_control(
         "Curve",
         list(CURVES),
@@ -96,10 +106,11 @@ def watch() -> list:
         label_visibility="collapsed",
         bind="query-params",
     )
-    drawn = plot_curves(frame, curve, max(spec.epochs for spec in specs), roles, frames.metric_label(specs))
-    show.figure(drawn, f"curve-{curve}", CURVES[curve])
+    points = frames.curves(specs, address.load_histories(infos), names)
+    epochs = max(spec.epochs for spec in specs)
+    figure = plot_curves(points, curve, epochs, roles, frames.metric_label(specs))
+    show.figure(figure, f"curve-{curve}", CURVES[curve])
     st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")
-    return found
 
 
 st.title("Distill")
@@ -107,5 +118,5 @@ left, right = st.columns([1, 2], gap="large")
 with left:
     spec, methods = controls.spec_controls()
 with right:
-    before_launch(spec, methods)
-    live.draw_while_active(watch, address.load_runs(address.selected_ids()))
+    show_plan(spec, methods)
+    live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))

@@ -1,4 +1,4 @@
-"""Embeddings: the raw, the compressed and the student's space of a run side by side: what moved, which neighbours stayed."""
+"""Embeddings: the raw, compressed and student space of a run side by side: what moved, which neighbours stayed."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from kdlib.analysis.projection import PROJECTIONS, STRENGTH, STRENGTHS
 from kdlib.data import datasets
 from kdlib.registry import first_line
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
-from pages import address, live, maps, show
+from pages import address, live, map_sections, maps, run_tables, show
 from pages.text import escape
 
 SECTIONS = ["Selection", "Scorecard", "Replay"]
@@ -37,40 +37,48 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.SpaceRequest,
             help="What the colour of a point tells.",
             bind="query-params",
         )
-        told = "\n".join(f"- {first_line(entry.function)}" for entry in PROJECTIONS.values())
         name = st.segmented_control(
             "Projection",
             list(PROJECTIONS),
             default="pca",
             required=True,
             key="projection",
-            help=told,
+            help="\n".join(f"- {first_line(entry.function)}" for entry in PROJECTIONS.values()),
             format_func=maps.projection_name,
             bind="query-params",
         )
         strength = STRENGTH
         if PROJECTIONS[name].joint:
-            told = "How strongly each row is pulled to where it is on the neighbouring map: agreement that is made, not found."
-            strength = st.select_slider("Strength", STRENGTHS, STRENGTH, key="strength", help=told, bind="query-params")
+            strength = st.select_slider(
+                "Strength",
+                STRENGTHS,
+                STRENGTH,
+                key="strength",
+                help="How strongly each row is pulled to where it is on the neighbouring map: "
+                "agreement that is made, not found.",
+                bind="query-params",
+            )
     return spaces.SpaceRequest(run.id, split, int(seed), name, strength), by
 
 
 def explore(run: RunInfo) -> None:
     """Show the maps of a run that is over, and below them one section."""
     data = datasets.load(run.spec.dataset)
-    question, by = controls(run, data)
+    request, by = controls(run, data)
     try:
-        found = maps.rows_of(run.id, question.split, question.member, run.ended or 0.0)
+        rows = maps.load_rows(run.id, request.split, request.member, run.ended or 0.0)
     except RunNotFoundError:
         st.warning(
             "The files of this run are not there (any more), so there is nothing to draw.", icon=":material/folder_off:"
         )
         return
-    card = spaces.SpaceRequest(run.id, question.split, question.member)
-    asked = [card] if PROJECTIONS[question.projection].instant else [card, question]
-    known = [spaces.cached(each, found) for each in asked]
-    chosen = maps.side_by_side(data, found, question, by, known[0], known[-1])
-    maps.show_waiting(asked, found, known)  # below the maps, which so stay where they are under a hand that draws
+    scores = spaces.SpaceRequest(run.id, request.split, request.member)
+    requests = [scores] if PROJECTIONS[request.projection].instant else [scores, request]
+    answers = [spaces.cached(each, rows) for each in requests]
+    card = answers[0] if isinstance(answers[0], spaces.Scorecard) else None
+    layout = answers[-1] if isinstance(answers[-1], spaces.SpaceMaps) else None
+    selected = maps.show_maps(data, rows, request, by, card, layout)
+    maps.show_waiting(requests, rows, answers)  # below the maps, so that these do not move under a lasso
     section = st.segmented_control(
         "Below the maps",
         SECTIONS,
@@ -81,54 +89,54 @@ def explore(run: RunInfo) -> None:
         bind="query-params",
     )
     if section == "Selection":
-        maps.selection(data, found, chosen)
+        map_sections.show_selection(data, rows, selected)
     elif section == "Scorecard":
-        maps.scorecard(known[0], address.load_results([run]), found)
+        map_sections.show_scorecard(card, address.load_results([run]), rows)
     else:
-        maps.replay(run.id, data, live=False)
+        map_sections.show_replay(run.id, data, active=False)
 
 
-def forming(run: RunInfo) -> bool:
+def draw_training(run: RunInfo) -> bool:
     """Show the spaces of a run that is training as they form; return whether it still is."""
-    now = address.load_runs([run.id])
-    show.progress(now)
-    maps.replay(run.id, datasets.load(run.spec.dataset), live=True)
-    return any(each.active for each in now)
+    infos = address.load_runs([run.id])
+    run_tables.show_progress(infos)
+    map_sections.show_replay(run.id, datasets.load(run.spec.dataset), active=True)
+    return any(each.active for each in infos)
+
+
+def show_run(run: RunInfo) -> None:
+    """Show the spaces of a run, or in words why there are none (yet)."""
+    if run.active:
+        st.info(
+            "This run is training; its maps come when it is done. Meanwhile watch its spaces form.",
+            icon=":material/model_training:",
+        )
+        live.draw_while(lambda: draw_training(run), active=True, every=1.0)
+    elif run.state == FAILED:
+        st.error(f"This run failed, so there is nothing to draw: {escape(run.reason)}", icon=":material/error:")
+        query = address.query([run])
+        st.page_link("pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=query)
+    else:
+        explore(run)
 
 
 st.title("Embeddings")
-show.choose_runs(states=[DONE, CANCELLED, "running", "queued"])
-found = address.load_runs(address.selected_ids())
-if found:
-    names = dict(zip([run.id for run in found], frames.run_labels([run.spec for run in found]), strict=True))
-    first = next((run.id for run in found if frames.method_role(run.spec) == "compressed"), found[0].id)
-    picked = st.segmented_control(
+run_tables.choose_runs(states=[DONE, CANCELLED, "running", "queued"])
+selected = address.load_runs(address.selected_ids())
+if selected:
+    names = dict(zip([run.id for run in selected], frames.run_labels([run.spec for run in selected]), strict=True))
+    first = next((run.id for run in selected if frames.method_role(run.spec) == "compressed"), selected[0].id)
+    run_id = st.segmented_control(
         "Run",
         list(names),
         default=first,
         required=True,
         key="run",
         help="Whose spaces are drawn.",
-        format_func=lambda name: escape(names[name]),
+        format_func=lambda run_id: escape(names[run_id]),
         bind="query-params",
     )
-    run = next(each for each in found if each.id == picked)
-    if run.active:
-        st.info(
-            "This run is training; its maps come when it is done. Meanwhile watch its spaces form.",
-            icon=":material/model_training:",
-        )
-        live.draw_while(lambda: forming(run), active=True, every=1.0)
-    elif run.state == FAILED:
-        st.error(f"This run failed, so there is nothing to draw: {escape(run.reason)}", icon=":material/error:")
-        st.page_link(
-            "pages/runs.py",
-            label="See it among the runs",
-            icon=":material/list_alt:",
-            query_params=address.query([run]),
-        )
-    else:
-        explore(run)
+    show_run(next(run for run in selected if run.id == run_id))
 elif not runs.list_runs(limit=1, states=[DONE]):
     show.empty("There is no finished run whose spaces could be looked at yet.", "Start a race", "pages/start.py")
 else:

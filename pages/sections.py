@@ -1,5 +1,7 @@
 """The sections of Compare: each shows the chosen, finished runs in another way."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from kdlib.analysis import frames
@@ -14,6 +16,7 @@ from kdlib.analysis.figures.accuracy import (
 from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
 from kdlib.data import datasets
+from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 from pages import address, registries, show
 from pages.text import escape
@@ -21,60 +24,69 @@ from pages.text import escape
 DIMS = [2, 4, 8, 16, 32, 64]
 
 
-def accuracy(done: list) -> None:
+def accuracy(results: Sequence[RunResult]) -> None:
     """Show what came out in one sentence, and the bars."""
-    st.info(escape(verdict(done)), icon=":material/flag:")
-    drawn = plot_accuracy_bars(frames.accuracies(done), metric_names(done))
+    st.info(escape(verdict(results)), icon=":material/flag:")
+    figure = plot_accuracy_bars(frames.accuracies(results), metric_names(results))
     show.exportable_figure(
-        drawn, "accuracy", f"The {metric_names(done)} of each run, in-domain and on each out-of-domain set"
+        figure, "accuracy", f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set"
     )
     st.caption(
-        f"Bars: mean over n seeds ({show.seeds(done)}), whiskers: 95 % interval, dots: the seeds. Hatched: out-of-domain."
+        f"Bars: mean over n seeds ({_seed_counts(results)}), whiskers: 95 % interval, dots: the seeds. "
+        "Hatched: out-of-domain."
     )
 
 
-def dimension(done: list) -> None:
+def _seed_counts(results: Sequence[RunResult]) -> str:
+    """Return how many seeds there are, "5" or "3 to 10"."""
+    counts = sorted({result.spec.seeds for result in results})
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def dimension(results: Sequence[RunResult]) -> None:
     """Show accuracy over the width of the compressed embedding, and what sweeps it."""
-    wide = frames.accuracy_over_dim(done)
-    if (wide["role"] == "compressed").any():
-        told = f"The {metric_names(done)} over the width of the compressed embedding"
-        show.exportable_figure(plot_accuracy_over_dim(wide, metric_names(done)), "accuracy-over-dimension", told)
+    points = frames.accuracy_over_dim(results)
+    if (points["role"] == "compressed").any():
+        alt = f"The {metric_names(results)} over the width of the compressed embedding"
+        show.exportable_figure(plot_accuracy_over_dim(points, metric_names(results)), "accuracy-over-dimension", alt)
         st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
-    with st.expander("Sweep the dimension", expanded=wide["dim"].nunique() < 2):
-        base = next(
-            (each.spec for each in done if frames.method_role(each.spec) == "compressed"),
-            done[0].spec if done else RunSpec(),
-        )
-        compressors = [name for name in registries.describe("compressors") if name != "none"]
-        dims = st.multiselect(
-            "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
-        )
-        methods = st.multiselect(
-            "Compressors",
-            compressors,
-            [RunSpec.method],
-            key="sweep",
-            bind="query-params",
-            help=registries.markdown_list("compressors"),
-        )
-        st.caption(
-            f"Everything else as in the chosen runs: {escape(base.teacher)} on {escape(base.dataset)}. "
-            "What is there is not run again."
-        )
-        if st.button(
-            "Launch the sweep",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=not (dims and methods),
-            key="launch-sweep",
-        ):
-            address.launch_sweep(base, methods, dims)
-            st.rerun()
+    specs = [result.spec for result in results]
+    compressing = [spec for spec in specs if frames.method_role(spec) == "compressed"]
+    with st.expander("Sweep the dimension", expanded=points["dim"].nunique() < 2):
+        sweep_controls([*compressing, *specs, RunSpec()][0])
 
 
-def cost(done: list) -> None:
+def sweep_controls(base: RunSpec) -> None:
+    """Show what launches runs of several widths that are otherwise like `base`."""
+    dims = st.multiselect(
+        "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
+    )
+    methods = st.multiselect(
+        "Compressors",
+        [name for name in registries.describe("compressors") if name != "none"],
+        [RunSpec.method],
+        key="sweep",
+        bind="query-params",
+        help=registries.markdown_list("compressors"),
+    )
+    st.caption(
+        f"Everything else as in the chosen runs: {escape(base.teacher)} on {escape(base.dataset)}. "
+        "What is there is not run again."
+    )
+    if st.button(
+        "Launch the sweep",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=not (dims and methods),
+        key="launch-sweep",
+    ):
+        address.launch_sweep(base, methods, dims)
+        st.rerun()
+
+
+def cost(results: Sequence[RunResult]) -> None:
     """Show accuracy against what a student, or an embedding, costs."""
     by = st.segmented_control(
         "Against",
@@ -86,19 +98,21 @@ def cost(done: list) -> None:
         format_func=frames.COST_NAMES.__getitem__,
         bind="query-params",
     )
-    frame = frames.accuracy_over_cost(done, by)
+    frame = frames.accuracy_over_cost(results, by)
     if frame.empty:
         st.info("None of the chosen runs has this cost: a baseline has no embedding.", icon=":material/info:")
         return
-    drawn = plot_accuracy_over_cost(frame, frames.COST_NAMES[by], metric_names(done))
-    show.exportable_figure(drawn, f"accuracy-over-{by}", f"The {metric_names(done)} against {frames.COST_NAMES[by]}")
+    figure = plot_accuracy_over_cost(frame, frames.COST_NAMES[by], metric_names(results))
+    show.exportable_figure(
+        figure, f"accuracy-over-{by}", f"The {metric_names(results)} against {frames.COST_NAMES[by]}"
+    )
 
 
-def differences(done: list) -> None:
+def differences(results: Sequence[RunResult]) -> None:
     """Show paired differences to one of the runs."""
-    names = frames.run_labels([each.spec for each in done])
+    names = frames.run_labels([result.spec for result in results])
     other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
-    frame, left_out = differences_to(done, names.index(other))
+    frame, left_out = differences_to(results, names.index(other))
     if not frame.empty:
         st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
         st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
@@ -112,46 +126,46 @@ def differences(done: list) -> None:
         )
 
 
-def classes(done: list) -> None:
-    """Show each class by itself, and what is taken for what."""
-    found = address.load_predictions(done)
-    if not found:
+def classes(results: Sequence[RunResult]) -> None:
+    """Show each class by itself, and which classes are mistaken for which."""
+    predictions = address.load_predictions(results)
+    if not predictions:
         return
-    data = datasets.load(done[0].spec.dataset)
-    truth, names = data.labels[data.splits["test"]], list(data.classes)
-    roles = {label: frames.method_role(spec) for label, (spec, _, _) in found.items()}
-    per_class = {label: scores_per_class(logits, truth, names) for label, (_, logits, _) in found.items()}
+    data = datasets.load(results[0].spec.dataset)
+    labels, val_labels = (data.labels[data.splits[split]] for split in ("test", "val"))
+    names = list(data.classes)
+    roles = {label: frames.method_role(each.spec) for label, each in predictions.items()}
+    per_class = {label: scores_per_class(each.test, labels, names) for label, each in predictions.items()}
     metric = "average precision" if data.multi_label else "accuracy"
     show.exportable_figure(
         plot_scores_per_class(per_class, roles, metric), "accuracy-per-class", f"Test {metric} of each class"
     )
     if data.multi_label:
         st.caption(
-            "Below, where the row's class is known to be there: on the diagonal how often it is told, elsewhere how often the column's "
-            "class is told although it is known not to be there. The probability from which a class is told is chosen on validation."
+            "Below, where the row's class is known to be there: on the diagonal how often it is told, elsewhere how "
+            "often the column's class is told although it is known not to be there. The probability from which a class "
+            "is told is chosen on validation."
         )
-    for column, (label, (spec, logits, val)) in zip(show.grid(len(found), 3), found.items(), strict=True):
-        with column:
+    for cell, (label, each) in zip(show.grid(len(predictions), 3), predictions.items(), strict=True):
+        if data.multi_label:
+            matrix, words = false_alarm_matrix(each.test, labels, each.val, val_labels), FALSE_ALARM_TEXT
+        else:
+            matrix, words = confusion_matrix(each.test, labels), CONFUSION_TEXT
+        with cell:
             st.text(label)
-            if data.multi_label:
-                matrix, words = (
-                    false_alarm_matrix(logits, truth, val, data.labels[data.splits["val"]]),
-                    FALSE_ALARM_TEXT,
-                )
-            else:
-                matrix, words = confusion_matrix(logits, truth), CONFUSION_TEXT
-            drawn = plot_confusion(matrix, names, frames.method_role(spec), words)
             show.figure(
-                drawn, f"confusion-{label}", f"Mistakes of {label}: rows are what is there, columns what is told"
+                plot_confusion(matrix, names, roles[label], words),
+                f"confusion-{label}",
+                f"Mistakes of {label}: rows are what is there, columns what is told",
             )
 
 
-def table(done: list) -> None:
+def table(results: Sequence[RunResult]) -> None:
     """Show all numbers, to be taken away."""
-    frame = result_table(done)
+    frame = result_table(results)
     st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
     with st.container(horizontal=True):
-        csv = to_csv(result_numbers(done))
+        csv = to_csv(result_numbers(results))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
         st.download_button(
             "LaTeX",

@@ -79,9 +79,8 @@ class Root:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and its answer back, a page with the line in its head."""
-        if (
-            scope["type"] == "http" and "." not in scope["path"].rpartition("/")[2]
-        ):  # perhaps a page, which then must not be compressed
+        # Perhaps a page, which then must not be compressed.
+        if scope["type"] == "http" and "." not in scope["path"].rpartition("/")[2]:
             headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
             scope = {**scope, "headers": headers}
         begun: list[Message] = []
@@ -142,6 +141,8 @@ ROUTES = [Route("/item", item), Route("/maps/{name}", script)]
 
 usable = threading.Event()  # set when a visitor can use a page
 UNVISITED = 5.0  # seconds after which the rest is loaded although nobody has come
+libraries_ready = threading.Event()  # not set while `warm_up` imports what the first page then shows numbers with
+libraries_ready.set()  # without a server nothing is imported ahead
 
 
 def start_engine() -> None:
@@ -153,25 +154,29 @@ def start_engine() -> None:
 
 
 def warm_up() -> None:
-    """Load what a first click needs; the libraries of it take seconds."""
+    """Load what the first page shows numbers with, then what a first click needs; the libraries of both take seconds."""
     gc.disable()  # it would look through thousands of modules again and again
     try:
-        from kdlib import catalog, runs, store
+        from kdlib import catalog, planning, runs, store
         from kdlib.analysis import frames
         from kdlib.analysis.figures.curves import plot_curves
         from kdlib.data import datasets
         from kdlib.models import teachers
         from kdlib.spec import RunSpec
+        from pages import run_tables, show  # noqa: F401
 
-        plot_curves(frames.curves([], []), "val", 1, {})
-        catalog.list_entries("teachers")
         datasets.load(RunSpec.dataset)
-        teachers.embed(RunSpec.teacher, RunSpec.dataset)
+        planning.estimate_cost([RunSpec()])
+        libraries_ready.set()
         store.connect()
         runs.list_runs(limit=1)
+        plot_curves(frames.curves([], []), "val", 1, {})
+        catalog.list_entries("teachers")
+        teachers.embed(RunSpec.teacher, RunSpec.dataset)
     except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)
     finally:
+        libraries_ready.set()  # whatever went wrong here, a page meets it itself and shows it
         # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through, a tenth of a second
         # each time, twice a second and visitor while something is live; frozen, they are left alone.
         gc.freeze()
@@ -179,7 +184,7 @@ def warm_up() -> None:
 
 
 def prepare() -> None:
-    """Do everything that may come later than the first page: both would take turns on the same cores."""
+    """Start the engine and load the libraries, after the first page: they would take turns with it on the same cores."""
     usable.wait(UNVISITED)
     threading.Thread(target=start_engine, name="start_engine", daemon=True).start()
     warm_up()
@@ -189,5 +194,6 @@ def prepare() -> None:
 async def lifespan(_app: App) -> AsyncIterator[dict[str, Any]]:
     """Answer the first visit at once, and get everything else ready after it."""
     keep_private()
+    libraries_ready.clear()
     threading.Thread(target=prepare, name="prepare", daemon=True).start()
     yield {}

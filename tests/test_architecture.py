@@ -179,7 +179,16 @@ def loaded(code: str, **environment: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["kdlib", "kdlib.cli.main", "kdlib.runs", "pages.server", "pages.address", "pages.live", "pages.registries"],
+    [
+        "kdlib",
+        "kdlib.cli.main",
+        "kdlib.runs",
+        "pages.server",
+        "pages.address",
+        "pages.chain",
+        "pages.live",
+        "pages.registries",
+    ],
 )
 def test_what_a_command_or_the_server_begins_with_loads_in_a_moment(module):
     assert loaded(f"import {module}") <= (

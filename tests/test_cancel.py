@@ -23,7 +23,7 @@ from kdlib.progress import PHASES, CancelledError, Progress
 from kdlib.results import Cost
 from kdlib.runs.reconcile import merge_folder_state
 from kdlib.store import RunInfo
-from pages import show
+from pages import run_tables
 
 SPEC = RunSpec(dataset="digits", labels=60, teacher="random", method="mlp", dim=4, epochs=4, seeds=2, width=2)
 FITTED = SPEC.replace(method="autoencoder", seeds=1)
@@ -281,11 +281,11 @@ def test_the_label_is_the_remaining_time_while_training_and_otherwise_the_phase(
 
     training, measuring, embedding = run("training", 0.5, 0.5), run("measuring", 0.4, 1.0), run("embedding", 0.2, 0.0)
     done = dataclasses.replace(measuring, state=store.DONE, phase="")
-    assert show.remaining_time([training, training], now) == "about 10 s to go"
-    assert show.remaining_time([measuring, done], now) == "measuring 40 %"
-    assert show.remaining_time([measuring, embedding], now) == "embedding 20 %"
-    assert show.remaining_time([run("", 0.0, 0.5)], now) == "about 10 s to go"
-    assert show.remaining_time([run("", 0.0, 0.0)], now) == "starting"
+    assert run_tables.remaining_time([training, training], now) == "about 10 s to go"
+    assert run_tables.remaining_time([measuring, done], now) == "measuring 40 %"
+    assert run_tables.remaining_time([measuring, embedding], now) == "embedding 20 %"
+    assert run_tables.remaining_time([run("", 0.0, 0.5)], now) == "about 10 s to go"
+    assert run_tables.remaining_time([run("", 0.0, 0.0)], now) == "starting"
 
 
 def test_the_bar_of_a_command_names_the_phase(monkeypatch, tmp_path):

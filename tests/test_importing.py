@@ -436,7 +436,7 @@ def test_a_damaged_card_hides_no_other_dataset(text, tmp_path, home):
 def test_what_is_deleted_is_gone_with_what_was_made_of_it(tmp_path, home):
     name = imported_table(tmp_path)
     teacher_report.compute(f"{name}/y", name)
-    assert teacher_report.cached(f"{name}/y", name)["questions"]["place"]
+    assert teacher_report.cached(f"{name}/y", name).questions["place"]
     kept = {
         path for path in home.rglob("*") if path.is_file() and "staging" not in path.parts and "locks" not in path.parts
     }

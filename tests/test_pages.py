@@ -4,6 +4,7 @@ import ast
 import re
 import shutil
 import sys
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kdlib import engine, runs, spaces, store
 from kdlib.data import datasets
 from kdlib.spaces import teacher_report
 from kdlib.store import StoreUnavailableError
+from pages import server
 from tests import stored_runs
 
 APP = Path(__file__).parent.parent / "app.py"
@@ -137,6 +139,18 @@ def test_the_race_launches_three_runs_and_puts_them_into_the_address(kept, monke
     assert sorted(spec.method for spec in specs) == ["baseline", "mlp", "raw"]
     assert app.query_params["runs"] == ",".join(kept)
     assert len(launched) == 1
+
+
+def test_start_shows_its_picture_and_its_button_before_the_libraries_are_loaded(monkeypatch):
+    """The first visitor waited for torch to see how many numbers the teacher gives; `make app` took seconds longer."""
+    monkeypatch.setattr(server, "libraries_ready", threading.Event())
+    for name in ("kdlib.planning", "kdlib.analysis.frames", "kdlib.data.datasets"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it would be an error
+    app = opened("start")
+    assert not app.exception
+    assert not app.error, texts(app)
+    assert not app.button(key="go").disabled
+    assert app.get("bidi_component")
 
 
 def test_the_finished_race_says_its_outcome_in_one_sentence(kept):

@@ -8,19 +8,20 @@ import pytest
 from kdlib import planning
 from kdlib.checks import default_spec
 from kdlib.cli import main, runs
+from kdlib.spaces.teacher_report import TargetProbe
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
 
 SPEC = RunSpec(dataset="digits", teacher="random", labels=100)
 
 
-def done(spec: RunSpec, accuracy: float = 0.5, seconds: float = 2.0) -> RunInfo:
+def finished(spec: RunSpec, accuracy: float = 0.5, seconds: float = 2.0) -> RunInfo:
     return RunInfo("0" * 32, "x", "u", spec, "done", 0.0, metrics={"test/accuracy": accuracy, "cost/seconds": seconds})
 
 
 def test_twice_the_work_takes_about_twice_as_long():
-    one = planning.estimate_cost([SPEC], [done(SPEC)])
-    two = planning.estimate_cost([SPEC.replace(epochs=2 * SPEC.epochs)], [done(SPEC)])
+    one = planning.estimate_cost([SPEC], [finished(SPEC)])
+    two = planning.estimate_cost([SPEC.replace(epochs=2 * SPEC.epochs)], [finished(SPEC)])
     assert one.measured
     assert one.seconds == pytest.approx(2.0 + 1.5)
     assert two.seconds == pytest.approx(4.0 + 1.5)
@@ -41,7 +42,7 @@ def test_a_guess_counts_runs_that_share_a_core(monkeypatch):
     assert times[8] == times[3]
 
 
-def test_a_plan_tells_what_is_compressed_to_what():
+def test_a_plan_says_what_is_compressed_to_what():
     plan = planning.estimate_cost([SPEC.replace(method="raw"), SPEC.replace(method="mlp", dim=4)])
     assert plan.compressed_width == 4
     assert plan.teacher_width > 4
@@ -49,21 +50,21 @@ def test_a_plan_tells_what_is_compressed_to_what():
 
 
 def test_refusals_come_once():
-    found = planning.find_errors([SPEC.replace(method=method, labels=9000) for method in ("baseline", "raw")])
-    assert len(found) == 1
-    assert "9000" in found[0]
+    errors = planning.find_errors([SPEC.replace(method=method, labels=9000) for method in ("baseline", "raw")])
+    assert len(errors) == 1
+    assert "9000" in errors[0]
 
 
 def test_a_teacher_below_the_baseline_is_unlikely_to_help():
     specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
-    past = [done(specs[0], accuracy=0.8)]
-    assert any("unlikely to help" in told for told in planning.find_warnings(specs, 0.6, 0.1, past))
-    assert not planning.find_warnings(specs, 0.9, 0.1, past)
-    assert any("guessing reaches" in told for told in planning.find_warnings(specs, 0.15, 0.1))
+    past = [finished(specs[0], accuracy=0.8)]
+    assert any("unlikely to help" in line for line in planning.find_warnings(specs, TargetProbe(0.6, 0.1), past))
+    assert not planning.find_warnings(specs, TargetProbe(0.9, 0.1), past)
+    assert any("guessing reaches" in line for line in planning.find_warnings(specs, TargetProbe(0.15, 0.1)))
 
 
 @pytest.mark.parametrize(
-    ("specs", "told"),
+    ("specs", "warning"),
     [
         ([SPEC.replace(distance_weight=0.0)], "has no say"),
         ([SPEC.replace(seeds=2)], "fewer than 3 seeds"),
@@ -71,8 +72,14 @@ def test_a_teacher_below_the_baseline_is_unlikely_to_help():
         ([SPEC.replace(method="baseline"), SPEC], "Without raw"),
     ],
 )
-def test_what_cannot_be_concluded_is_said_before(specs, told):
-    assert any(told in each for each in planning.find_warnings(specs))
+def test_what_cannot_be_concluded_is_said_before(specs, warning):
+    assert any(warning in line for line in planning.find_warnings(specs))
+
+
+def test_knowledge_that_stays_in_its_domain_is_said_before():
+    specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
+    assert any("carries over" in line for line in planning.find_warnings(specs, TargetProbe(0.9, 0.1, ood=0.5)))
+    assert not planning.find_warnings(specs, TargetProbe(0.9, 0.1, ood=0.6))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +94,8 @@ def test_the_command_line_is_exactly_the_comparison(spec):
     command = planning.as_code(spec, ["raw", "mlp"])["Command line"]
     arguments = shlex.split(command)
     assert arguments[:3] == ["python", "-m", "kdlib"]
-    given = main.parser().parse_args(arguments[3:])
-    assert runs.specs_of(given) == [spec.replace(method="raw"), spec.replace(method="mlp")]
+    parsed = main.parser().parse_args(arguments[3:])
+    assert runs.specs_of(parsed) == [spec.replace(method="raw"), spec.replace(method="mlp")]
 
 
 def test_python_and_yaml_are_exactly_the_comparison():

@@ -1,11 +1,17 @@
-"""What the server answers beside pages, asked without a network."""
+"""What the server answers beside pages, asked without a network, and what it loads ahead."""
 
+import gc
 import re
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from starlette.routing import Router
 
+from kdlib import planning, runs, store
+from kdlib.data import datasets
+from kdlib.models import teachers
 from pages import maps, server
 from tests.coroutines import run_async
 
@@ -35,6 +41,26 @@ def answered(path: str) -> tuple[int, dict[str, str], bytes]:
     run_async(Router(routes=server.ROUTES)(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
     return messages[0]["status"], headers, b"".join(message.get("body", b"") for message in messages[1:])
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no such dataset"), OSError("the disk is full"), RuntimeError("?")])
+def test_pages_never_wait_for_a_warm_up_that_failed(error, monkeypatch):
+    ready = threading.Event()
+    monkeypatch.setattr(server, "libraries_ready", ready)
+
+    def load(_):
+        assert not ready.is_set()
+        if error:
+            raise error
+
+    monkeypatch.setattr(datasets, "load", load)
+    monkeypatch.setattr(planning, "estimate_cost", lambda _: None)
+    for module, name in ((store, "connect"), (runs, "list_runs"), (teachers, "embed")):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+    with pytest.raises(RuntimeError) if isinstance(error, RuntimeError) else nullcontext():
+        server.warm_up()
+    assert ready.is_set()
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,5 +1,6 @@
 """The spaces of a run: the right rows, neighbours as brute force finds them, answers made once, several labels, degenerate spaces."""
 
+import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests import stored_runs
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def run_ids(tmp_path_factory):
     """Return method -> id of a finished run, twice the same under "again"."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDLIB_HOME", str(tmp_path_factory.mktemp("home")))
@@ -27,41 +28,41 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture
-def handed(monkeypatch):
-    """Return what is handed to the engine, which does not run here."""
-    found = []
+def submitted(monkeypatch):
+    """Return what is submitted to the engine, which does not run here."""
+    submitted = []
     monkeypatch.setattr(
-        engine, "submit", lambda function, *arguments, key, priority=0.0: found.append((function, arguments, key))
+        engine, "submit", lambda function, *arguments, key, priority=0.0: submitted.append((function, arguments, key))
     )
-    return found
+    return submitted
 
 
 @pytest.fixture
-def invented():
-    """Return 40 rows in three invented spaces."""
+def example():
+    """Return 40 rows in three example spaces."""
     rng = np.random.default_rng(0)
     raw = rng.normal(size=(40, 6)).astype(np.float32)
-    made = {"raw": raw, "compressed": raw[:, :2], "student": rng.normal(size=(40, 3)).astype(np.float32)}
+    each = {"raw": raw, "compressed": raw[:, :2], "student": rng.normal(size=(40, 3)).astype(np.float32)}
     rows = datasets.load("digits").splits["test"][:40]
-    return spaces.Spaces(stored_runs.SPEC, rows, 40, made, rng.normal(size=(40, 10)).astype(np.float32), "key")
+    return spaces.Spaces(stored_runs.SPEC, rows, 40, each, rng.normal(size=(40, 10)).astype(np.float32), "key")
 
 
-def test_rows_are_the_same_in_every_space(kept):
+def test_rows_are_the_same_in_every_space(run_ids):
     data, result = datasets.load("digits"), stored_runs.trained()[2]
-    found = spaces.load_spaces(kept["mlp"], "ood:noise", member=1)
+    found = spaces.load_spaces(run_ids["mlp"], "ood:noise", member=1)
     np.testing.assert_array_equal(found.rows, data.splits["ood:noise"])
     np.testing.assert_array_equal(found.spaces["student"], result.arrays["features/ood:noise"][1])
     np.testing.assert_array_equal(found.spaces["compressed"], result.arrays["compressed/ood:noise"][1])
     np.testing.assert_array_equal(found.spaces["raw"], teachers.embed("random", "digits")[found.rows])
     np.testing.assert_array_equal(found.logits, result.arrays["logits/ood:noise"][1])
-    assert len(spaces.load_spaces(kept["mlp"], "train").rows) == stored_runs.SPEC.labels
+    assert len(spaces.load_spaces(run_ids["mlp"], "train").rows) == stored_runs.SPEC.labels
     with pytest.raises(ValueError, match="splits"):
-        spaces.load_spaces(kept["mlp"], "nowhere")
+        spaces.load_spaces(run_ids["mlp"], "nowhere")
 
 
-def test_more_rows_than_are_looked_at_are_drawn_and_counted(kept, monkeypatch):
+def test_of_too_many_rows_a_sample_is_loaded_and_all_are_counted(run_ids, monkeypatch):
     monkeypatch.setattr(spaces.rows, "MAX_ROWS", 50)
-    found = spaces.load_spaces(kept["mlp"])
+    found = spaces.load_spaces(run_ids["mlp"])
     assert (len(found.rows), found.total) == (50, 600)
     assert {len(each) for each in found.spaces.values()} == {50}
     whole = stored_runs.trained()[2].arrays["features/test"][0]
@@ -69,99 +70,123 @@ def test_more_rows_than_are_looked_at_are_drawn_and_counted(kept, monkeypatch):
     np.testing.assert_array_equal(found.spaces["student"], whole[[place[row] for row in found.rows]])
 
 
-def test_a_baseline_has_one_space_and_no_pair(kept):
-    found = spaces.load_spaces(kept["baseline"])
+def test_a_baseline_has_one_space_and_no_pair(run_ids):
+    found = spaces.load_spaces(run_ids["baseline"])
     assert list(found.spaces) == ["student"]
     assert found.pairs == ()
     assert spaces.neighbour_changes(found, 0) == {}
-    report, arrays = jobs.compute_scorecard(found)
-    assert report["pairs"] == {}
-    assert report["spaces"]["student"]["effective rank"] >= 1
-    assert not arrays
+    card = jobs.compute_scorecard(found)
+    assert card.pairs == {}
+    assert card.spaces["student"].effective_rank >= 1
+    assert not card.change
 
 
-def test_kept_lost_and_gained_are_what_brute_force_finds(invented):
+def test_kept_lost_and_gained_are_what_brute_force_finds(example):
     def nearest(space, row):
         far = [sum((float(a) - float(b)) ** 2 for a, b in zip(space[row], other, strict=True)) for other in space]
         return sorted((i for i in range(len(space)) if i != row), key=lambda i: far[i])[:10]
 
     for row in (0, 17, 39):
-        for (a, b), told in spaces.neighbour_changes(invented, row).items():
-            before, after = nearest(invented.spaces[a], row), nearest(invented.spaces[b], row)
-            assert told["kept"].tolist() == [i for i in before if i in after]
-            assert told["lost"].tolist() == [i for i in before if i not in after]
-            assert told["gained"].tolist() == [i for i in after if i not in before]
+        for (a, b), change in spaces.neighbour_changes(example, row).items():
+            before, after = nearest(example.spaces[a], row), nearest(example.spaces[b], row)
+            assert change["kept"].tolist() == [i for i in before if i in after]
+            assert change["lost"].tolist() == [i for i in before if i not in after]
+            assert change["gained"].tolist() == [i for i in after if i not in before]
 
 
-def test_the_scorecard_agrees_with_geometry_pair_by_pair(invented):
-    report, arrays = jobs.compute_scorecard(invented)
-    for pair, told in report["pairs"].items():
-        a, b = (invented.spaces[name] for name in pair.split(">"))
-        assert told["overlap"] == pytest.approx(knn_overlap(a, b))
-        assert told["cka"] == pytest.approx(geometry.linear_cka(a, b))
-        assert told["distance correlation"] == pytest.approx(geometry.distance_correlation(a, b))
-        assert told["chance"] == pytest.approx(expected_overlap(40), abs=0.08)
-        assert arrays[f"change/{pair}"].mean() == pytest.approx(1 - told["overlap"])
-    assert set(report["faithful"]) == {"raw", "compressed", "student"}
-    assert report["undefined"] == []
+def test_the_scorecard_agrees_with_geometry_pair_by_pair(example):
+    card = jobs.compute_scorecard(example)
+    for name, pair in card.pairs.items():
+        a, b = (example.spaces[space] for space in name.split(">"))
+        assert pair.overlap == pytest.approx(knn_overlap(a, b))
+        assert pair.cka == pytest.approx(geometry.linear_cka(a, b))
+        assert pair.distance_correlation == pytest.approx(geometry.distance_correlation(a, b))
+        assert pair.chance == pytest.approx(expected_overlap(40), abs=0.08)
+        assert card.change[name].mean() == pytest.approx(1 - pair.overlap)
+    assert set(card.faithful) == {"raw", "compressed", "student"}
+    assert card.undefined == []
 
 
-def test_constant_few_and_duplicate_rows_are_words_not_errors(invented):
-    few = replace(invented, rows=invented.rows[:3], spaces={name: each[:3] for name, each in invented.spaces.items()})
-    flat = replace(invented, spaces=invented.spaces | {"compressed": np.ones((40, 2), np.float32)})
-    same = replace(invented, spaces={name: np.repeat(each[:2], 20, axis=0) for name, each in invented.spaces.items()})
+# As versions before `Scorecard` wrote it, of a run with two spaces.
+STORED_REPORT = {
+    "pairs": {"raw>student": {"overlap": 0.5, "chance": 0.25, "cka": 0.75, "distance correlation": None}},
+    "spaces": {"raw": {"width": 256, "effective rank": 12.5, "silhouette": None}},
+    "faithful": {"raw": {"trustworthiness": 0.9, "continuity": 0.8, "rows": 3}},
+    "n": 3,
+    "k": 10,
+    "undefined": ["silhouette, raw: one class only"],
+}
+
+
+def test_a_scorecard_of_an_earlier_version_is_read_and_written_as_it_was(run_ids):
+    found, request = spaces.load_spaces(run_ids["raw"], member=1), SpaceRequest(run_ids["raw"], member=1)
+    path = jobs._path(request.key(found))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lost = {"change/raw>student": np.array([0.5, 0, 1], np.float32)}
+    save_file(lost, path, {"report": json.dumps(STORED_REPORT)})
+    card = spaces.cached(request, found)
+    assert (card.rows, card.spaces["raw"].effective_rank, card.pairs["raw>student"].cka) == (3, 12.5, 0.75)
+    report, arrays = card.to_parts()
+    assert json.dumps(report) == json.dumps(STORED_REPORT)
+    assert {name: value.tolist() for name, value in arrays.items()} == {"change/raw>student": [0.5, 0, 1]}
+
+
+def test_constant_few_and_duplicate_rows_are_words_not_errors(example):
+    few = replace(example, rows=example.rows[:3], spaces={name: each[:3] for name, each in example.spaces.items()})
+    flat = replace(example, spaces=example.spaces | {"compressed": np.ones((40, 2), np.float32)})
+    same = replace(example, spaces={name: np.repeat(each[:2], 20, axis=0) for name, each in example.spaces.items()})
     for case in (few, flat, same):
-        report, _ = jobs.compute_scorecard(case)
-        assert all(isinstance(why, str) for why in report["undefined"])
+        card = jobs.compute_scorecard(case)
+        assert all(isinstance(reason, str) for reason in card.undefined)
         spaces.neighbour_changes(case, 0)
         shown, maps = spaces.project_now(case)
         assert all(np.isfinite(place).all() and len(place) == len(shown) for place in maps.places)
-    assert any("compressed" in why for why in jobs.compute_scorecard(flat)[0]["undefined"])
+    assert any("compressed" in reason for reason in jobs.compute_scorecard(flat).undefined)
     assert "undefined" in spaces.neighbour_changes(few, 0)["raw", "compressed"]
 
 
-def test_an_answer_is_asked_for_once_and_serves_every_run_of_the_same_content(kept, handed):
-    question = SpaceRequest(kept["mlp"], projection="tsne")
-    found = spaces.load_spaces(kept["mlp"])
-    assert spaces.request(question, found) == spaces.request(question, found) == {}
-    assert len({key for _, _, key in handed}) == 1
-    function, arguments, _ = handed[0]
+def test_an_answer_is_computed_once_and_serves_every_run_of_the_same_content(run_ids, submitted):
+    request = SpaceRequest(run_ids["mlp"], projection="tsne")
+    found = spaces.load_spaces(run_ids["mlp"])
+    assert spaces.request(request, found) is spaces.request(request, found) is None
+    assert len({key for _, _, key in submitted}) == 1
+    function, arguments, _ = submitted[0]
     function(*arguments)
-    answer = spaces.request(question, found)
-    assert len(handed) == 2
-    assert {place.shape for place in answer["places"].values()} == {(600, 2)}
-    assert all(0 <= told["trustworthiness"] <= 1 for told in answer["faithful"].values())
-    twin = spaces.load_spaces(kept["again"])
-    assert spaces.cached(replace(question, run=kept["again"]), twin)["notes"] == answer["notes"]
-    assert spaces.cached(replace(question, projection="umap"), found) == {}
+    answer = spaces.request(request, found)
+    assert len(submitted) == 2
+    assert {place.shape for place in answer.places.values()} == {(600, 2)}
+    assert all(0 <= score["trustworthiness"] <= 1 for score in answer.faithful.values())
+    twin = spaces.load_spaces(run_ids["again"])
+    assert spaces.cached(replace(request, run=run_ids["again"]), twin).notes == answer.notes
+    assert spaces.cached(replace(request, projection="umap"), found) is None
 
 
-def test_an_answer_that_fails_says_why_until_it_is_asked_for_again(kept, handed, monkeypatch):
-    question, found = SpaceRequest(kept["raw"]), spaces.load_spaces(kept["raw"])
+def test_an_answer_that_fails_says_why_until_it_is_requested_again(run_ids, submitted, monkeypatch):
+    request, found = SpaceRequest(run_ids["raw"]), spaces.load_spaces(run_ids["raw"])
 
     def broken(*_):
         raise ValueError("no such thing")
 
     monkeypatch.setattr(jobs, "compute_scorecard", broken)
-    jobs.compute(asdict(question))
-    assert spaces.request(question, found) == {"error": "no such thing"}
-    assert not handed
-    spaces.discard(question, found)
-    assert spaces.cached(question, found) == {}
+    jobs.compute(asdict(request))
+    assert spaces.request(request, found) == spaces.Failure("no such thing")
+    assert not submitted
+    spaces.discard(request, found)
+    assert spaces.cached(request, found) is None
 
 
 @pytest.mark.parametrize("left", [0, 5, 60, 0.5, "no report", "other words"])
-def test_a_damaged_answer_is_one_that_has_not_been_found(left, kept, handed):
-    question, found = SpaceRequest(kept["raw"]), spaces.load_spaces(kept["raw"])
-    jobs.compute(asdict(question))
-    path = jobs._path(question.key(found))
+def test_a_damaged_answer_is_one_that_has_not_been_computed(left, run_ids, submitted):
+    request, found = SpaceRequest(run_ids["raw"]), spaces.load_spaces(run_ids["raw"])
+    jobs.compute(asdict(request))
+    path = jobs._path(request.key(found))
     whole = path.read_bytes()
     if isinstance(left, str):
         save_file({"change": np.zeros(1)}, path, {"report": "{"} if left == "other words" else None)
     else:
         path.write_bytes(whole[: left if isinstance(left, int) else int(left * len(whole))])
-    assert spaces.request(question, found) == {}
-    assert len(handed) == 1
+    assert spaces.request(request, found) is None
+    assert len(submitted) == 1
     assert not path.exists()
 
 
@@ -182,8 +207,8 @@ def test_several_labels_and_missing_ones_have_colours_and_words():
     assert table["mood"].tolist() == ["glad", "–", "sad", "glad"]
 
 
-def test_a_replay_has_one_place_per_row_snapshot_and_space(kept):
-    found = spaces.replay(kept["mlp"])
+def test_a_replay_has_one_place_per_row_snapshot_and_space(run_ids):
+    found = spaces.replay(run_ids["mlp"])
     times, rows = len(found.epochs), len(found.rows)
     assert times == stored_runs.SPEC.epochs + 1
     assert {name: each.shape for name, each in found.places.items()} == dict.fromkeys(
@@ -191,17 +216,17 @@ def test_a_replay_has_one_place_per_row_snapshot_and_space(kept):
     )
     assert not np.ptp(found.places["raw"], axis=0).any()
     assert np.ptp(found.places["student"], axis=0).max() > 0
-    assert set(spaces.replay(kept["baseline"]).places) == {"student"}
+    assert set(spaces.replay(run_ids["baseline"]).places) == {"student"}
 
 
-def test_a_replay_follows_a_run_that_has_no_result_yet(kept, monkeypatch):
-    folder = RunFolder(kept["mlp"])
-    whole = runs.replay(kept["mlp"])
+def test_a_replay_follows_a_run_that_has_no_result_yet(run_ids, monkeypatch):
+    folder = RunFolder(run_ids["mlp"])
+    whole = runs.replay(run_ids["mlp"])
     monkeypatch.setattr(runs, "replay", lambda _: {})
-    assert spaces.replay(kept["mlp"]) is None
+    assert spaces.replay(run_ids["mlp"]) is None
     for number in range(2):
         still = {"rows": whole["rows"]} if number == 0 else {}
         folder.write_snapshot(
             still | {"epoch": number, "student": whole["student"][number], "compressed": whole["compressed"][number]}
         )
-        assert spaces.replay(kept["mlp"]).epochs.tolist() == list(range(number + 1))
+        assert spaces.replay(run_ids["mlp"]).epochs.tolist() == list(range(number + 1))

@@ -1,62 +1,93 @@
-"""What a teacher knows: made once by the engine, kept, and honest about what went wrong."""
+"""What a teacher knows: computed once by the engine, stored, and honest about what went wrong."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from kdlib.data import datasets
 from kdlib.models import teachers
-from kdlib.spaces import teacher_report
+from kdlib.spaces import Failure, teacher_report
+from kdlib.spaces.teacher_report import TeacherReport
 
 
 @pytest.fixture(autouse=True)
-def engine(monkeypatch, tmp_path):
-    """Return what was handed to the engine, which does not run here."""
+def submitted(monkeypatch, tmp_path):
+    """Return what was submitted to the engine, which does not run here."""
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
-    handed = []
+    jobs = []
     monkeypatch.setattr(
-        teacher_report.engine, "submit", lambda function, *arguments, key: handed.append((function, arguments, key))
+        teacher_report.engine, "submit", lambda function, *arguments, key: jobs.append((function, arguments, key))
     )
-    return handed
+    return jobs
 
 
-def test_a_report_is_asked_for_under_one_key_and_then_read(engine):
-    assert teacher_report.request("random", "digits") == {}
-    assert teacher_report.request("random", "digits") == {}
-    assert len({key for _, _, key in engine}) == 1
-    function, arguments, _ = engine[0]
+def test_a_report_is_computed_under_one_key_and_then_read(submitted):
+    assert teacher_report.request("random", "digits") is None
+    assert teacher_report.request("random", "digits") is None
+    assert len({key for _, _, key in submitted}) == 1
+    function, arguments, _ = submitted[0]
     function(*arguments)
-    found = teacher_report.request("random", "digits")
-    assert set(found["questions"]) == {"target", "ink"}
-    assert 0 <= found["questions"]["target"]["chance"] < found["questions"]["target"]["accuracy"] <= 1
-    assert 1 <= found["effective_rank"] <= found["width"]
-    assert len(engine) == 2
+    report = teacher_report.request("random", "digits")
+    assert set(report.questions) == {"target", "ink"}
+    assert 0 <= report.target.chance < report.target.accuracy <= 1
+    assert 1 <= report.effective_rank <= report.width
+    assert len(submitted) == 2
 
 
-def test_a_report_that_fails_says_why_until_it_is_asked_for_again(monkeypatch, engine):
+# As versions before `TeacherReport` wrote it.
+STORED = {
+    "width": 256,
+    "effective_rank": 12.5,
+    "questions": {
+        "target": {"accuracy": 0.9, "chance": 0.1, "ood": 0.5, "few": {"accuracy": 0.8, "chance": 0.1, "ood": None}},
+        "ink": {"accuracy": 0.7, "chance": 0.25},
+    },
+}
+
+
+def test_a_report_of_an_earlier_version_is_read_and_written_as_it_was():
+    path = teacher_report._path("random", "digits")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(STORED))
+    report = teacher_report.cached("random", "digits")
+    assert (report.width, report.target.ood, report.attributes["ink"].chance) == (256, 0.5, 0.25)
+    assert json.dumps(report.to_dict()) == json.dumps(STORED)
+
+
+def test_few_labels_are_judged_by_the_probe_that_saw_few():
+    target = TeacherReport.from_dict(STORED).target
+    assert [target.for_labels(labels).accuracy for labels in (60, 200, 447, 448, 1000)] == [0.8, 0.8, 0.8, 0.9, 0.9]
+    assert target.few.for_labels(60) is target.few
+
+
+def test_a_report_that_fails_says_why_until_it_is_requested_again(monkeypatch, submitted):
     def broken(*_):
         raise ValueError("no such weights")
 
     monkeypatch.setattr(teacher_report.teachers, "embed", broken)
     teacher_report.compute("random", "digits")
-    assert teacher_report.request("random", "digits") == {"error": "no such weights"}
-    assert not engine
+    assert teacher_report.request("random", "digits") == Failure("no such weights")
+    assert not submitted
     teacher_report.discard("random", "digits")
-    assert teacher_report.cached("random", "digits") == {}
+    assert teacher_report.cached("random", "digits") is None
 
 
-def test_knowing_asks_nobody(engine):
-    assert teacher_report.cached("random", "digits") == {}
-    assert not engine
+def test_reading_submits_nothing(submitted):
+    assert teacher_report.cached("random", "digits") is None
+    assert not submitted
 
 
-@pytest.mark.parametrize("text", ["", '{"width": 2', "\udcff", "3", "null", "[1]"])
-def test_a_damaged_report_is_one_that_has_not_been_made(text, engine):
+@pytest.mark.parametrize(
+    "text",
+    ["", '{"width": 2', "\udcff", "3", "null", "[1]", "{}", '{"width": 2, "effective_rank": 1, "questions": {}}'],
+)
+def test_a_damaged_report_is_one_that_has_not_been_made(text, submitted):
     path = teacher_report._path("random", "digits")
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert teacher_report.request("random", "digits") == {}
-    assert len(engine) == 1
+    assert teacher_report.request("random", "digits") is None
+    assert len(submitted) == 1
     assert not path.exists()
 
 

@@ -54,19 +54,23 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
     """Add one option per field of `RunSpec` but the method; one that is not given is None."""
     for field in fields(RunSpec):
         if field.name in OPTIONS:
-            told = f"{OPTIONS[field.name]} (default: {field.default}{runs.DEFAULT_NOTES.get(field.name, '')})"
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), metavar="X", help=told)
+            note = runs.DEFAULT_NOTES.get(field.name, "")
+            line = f"{OPTIONS[field.name]} (default: {field.default}{note})"
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), metavar="X", help=line)
 
 
 @contextmanager
-def progress_bar(told: str, quiet: bool, unit: str = "steps") -> Iterator[OnProgress | None]:
-    """Yield a callback that moves a bar on standard error, of one phase after the other; `told` says what is done.
+def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnProgress | None]:
+    """Yield a callback that moves a bar on standard error, of one phase after the other.
 
-    Without a terminal there only `told` appears, if `quiet` nothing.
+    Args:
+        label: what is done. Without a terminal only this appears.
+        quiet: print nothing.
+        unit: of the steps.
     """
     if quiet or not errors.is_terminal:
         if not quiet:
-            errors.print(f"{told} ...", markup=False)
+            errors.print(f"{label} ...", markup=False)
         yield None
         return
     columns = (
@@ -77,13 +81,13 @@ def progress_bar(told: str, quiet: bool, unit: str = "steps") -> Iterator[OnProg
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, transient=True) as bar:
-        task, phase = bar.add_task(told, total=None), ""
+        task, phase = bar.add_task(label, total=None), ""
 
         def move(step: Step) -> None:
             nonlocal phase
             if step.phase != phase:
                 phase = step.phase
-                bar.reset(task, description=told if phase in ("training", "importing") else phase.capitalize())
+                bar.reset(task, description=label if phase in ("training", "importing") else phase.capitalize())
             bar.update(task, completed=step.step, total=step.steps or None)
 
         yield move
@@ -122,20 +126,20 @@ def paper(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     pick_device(arguments.device)
     base = runs.specs_of(arguments)[0]
-    asked = papers.paper_specs(base, [arguments.teacher] if arguments.teacher else ())
+    specs = papers.paper_specs(base, [arguments.teacher] if arguments.teacher else ())
     with progress_bar("Training", arguments.quiet) as on_progress:
-        found = pipeline.compare(list(asked.values()), device=arguments.device, on_progress=on_progress)
+        results = pipeline.compare(list(specs.values()), device=arguments.device, on_progress=on_progress)
     seconds = time.perf_counter() - started
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
-            temporary.write_text(json.dumps(comparison.to_json(found, seconds), indent=1, ensure_ascii=False) + "\n")
-    rows = papers.paper_rows(dict(zip(asked, found, strict=True)))
+            temporary.write_text(json.dumps(comparison.to_json(results, seconds), indent=1, ensure_ascii=False) + "\n")
+    rows = papers.paper_rows(dict(zip(specs, results, strict=True)))
     if rows and not arguments.quiet:
         tables.print_papers(rows, seconds)
-    for each in found:
-        if each.status == "failed":
-            errors.print(f"{each.spec.teacher} {each.spec.method}: {each.reason}", markup=False)
-    return 0 if all(result.status == "done" for result in found) else 1
+    for result in results:
+        if result.status == "failed":
+            errors.print(f"{result.spec.teacher} {result.spec.method}: {result.reason}", markup=False)
+    return 0 if all(result.status == "done" for result in results) else 1
 
 
 @contextmanager
@@ -171,8 +175,8 @@ def parser() -> argparse.ArgumentParser:
     def command(
         name: str, handler: Callable[[argparse.Namespace], int], parent: argparse._SubParsersAction = commands
     ) -> Parser:
-        told = (handler.__doc__ or "").strip()
-        added = parent.add_parser(name, help=told, description=told)
+        line = (handler.__doc__ or "").strip()
+        added = parent.add_parser(name, help=line, description=line)
         added.set_defaults(handler=handler)
         return added
 

@@ -16,16 +16,14 @@ from kdlib.analysis.comparison import (
     metric_names,
     verdict,
 )
-from kdlib.results import Probe, RunResult, Summary
+from kdlib.results import Probe, RunResult, Summary, TeacherStats
 from kdlib.spec import BASELINE, RAW
 
-MIN_WIDTH = (
-    140  # columns that the widest table needs; a terminal with fewer breaks its lines instead of cutting numbers off
-)
+MIN_WIDTH = 140  # columns of the widest table; a terminal with fewer breaks its lines instead of cutting numbers off
 
 
 def print_entries(what: str) -> None:
-    """Print the entries of a registry, a line each; lines are as long as they are, so that other programs can read them."""
+    """Print the entries of a registry, a line each; lines are not broken, so that other programs can read them."""
     rows = catalog.list_entries(what)
     short = [key for key in rows[0] if key != "help"]
     widths = {key: max(len(row[key]) for row in rows) for key in short}
@@ -50,8 +48,8 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     if not done:
         return
     metric = done[0].primary_name
-    told = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
-    console.print(f"\n{metric_names(done)}, % (mean ± 95 % interval, {told})")
+    sample = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
+    console.print(f"\n{metric_names(done)}, % (mean ± 95 % interval, {sample})")
     console.print(_accuracies(done, metric))
     for other in ("roc_auc", "f1") if metric == "map" else ():
         console.print(
@@ -100,8 +98,8 @@ def print_papers(rows: Sequence[papers.PaperRow], seconds: float) -> None:
     )
     for row in rows:
         cells = [format_percent(row.result.score(split)) for split in ("test", "ood")]
-        for found, split in ((row.to_baseline, "test"), (row.to_raw, "test"), (row.to_raw, "ood")):
-            value = found.get(split)
+        for differences, split in ((row.to_baseline, "test"), (row.to_raw, "test"), (row.to_raw, "ood")):
+            value = differences.get(split)
             cells.append(format_percent(value, signed=True) + ("*" if value and excludes_zero(value) else ""))
         cells += [format_percent(row.result.metrics["test"][name]) for name in others]
         table.add_row(row.teacher or "–", row.treatment, *cells)
@@ -137,8 +135,8 @@ def _score(result: RunResult, split: str, metric: str) -> Summary | None:
 def _differences(done: Sequence[RunResult]) -> Table:
     table = _table("method", "test - baseline", "ood - baseline", "test - raw", "ood - raw")
     for each in done:
-        found = differences_to_references(done, each)
-        cells = [found.get(other, {}).get(split) for other in (BASELINE, RAW) for split in ("test", "ood")]
+        differences = differences_to_references(done, each)
+        cells = [differences.get(other, {}).get(split) for other in (BASELINE, RAW) for split in ("test", "ood")]
         if any(cells):
             table.add_row(
                 each.spec.method,
@@ -151,23 +149,25 @@ def _probes(done: Sequence[RunResult]) -> Table:
     """Return a row per space: the raw embedding once, then compressed and student of every method."""
     names = list(done[0].attributes)
     table = _table("space", "width", "rank", "target", *names)
-    taught = [(result, result.teacher.probe) for result in done if result.teacher]
-    target_chance = _chance(taught[0][1]) if taught else "–"
-    table.add_row("chance", "", "", target_chance, *(_chance(done[0].attributes[name]) for name in names))
+    taught: list[tuple[RunResult, TeacherStats]] = [(each, each.teacher) for each in done if each.teacher]
+    target_chance = [_chance(taught[0][1].probe) if taught else "–"]
+    table.add_row("chance", "", "", *target_chance, *(_chance(done[0].attributes[name]) for name in names))
 
-    def row(told: str, each: RunResult, space: str, target: Summary | None) -> None:
-        found = each.spaces[space]
-        read = [target, *(getattr(each.attributes[name], space) for name in names)]
-        rank = f"{found.effective_rank.mean:.1f}"
-        table.add_row(escape(told), str(found.width), rank, *(format_percent(value).replace(" ", "") for value in read))
+    def add_row(label: str, result: RunResult, space: str, target: Summary | None) -> None:
+        stats = result.spaces[space]
+        scores = [target, *(getattr(result.attributes[name], space) for name in names)]
+        rank = f"{stats.effective_rank.mean:.1f}"
+        cells = (format_percent(value).replace(" ", "") for value in scores)
+        table.add_row(escape(label), str(stats.width), rank, *cells)
 
-    for result, probe in taught[:1]:
-        row(f"{result.spec.teacher} raw", result, "raw", probe.raw)
-    for result, probe in taught:
+    if taught:
+        result, teacher = taught[0]
+        add_row(f"{result.spec.teacher} raw", result, "raw", teacher.probe.raw)
+    for result, teacher in taught:
         if result.spec.method not in (RAW, "none"):
-            row(f"{result.spec.method} compressed", result, "compressed", probe.compressed)
-    for each in done:
-        row(f"{each.spec.method} student", each, "student", each.spaces["student"].probe)
+            add_row(f"{result.spec.method} compressed", result, "compressed", teacher.probe.compressed)
+    for result in done:
+        add_row(f"{result.spec.method} student", result, "student", result.spaces["student"].probe)
     return table
 
 

@@ -1,10 +1,14 @@
 """The spaces of a run: what the teacher, the compressor and a student make of the same rows.
 
-rows.py      which rows, where they lie in each space
-answers.py   maps and scorecard, from the cache or made by the engine
-looks.py     what rows are coloured by, which neighbours they keep, how spaces formed
+rows.py            which rows, where they lie in each space
+results.py         what is computed about spaces, typed; failure.py what stands in its place when that fails
+presentation.py    what rows are coloured by, which neighbours they keep, how spaces formed
+jobs.py            maps and scorecard, from the cache or computed by the engine
+teacher_report.py  what a teacher knows of a dataset
+deletion.py        deleting what was imported
 """
 
+from kdlib.spaces.failure import Failure
 from kdlib.spaces.jobs import SpaceRequest, cached, compute, discard, project_now, request
 from kdlib.spaces.presentation import (
     Colouring,
@@ -20,13 +24,17 @@ from kdlib.spaces.presentation import (
     row_table,
     space_table,
 )
+from kdlib.spaces.results import Scorecard, SpaceMaps
 from kdlib.spaces.rows import PAIRS, SPACE_NAMES, Spaces, list_splits, load_spaces
 
 __all__ = [
     "PAIRS",
     "SPACE_NAMES",
     "Colouring",
+    "Failure",
     "Replay",
+    "Scorecard",
+    "SpaceMaps",
     "SpaceRequest",
     "Spaces",
     "cached",

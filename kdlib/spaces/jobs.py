@@ -1,11 +1,11 @@
-"""Maps and scorecards: from the cache at once, otherwise made by the engine. PCA maps are made on the spot."""
+"""Maps and scorecards: from the cache at once, otherwise computed by the engine. PCA maps are made on the spot."""
 
 import json
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -15,23 +15,26 @@ from kdlib import engine
 from kdlib.analysis.geometry import distance_correlation, effective_rank, linear_cka, sample_rows, silhouette
 from kdlib.analysis.neighbours import find_neighbours, permuted_overlap, shared_neighbours
 from kdlib.analysis.projection import PROJECTIONS, Maps, faithfulness, project
-from kdlib.cache import Arrays, atomic_path, content_key, home
+from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
 from kdlib.registry import lookup
+from kdlib.spaces.failure import Failure
 from kdlib.spaces.presentation import first_label
+from kdlib.spaces.results import PairScores, Scorecard, SpaceMaps, SpaceScores
 from kdlib.spaces.rows import Spaces, load_spaces
 
-VERSION = 1  # of the answers: raise it when the same question would be answered otherwise
+VERSION = 1  # of the answers: raise it when the same request would be answered otherwise
 K = 10  # neighbours
+Number = TypeVar("Number")
 
 
 @dataclass(frozen=True)
 class SpaceRequest:
-    """What is to be found out about a run's spaces.
+    """What is to be computed about a run's spaces.
 
     Attributes:
         run, split, member: which spaces.
-        projection: a name in `PROJECTIONS`; "" asks for the scorecard.
+        projection: a name in `PROJECTIONS`; "" requests the scorecard.
         strength: of a joint projection.
     """
 
@@ -42,7 +45,7 @@ class SpaceRequest:
     strength: float = 0.0
 
     def key(self, spaces: Spaces) -> str:
-        """Return what names the answer by everything that decides it."""
+        """Return the cache key of the answer: everything that decides it."""
         strength = (
             self.strength if self.projection and lookup(PROJECTIONS, self.projection, "projection").joint else 0.0
         )
@@ -53,58 +56,56 @@ def _path(key: str) -> Path:
     return home() / "cache" / "spaces" / f"{key}.safetensors"
 
 
-def cached(question: SpaceRequest, spaces: Spaces) -> dict[str, Any]:
-    """Return the answer if it has been found, `{}` if not, `{"error": why}` when finding it failed.
+def cached(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Failure | None:
+    """Return the answer if it has been computed, None if not, a `Failure` when computing it failed.
 
-    Maps: "shown" (r,), which of the rows are drawn, "places" space -> (r, 2), "notes" and "faithful" space -> `faithfulness`.
-    Scorecard: "pairs", "spaces", "faithful" of the PCA maps, all JSON, and "change": "a>b" -> (n,), the fraction of neighbours lost.
+    A request for a projection is answered by `SpaceMaps`, one without by a `Scorecard`.
     """
-    path = _path(question.key(spaces))
+    path = _path(request.key(spaces))
     try:
         with safe_open(path, framework="np") as file:
-            found = dict(json.loads(file.metadata()["report"]))
-            for name in file.keys():  # noqa: SIM118
-                group, _, part = name.partition("/")
-                if part:
-                    found.setdefault(group, {})[part] = file.get_tensor(name)
-                else:
-                    found[group] = file.get_tensor(name)
-            return found
+            report = dict(json.loads(file.metadata()["report"]))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if "error" in report:
+            return Failure(str(report["error"]))
+        return (SpaceMaps if request.projection else Scorecard).from_parts(report, arrays)
     except FileNotFoundError:
-        return {}
+        return None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError):
-        path.unlink(missing_ok=True)  # damaged by something outside: an answer can always be found again
-        return {}
+        path.unlink(missing_ok=True)  # damaged by something outside: an answer can always be computed again
+        return None
 
 
-def request(question: SpaceRequest, spaces: Spaces) -> dict[str, Any]:
-    """Return what is `known`; if that is nothing yet, let the engine find it. Asking again and again is one piece of work."""
-    found = cached(question, spaces)
-    if not found:
-        engine.submit(compute, asdict(question), key=f"spaces-{question.key(spaces)}", priority=1.0)
-    return found
+def request(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Failure | None:
+    """Return what is `cached`; if that is nothing yet, have the engine compute it. Repeated requests are one piece of work."""
+    answer = cached(request, spaces)
+    if answer is None:
+        engine.submit(compute, asdict(request), key=f"spaces-{request.key(spaces)}", priority=1.0)
+    return answer
 
 
-def discard(question: SpaceRequest, spaces: Spaces) -> None:
-    """Forget an answer that failed, so that the next `read` asks again."""
-    _path(question.key(spaces)).unlink(missing_ok=True)
+def discard(request: SpaceRequest, spaces: Spaces) -> None:
+    """Forget an answer that failed, so that the next `request` has it computed again."""
+    _path(request.key(spaces)).unlink(missing_ok=True)
 
 
 def compute(fields: dict[str, Any]) -> None:
-    """Find an answer and keep it; what goes wrong is kept as its "error"."""
-    question = SpaceRequest(**fields)
-    spaces = load_spaces(question.run, question.split, question.member)
+    """Compute an answer and store it; what goes wrong is stored as its "error".
+
+    Args:
+        fields: of a `SpaceRequest`.
+    """
+    request = SpaceRequest(**fields)
+    spaces = load_spaces(request.run, request.split, request.member)
     try:
-        report, arrays = compute_maps(question, spaces) if question.projection else compute_scorecard(spaces)
-    except Exception as error:  # whoever waits for the answer must learn that none will come
+        answer = compute_maps(request, spaces) if request.projection else compute_scorecard(spaces)
+        report, arrays = answer.to_parts()
+    except Exception as error:  # a page that waits for the answer must learn that none will come
         traceback.print_exc()
-        report, arrays = {"error": " ".join(str(error).split()) or type(error).__name__}, {}
-    with atomic_path(_path(question.key(spaces))) as temporary:
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in arrays.items()},
-            temporary,
-            {"report": json.dumps(report)},
-        )
+        report, arrays = Failure.of(error).to_dict(), {}
+    with atomic_path(_path(request.key(spaces))) as temporary:
+        contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+        save_file(contiguous, temporary, {"report": json.dumps(report)})
 
 
 def project_now(spaces: Spaces, name: str = "pca", strength: float = 0.0) -> tuple[np.ndarray, Maps]:
@@ -113,60 +114,44 @@ def project_now(spaces: Spaces, name: str = "pca", strength: float = 0.0) -> tup
     return shown, project(name, [space[shown] for space in spaces.spaces.values()], strength)
 
 
-def compute_maps(question: SpaceRequest, spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
+def compute_maps(request: SpaceRequest, spaces: Spaces) -> SpaceMaps:
     """Return the maps of a projection that takes long, with their faithfulness."""
-    shown, maps = project_now(spaces, question.projection, question.strength)
-    faithful = {
-        name: faithfulness(space[shown], places)
-        for (name, space), places in zip(spaces.spaces.items(), maps.places, strict=True)
-    }
-    arrays = {f"places/{name}": places for name, places in zip(spaces.spaces, maps.places, strict=True)}
-    return {"notes": dict(zip(spaces.spaces, maps.notes, strict=True)), "faithful": faithful}, arrays | {"shown": shown}
+    shown, maps = project_now(spaces, request.projection, request.strength)
+    places = dict(zip(spaces.spaces, maps.places, strict=True))
+    faithful = {name: faithfulness(space[shown], places[name]) for name, space in spaces.spaces.items()}
+    return SpaceMaps(shown, places, dict(zip(spaces.spaces, maps.notes, strict=True)), faithful)
 
 
-def compute_scorecard(spaces: Spaces) -> tuple[dict[str, Any], Arrays]:
-    """Return what the spaces say about one another, and how much each row's neighbourhood changed between each two.
-
-    A number that does not exist is None, and "undefined" says why.
-    """
+def compute_scorecard(spaces: Spaces) -> Scorecard:
+    """Return what the spaces say about one another, and how much each row's neighbourhood changed between each two."""
     undefined: list[str] = []
 
-    def of(what: str, measure: Callable[[], Any]) -> Any:
+    def measure(name: str, function: Callable[[], Number]) -> Number | None:
         try:
-            return measure()
+            return function()
         except ValueError as error:
-            undefined.append(f"{what}: {str(error).removeprefix('undefined: ')}")
+            undefined.append(f"{name}: {str(error).removeprefix('undefined: ')}")
             return None
 
-    data = datasets.load(spaces.spec.dataset)
-    labels = first_label(data.labels[spaces.rows])
+    labels = first_label(datasets.load(spaces.spec.dataset).labels[spaces.rows])
     shown, maps = project_now(spaces)
-    tables, report, arrays = (
-        {},
-        {"pairs": {}, "spaces": {}, "faithful": {}, "n": len(spaces.rows), "k": K, "undefined": undefined},
-        {},
-    )
+    tables, scores, faithful = {}, {}, {}
     for (name, space), places in zip(spaces.spaces.items(), maps.places, strict=True):
-        tables[name] = of(f"neighbours, {name}", lambda space=space: find_neighbours(space, K))
-        report["faithful"][name] = faithfulness(space[shown], places)
-        report["spaces"][name] = {
-            "width": space.shape[1],
-            "effective rank": of(f"effective rank, {name}", lambda space=space: effective_rank(space)),
-            "silhouette": of(f"silhouette, {name}", lambda space=space: silhouette(space, labels)),
-        }
+        tables[name] = measure(f"neighbours, {name}", lambda space=space: find_neighbours(space, K))
+        faithful[name] = faithfulness(space[shown], places)
+        rank = measure(f"effective rank, {name}", lambda space=space: effective_rank(space))
+        score = measure(f"silhouette, {name}", lambda space=space: silhouette(space, labels))
+        scores[name] = SpaceScores(space.shape[1], rank, score)
+    pairs, change = {}, {}
     for a, b in spaces.pairs:
         one, other, before, after = spaces.spaces[a], spaces.spaces[b], tables[a], tables[b]
         shared = chance = None
         if before is not None and after is not None:
             shared, chance = shared_neighbours(before, after), permuted_overlap(before, after)
-        report["pairs"][f"{a}>{b}"] = {
-            "overlap": None if shared is None else float(shared.mean()),
-            "chance": chance,
-            "cka": of(f"CKA, {a} and {b}", lambda one=one, other=other: linear_cka(one, other)),
-            "distance correlation": of(
-                f"distance correlation, {a} and {b}", lambda one=one, other=other: distance_correlation(one, other)
-            ),
-        }
-        if shared is not None:
-            arrays[f"change/{a}>{b}"] = (1 - shared).astype(np.float32)
-    return report, arrays
+            change[f"{a}>{b}"] = (1 - shared).astype(np.float32)
+        cka = measure(f"CKA, {a} and {b}", lambda one=one, other=other: linear_cka(one, other))
+        correlation = measure(
+            f"distance correlation, {a} and {b}", lambda one=one, other=other: distance_correlation(one, other)
+        )
+        pairs[f"{a}>{b}"] = PairScores(None if shared is None else float(shared.mean()), chance, cka, correlation)
+    return Scorecard(pairs, scores, faithful, len(spaces.rows), K, undefined, change)

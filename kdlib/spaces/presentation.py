@@ -13,6 +13,7 @@ from kdlib.analysis.projection import project, project_frames
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.results import Probe, RunResult
+from kdlib.spaces.results import Scorecard
 from kdlib.spaces.rows import PAIRS, Spaces
 from kdlib.spec import BASELINE
 from kdlib.training.replay import stack_snapshots
@@ -163,37 +164,37 @@ def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, 
     return found
 
 
-def pair_table(card: dict[str, Any]) -> pd.DataFrame:
+def pair_table(card: Scorecard) -> pd.DataFrame:
     """Return one row per pair of spaces of a scorecard, in words."""
-    rows = []
-    for pair, told in card["pairs"].items():
-        row = {
-            "spaces": pair.replace(">", " → "),
-            "neighbour overlap @10": _percent(told["overlap"]),
-            "by chance": _percent(told["chance"]),
+    rows = [
+        {
+            "spaces": name.replace(">", " → "),
+            "neighbour overlap @10": _percent(pair.overlap),
+            "by chance": _percent(pair.chance),
+            "linear CKA": _decimals(pair.cka, 2),
+            "distance correlation": _decimals(pair.distance_correlation, 2),
         }
-        rows.append(
-            row
-            | {
-                name: "–" if told[key] is None else f"{told[key]:.2f}"
-                for name, key in (("linear CKA", "cka"), ("distance correlation", "distance correlation"))
-            }
-        )
+        for name, pair in card.pairs.items()
+    ]
     return pd.DataFrame(rows)
 
 
-def space_table(card: dict[str, Any]) -> pd.DataFrame:
+def space_table(card: Scorecard) -> pd.DataFrame:
     """Return one row per space of a scorecard, in words."""
     rows = [
         {
             "space": name,
-            "width": told["width"],
-            "effective rank": "–" if told["effective rank"] is None else f"{told['effective rank']:.1f}",
-            "silhouette by class": "–" if told["silhouette"] is None else f"{told['silhouette']:.2f}",
+            "width": space.width,
+            "effective rank": _decimals(space.effective_rank, 1),
+            "silhouette by class": _decimals(space.silhouette, 2),
         }
-        for name, told in card["spaces"].items()
+        for name, space in card.spaces.items()
     ]
     return pd.DataFrame(rows)
+
+
+def _decimals(value: float | None, count: int) -> str:
+    return "–" if value is None else f"{value:.{count}f}"
 
 
 def _percent(value: float | None) -> str:

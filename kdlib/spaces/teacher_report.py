@@ -1,10 +1,13 @@
-"""What a teacher knows: how well a linear probe reads the target and each attribute from its embedding, and how rich that embedding is.
+"""What a teacher knows: how well a linear probe reads the target and each attribute, and how rich its embedding is.
 
-Embedding a dataset and fitting probes take seconds, so `read` answers at once from the cache and otherwise hands the work to the engine.
+Embedding a dataset and fitting probes take seconds, so `request` answers at once from the cache and otherwise hands the
+work to the engine.
 """
 
 import json
 import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,99 @@ from kdlib.analysis.geometry import effective_rank
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
 from kdlib.models import teachers
+from kdlib.spaces.failure import Failure
 
-VERSION = 2  # of the report: raise it when the same teacher would be told otherwise
+VERSION = 2  # of the report: raise it when the same teacher would be reported otherwise
 LABELS, FEW_LABELS = 1000, 200  # labelled rows the probes are fitted on
 PROBE_ROWS = 2000  # test rows they are judged on, at most
+TARGET = "target"
+
+
+@dataclass(frozen=True)
+class QuestionProbe:
+    """How well a linear probe reads one question from a teacher's embedding of test rows, as fractions.
+
+    Attributes:
+        accuracy: of the probe; mAP for a target with several labels an item.
+        chance: what guessing reaches.
+    """
+
+    accuracy: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class TargetProbe(QuestionProbe):
+    """How well a linear probe reads the target, in-domain and out of it.
+
+    Attributes:
+        ood: mean accuracy on the out-of-domain sets; None without any.
+        few: the same where only `FEW_LABELS` rows are labelled; None where a run has no fewer, or too few for the classes.
+    """
+
+    ood: float | None = None
+    few: "TargetProbe | None" = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        plain = {"accuracy": self.accuracy, "chance": self.chance, "ood": self.ood}
+        return plain | ({"few": self.few.to_dict()} if self.few else {})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TargetProbe":
+        """Return the probe of a JSON object."""
+        few = cls.from_dict(data["few"]) if "few" in data else None
+        ood = None if data.get("ood") is None else float(data["ood"])
+        return cls(float(data["accuracy"]), float(data["chance"]), ood, few)
+
+    def for_labels(self, labels: int) -> "TargetProbe":
+        """Return the probe that has seen about that many labels, by their ratio."""
+        return self.few if self.few and labels * labels < FEW_LABELS * LABELS else self
+
+
+@dataclass(frozen=True)
+class TeacherReport:
+    """What a teacher knows of a dataset.
+
+    Attributes:
+        width: numbers per item in its embedding.
+        effective_rank: how many directions of it are really used, 1 to width.
+        target: how well the target is read from it.
+        attributes: name -> how well this attribute is.
+    """
+
+    width: int
+    effective_rank: float
+    target: TargetProbe
+    attributes: dict[str, QuestionProbe] = field(default_factory=dict)
+
+    @property
+    def questions(self) -> dict[str, QuestionProbe]:
+        """The target and every attribute -> how well it is read."""
+        return {TARGET: self.target} | self.attributes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        attributes = {name: asdict(probe) for name, probe in self.attributes.items()}
+        return {
+            "width": self.width,
+            "effective_rank": self.effective_rank,
+            "questions": {TARGET: self.target.to_dict()} | attributes,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TeacherReport":
+        """Return the report of a JSON object.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not one.
+        """
+        questions = dict(data["questions"])
+        target = TargetProbe.from_dict(questions.pop(TARGET))
+        attributes = {
+            name: QuestionProbe(float(probe["accuracy"]), float(probe["chance"])) for name, probe in questions.items()
+        }
+        return cls(int(data["width"]), float(data["effective_rank"]), target, attributes)
 
 
 def _key(teacher: str, dataset: str) -> str:
@@ -33,77 +125,71 @@ def _path(teacher: str, dataset: str) -> Path:
     return home() / "cache" / "knowledge" / f"{_key(teacher, dataset)}.json"
 
 
-def cached(teacher: str, dataset: str) -> dict[str, Any]:
-    """Return the report if it has been made, `{}` if not, `{"error": why}` when making it failed.
-
-    A report holds "width", "effective_rank", and per question ("target" and every attribute) `{"accuracy", "chance"}` under "questions".
-    For the target also "ood", the mean accuracy on the out-of-domain sets (None without any), and "few", the same three for 200 labels.
-    """
+def cached(teacher: str, dataset: str) -> TeacherReport | Failure | None:
+    """Return the report if it has been made, None if not, a `Failure` when making it failed."""
     path = _path(teacher, dataset)
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Failure(str(data["error"])) if "error" in data else TeacherReport.from_dict(data)
     except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError):
+        return None
+    except (ValueError, TypeError, KeyError):
         path.unlink(missing_ok=True)  # damaged by something outside: a report can always be made again
-        return {}
+        return None
 
 
-def request(teacher: str, dataset: str) -> dict[str, Any]:
-    """Return what is `known`; if that is nothing yet, let the engine make it. Asking again and again is one piece of work."""
-    found = cached(teacher, dataset)
-    if not found:
+def request(teacher: str, dataset: str) -> TeacherReport | Failure | None:
+    """Return what is `cached`; if that is nothing yet, have the engine make it. Repeated requests are one piece of work."""
+    report = cached(teacher, dataset)
+    if report is None:
         engine.submit(compute, teacher, dataset, key=f"knowledge-{_key(teacher, dataset)}")
-    return found
+    return report
 
 
 def discard(teacher: str, dataset: str) -> None:
-    """Forget a report that failed, so that the next `read` has it made again."""
+    """Forget a report that failed, so that the next `request` has it made again."""
     _path(teacher, dataset).unlink(missing_ok=True)
 
 
 def compute(teacher: str, dataset: str) -> None:
-    """Make the report and keep it; what goes wrong is kept as its "error"."""
+    """Make the report and store it; what goes wrong is stored as its "error"."""
     try:
-        found = report(teacher, dataset)
-    except Exception as error:  # whoever waits for the report must learn that none will come
+        data = make_report(teacher, dataset).to_dict()
+    except Exception as error:  # a page that waits for the report must learn that none will come
         traceback.print_exc()
-        found = {"error": " ".join(str(error).split()) or type(error).__name__}
+        data = Failure.of(error).to_dict()
     with atomic_path(_path(teacher, dataset)) as temporary:
-        temporary.write_text(json.dumps(found), encoding="utf-8")
+        temporary.write_text(json.dumps(data), encoding="utf-8")
 
 
-def report(teacher: str, dataset: str) -> dict[str, Any]:
-    """Return the report, computed here and now."""
+def make_report(teacher: str, dataset: str) -> TeacherReport:
+    """Return the report, computed here and now.
+
+    Example:
+        report = make_report("simclr", "digits")
+        print(report.target.accuracy, {name: probe.accuracy for name, probe in report.attributes.items()})
+    """
     data, embeddings = datasets.load(dataset), teachers.embed(teacher, dataset)
     train = data.labelled(min(LABELS, data.labelled_rows))
     test = data.splits["test"][:PROBE_ROWS]
-    questions = {"target": _target(data, embeddings, train, test)}
+    few = None
     if len(train) > FEW_LABELS >= len(data.classes):
-        questions["target"]["few"] = _target(data, embeddings, data.labelled(FEW_LABELS), test)
-    for name, y in ((name, each.values) for name, each in data.attributes.items()):
-        questions[name] = {
-            "accuracy": probe_accuracy(embeddings[train], y[train], embeddings[test], y[test]),
-            "chance": chance_accuracy(y[train], y[test]),
-        }
-    return {"width": embeddings.shape[1], "effective_rank": effective_rank(embeddings[test]), "questions": questions}
+        few = _probe_target(data, embeddings, data.labelled(FEW_LABELS), test)
+    target = _probe_target(data, embeddings, train, test, few)
+    attributes = {}
+    for name, y in ((name, attribute.values) for name, attribute in data.attributes.items()):
+        accuracy = probe_accuracy(embeddings[train], y[train], embeddings[test], y[test])
+        attributes[name] = QuestionProbe(accuracy, chance_accuracy(y[train], y[test]))
+    return TeacherReport(embeddings.shape[1], effective_rank(embeddings[test]), target, attributes)
 
 
-def _target(data: datasets.Dataset, embeddings: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
-    """Return how well the target is read, in-domain as "accuracy", out of it as "ood", and "chance"."""
+def _probe_target(
+    data: datasets.Dataset, embeddings: np.ndarray, train: np.ndarray, test: np.ndarray, few: TargetProbe | None = None
+) -> TargetProbe:
+    """Return how well the target is read by a probe fitted on the rows `train`."""
     y = data.labels
     seen, labels = embeddings[train], y[train]
     outside = [data.splits[name][:PROBE_ROWS] for name in data.out_of_domain]
-    found = [probe_accuracy(seen, labels, embeddings[rows], y[rows]) for rows in outside]
+    scores = [probe_accuracy(seen, labels, embeddings[rows], y[rows]) for rows in outside]
     accuracy = probe_accuracy(seen, labels, embeddings[test], y[test])
-    return {
-        "accuracy": accuracy,
-        "chance": chance_accuracy(labels, y[test]),
-        "ood": float(np.mean(found)) if found else None,
-    }
-
-
-def target_probe(report: dict[str, Any], labels: int) -> dict[str, Any]:
-    """Return what a report says of the target where about that many labels are seen: "accuracy", "ood", "chance"; empty if nothing."""
-    target = report.get("questions", {}).get("target", {})
-    return target["few"] if "few" in target and labels * labels < FEW_LABELS * LABELS else target
+    return TargetProbe(accuracy, chance_accuracy(labels, y[test]), float(np.mean(scores)) if scores else None, few)

@@ -1,0 +1,169 @@
+"""The sections below the maps of the Embeddings page: selected rows, a row's neighbours, the scorecard, the replay."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from kdlib import spaces
+from kdlib.analysis.figures.accuracy import plot_probes
+from kdlib.data.datasets import Dataset
+from kdlib.results import RunResult
+from kdlib.spaces import Scorecard, Spaces
+from pages import items, show, sounds
+from pages.maps import TITLES, linked_maps, row_facts
+from pages.text import escape
+
+MAX_LISTED = 100  # selected rows that are listed
+MAX_PLAYERS = 8  # of them that can be heard
+NEIGHBOURS = 10
+
+
+def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None:
+    """List the selected rows with their pictures; of a single one, show its neighbours.
+
+    Args:
+        data: the dataset.
+        view: the rows in their spaces.
+        selected: row numbers of the dataset.
+    """
+    position = {row: i for i, row in enumerate(view.rows.tolist())}
+    positions = [position[row] for row in selected if row in position]
+    if not positions:
+        st.caption(
+            "Nothing is selected: draw around points in a map, or click one, to see the items and their neighbours."
+        )
+        return
+    listed = positions[:MAX_LISTED]
+    frame = spaces.row_table(data, view.rows[listed], view.logits[listed])
+    frame.insert(0, "picture", items.addresses(data, view.rows[listed].tolist()))
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=min(420, 40 + 36 * len(frame)),
+        column_config={"picture": st.column_config.ImageColumn(width="small")},
+        alt="The selected rows with picture, class, prediction and attributes",
+    )
+    if len(positions) > MAX_LISTED:
+        st.caption(f"The first {MAX_LISTED} of {len(positions):,} selected rows.")
+    sounds.show_players(data, view.rows[positions[:MAX_PLAYERS]].tolist())
+    if len(positions) == 1:
+        show_neighbours(data, view, positions[0])
+
+
+def show_neighbours(data: Dataset, view: Spaces, position: int) -> None:
+    """Show which nearest neighbours a row, given by its position in the view, keeps, loses and gains from space to space."""
+    st.subheader(f"Its {NEIGHBOURS} nearest neighbours, in the spaces themselves")
+    changes = _neighbour_changes(view.key, position, view)
+    if not changes:
+        st.info(
+            "A baseline has no teacher: there is no other space in which its neighbours could be compared.",
+            icon=":material/info:",
+        )
+    for (a, b), change in changes.items():
+        st.markdown(f"**{TITLES[a]} → {TITLES[b]}**")
+        if isinstance(change, str):
+            st.info(escape(change), icon=":material/info:")
+            continue
+        for column, (kind, positions) in zip(st.columns(3), change.items(), strict=True):
+            with column:
+                st.caption(f"{kind}: {len(positions)}")
+                show_gallery(data, view.rows[positions])
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _neighbour_changes(  # the key stands for the rows, which are too large to be hashed at each click
+    key: str,  # noqa: ARG001
+    position: int,
+    _view: Spaces,
+) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:
+    return spaces.neighbour_changes(_view, position, NEIGHBOURS)
+
+
+def show_gallery(data: Dataset, rows: np.ndarray) -> None:
+    """Show items in a row, each with its class."""
+    if not len(rows):
+        st.text("none")
+        return
+    labels = spaces.first_label(data.labels[rows])
+    captions = [escape(data.classes[label]) if label >= 0 else "–" for label in labels]
+    st.image(items.addresses(data, rows.tolist()), caption=captions, width=56)
+
+
+def show_scorecard(card: Scorecard | None, results: Sequence[RunResult], view: Spaces) -> None:
+    """Show what the spaces say about one another, and what a probe still reads from each."""
+    if card is None:
+        st.info("The spaces are being measured.", icon=":material/hourglass_top:")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _show_pairs(card)
+    with right:
+        st.subheader("Space by space")
+        st.dataframe(
+            spaces.space_table(card),
+            hide_index=True,
+            placeholder="–",
+            alt="Width, effective rank and silhouette of each space",
+        )
+        st.caption(
+            "Effective rank: how many directions are really used. Silhouette by class: "
+            "-1 mixed up, 0 overlapping, 1 well apart."
+        )
+    for reason in card.undefined:
+        st.caption(f"Undefined: {escape(reason)}.")
+    if results and results[0].metrics:
+        _show_probes(results[0], view)
+
+
+def _show_pairs(card: Scorecard) -> None:
+    st.subheader("Pair by pair")
+    if not card.pairs:
+        st.info("A baseline has one space only, so there is no pair.", icon=":material/info:")
+        return
+    st.dataframe(spaces.pair_table(card), hide_index=True, placeholder="–", alt="How alike each pair of spaces is")
+    st.caption(
+        f"Overlap: how many of its {card.k} nearest neighbours a row keeps; by chance: the same with the rows of one "
+        f"space shuffled. CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card.rows:,} rows."
+    )
+
+
+def _show_probes(result: RunResult, view: Spaces) -> None:
+    frame = spaces.probe_table(result)
+    if frame.empty:
+        return
+    st.subheader("What was kept, what was thrown away")
+    show.figure(plot_probes(frame), "probes", "Probe accuracy in each space for the target and each attribute")
+    st.caption(
+        "How well a linear probe reads target and attributes from each space on test rows "
+        f"(n = {view.spec.seeds}); dotted: chance."
+    )
+
+
+def show_replay(run_id: str, data: Dataset, active: bool) -> None:
+    """Show how the spaces of a run formed, or form while it is active."""
+    replay = spaces.replay(run_id)
+    if replay is None:
+        if active:
+            st.info("The first snapshot comes in a moment.", icon=":material/hourglass_top:")
+        else:
+            st.info(
+                "This run was trained before snapshots were kept; there is nothing to replay.", icon=":material/info:"
+            )
+        return
+    when = [f"after epoch {epoch}" if epoch else "before training" for epoch in replay.epochs]
+    linked_maps(
+        "replay",
+        data,
+        replay.rows,
+        replay.places,
+        spaces.colours("class", data, replay.rows, None, {}),
+        row_facts(data, replay.rows, None),
+        when=when,
+        active=active,
+        kind=run_id,
+    )
+    st.caption(
+        f"{len(replay.rows)} validation rows in the spaces of seed 0, {len(when)} snapshots, all drawn in the plane of "
+        "the last (PCA), so what moves here has moved; the raw space does not change."
+    )

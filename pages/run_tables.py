@@ -1,0 +1,147 @@
+"""Runs as a page lists them: tables to select from, their states, how far they are."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Literal
+
+import pandas as pd
+import streamlit as st
+
+from kdlib import runs
+from kdlib.analysis import frames
+from kdlib.analysis.comparison import METRIC_NAMES, format_percent
+from kdlib.progress import PHASES
+from kdlib.spec import unused_fields
+from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
+from pages import address, registries
+from pages.text import escape
+
+BADGES: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
+    "queued": "gray",
+    "running": "blue",
+    DONE: "green",
+    FAILED: "red",
+    CANCELLED: "orange",
+}
+
+
+def state_line(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
+    """Show name, state and progress of each run, and why it failed."""
+    columns = st.columns(max(len(infos), 1)) if len(infos) <= 4 else [st.container() for _ in infos]
+    for column, run, name in zip(columns, infos, names, strict=True):
+        with column, st.container(horizontal=True, vertical_alignment="center"):
+            st.badge(run.state if not run.cancelling else "stopping", color=BADGES[run.state])
+            share = f" {run.progress_label}" if run.active else ""
+            st.text(f"{name}{share}")
+    for run, name in zip(infos, names, strict=True):
+        if run.state == FAILED:
+            st.error(f"{escape(name)} failed: {escape(run.reason)}", icon=":material/error:")
+        if run.unsynced and not run.active:
+            st.warning(
+                f"{run.unsynced} points of {escape(name)} wait for the store; "
+                "resume it on the Runs page to bring them there."
+            )
+
+
+def list_left_out(infos: Sequence[RunInfo]) -> None:
+    """Say which of some runs have nothing to compare, and why."""
+    for run in infos:
+        if run.state in (FAILED, CANCELLED):
+            ending = f"failed: {run.reason}" if run.state == FAILED else "was cancelled"
+            st.info(f"{escape(run.name)} is left out: it {escape(ending)}", icon=":material/info:")
+
+
+def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
+    """Return how long it takes until all runs are over, in words; while none of them trains, their phase instead."""
+    active = [run for run in infos if run.active]
+    if active and all(run.phase not in ("", "training") for run in active):
+        return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
+    share = sum(run.progress if run.active else 1.0 for run in infos) / len(infos)
+    if share < 0.05:
+        return "starting"
+    elapsed = now - min(run.submitted for run in infos)
+    return f"about {max(1, elapsed * (1 - share) / share):.0f} s to go"
+
+
+def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
+    """Return runs as rows of a table: name, state, what differs between them, accuracy, age."""
+    names = [name for name in frames.differing_fields([run.spec for run in infos]) if name != "method"]
+    metric = " or ".join(dict.fromkeys(METRIC_NAMES[run.metric] for run in infos))
+    rows = []
+    for run in infos:
+        accuracy = run.accuracy()
+        score = format_percent(accuracy) if accuracy else ""
+        row = {"name": run.name, "state": run.state, "progress": round(run.progress, 2), "method": run.spec.method}
+        row |= {name: getattr(run.spec, name) for name in names}
+        for name in unused_fields(run.spec):
+            if name in row:
+                row[name] = None
+        rows.append(row | {f"{metric} %": score, "seeds": run.spec.seeds, "age": age(now - run.created)})
+    return pd.DataFrame(rows)
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, in words."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def table_of_runs(infos: Sequence[RunInfo], key: str = "table") -> None:
+    """Show runs as a table in which rows are selected; the selection goes into the address."""
+    ids = [run.id for run in infos]
+    marked = [ids.index(run_id) for run_id in address.selected_ids() if run_id in ids]
+    # Other rows are another table: what is selected are rows, not places.
+    table_key = f"{key}-{hashlib.sha256(','.join(ids).encode()).hexdigest()[:12]}"
+
+    def store_selection() -> None:
+        selected = [ids[row] for row in st.session_state[table_key]["selection"]["rows"] if row < len(ids)]
+        address.select_runs([run_id for run_id in address.selected_ids() if run_id not in ids] + selected)
+
+    progress = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small")
+    if key == "done" and all(run.state == DONE for run in infos):
+        progress = None
+    st.dataframe(
+        run_frame(infos, time.time()),
+        hide_index=True,
+        column_config={"progress": progress},
+        key=table_key,
+        on_select=store_selection,
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": marked, "columns": [], "cells": []}},
+        placeholder="–",
+        alt="Runs, newest first",
+    )
+
+
+def choose_runs(states: Sequence[str]) -> None:
+    """Show a table of runs to choose from, closed once there is a choice; nothing where there are none."""
+    if not runs.list_runs(limit=1, states=states):
+        return
+    with st.expander(
+        f"Runs ({len(address.selected_ids())} chosen)", expanded=not address.selected_ids(), icon=":material/checklist:"
+    ):
+        search, where = registries.run_filters()
+        infos = runs.list_runs(limit=100, states=states, text=search, where=where)
+        if infos:
+            table_of_runs(infos, "done" if list(states) == [DONE] else "table")
+        else:
+            st.info("No run fits this search.", icon=":material/search_off:")
+
+
+def show_progress(infos: Sequence[RunInfo]) -> Sequence[RunInfo]:
+    """Show how far the active ones of some runs are, and return all of them."""
+    active = [run for run in infos if run.active]
+    if active:
+        share = sum(run.progress if run.active else 1 for run in infos) / len(infos)
+        ended = f"{len(infos) - len(active)} of {len(infos)} runs are done"
+        st.progress(share, text=f"{ended}, {remaining_time(infos, time.time())}")
+    return infos
+
+
+def spec_text(run: RunInfo) -> str:
+    """Return what a run computes, a field a line."""
+    return "\n".join(f"{name}: {value}" for name, value in asdict(run.spec).items())
