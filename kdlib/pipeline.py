@@ -35,8 +35,7 @@ def run(
         spec: what to run.
         device: "auto", "cpu", "cuda" or "mps".
         on_progress: called after every step of every phase (loading, embedding, fitting, training, measuring);
-            returning True stops. A run that is stopped while it trains or is measured holds what
-            `kdlib.analysis.measure.measure` says, one that is stopped earlier holds nothing.
+            returning True stops. What it then holds: see `kdlib.analysis.measure.measure`, nothing before training.
         checkpoint: file to write every few seconds and to resume from.
 
     Raises:
@@ -70,8 +69,7 @@ def compare(
         contexts = _load(specs, latch)
     except CancelledError:
         return [RunResult(spec, "cancelled") for spec in specs]
-    torch_device = pick_device(device)
-    groups = group_contexts(contexts)
+    torch_device, groups = pick_device(device), group_contexts(contexts)
     results: dict[RunSpec, RunResult] = {}
     for number, group in enumerate(groups):
         path = checkpoint
