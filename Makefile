@@ -2,11 +2,11 @@
 # make check  lint, and the tests that need no browser: for every day
 # make test   lint, and all tests but the slow ones; sets up everything they need, the browser too
 # make slow   the tests of make test and the slow ones
-# make lint | types | scripts | bench | clean
+# make lint | scripts | bench | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app check test browser lint types scripts bench slow clean
+.PHONY: app check test browser lint scripts bench slow clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -37,6 +37,7 @@ browser:
 lint: $(VENV)/.dev scripts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
 
 # Types and tests of the JavaScript in assets/. The app needs neither node nor npm, so without them the other checks go on.
 ifdef NODE
@@ -50,9 +51,6 @@ endif
 $(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package.json $(SCRIPTS)/package-lock.json
 	cd $(SCRIPTS) && npm ci --silent
 	@touch $@
-
-types: $(VENV)/.dev
-	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
 
 slow: $(VENV)/.dev browser
 	$(PYTEST) --slow

@@ -18,26 +18,32 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 SLOW = 120_000  # ms; a race on a busy machine
 expect.set_options(timeout=60_000)
 
-# A dataset whose every label is an attack, known to every process of the app and its engine.
+# A dataset whose every label is an attack, known to every process of the app and its engine. It is added after the module
+# is executed: a finder that imports does so under the lock of all imports, and two threads then wait for one another.
 HOSTILE = """
 import sys
-def patch():
-    from dataclasses import replace
-    from kdlib.data import datasets
+from dataclasses import replace
+from importlib.machinery import PathFinder
+def add_hostile(datasets):
     def hostile():
         "A <b>dataset</b> with **hostile** $x^2$ labels"
         data = datasets.digits()
-        names = ("<script>alert(1)</script>", "**bold**", "$x^2$", "[link](http://example.org)", "<img src=x
-        onerror=alert(1)>",
-                 ":material/home:", "=1+1", "<a href='http://example.org'>a</a>", "# head", "`code`")
+        names = ("<script>alert(1)</script>", "**bold**", "$x^2$", "[link](http://example.org)",
+                 "<img src=x onerror=alert(1)>", ":material/home:", "=1+1", "<a href='http://example.org'>a</a>", "# head",
+                 "`code`")
         return replace(data, name="<i>hostile</i>", classes=names)
     datasets.DATASETS["<i>hostile</i>"] = hostile
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name != "kdlib.checks": return None
-        sys.meta_path.remove(self)
-        patch()
-        return None
+        if name != "kdlib.data.datasets":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        execute = spec.loader.exec_module
+        def exec_module(module):
+            execute(module)
+            add_hostile(module)
+        spec.loader.exec_module = exec_module
+        return spec
 sys.meta_path.insert(0, Finder())
 """
 
