@@ -23,9 +23,9 @@ own_data.show_section()
 def items() -> None:
     """Show test items as pictures, by class and attribute, and play one that can be heard."""
     attributes = list(data.attributes)
-    told = "A known factor of each item beside its class: what a teacher may know although nobody asks."
+    help_text = "A known factor of each item beside its class: what a teacher may know although nobody asks."
     attribute = st.segmented_control(
-        "Columns", attributes, default=attributes[0], required=True, key="by", help=told, bind="query-params", format_func=escape
+        "Columns", attributes, default=attributes[0], required=True, key="by", help=help_text, bind="query-params", format_func=escape
     ) if attributes else ""  # fmt: skip
     turn = st.number_input(
         "Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params"
@@ -69,13 +69,13 @@ def teachers() -> bool:
         return False
     reports = {entry["name"]: teacher_report.request(entry["name"], name) for entry in registries.list_teachers(name)}
     failed = {teacher: report for teacher, report in reports.items() if isinstance(report, Failure)}
-    there = {teacher: report for teacher, report in reports.items() if isinstance(report, TeacherReport)}
-    waiting = len(reports) - len(there) - len(failed)
+    ready = {teacher: report for teacher, report in reports.items() if isinstance(report, TeacherReport)}
+    waiting = len(reports) - len(ready) - len(failed)
     if waiting:
-        st.progress(len(there) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
+        st.progress(len(ready) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
     rows = [
         (teacher, question, probe.accuracy, probe.chance)
-        for teacher, report in there.items()
+        for teacher, report in ready.items()
         for question, probe in report.questions.items()
     ]
     if rows:
@@ -97,14 +97,14 @@ def teachers() -> bool:
     table = [
         entry
         | {
-            "width": there[entry["name"]].width if entry["name"] in there else None,
-            "effective rank": there[entry["name"]].effective_rank if entry["name"] in there else None,
+            "width": ready[entry["name"]].width if entry["name"] in ready else None,
+            "effective rank": ready[entry["name"]].effective_rank if entry["name"] in ready else None,
         }
         for entry in registries.list_teachers(name)
     ]
-    told = "How many directions of its embedding the teacher really uses."
+    help_text = "How many directions of its embedding the teacher really uses."
     columns = {
-        "effective rank": st.column_config.NumberColumn(format="%.1f", help=told),
+        "effective rank": st.column_config.NumberColumn(format="%.1f", help=help_text),
         "name": "teacher",
         "help": "what it does",
     }

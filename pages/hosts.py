@@ -63,6 +63,8 @@ def _ours(host: str, default_port: int, own_port: int | None) -> bool:
         return False
     name, port = parts[1], int(parts[2] or default_port)
     address = str(st.get_option("server.address") or "").lower()
-    own = {*OWN_NAMES, f"[{address}]" if ":" in address else address} if address not in EVERYWHERE else {*OWN_NAMES}
+    own_names = (
+        {*OWN_NAMES, f"[{address}]" if ":" in address else address} if address not in EVERYWHERE else {*OWN_NAMES}
+    )
     allowed = {each.strip().lower() for each in os.environ.get("KDLIB_ALLOWED_HOSTS", "").split(",") if each.strip()}
-    return (name in own and own_port in (None, port)) or name in allowed or f"{name}:{port}" in allowed
+    return (name in own_names and own_port in (None, port)) or name in allowed or f"{name}:{port}" in allowed

@@ -83,9 +83,9 @@ def _choose() -> None:
     number = st.session_state.setdefault("own-number", 0)  # another key empties the uploaders
     main, beside = st.columns(2)
     chosen = main.file_uploader("Your data", key=f"own-main-{number}")
-    told = "Labels, metadata or embeddings, matched by id."
+    help_text = "Labels, metadata or embeddings, matched by id."
     others = beside.file_uploader(
-        "Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=told
+        "Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=help_text
     )
     if chosen is not None:  # another try
         st.session_state.pop(REFUSED, None)
@@ -160,9 +160,12 @@ def _mapping(source: importing.Source, guessed: importing.ImportPlan) -> importi
     """Show the controls that say what each column is, and return what they say."""
     texts, pattern = source.text_columns, ""
     if source.kind != "table":
-        told = "Takes file names apart; each part can be the class, an attribute or a set: {digit}\\_{speaker}\\_{take}.wav"
+        help_text = "Takes file names apart; each part can be the class, an attribute or a set: {digit}\\_{speaker}\\_{take}.wav"
         pattern = st.text_input(
-            "Pattern of the file names (optional)", key="own-pattern", placeholder="{class}_{speaker}.wav", help=told
+            "Pattern of the file names (optional)",
+            key="own-pattern",
+            placeholder="{class}_{speaker}.wav",
+            help=help_text,
         )
     values = importing.column_values(source, pattern)
     left, right = st.columns(2)
@@ -224,7 +227,7 @@ def _mapping(source: importing.Source, guessed: importing.ImportPlan) -> importi
 
 
 def _some(where, label: str, key: str, values: dict[str, list[str]]) -> tuple[str, tuple[str, ...]]:  # noqa: ANN001
-    ways = ["", *(name for name, found in values.items() if len(found) <= importing.MAX_CATEGORIES)]
+    ways = ["", *(name for name, categories in values.items() if len(categories) <= importing.MAX_CATEGORIES)]
     column = where.selectbox(
         f"{label}: by", ways, key=f"{key}-by", format_func=_named, help="The column whose values decide."
     )
@@ -251,8 +254,8 @@ def _place(choices: Sequence[str], name: str) -> int | None:
 def _preview(draft: importing.DatasetDraft) -> None:
     counts = draft.counts()
     frame = pd.DataFrame([{"class": name} | row for name, row in counts.items()])
-    told = " × ".join(map(str, draft.shape))
-    st.caption(f"{len(counts)} classes; a student gets {told} numbers per item. Items per class and split:")
+    shape = " × ".join(map(str, draft.shape))
+    st.caption(f"{len(counts)} classes; a student gets {shape} numbers per item. Items per class and split:")
     st.dataframe(
         frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split"
     )
@@ -267,10 +270,10 @@ def _keep(source: importing.Source, draft: importing.DatasetDraft, name: str) ->
     st.session_state[REFUSED] = "Importing was stopped; nothing was kept yet."
     try:
         with _progress(f"Importing {source.name}") as on_progress:
-            kept = importing.store_dataset(source, draft, name, on_progress)
+            stored = importing.store_dataset(source, draft, name, on_progress)
         _drop(source)
         st.session_state[OPEN] = False
-        st.session_state[ARRIVED] = kept
+        st.session_state[ARRIVED] = stored
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
     st.rerun()
