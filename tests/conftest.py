@@ -22,14 +22,14 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """One folder for each process of the session, whose caches all processes share: a dataset or an embedding is built once."""
-    own, before = tempfile.mkdtemp(prefix="kdlib-tests-"), os.environ.get("KDLIB_HOME")
+    home, before = tempfile.mkdtemp(prefix="kdlib-tests-"), os.environ.get("KDLIB_HOME")
     for name in ("cache", "locks"):
         if hasattr(config, "workerinput"):  # one of several processes; the first of all has set the variable
-            os.symlink(os.path.join(before, name), os.path.join(own, name))
+            os.symlink(os.path.join(before, name), os.path.join(home, name))
         else:
-            os.mkdir(os.path.join(own, name))
-    config.stash[_HOME] = (own, before)
-    os.environ["KDLIB_HOME"] = own
+            os.mkdir(os.path.join(home, name))
+    config.stash[_HOME] = (home, before)
+    os.environ["KDLIB_HOME"] = home
 
 
 def pytest_unconfigure(config):

@@ -112,10 +112,10 @@ def test_pages_leave_heavy_libraries_to_kdlib(path):
 
 def unsafe(tree: ast.AST) -> list[str]:
     """Return what a file does that may run code from a foreign file, or hide an error."""
-    found = []
+    problems = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.type is None:
-            found.append(f"line {node.lineno}: bare except")
+            problems.append(f"line {node.lineno}: bare except")
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             if name in ("eval", "exec") or name.split(".")[0] in (
@@ -126,12 +126,12 @@ def unsafe(tree: ast.AST) -> list[str]:
                 "marshal",
                 "shelve",
             ):
-                found.append(f"line {node.lineno}: {name}()")
+                problems.append(f"line {node.lineno}: {name}()")
             for keyword in node.keywords:
                 value = getattr(keyword.value, "value", None)
                 if (keyword.arg, value) in {("allow_pickle", True), ("weights_only", False), ("shell", True)}:
-                    found.append(f"line {node.lineno}: {keyword.arg}={value}")
-    return found
+                    problems.append(f"line {node.lineno}: {keyword.arg}={value}")
+    return problems
 
 
 @pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=relative)
@@ -146,11 +146,11 @@ def test_the_unsafe_check_sees_what_it_is_for():
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=relative)
 def test_scripts_of_the_page_make_no_markup_of_text(path):
-    found = re.findall(
+    matches = re.findall(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function",
         path.read_text(encoding="utf-8"),
     )
-    assert not found, "names of classes and items are a person's own: textContent shows them literally"
+    assert not matches, "names of classes and items are a person's own: textContent shows them literally"
 
 
 @pytest.mark.parametrize("path", [*LIBRARY, *APP, *SCRIPTS], ids=relative)

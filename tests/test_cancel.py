@@ -173,9 +173,9 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
 
 def test_what_was_measured_before_a_cancel_is_done():
     specs = [SPEC.replace(method="baseline"), SPEC.replace(method="pca")]
-    alone = Recorded()
-    pipeline.run(specs[0], on_progress=alone)
-    first, second = pipeline.compare(specs, on_progress=Recorded("measuring", alone.seen[-1].steps + 1))
+    single = Recorded()
+    pipeline.run(specs[0], on_progress=single)
+    first, second = pipeline.compare(specs, on_progress=Recorded("measuring", single.seen[-1].steps + 1))
     assert (first.status, second.status) == ("done", "cancelled")
     assert first.metrics
     assert not second.metrics
@@ -205,11 +205,11 @@ def test_a_run_that_is_resumed_thrice_equals_one_that_never_stopped(tmp_path):
     path, seconds = tmp_path / CHECKPOINT, []
     for step in (1, 2, 3):
         seconds.append(pipeline.run(SPEC, checkpoint=path, on_progress=Recorded("training", step)).cost.seconds)
-    whole, rest = pipeline.run(SPEC), pipeline.run(SPEC, checkpoint=path)
-    assert rest.metrics == whole.metrics
-    assert rest.history == whole.history
-    assert all(np.array_equal(rest.arrays[name], array) for name, array in whole.arrays.items())
-    assert [*seconds, rest.cost.seconds] == sorted([*seconds, rest.cost.seconds])
+    uninterrupted, resumed = pipeline.run(SPEC), pipeline.run(SPEC, checkpoint=path)
+    assert resumed.metrics == uninterrupted.metrics
+    assert resumed.history == uninterrupted.history
+    assert all(np.array_equal(resumed.arrays[name], array) for name, array in uninterrupted.arrays.items())
+    assert [*seconds, resumed.cost.seconds] == sorted([*seconds, resumed.cost.seconds])
 
 
 def test_every_reader_of_results_accepts_cancelled_ones(capsys):

@@ -83,8 +83,8 @@ def test_the_rest_is_drawn_by_class_and_always_alike(tmp_path):
     }
     rng = np.random.default_rng(1)
     order = rng.permutation(90)
-    with np.load(tmp_path / "a.npz") as whole:
-        np.savez(tmp_path / "b.npz", **{name: whole[name][order] for name in whole.files})
+    with np.load(tmp_path / "a.npz") as arrays:
+        np.savez(tmp_path / "b.npz", **{name: arrays[name][order] for name in arrays.files})
     other = importing.stage(tmp_path / "b.npz")
     again = importing.build_draft(other, importing.guess_plan(other))
     assert dict(zip(again.ids, again.splits, strict=True)) == dict(zip(draft.ids, draft.splits, strict=True))
@@ -158,9 +158,9 @@ def test_file_names_are_taken_apart_and_a_speaker_is_left_out(tmp_path):
     data = datasets.load(name)
     assert data.modality == "audio"
     for row in range(len(names)):
-        found = Path(data.ids[row]).stem
-        np.testing.assert_array_equal(teachers.embed(f"{name}/voices", name)[row], embedding[names.index(found)])
-        assert data.classes[data.labels[row]] == found.split("_")[0]
+        stem = Path(data.ids[row]).stem
+        np.testing.assert_array_equal(teachers.embed(f"{name}/voices", name)[row], embedding[names.index(stem)])
+        assert data.classes[data.labels[row]] == stem.split("_")[0]
     rate, wave = data.listen(3)
     assert (rate, len(wave)) == (8000, 4000)
     spectrum = np.abs(np.fft.rfft(wave))
@@ -210,22 +210,22 @@ CONTENT = {
 
 @pytest.mark.parametrize("case", CONTENT)
 def test_content_that_cannot_be_learned_from_is_refused_before_training(case, tmp_path):
-    changes, told = CONTENT[case]
+    changes, message = CONTENT[case]
     source = importing.stage(table(tmp_path / "a.npz", **changes))
-    with pytest.raises(IntakeError, match=told):
+    with pytest.raises(IntakeError, match=message):
         importing.build_draft(source, importing.guess_plan(source))
 
 
 def test_rows_of_zeros_are_counted(tmp_path):
     source = importing.stage(table(tmp_path / "a.npz", y=_with(ROWS, slice(4, 7), 0)))
     assert any(
-        "'y' has 3 rows of zeros" in told
-        for told in importing.build_draft(source, importing.guess_plan(source)).warnings
+        "'y' has 3 rows of zeros" in warning
+        for warning in importing.build_draft(source, importing.guess_plan(source)).warnings
     )
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "message"),
     [
         ("{a}{b}.wav", "need something between"),
         ("words.wav", "names its parts"),
@@ -233,10 +233,10 @@ def test_rows_of_zeros_are_counted(tmp_path):
         ("{a}-{b}.wav", "'yes_1.wav' does not fit"),
     ],
 )
-def test_a_pattern_that_does_not_fit_is_named(pattern, told, tmp_path):
+def test_a_pattern_that_does_not_fit_is_named(pattern, message, tmp_path):
     zipped(("yes_1.wav", wav()), ("no_2.wav", wav()))(tmp_path / "a.zip")
     source = importing.stage(tmp_path / "a.zip")
-    with pytest.raises(IntakeError, match=told):
+    with pytest.raises(IntakeError, match=message):
         importing.build_draft(source, ImportPlan(target=("a",), pattern=pattern))
 
 
@@ -274,12 +274,12 @@ def test_only_what_nobody_has_written_to_for_a_day_is_swept(tmp_path, home):
     (halves[2] / "inputs.npy").write_bytes(b"is being written")  # which leaves the age of the folder as it is
     (waiting.folder / waiting.columns["x"].file).write_bytes(b"so is this")
     importing.reopen(opened.token)
-    kept = imported_table(tmp_path)
+    recent = imported_table(tmp_path)
     assert waiting.folder.exists()
     assert opened.folder.exists()
     assert not left.folder.exists()
     assert [half.exists() for half in halves] == [False, False, True]
-    assert list(imported.cards()) == [kept]
+    assert list(imported.cards()) == [recent]
 
 
 # --- progress and stopping
@@ -412,10 +412,10 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path):
 
 def test_what_is_half_built_or_half_deleted_is_not_listed(tmp_path, home):
     name = imported_table(tmp_path)
-    whole = imported.dataset_folder(name)
-    for other in (f".{whole.name}.deleted", ".abc.building"):
-        shutil.copytree(whole, home / "data" / other)
-        card = json.loads((whole / "card.json").read_text()) | {"name": other, "title": other}
+    complete = imported.dataset_folder(name)
+    for other in (f".{complete.name}.deleted", ".abc.building"):
+        shutil.copytree(complete, home / "data" / other)
+        card = json.loads((complete / "card.json").read_text()) | {"name": other, "title": other}
         (home / "data" / other / "card.json").write_text(json.dumps(card))
     assert list(imported.cards()) == [name]
     assert not imported.damaged()
@@ -423,10 +423,10 @@ def test_what_is_half_built_or_half_deleted_is_not_listed(tmp_path, home):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": "a"}', "\udcff"])
 def test_a_damaged_card_hides_no_other_dataset(text, tmp_path, home):
-    whole, broken = imported_table(tmp_path), imported_table(tmp_path, title="others")
+    intact, broken = imported_table(tmp_path), imported_table(tmp_path, title="others")
     where = imported.dataset_folder(broken)
     (where / "card.json").write_text(text, errors="surrogateescape")
-    assert list(imported.cards()) == [whole]
+    assert list(imported.cards()) == [intact]
     assert imported.damaged() == [where]
     assert broken not in datasets.describe_datasets()
     (where / "card.json").unlink()
@@ -437,12 +437,12 @@ def test_what_is_deleted_is_gone_with_what_was_made_of_it(tmp_path, home):
     name = imported_table(tmp_path)
     teacher_report.compute(f"{name}/y", name)
     assert teacher_report.cached(f"{name}/y", name).questions["place"]
-    kept = {
+    paths = {
         path for path in home.rglob("*") if path.is_file() and "staging" not in path.parts and "locks" not in path.parts
     }
-    assert kept
+    assert paths
     deletion.delete_dataset(name)
-    assert not [path for path in kept if path.exists()]
+    assert not [path for path in paths if path.exists()]
     with pytest.raises(ValueError, match=f"unknown dataset '{name}'"):
         datasets.load(name)
     with pytest.raises(ValueError, match="built in"):

@@ -33,14 +33,14 @@ QUIET = [
 ]
 
 
-def until(there: Callable[[], bool], page: Page, seconds: float = 120.0) -> None:
+def until(condition: Callable[[], bool], page: Page, seconds: float = 120.0) -> None:
     """Wait by looking ten times a second: Playwright's own waiting looks at every frame, which costs a core that the runs need.
 
     Raises:
         TimeoutError: it does not come.
     """
     deadline = time.perf_counter() + seconds
-    while not there():
+    while not condition():
         if time.perf_counter() > deadline:
             raise TimeoutError("what was waited for did not come")
         page.wait_for_timeout(100)

@@ -39,7 +39,7 @@ def write(path: Path, rows: int, width: int, classes: int = 20) -> None:
     path.with_suffix(".csv").write_text("label\n" + "\n".join(f"class {each}" for each in label) + "\n")
 
 
-def run(console: Console, told: str, *arguments: str) -> None:
+def run(console: Console, title: str, *arguments: str) -> None:
     """Run one command of the library in a process of its own and print its time and its highest memory."""
     code = "import sys, resource; from kdlib.cli.main import main; code = main(sys.argv[1:]); "
     code += "usage = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)); "
@@ -50,10 +50,10 @@ def run(console: Console, told: str, *arguments: str) -> None:
     if done.returncode:
         raise SystemExit(done.stderr)
     lines = done.stdout.strip().splitlines()
-    own, child = (int(number) / 1024 for number in lines[-1].split()[1:])
+    parent, child = (int(number) / 1024 for number in lines[-1].split()[1:])
     console.print("\n".join(lines[:-1]), markup=False)
     console.print(
-        f"{told}: {seconds:.0f} s, at most {own:,.0f} MB of memory, its child {child:,.0f} MB\n", style="bold"
+        f"{title}: {seconds:.0f} s, at most {parent:,.0f} MB of memory, its child {child:,.0f} MB\n", style="bold"
     )
 
 
@@ -75,8 +75,8 @@ def refusals(console: Console) -> None:
     for seconds, name in sorted(rows, reverse=True)[:5]:
         table.add_row(name, f"{seconds:.2f}")
     console.print(table)
-    told = f"{len(rows)} of {len(EVIL)} refused, this process grew by {grown / (1 << 20):.1f} MB at most"
-    console.print(told, style="bold")
+    summary = f"{len(rows)} of {len(EVIL)} refused, this process grew by {grown / (1 << 20):.1f} MB at most"
+    console.print(summary, style="bold")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def invent(rows: int) -> None:
     datasets.DATASETS["many"] = many
 
 
-def fill(home: str, rows: int, told: str) -> None:
+def fill(home: str, rows: int, output: str) -> None:
     """Keep a finished run with so many rows, and what the engine would have found out about it."""
     os.environ["KDLIB_HOME"] = home
     invent(rows)
@@ -76,16 +76,16 @@ def fill(home: str, rows: int, told: str) -> None:
     run = store_result(RunResult(spec, metrics={"val": accuracy, "test": accuracy}, arrays=arrays), "many rows")
     started = time.perf_counter()
     spaces.compute(asdict(spaces.SpaceRequest(run)))
-    Path(told).write_text(f"{run} {time.perf_counter() - started}")
+    Path(output).write_text(f"{run} {time.perf_counter() - started}")
 
 
 def page(home: str, rows: int) -> None:
     """Print what the page costs."""
-    told = Path(home) / "run"
-    child = get_context("spawn").Process(target=fill, args=(home, rows, str(told)))
+    output = Path(home) / "run"
+    child = get_context("spawn").Process(target=fill, args=(home, rows, str(output)))
     child.start()
     child.join()
-    run, scorecard = told.read_text().split()
+    run, scorecard = output.read_text().split()
     os.environ["KDLIB_HOME"] = home
     invent(rows)
     original = PagesManager.__init__

@@ -113,12 +113,12 @@ def main() -> None:
     given = options.parse_args()
     device = pick_device(given.device)
     count = given.members or (256 if device.type == "cuda" else 25)
-    alone = min(count, 5)  # one by one, a member takes as long as any other
+    singles = min(count, 5)  # one by one, a member takes as long as any other
     title = f"per member and step of {SPEC.batch_size} rows, {device}"
     table = Table("student", "members", "together, ms", "one by one, ms", "ratio", title=title)
     for student in students.STUDENTS:
         fast = measured(together, student, count, given.steps, device)
-        slow = measured(one_by_one, student, alone, given.steps, device)
+        slow = measured(one_by_one, student, singles, given.steps, device)
         table.add_row(student, str(count), f"{fast:.3f}", f"{slow:.3f}", f"{slow / fast:.1f} x")
     console = Console()
     console.print(table)

@@ -26,9 +26,9 @@ def trained(server, chromium):
     expect(button).to_be_enabled()
     button.click()
     expect(page.get_by_role("link", name="See the spaces")).to_be_visible(timeout=SLOW)
-    found = re.search(r"runs=([0-9a-f]{32})", page.url).group(1)
+    run_id = re.search(r"runs=([0-9a-f]{32})", page.url).group(1)
     context.close()
-    return found
+    return run_id
 
 
 def ask(page, question: str, key: str = "maps"):
@@ -95,9 +95,9 @@ def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_addr
     (row,) = ask(page, "scene.highlighted()")
     page.wait_for_url(re.compile(f"row={row}"))
     monkeypatch.setenv("KDLIB_HOME", str(server.home))
-    found = spaces.load_spaces(trained)
-    place = found.rows.tolist().index(row)
-    before, after = (set(find_neighbours(found.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
+    loaded = spaces.load_spaces(trained)
+    place = loaded.rows.tolist().index(row)
+    before, after = (set(find_neighbours(loaded.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
     for kind, rows in (("kept", before & after), ("lost", before - after), ("gained", after - before)):
         expect(page.get_by_text(f"{kind}: {len(rows)}", exact=True).first).to_be_visible()
     again = opened(visit, trained, row=str(row))
@@ -128,13 +128,13 @@ def test_hover_shows_the_picture_itself(visit, trained):
     page.wait_for_function(
         "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-tip] img')?.naturalWidth)"
     )
-    drawn = picture.evaluate(
+    pixels = picture.evaluate(
         "(img) => { const c = document.createElement('canvas'); c.width = img.naturalWidth; c.height = img.naturalHeight;"
         "const x = c.getContext('2d'); x.drawImage(img, 0, 0);"
         "return Array.from(x.getImageData(0, 0, c.width, c.height).data).filter((_, i) => i % 4 === 0); }"
     )
     item = datasets.load("digits").inputs[row, 0]
-    np.testing.assert_allclose(np.array(drawn).reshape(item.shape) / 255, item / item.max(), atol=0.01)
+    np.testing.assert_allclose(np.array(pixels).reshape(item.shape) / 255, item / item.max(), atol=0.01)
 
 
 def test_keyboard_zoom_and_selection_survive_a_rerun(visit, trained):
