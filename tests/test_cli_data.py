@@ -13,7 +13,7 @@ from rich.console import Console
 from kdlib.cli import main as cli
 from kdlib.cli.main import main
 from kdlib.data import imported
-from tests.evil_files import wav, zipped
+from tests.file_writers import wav, zipped
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from pyarrow import parquet
 from kdlib.data import intake, spectrograms
 from kdlib.data.intake import IntakeError, Limits, progress, reading
 from kdlib.progress import CancelledError, Progress
-from tests.evil_files import EVIL, GOOD_CSV, csv, npy, png, wav, zipped
+from tests.evil_files import EVIL
+from tests.file_writers import GOOD_CSV, csv, npy, png, wav, zipped
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,8 +39,9 @@ def test_an_evil_file_is_refused_in_words(evil, tmp_path):
 
 
 INTERNALS = re.compile(
-    r"<_io|0x[0-9a-f]{6}|\[Errno|Traceback|Error\b|straddl|[Pp]yarrow|Arrow|libsndfile|soundfile|PIL|Format not recognised|cannot identify"
-    r"|truncated|File is not a zip|magic|CRC|codec|object at|<class|deserializ|buffer|chunker|unpack requires|Expected \d"
+    r"<_io|0x[0-9a-f]{6}|\[Errno|Traceback|Error\b|straddl|[Pp]yarrow|Arrow|libsndfile|soundfile|PIL"
+    r"|Format not recognised|cannot identify|truncated|File is not a zip|magic|CRC|codec|object at|<class|deserializ"
+    r"|buffer|chunker|unpack requires|Expected \d"
 )
 
 
@@ -72,7 +74,7 @@ def child(tmp_path):
 
 
 def test_a_refusal_costs_no_memory_and_leaves_nothing_elsewhere(tmp_path, monkeypatch, child):
-    """A few kB that decode to 115 MB: the process that asks stays as it was, and nothing is written but where it is told to."""
+    """A few kB that decode to 115 MB: the process that asks stays as it was, only the given folder is written to."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for variable in ("HOME", "TMPDIR"):

@@ -1,70 +1,30 @@
-"""Every page of the app's own list, with an empty and a full store, and what a page does with a click; no browser, no engine."""
+"""Every page, with an empty and a full store, and what it does with a click; without a browser and an engine."""
 
-import ast
 import re
 import shutil
 import sys
 import threading
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest
 
-from kdlib import engine, runs, spaces, store
-from kdlib.data import datasets
-from kdlib.spaces import teacher_report
+from kdlib import runs, store
 from kdlib.store import StoreUnavailableError
 from pages import server
 from tests import stored_runs
+from tests.opened_pages import PAGES, opened, texts
 
-APP = Path(__file__).parent.parent / "app.py"
-LIST = next(
-    node for node in ast.parse(APP.read_text()).body if isinstance(node, ast.Assign) and node.targets[0].id == "PAGES"
-)
-PAGES = list(ast.literal_eval(LIST.value))
 HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :material/home:"
 
 
 @pytest.fixture(autouse=True)
-def page_list(monkeypatch):
-    """Let app.py say what pages there are, as `pages/server.py` does: AppTest forgets it and runs a page's file alone."""
-    original = PagesManager.__init__
-
-    def init(self, *args, **kwargs):
-        PagesManager.uses_pages_directory = False
-        original(self, *args, **kwargs)
-
-    monkeypatch.setattr(PagesManager, "__init__", init)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
-    monkeypatch.setattr(engine, "submit", lambda *_, **__: None)  # no page of these tests starts an engine
-    monkeypatch.setattr(teacher_report.engine, "submit", lambda *_, **__: None)
-    return tmp_path
+def home(app_home):
+    return app_home
 
 
 @pytest.fixture
 def run_ids(home):
     return stored_runs.store_all()
-
-
-def opened(page: str, **query: str) -> AppTest:
-    """Return a page as a visitor sees it who opens its address."""
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    if page != PAGES[0]:
-        app.switch_page(f"pages/{page}.py")
-    app.query_params.update(query)
-    return app.run()
-
-
-def texts(app: AppTest) -> str:
-    """Return what the page says, all of it."""
-    parts = [*app.markdown, *app.text, *app.error, *app.info, *app.warning, *app.caption, *app.title, *app.subheader]
-    return "\n".join(str(part.value) for part in parts)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -317,70 +277,6 @@ def test_several_labels_an_item_are_compared_by_map(section, home):
     )
     assert "mAP" in shown or "average precision" in shown
     assert "accuracy, %" not in shown
-
-
-def spaces_of(run: str, **query: str) -> AppTest:
-    return opened("embeddings", runs=run, **query)
-
-
-def test_the_spaces_are_drawn_at_once_and_measured_in_the_background(run_ids):
-    app = spaces_of(run_ids[2])
-    assert not app.exception
-    assert "600 of 600 rows as seed 0" in texts(app)
-    assert "nearest neighbours" not in texts(app)
-    assert app.get("progress")
-    app = spaces_of(run_ids[2], below="Scorecard")
-    assert "being measured" in texts(app)
-
-
-def test_a_measured_space_has_its_scorecard_and_every_colour(run_ids):
-    spaces.compute(asdict(spaces.SpaceRequest(run_ids[2])))
-    app = spaces_of(run_ids[2], below="Scorecard")
-    assert not app.error, texts(app)
-    assert not app.get("progress")
-    pairs, each = (table.value for table in app.dataframe[-2:])
-    assert pairs["spaces"].tolist() == ["raw → compressed", "compressed → student", "raw → student"]
-    assert each["space"].tolist() == ["raw", "compressed", "student"]
-    assert app.get("plotly_chart")
-    for by in app.selectbox(key="colour").options:
-        app.selectbox(key="colour").select(by).run()
-        assert not app.exception
-        assert "still being measured" not in texts(app)
-
-
-def test_one_row_in_the_address_shows_its_neighbours(run_ids):
-    row = int(datasets.load("digits").splits["test"][5])
-    app = spaces_of(run_ids[2], row=str(row))
-    assert "Its 10 nearest neighbours" in texts(app)
-    counts = [int(each.value.split(": ")[1]) for each in app.caption if each.value.startswith(("kept", "lost"))]
-    assert [sum(counts[:2]), sum(counts[2:])] == [10, 10]
-
-
-def test_a_baseline_and_a_run_without_files_are_words_on_the_embeddings_page(run_ids):
-    assert "no raw and no compressed space" in texts(spaces_of(run_ids[0]))
-    shutil.rmtree(store.artifact_path(run_ids[1], "result.json").parent)
-    app = spaces_of(run_ids[1])
-    assert not app.exception
-    assert "nothing to draw" in texts(app)
-
-
-def test_a_run_that_trains_or_failed_is_words_on_the_embeddings_page(run_ids, monkeypatch):
-    before = runs.get(run_ids[2])
-    monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.FAILED, reason="diverged: *all* members"))
-    assert "diverged: \\*all\\* members" in texts(spaces_of(run_ids[2])).replace("\\:", ":")
-    monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.RUNNING))
-    app = spaces_of(run_ids[2])
-    assert not app.exception
-    assert "watch its spaces form" in texts(app)
-    assert "validation rows in the spaces of seed 0" in texts(app)
-
-
-def test_no_page_draws_with_umap_itself(run_ids, monkeypatch):
-    monkeypatch.setitem(sys.modules, "umap", None)  # importing it would be an error
-    app = spaces_of(run_ids[2], projection="UMAP")
-    assert not app.exception
-    assert not app.error, texts(app)
-    assert app.get("progress")
 
 
 def test_a_refusal_stays_while_the_page_draws_itself_anew():
