@@ -1,6 +1,6 @@
 """Before a launch: what it will cost, what speaks against it, and the same thing as a command, as Python and as YAML.
 
-Nothing here trains or embeds; all of it returns within milliseconds, so that a page can call it on every turn of a dial.
+Nothing here trains or embeds; all of it returns within milliseconds: a page can call it on every turn of a dial.
 """
 
 import json
@@ -158,7 +158,7 @@ def _find_teacher_warnings(spec: RunSpec, target: "TargetProbe", past: Sequence[
 
 
 def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
-    """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
+    """Return a comparison as "Command line", "Python" and "YAML"; the first two leave out fields at their default."""
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
     omitted = vars(default_spec(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line then takes
     options = "".join(

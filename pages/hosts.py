@@ -1,9 +1,9 @@
 """Who may talk to the server: pages that it served itself.
 
-A page of another site could otherwise read and change everything here, through a name that suddenly means this machine (DNS rebinding) or
-through a web socket, which browsers open to anyone. So a request must name this server in `Host`, and where a browser says in `Origin`
-which page asks, that page must be ours too. `KDLIB_ALLOWED_HOSTS` adds names for a server behind a proxy: `lab.example.org` (any port) or
-`lab.example.org:8443`, separated by commas.
+A page of another site could otherwise read and change everything here, through a name that suddenly means this machine
+(DNS rebinding) or through a web socket, which browsers open to anyone. So a request must name this server in `Host`,
+and where a browser says in `Origin` which page asks, that page must be ours too. `KDLIB_ALLOWED_HOSTS` adds names for a
+server behind a proxy: `lab.example.org` (any port) or `lab.example.org:8443`, separated by commas.
 """
 
 import os

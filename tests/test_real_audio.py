@@ -1,9 +1,8 @@
-"""Real recordings with a real teacher of another task (who speaks), if they lie beside the project: what its card says must come out.
+"""Real recordings with a real teacher of another task (who speaks), if they are there: what the card says comes out.
 
 The set is no part of the project: 3,000 spoken digits of six speakers, and one speaker embedding per recording. Its
 card says: with 200 labels of four speakers the teacher's branch reaches 82 % on them and 37 % on new speakers, a small
-network without
-teacher 89 % and 56 %.
+network without teacher 89 % and 56 %.
 """
 
 from dataclasses import replace
@@ -24,7 +23,7 @@ SMALL = {"student": "mel-cnn", "width": 6, "epochs": 100}
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory):
-    """Import the recordings as a person would: names taken apart, two speakers left out, the embeddings attached by id."""
+    """Import the recordings as a person would: names taken apart, two speakers left out, embeddings matched by id."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDLIB_HOME", str(tmp_path_factory.mktemp("home")))
         source = importing.stage(FOLDER / "recordings.zip", beside=[(FOLDER / "speaker_embeddings.npz", "")])

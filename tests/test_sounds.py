@@ -1,4 +1,4 @@
-"""Notes sound as they say: pitch, envelope, loudness, room; a spectrogram shows them where they are; a player gets what was made."""
+"""Notes sound as they say: pitch, envelope, loudness, room; spectrograms show them; a player gets what was made."""
 
 import io
 import wave

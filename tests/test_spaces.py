@@ -1,4 +1,4 @@
-"""The spaces of a run: the right rows, neighbours as brute force finds them, answers made once, several labels, degenerate spaces."""
+"""The spaces of a run: the right rows, neighbours as brute force has them, answers made once, degenerate spaces."""
 
 import json
 from dataclasses import asdict, replace

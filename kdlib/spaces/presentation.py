@@ -1,4 +1,4 @@
-"""What one sees in the spaces: colours of rows, a row's kept, lost and gained neighbours, probes, and how the spaces formed."""
+"""What one sees in the spaces: colours of rows, a row's kept, lost and gained neighbours, probes, and the replay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from kdlib.spaces.rows import PAIRS, Spaces
 from kdlib.spec import BASELINE
 from kdlib.training.replay import stack_snapshots
 
-# Told apart also without red or green, on white and on black. After Okabe & Ito 2008, Color universal design, with three more.
+# Told apart also without red or green, on white and on black: Okabe & Ito 2008, Color universal design, and three more.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d", "#b0b700", "#7b6fd0", "#8a8f98")
 UNKNOWN = "#9aa0a6"
 WRONG, RIGHT = "#d55e00", "#56b4e9"
@@ -53,7 +53,7 @@ def first_label(labels: np.ndarray) -> np.ndarray:
 
 
 def predictions(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class each row is taken for, and whether that is one of its labels: 1 right, 0 wrong, -1 nobody knows."""
+    """Return the predicted class of each row, and whether that is one of its labels: 1 right, 0 wrong, -1 not known."""
     predicted = logits.argmax(1)
     if labels.ndim == 1:
         return predicted, np.where(labels < 0, -1, predicted == labels).astype(np.int64)
@@ -148,7 +148,7 @@ def _named(codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 
 def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:
-    """Return per pair of neighbouring spaces the "kept", "lost" and "gained" neighbours of a row, or in words why there are none.
+    """Return per pair of spaces the "kept", "lost" and "gained" neighbours of a row, or in words why there are none.
 
     Args:
         spaces: in whose rows neighbours are sought, by distance in the spaces themselves.
@@ -205,9 +205,9 @@ def _percent(value: float | None) -> str:
 
 
 def probe_table(result: RunResult) -> pd.DataFrame:
-    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there; and chance, if known.
+    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there.
 
-    A cancelled result has none.
+    With chance, if known. A cancelled result has none.
     """
     known = result.teacher.probe if result.teacher else Probe()
     target = replace(known, student=result.spaces["student"].probe) if result.spaces else known

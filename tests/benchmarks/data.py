@@ -1,9 +1,8 @@
-"""What a large import costs: `python -m tests.benchmarks.data`. Times and memory are printed, they depend on the machine.
+"""What a large import costs: `python -m tests.benchmarks.data`. Times and memory depend on the machine.
 
 1,000,000 embeddings of 512 numbers (2 GB) are written, imported and compressed, each in a process of its own; then how
 fast and how cheaply every evil file of the tests is refused. The promise: 2 GB of memory at most while importing and
-training, 2 s for a
-refusal.
+training, 2 s for a refusal.
 """
 
 import argparse
@@ -58,7 +57,7 @@ def run(console: Console, title: str, *arguments: str) -> None:
 
 
 def refusals(console: Console) -> None:
-    """Refuse every evil file in a child process, as the app does, and print the slowest and the memory of this process."""
+    """Refuse every evil file in a child process, as the app does; print the slowest and the memory of this process."""
     rows, grown = [], 0
     for name, (file, _, limits, make) in EVIL.items():
         with tempfile.TemporaryDirectory() as folder:

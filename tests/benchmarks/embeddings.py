@@ -113,7 +113,8 @@ def page(home: str, rows: int) -> None:
     print(f"{rows:,} rows: scorecard in the background {float(scorecard):.1f} s")
     print(f"page: first {first:.2f} s, rerun median {np.median(took):.2f} s, worst {max(took):.2f} s")
     print(
-        f"memory of the app's process {psutil.Process().memory_info().rss / 1e6:.0f} MB; umap loaded: {'umap' in sys.modules}"
+        f"memory of the app's process {psutil.Process().memory_info().rss / 1e6:.0f} MB; "
+        f"umap loaded: {'umap' in sys.modules}"
     )
 
 
@@ -126,9 +127,8 @@ def main(rows: int) -> None:
     wide = rng.normal(size=(10_000, 512)).astype(np.float32)
     print(f"PCA map of 10,000 x 512: {timed(lambda: project('pca', [wide])):.3f} s")
     three = [wide[:, :256], wide[:, :16], wide[:, :64]]
-    print(
-        f"neighbour tables of 10,000 rows in three spaces: {timed(lambda: [find_neighbours(space, 10) for space in three]):.2f} s"
-    )
+    seconds = timed(lambda: [find_neighbours(space, 10) for space in three])
+    print(f"neighbour tables of 10,000 rows in three spaces: {seconds:.2f} s")
     with tempfile.TemporaryDirectory() as home:
         page(home, rows)
 

@@ -100,7 +100,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def measured(run: Callable[..., float], student: str, count: int, steps: int, device: torch.device) -> float:
-    """Return milliseconds per member and step: the better of two runs, so that a neighbour on the machine counts less."""
+    """Return milliseconds per member and step: the better of two runs, so that others on the machine count less."""
     return min(run(student, count, steps, device) for _ in range(2)) / steps / count * 1000
 
 
@@ -129,7 +129,8 @@ def main() -> None:
     compare(specs, device=given.device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     console.print(
-        f"default comparison, 5 methods x {SPEC.seeds} seeds: {time.perf_counter() - started:.1f} s, peak memory {peak:.2f} GiB"
+        f"default comparison, 5 methods x {SPEC.seeds} seeds: {time.perf_counter() - started:.1f} s, "
+        f"peak memory {peak:.2f} GiB"
     )
 
 

@@ -1,4 +1,4 @@
-"""The linked maps in a real browser: a selection made in one is seen in the others, neighbours, hover, keyboard, morph and replay."""
+"""The linked maps in a real browser: selection, neighbours, hover, keyboard, morph and replay."""
 
 import math
 import re
@@ -126,10 +126,12 @@ def test_hover_shows_the_picture_itself(visit, trained):
     picture = tip.locator("img")
     expect(picture).to_have_attribute("src", f"item?dataset=digits&row={row}")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-tip] img')?.naturalWidth)"
+        "() => [...document.querySelectorAll('*')]"
+        ".some(e => e.shadowRoot?.querySelector('[data-tip] img')?.naturalWidth)"
     )
     pixels = picture.evaluate(
-        "(img) => { const c = document.createElement('canvas'); c.width = img.naturalWidth; c.height = img.naturalHeight;"
+        "(img) => { const c = document.createElement('canvas'); "
+        "c.width = img.naturalWidth; c.height = img.naturalHeight;"
         "const x = c.getContext('2d'); x.drawImage(img, 0, 0);"
         "return Array.from(x.getImageData(0, 0, c.width, c.height).data).filter((_, i) => i % 4 === 0); }"
     )
@@ -187,10 +189,12 @@ def test_without_webgl_the_maps_are_drawn_flat(visit, trained):
     page.reload()
     expect(page.locator("[data-panel=student]").first).to_be_visible(timeout=SLOW)
     page.wait_for_function(
-        "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-kd]')?.view?.scene.count)"
+        "() => [...document.querySelectorAll('*')]"
+        ".some(e => e.shadowRoot?.querySelector('[data-kd]')?.view?.scene.count)"
     )
     page.mouse.click(*at(page, 0, 11))
     expect(page.get_by_role("heading", name="Its 10 nearest neighbours")).to_be_visible()
     assert page.locator("[data-points]").first.evaluate(
-        "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)"
+        "(canvas) => canvas.getContext('2d')"
+        ".getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)"
     )

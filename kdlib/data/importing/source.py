@@ -167,7 +167,7 @@ def discard(token: str) -> None:
 
 
 def _delete_stale() -> None:
-    """Throw away what nobody has touched for a day: in the staging folder, and datasets that were never built or deleted to the end."""
+    """Throw away what nobody has touched for a day: in the staging folder, and datasets half built or half deleted."""
     for path in (*_staging_folder().glob("*"), *imported.data_folder().glob(".*")):
         if time.time() - _last_change(path) > STALE_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

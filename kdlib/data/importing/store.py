@@ -17,7 +17,9 @@ from kdlib.progress import OnProgress
 
 
 def store_dataset(source: Source, draft: DatasetDraft, title: str, on_progress: OnProgress | None = None) -> str:
-    """Store a draft under `KDLIB_HOME/data/` and return the name of the new dataset. The source goes on waiting until it is dropped.
+    """Store a draft under `KDLIB_HOME/data/` and return the name of the new dataset.
+
+    The source goes on waiting until it is dropped.
 
     Args:
         source: what was read.
