@@ -80,6 +80,9 @@ def colours(
 
     Raises:
         ValueError: unknown `by`, or it is not known yet.
+
+    Example:
+        >>> colours("class", data, data.splits["test"], None, {}).names
     """
     if by == "class":
         return _categories(first_label(data.labels[rows]), data.classes)
@@ -123,7 +126,12 @@ def _shades(count: int) -> tuple[str, ...]:
 
 
 def row_table(data: Dataset, rows: np.ndarray, logits: np.ndarray) -> pd.DataFrame:
-    """Return one line per row, in words: its id, class, attributes, prediction and whether that is right."""
+    """Return one line per row, in words: its id, class, attributes, prediction and whether that is right.
+
+    Example:
+        >>> rows = data.splits["test"]
+        >>> row_table(data, rows, result.arrays["logits/test"][0])
+    """
     predicted, correct = predictions(logits, data.labels[rows])
     label = first_label(data.labels[rows])
     frame: dict[str, np.ndarray | list[str]] = {
@@ -154,6 +162,9 @@ def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, 
         spaces: in whose rows neighbours are sought, by distance in the spaces themselves.
         row: its place among `spaces.rows`; so are the answers, nearest first.
         k: neighbours.
+
+    Example:
+        >>> neighbour_changes(load_spaces(run_id), row=5)["raw", "compressed"]["lost"]
     """
     changes: dict[tuple[str, str], dict[str, np.ndarray] | str] = {}
     for a, b in PAIRS[:2]:
@@ -208,6 +219,9 @@ def probe_table(result: RunResult) -> pd.DataFrame:
     """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there.
 
     With chance, if known. A cancelled result has none.
+
+    Example:
+        >>> probe_table(runs.result(run_id))
     """
     known = result.teacher.probe if result.teacher else Probe()
     target = replace(known, student=result.spaces["student"].probe) if result.spaces else known
@@ -239,6 +253,9 @@ def replay(run_id: str) -> Replay | None:
 
     Raises:
         ValueError: no such run.
+
+    Example:
+        >>> replay(run_id).places["student"].shape
     """
     spec = runs.get(run_id).spec
     arrays: dict[str, Any] = runs.replay(run_id) or stack_snapshots(runs.snapshots(run_id))

@@ -140,7 +140,11 @@ def cached(teacher: str, dataset: str) -> TeacherReport | Failure | None:
 
 
 def request(teacher: str, dataset: str) -> TeacherReport | Failure | None:
-    """Return what is `cached`; if nothing is, have the engine make it. Repeated requests are one piece of work."""
+    """Return what is `cached`; if nothing is, have the engine make it. Repeated requests are one piece of work.
+
+    Example:
+        >>> request("simclr", "digits")
+    """
     report = cached(teacher, dataset)
     if report is None:
         engine.submit(compute, teacher, dataset, key=f"knowledge-{_key(teacher, dataset)}")

@@ -104,6 +104,10 @@ def stage(
     Raises:
         IntakeError: something is refused; nothing stays in the staging folder.
         CancelledError: `on_progress` asked to stop; nothing stays either.
+
+    Example:
+        >>> source = stage(Path("birds.zip"))
+        >>> source.text_columns
     """
     token, name = secrets.token_hex(8), name or Path(path).name
     folder = _staging_folder() / token

@@ -30,6 +30,9 @@ def store_dataset(source: Source, draft: DatasetDraft, title: str, on_progress: 
     Raises:
         ValueError: the title cannot be a name, or the disk does not take it.
         CancelledError: `on_progress` asked to stop; nothing is kept.
+
+    Example:
+        >>> store_dataset(source, build_draft(source, guess_plan(source)), "birds")
     """
     title = imported.check_title(title)
     building = imported.data_folder() / f".{secrets.token_hex(8)}.building"
