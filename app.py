@@ -1,4 +1,4 @@
-"""The app: `streamlit run app.py` (or `make app`). The page list, what the server says to a browser, and nothing else."""
+"""The app: `streamlit run app.py` (or `make app`). The page list and what the server says to a browser."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Before a launch: what it will cost, what speaks against it, and the same thing as a command, as Python and as YAML.
 
-Nothing here trains or embeds; all of it returns within milliseconds, so that a page can call it on every turn of a dial.
+Nothing here trains or embeds; all of it returns within milliseconds: a page can call it on every turn of a dial.
 """
 
 import json
@@ -93,7 +93,11 @@ def _count_items(spec: RunSpec) -> int:
 
 
 def find_errors(specs: Sequence[RunSpec]) -> list[str]:
-    """Return why specs cannot be run, each reason once; empty if all of them can."""
+    """Return why specs cannot be run, each reason once; empty if all of them can.
+
+    Example:
+        >>> find_errors([RunSpec(dataset="digits", labels=10_000)])
+    """
     reasons = []
     for spec in specs:
         try:
@@ -112,6 +116,9 @@ def find_warnings(
         specs: they differ in their method only.
         target: how well a linear probe reads the target from the teacher's embedding, if it is known.
         past: earlier runs, among which a baseline of this very student may be.
+
+    Example:
+        >>> find_warnings([RunSpec(seeds=1)])
     """
     first, methods = specs[0], [spec.method for spec in specs]
     taught = any(method != BASELINE for method in methods)
@@ -158,7 +165,11 @@ def _find_teacher_warnings(spec: RunSpec, target: "TargetProbe", past: Sequence[
 
 
 def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
-    """Return a comparison as "Command line", "Python" and "YAML"; fields at their default are left out of the first two."""
+    """Return a comparison as "Command line", "Python" and "YAML"; the first two leave out fields at their default.
+
+    Example:
+        >>> print(as_code(RunSpec(dim=8), ["raw", "mlp"])["Python"])
+    """
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
     omitted = vars(default_spec(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line then takes
     options = "".join(

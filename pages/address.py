@@ -69,7 +69,7 @@ def launch(specs: Sequence[RunSpec], name: str = "") -> list[str]:
 
 
 def launch_sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
-    """Launch every method at every width, with baseline and raw, as far as the store lacks them, and select all of them."""
+    """Launch every method at every width, with baseline and raw, as far as the store lacks them, and select all."""
     specs = sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims})
     select_runs(sweeps.launch(specs, user=visitor()).runs)
 

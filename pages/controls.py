@@ -46,7 +46,7 @@ def apply_preset(values: dict[str, Any]) -> None:
 
 
 def follow_dataset() -> None:
-    """Let the other controls follow the dataset: if the teacher does not fit it, what depends on it goes to its default."""
+    """Let the other controls follow the dataset: if the teacher does not fit it, what depends on it is set anew."""
     spec = default_spec(st.session_state["dataset"])
     if st.session_state.get("teacher") not in compatible_teachers(spec.dataset):
         for name in DATASET_DEPENDENT:

@@ -1,9 +1,9 @@
 """Who may talk to the server: pages that it served itself.
 
-A page of another site could otherwise read and change everything here, through a name that suddenly means this machine (DNS rebinding) or
-through a web socket, which browsers open to anyone. So a request must name this server in `Host`, and where a browser says in `Origin`
-which page asks, that page must be ours too. `KDLIB_ALLOWED_HOSTS` adds names for a server behind a proxy: `lab.example.org` (any port) or
-`lab.example.org:8443`, separated by commas.
+A page of another site could otherwise read and change everything here, through a name that suddenly means this machine
+(DNS rebinding) or through a web socket, which browsers open to anyone. So a request must name this server in `Host`,
+and where a browser says in `Origin` which page asks, that page must be ours too. `KDLIB_ALLOWED_HOSTS` adds names for a
+server behind a proxy: `lab.example.org` (any port) or `lab.example.org:8443`, separated by commas.
 """
 
 import os
@@ -63,6 +63,8 @@ def _ours(host: str, default_port: int, own_port: int | None) -> bool:
         return False
     name, port = parts[1], int(parts[2] or default_port)
     address = str(st.get_option("server.address") or "").lower()
-    own = {*OWN_NAMES, f"[{address}]" if ":" in address else address} if address not in EVERYWHERE else {*OWN_NAMES}
+    own_names = (
+        {*OWN_NAMES, f"[{address}]" if ":" in address else address} if address not in EVERYWHERE else {*OWN_NAMES}
+    )
     allowed = {each.strip().lower() for each in os.environ.get("KDLIB_ALLOWED_HOSTS", "").split(",") if each.strip()}
-    return (name in own and own_port in (None, port)) or name in allowed or f"{name}:{port}" in allowed
+    return (name in own_names and own_port in (None, port)) or name in allowed or f"{name}:{port}" in allowed

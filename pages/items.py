@@ -16,7 +16,8 @@ LARGEST = 128  # pixels
 def picture(data: datasets.Dataset, row: int) -> np.ndarray:
     """Return what shows an item, (h, w) or (h, w, 3) in [0, 1], at most `LARGEST` high and wide.
 
-    The one place that knows how an item becomes visible: images as they are, sounds as spectrograms, vectors folded into a square.
+    The one place that knows how an item becomes visible: images as they are, sounds as spectrograms, vectors folded
+    into a square.
     """
     values = np.nan_to_num(np.asarray(data.inputs[row], np.float32))
     if values.ndim < 3:

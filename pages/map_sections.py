@@ -52,7 +52,7 @@ def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None
 
 
 def show_neighbours(data: Dataset, view: Spaces, position: int) -> None:
-    """Show which nearest neighbours a row, given by its position in the view, keeps, loses and gains from space to space."""
+    """Show which nearest neighbours a row, given by its place in the view, keeps, loses and gains between spaces."""
     st.subheader(f"Its {NEIGHBOURS} nearest neighbours, in the spaces themselves")
     changes = _neighbour_changes(view.key, position, view)
     if not changes:
@@ -124,7 +124,8 @@ def _show_pairs(card: Scorecard) -> None:
     st.dataframe(spaces.pair_table(card), hide_index=True, placeholder="–", alt="How alike each pair of spaces is")
     st.caption(
         f"Overlap: how many of its {card.k} nearest neighbours a row keeps; by chance: the same with the rows of one "
-        f"space shuffled. CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. {card.rows:,} rows."
+        "space shuffled. CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. "
+        f"{card.rows:,} rows."
     )
 
 

@@ -88,23 +88,18 @@ def linked_maps(
         active: whether more times will come.
         kind: of maps; where it changes, zoom and position start anew.
     """
-    points = {"row": rows.astype(np.int32), "code": colouring.codes}
-    points |= {f"fact{i}": np.asarray(fact.codes, np.int16) for i, fact in enumerate(facts)}
-    flat = [value.reshape(-1, 2) for value in places.values()]
-    frames = {f"{axis}{i}": value[:, j] for i, value in enumerate(flat) for j, axis in enumerate("xy")}
-    legend = zip(colouring.names, colouring.colours, colouring.shapes, strict=True)
     first = f"{key} first"
     if key not in st.session_state:  # afterwards the maps know the selection; sending it again would send all anew
         st.session_state[first] = list(selected)
     state = {
         "kind": kind,
-        "points": pd.DataFrame(points),
-        "frames": pd.DataFrame(frames, copy=False).astype(np.float32),
+        "points": _point_table(rows, colouring, facts),
+        "frames": _coordinate_table(places),
         "panels": [
             {"name": name, "title": TITLES[name], "note": (notes or {}).get(name, ""), "colour": COLOURS[name]}
             for name in places
         ],
-        "legend": [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend],
+        "legend": _legend(colouring),
         "facts": [{"name": fact.name, "names": [str(name) for name in fact.names]} for fact in facts],
         "item": items.source(data),
         "when": list(when),
@@ -114,6 +109,24 @@ def linked_maps(
     default = {"selected": state["selected"]}
     shown = _component()(key=key, data=state, default=default, on_selected_change=lambda: None)
     return [int(row) for row in shown["selected"] or []]
+
+
+def _point_table(rows: np.ndarray, colouring: Colouring, facts: Sequence[Fact]) -> pd.DataFrame:
+    """Return a line per row: its number in the dataset, its colour, and the value of each fact."""
+    columns = {"row": rows.astype(np.int32), "code": colouring.codes}
+    return pd.DataFrame(columns | {f"fact{i}": np.asarray(fact.codes, np.int16) for i, fact in enumerate(facts)})
+
+
+def _coordinate_table(places: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Return columns x0, y0, x1, y1, ... of the spaces, float32; the times of a replay below one another."""
+    flat = [value.reshape(-1, 2) for value in places.values()]
+    columns = {f"{axis}{i}": value[:, j] for i, value in enumerate(flat) for j, axis in enumerate("xy")}
+    return pd.DataFrame(columns, copy=False).astype(np.float32)
+
+
+def _legend(colouring: Colouring) -> list[dict[str, Any]]:
+    entries = zip(colouring.names, colouring.colours, colouring.shapes, strict=True)
+    return [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in entries]
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the spaces")
@@ -130,7 +143,9 @@ def _project_now(key: str, _rows: Spaces) -> tuple[np.ndarray, Maps]:  # noqa: A
 def show_waiting(
     requests: Sequence[SpaceRequest], rows: Spaces, answers: Sequence[Scorecard | SpaceMaps | Failure | None]
 ) -> None:
-    """Show what the engine is still computing, and draw the page anew when it is done; what failed can be requested again.
+    """Show what the engine is still computing, and draw the page anew when it is done.
+
+    What failed can be requested again.
 
     Args:
         requests: what the page shows.
@@ -228,7 +243,7 @@ def _layout(
 
 
 def _addressed_rows(data: Dataset) -> list[int]:
-    """Return the rows that the address selects; none if it was written for another dataset, whose rows are other items."""
+    """Return the rows that the address selects; none if it was written for another dataset, with other items."""
     same = st.session_state.setdefault("maps of", data.name) == data.name
     st.session_state["maps of"] = data.name
     rows = st.query_params.get("row", "")

@@ -1,12 +1,13 @@
-"""Own data, a part of Data & teachers: choose a file, see what was understood, say what each column is, import; and delete again."""
+"""Own data, a part of Data & teachers: choose a file, say what each column is, see what comes of it, import, delete."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.data import imported, importing
 from kdlib.progress import OnProgress, Progress
@@ -15,8 +16,10 @@ from pages import show
 from pages.text import escape, show_errors
 
 FORMATS = """
-- **Embeddings**: `.npz`, `.npy`, `.parquet` or `.csv` with a column of labels (or several of 0, 1 and blank for unknown) and one or
-  several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, val, test or `ood:name`.
+- **Embeddings**: `.npz`, `.npy`, `.parquet` or `.csv` with a column of labels (or several of 0, 1 and blank for \
+unknown) and one or
+  several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, \
+val, test or `ood:name`.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
@@ -31,7 +34,7 @@ def receive_upload() -> None:
 
 
 def show_section() -> None:
-    """Show the whole part; what takes long runs in the whole page's run, since only a click outside of fragments interrupts one."""
+    """Show the whole part; what takes long is done in the page's run: only a click outside of fragments ends one."""
     job = st.session_state.pop(JOB, None)
     if job is None:
         _section()
@@ -42,7 +45,7 @@ def show_section() -> None:
 
 @st.fragment
 def _section() -> None:
-    """Show the controls; a click in them leaves the rest of the page alone until there is something to do or to show."""
+    """Show the controls; a click in them leaves the rest of the page alone until there is something to do."""
     if ARRIVED in st.session_state or JOB in st.session_state:
         st.rerun()
     opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
@@ -64,8 +67,8 @@ def _start(job: Callable[..., None], *arguments: object) -> None:
 def _progress(doing: str) -> Iterator[OnProgress]:
     """Yield a callback that moves a bar beside a button that stops.
 
-    A click on it makes Streamlit end this run inside the next call that draws, as leaving the page does; what runs then ends its child
-    process and removes its files.
+    A click on it makes Streamlit end this run inside the next call that draws, as leaving the page does; what runs then
+    ends its child process and removes its files.
     """
     with st.container(border=True):
         st.button(f"Stop {doing.split()[0].lower()}", icon=":material/stop_circle:", key="own-stop")
@@ -83,9 +86,9 @@ def _choose() -> None:
     number = st.session_state.setdefault("own-number", 0)  # another key empties the uploaders
     main, beside = st.columns(2)
     chosen = main.file_uploader("Your data", key=f"own-main-{number}")
-    told = "Labels, metadata or embeddings, matched by id."
+    help_text = "Labels, metadata or embeddings, matched by id."
     others = beside.file_uploader(
-        "Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=told
+        "Tables beside it (optional)", accept_multiple_files=True, key=f"own-beside-{number}", help=help_text
     )
     if chosen is not None:  # another try
         st.session_state.pop(REFUSED, None)
@@ -143,7 +146,7 @@ def _describe(source: importing.Source) -> None:
             type="primary",
             disabled=draft is None,
             on_click=_start,
-            args=(_keep, source, draft, name),
+            args=(_import, source, draft, name),
             key="own-import",
         )
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
@@ -151,86 +154,105 @@ def _describe(source: importing.Source) -> None:
 
 
 def _refusal() -> None:
-    """Show why the last attempt was refused; it stays until the next one, whatever else makes the page draw itself anew."""
+    """Show why the last attempt was refused; it stays until the next one, however often the page is drawn anew."""
     if REFUSED in st.session_state:
         st.error(escape(st.session_state[REFUSED]), icon=":material/block:")
 
 
 def _mapping(source: importing.Source, guessed: importing.ImportPlan) -> importing.ImportPlan:
     """Show the controls that say what each column is, and return what they say."""
-    texts, pattern = source.text_columns, ""
-    if source.kind != "table":
-        told = "Takes file names apart; each part can be the class, an attribute or a set: {digit}\\_{speaker}\\_{take}.wav"
-        pattern = st.text_input(
-            "Pattern of the file names (optional)", key="own-pattern", placeholder="{class}_{speaker}.wav", help=told
-        )
+    pattern = "" if source.kind == "table" else _pattern()
     values = importing.column_values(source, pattern)
     left, right = st.columns(2)
-    answers = [
-        name for name in source.number_columns if len(source.columns[name].shape) == 2 and name != guessed.inputs
-    ]
+    plan = _column_roles(left, right, source, replace(guessed, pattern=pattern), values)
+    return _split_rules(left, right, plan, values)
+
+
+def _pattern() -> str:
+    return st.text_input(
+        "Pattern of the file names (optional)",
+        key="own-pattern",
+        placeholder="{class}_{speaker}.wav",
+        help="Takes file names apart; each part can be the class, an attribute or a set: "
+        "{digit}\\_{speaker}\\_{take}.wav",
+    )
+
+
+def _column_roles(
+    left: DeltaGenerator,
+    right: DeltaGenerator,
+    source: importing.Source,
+    guessed: importing.ImportPlan,
+    values: Mapping[str, list[str]],
+) -> importing.ImportPlan:
+    """Let two columns of the page say which columns are class, id, inputs, embeddings and attributes."""
+    numbers, ids = source.number_columns, ["", *source.text_columns]
+    matrices = [name for name in numbers if len(source.columns[name].shape) == 2]
+    classes = [*values, *(name for name in matrices if name != guessed.inputs)]
     target = left.multiselect(
         "Class",
-        [*values, *answers],
-        _there(guessed.target, values),
+        classes,
+        _present(guessed.target, values),
         key="own-target",
         help="One column; several hold 0, 1 or blank.",
     )
-    blank = ["", *texts]
-    known = right.selectbox(
-        "Id",
-        blank,
-        index=blank.index(guessed.id),
-        key="own-id",
-        format_func=_named,
-        help="Names each item; ties files together.",
-    )
+    help_text = "Names each item; ties files together."
+    item_id = right.selectbox("Id", ids, index=ids.index(guessed.id), key="own-id", format_func=_named, help=help_text)
     inputs = left.selectbox(
         "What the student gets",
-        source.number_columns,
-        index=_place(source.number_columns, guessed.inputs),
+        numbers,
+        index=_index(numbers, guessed.inputs),
         key="own-inputs",
         help="The input it learns from.",
     )
-    flat = [name for name in source.number_columns if len(source.columns[name].shape) == 2]
     tables = right.multiselect(
-        "Embeddings of teachers", flat, _there(guessed.tables, flat), key="own-tables", help="Each becomes a teacher."
+        "Embeddings of teachers",
+        matrices,
+        _present(guessed.tables, matrices),
+        key="own-tables",
+        help="Each becomes a teacher.",
     )
-    attributes = left.multiselect(
-        "Attributes",
-        [name for name in values if name not in target],
-        key="own-attributes",
-        help="Known factors beside the class.",
+    names = [name for name in values if name not in target]
+    attributes = left.multiselect("Attributes", names, key="own-attributes", help="Known factors beside the class.")
+    return replace(
+        guessed,
+        target=tuple(target),
+        id=item_id or "",
+        inputs=inputs or "",
+        tables=tuple(tables),
+        attributes=tuple(attributes),
     )
-    ways = ["", *values]
+
+
+def _split_rules(
+    left: DeltaGenerator, right: DeltaGenerator, plan: importing.ImportPlan, values: Mapping[str, list[str]]
+) -> importing.ImportPlan:
+    """Let two columns of the page say which items are for training, for testing, and out of domain."""
+    columns = ["", *values]
     split = right.selectbox(
         "Column that says the split",
-        ways,
-        index=_place(ways, guessed.split),
+        columns,
+        index=_index(columns, plan.split),
         key="own-split",
         format_func=_named,
         help="It holds train, val, test or ood:name.",
     )
-    test = _some(left, "Test set", "own-test", values)
-    out = _some(right, "Left out for out-of-domain", "own-out", values)
-    chosen = {
-        "target": tuple(target),
-        "id": known or "",
-        "inputs": inputs or "",
-        "tables": tuple(tables),
-        "attributes": tuple(attributes),
-    }
-    return replace(guessed, pattern=pattern, split=split or "", test=test, leave_out=out, **chosen)
+    test = _subset(left, "Test set", "own-test", values)
+    left_out = _subset(right, "Left out for out-of-domain", "own-out", values)
+    return replace(plan, split=split or "", test=test, leave_out=left_out)
 
 
-def _some(where, label: str, key: str, values: dict[str, list[str]]) -> tuple[str, tuple[str, ...]]:  # noqa: ANN001
-    ways = ["", *(name for name, found in values.items() if len(found) <= importing.MAX_CATEGORIES)]
-    column = where.selectbox(
-        f"{label}: by", ways, key=f"{key}-by", format_func=_named, help="The column whose values decide."
+def _subset(
+    container: DeltaGenerator, label: str, key: str, values: Mapping[str, list[str]]
+) -> tuple[str, tuple[str, ...]]:
+    """Let a visitor choose items by the values of a column; return the column and the values, empty without any."""
+    columns = ["", *(name for name, categories in values.items() if len(categories) <= importing.MAX_CATEGORIES)]
+    column = container.selectbox(
+        f"{label}: by", columns, key=f"{key}-by", format_func=_named, help="The column whose values decide."
     )
     if not column:
         return "", ()
-    chosen = where.multiselect(
+    chosen = container.multiselect(
         f"{label}: values", values[column], key=f"{key}-{column}", help="Items with these values."
     )
     return (column, tuple(chosen)) if chosen else ("", ())
@@ -240,19 +262,19 @@ def _named(name: str) -> str:
     return name or "–"
 
 
-def _there(names: Sequence[str], choices: Collection[str]) -> list[str]:
+def _present(names: Sequence[str], choices: Collection[str]) -> list[str]:
     return [name for name in names if name in choices]
 
 
-def _place(choices: Sequence[str], name: str) -> int | None:
+def _index(choices: Sequence[str], name: str) -> int | None:
     return choices.index(name) if name in choices else 0 if choices else None
 
 
 def _preview(draft: importing.DatasetDraft) -> None:
     counts = draft.counts()
     frame = pd.DataFrame([{"class": name} | row for name, row in counts.items()])
-    told = " × ".join(map(str, draft.shape))
-    st.caption(f"{len(counts)} classes; a student gets {told} numbers per item. Items per class and split:")
+    shape = " × ".join(map(str, draft.shape))
+    st.caption(f"{len(counts)} classes; a student gets {shape} numbers per item. Items per class and split:")
     st.dataframe(
         frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split"
     )
@@ -262,15 +284,15 @@ def _preview(draft: importing.DatasetDraft) -> None:
         st.warning(escape(warning), icon=":material/lightbulb:")
 
 
-def _keep(source: importing.Source, draft: importing.DatasetDraft, name: str) -> None:
+def _import(source: importing.Source, draft: importing.DatasetDraft, name: str) -> None:
     st.session_state[OPEN] = True
     st.session_state[REFUSED] = "Importing was stopped; nothing was kept yet."
     try:
         with _progress(f"Importing {source.name}") as on_progress:
-            kept = importing.store_dataset(source, draft, name, on_progress)
+            stored = importing.store_dataset(source, draft, name, on_progress)
         _drop(source)
         st.session_state[OPEN] = False
-        st.session_state[ARRIVED] = kept
+        st.session_state[ARRIVED] = stored
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
     st.rerun()

@@ -39,14 +39,14 @@ def select_entry(
     names: Sequence[str] | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> str:
-    """Show a select box of a registry, bound to the address, with the help of the selected entry below; return its name.
+    """Show a select box of a registry, bound to the address, with help on the selected entry below; return its name.
 
     Args:
         label: of the box.
         registry: a name in `catalog.NAMES`.
         key: of the box, in session state and address.
         default: what is selected at first.
-        names: the entries to choose from, by default all. Empty: nothing is shown but a note, and the default is returned.
+        names: the entries to choose from, by default all. Empty: only a note is shown, and the default is returned.
         on_change: called when a visitor selects another entry.
     """
     names = list(describe(registry)) if names is None else list(names)

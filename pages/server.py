@@ -22,7 +22,8 @@ from kdlib import engine
 from kdlib.cache import keep_private
 from pages.hosts import OwnHostsOnly
 
-POLICY = {  # Streamlit writes inline styles and loads components from blobs; nothing is fetched from, or sent to, another host
+# Streamlit writes inline styles and loads components from blobs; nothing is fetched from, or sent to, another host.
+POLICY = {
     "default-src": "'self'",
     "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
     "style-src": "'self' 'unsafe-inline'",
@@ -66,8 +67,8 @@ class Headers:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-# Where the server's root is, seen from any page. Without it Streamlit's page asks below its own address first, and a browser's console
-# holds two errors for every address that was shared.
+# Where the server's root is, seen from any page. Without it Streamlit's page asks below its own address first, and a
+# browser's console holds two errors for every address that was shared.
 ROOT = b"<script>window.__streamlit = { BACKEND_BASE_URL: new URL('./', location.href).href }</script>"
 
 
@@ -129,7 +130,7 @@ SCRIPTS = {path.name: path for path in (Path(__file__).parent.parent / "assets" 
 
 
 async def script(request: Request) -> Response:
-    """Answer maps/NAME.js with a module of the maps; a browser asks anew each time, so that modules of one version meet."""
+    """Answer maps/NAME.js with a module of the maps; browsers ask each time, so that modules of one version meet."""
     path = SCRIPTS.get(request.path_params["name"])
     if path is None:
         return Response(status_code=404)
@@ -154,7 +155,7 @@ def start_engine() -> None:
 
 
 def warm_up() -> None:
-    """Load what the first page shows numbers with, then what a first click needs; the libraries of both take seconds."""
+    """Load what the first page shows numbers with, then what a first click needs: libraries that take seconds."""
     gc.disable()  # it would look through thousands of modules again and again
     try:
         from kdlib import catalog, planning, runs, store
@@ -177,14 +178,14 @@ def warm_up() -> None:
         log.warning("warming up: %s", error)
     finally:
         libraries_ready.set()  # whatever went wrong here, a page meets it itself and shows it
-        # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through, a tenth of a second
-        # each time, twice a second and visitor while something is live; frozen, they are left alone.
+        # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through,
+        # a tenth of a second each time, twice a second and visitor while something is live; frozen, they are spared.
         gc.freeze()
         gc.enable()
 
 
 def prepare() -> None:
-    """Start the engine and load the libraries, after the first page: they would take turns with it on the same cores."""
+    """Start the engine and load the libraries, after the first page: they would compete for its cores."""
     usable.wait(UNVISITED)
     threading.Thread(target=start_engine, name="start_engine", daemon=True).start()
     warm_up()

@@ -18,7 +18,7 @@ def escape(text: object) -> str:
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """Show an error in place of the rest: our own messages as they are, others as an incident id whose trace is in the log."""
+    """Show an error in place of the rest: our own messages as they are, others as an incident id found in the log."""
     try:
         yield
     except ValueError as error:

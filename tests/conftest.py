@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -21,15 +22,15 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """One folder for each process of the session, whose caches all processes share: a dataset or an embedding is built once."""
-    own, before = tempfile.mkdtemp(prefix="kdlib-tests-"), os.environ.get("KDLIB_HOME")
+    """One folder for each process of the session; all share their caches: a dataset or an embedding is built once."""
+    home, before = tempfile.mkdtemp(prefix="kdlib-tests-"), os.environ.get("KDLIB_HOME")
     for name in ("cache", "locks"):
         if hasattr(config, "workerinput"):  # one of several processes; the first of all has set the variable
-            os.symlink(os.path.join(before, name), os.path.join(own, name))
+            os.symlink(os.path.join(before, name), os.path.join(home, name))
         else:
-            os.mkdir(os.path.join(own, name))
-    config.stash[_HOME] = (own, before)
-    os.environ["KDLIB_HOME"] = own
+            os.mkdir(os.path.join(home, name))
+    config.stash[_HOME] = (home, before)
+    os.environ["KDLIB_HOME"] = home
 
 
 def pytest_unconfigure(config):
@@ -62,6 +63,42 @@ def fresh_home(tmp_path, monkeypatch, empty_database):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("KDLIB_SCHEDULER", raising=False)
     return home
+
+
+@pytest.fixture
+def files_read_here(monkeypatch):
+    """Foreign files are read in this process, which the tests of the gate show to be the same."""
+    from kdlib.data import importing, intake
+    from kdlib.data.intake import reading
+
+    def read(path, folder, name="", limits=None, on_progress=None):
+        return reading.read(Path(path), name or Path(path).name, folder, limits or intake.Limits())
+
+    monkeypatch.setattr(importing.source.intake, "read", read)
+
+
+@pytest.fixture
+def app_home(tmp_path, monkeypatch):
+    """A data folder for pages that are opened without a browser; none of them starts an engine.
+
+    `app.py` says what pages there are, as `pages/server.py` does: AppTest forgets it and runs a page's file alone.
+    """
+    from streamlit.runtime.pages_manager import PagesManager
+
+    from kdlib import engine
+    from kdlib.spaces import teacher_report
+
+    original = PagesManager.__init__
+
+    def init(self, *args, **kwargs):
+        PagesManager.uses_pages_directory = False
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(PagesManager, "__init__", init)
+    monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
+    monkeypatch.setattr(engine, "submit", lambda *_, **__: None)
+    monkeypatch.setattr(teacher_report.engine, "submit", lambda *_, **__: None)
+    return tmp_path
 
 
 class TrackingServer:

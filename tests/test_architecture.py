@@ -1,4 +1,4 @@
-"""The shape of the code, proved from its syntax trees: who imports whom, one outside library per door, no unsafe reading."""
+"""The shape of the code, proved from its syntax trees: who imports whom, one door per library, no unsafe reading."""
 
 import ast
 import os
@@ -22,8 +22,8 @@ ROOMS = (
     ("data", "dataset spectrograms sounds intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses label_losses devices population replay state step_loss loop"),
     ("models", "teachers compressors students pretraining"),
-    ("analysis", "intervals evaluation class_scores geometry neighbours projection costs measure comparison papers"),
-    ("analysis", "frames result_tables items figures"),
+    ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
+    ("analysis", "comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
     ("cli", "tables output data runs sweeps store main"),
     ("", "__main__"),
@@ -42,7 +42,7 @@ DOORS = {
     "streamlit": "app",
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}
-LONGEST = 440  # lines
+LONGEST, LONGEST_FUNCTION = 350, 50  # lines
 
 
 def files(*folders: str) -> list[Path]:
@@ -55,7 +55,7 @@ APP = [path for path in [ROOT / "app.py", *files("pages")] if path.exists()]
 
 
 def place(path: Path) -> str:
-    """Return the name in `ORDER` that a file belongs to; `__init__` for the own file of kdlib or a room, "app" outside kdlib."""
+    """Return the name in `ORDER` of a file; `__init__` for that of kdlib or of a room, "app" outside kdlib."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return unit(".".join(parts[1:])) if parts[0] == "kdlib" else "app"
 
@@ -112,10 +112,10 @@ def test_pages_leave_heavy_libraries_to_kdlib(path):
 
 def unsafe(tree: ast.AST) -> list[str]:
     """Return what a file does that may run code from a foreign file, or hide an error."""
-    found = []
+    problems = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.type is None:
-            found.append(f"line {node.lineno}: bare except")
+            problems.append(f"line {node.lineno}: bare except")
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             if name in ("eval", "exec") or name.split(".")[0] in (
@@ -126,12 +126,12 @@ def unsafe(tree: ast.AST) -> list[str]:
                 "marshal",
                 "shelve",
             ):
-                found.append(f"line {node.lineno}: {name}()")
+                problems.append(f"line {node.lineno}: {name}()")
             for keyword in node.keywords:
                 value = getattr(keyword.value, "value", None)
                 if (keyword.arg, value) in {("allow_pickle", True), ("weights_only", False), ("shell", True)}:
-                    found.append(f"line {node.lineno}: {keyword.arg}={value}")
-    return found
+                    problems.append(f"line {node.lineno}: {keyword.arg}={value}")
+    return problems
 
 
 @pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=relative)
@@ -140,23 +140,39 @@ def test_nothing_unsafe(path):
 
 
 def test_the_unsafe_check_sees_what_it_is_for():
-    text = "import numpy as np\ntry:\n    np.load(f, allow_pickle=True)\nexcept:\n    torch.load(f, weights_only=False); pickle.load(f)\n"
+    text = (
+        "import numpy as np\ntry:\n    np.load(f, allow_pickle=True)\n"
+        "except:\n    torch.load(f, weights_only=False); pickle.load(f)\n"
+    )
     assert len(unsafe(ast.parse(text))) == 4
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=relative)
 def test_scripts_of_the_page_make_no_markup_of_text(path):
-    found = re.findall(
+    matches = re.findall(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function",
         path.read_text(encoding="utf-8"),
     )
-    assert not found, "names of classes and items are a person's own: textContent shows them literally"
+    assert not matches, "names of classes and items are a person's own: textContent shows them literally"
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *APP, *SCRIPTS], ids=relative)
+@pytest.mark.parametrize("path", [*LIBRARY, *APP, *SCRIPTS, *files("tests")], ids=relative)
 def test_a_file_can_be_read_in_one_sitting(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= LONGEST, f"{relative(path)} has {lines} lines, at most {LONGEST}: make it a package that re-exports"
+
+
+def functions(path: Path) -> dict[str, int]:
+    """Return how many lines each function of a file has, from its `def` to its end."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    definitions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return {f"{node.name}, line {node.lineno}": (node.end_lineno or 0) - node.lineno + 1 for node in definitions}
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=relative)
+def test_a_function_fits_on_a_screen(path):
+    long = {name: lines for name, lines in functions(path).items() if lines > LONGEST_FUNCTION}
+    assert not long, f"{relative(path)}: at most {LONGEST_FUNCTION} lines a function; split where the concept splits"
 
 
 HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly"
@@ -218,7 +234,8 @@ def test_the_button_of_the_first_page_once_waited_for_the_libraries_behind_it(tm
 import sys, streamlit, streamlit.testing.v1 as testing
 shown, before = streamlit.button, set(sys.modules)
 def button(*words, **more):
-    print("at the button:", *sorted({"torch", "sklearn", "scipy", "mlflow", "distributed"} & (set(sys.modules) - before)), "end")
+    loaded = {"torch", "sklearn", "scipy", "mlflow", "distributed"} & (set(sys.modules) - before)
+    print("at the button:", *sorted(loaded), "end")
     return shown(*words, **more)
 streamlit.button = button
 app = testing.AppTest.from_file("app.py", default_timeout=100).run()

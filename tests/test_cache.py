@@ -108,8 +108,10 @@ def test_who_asks_at_the_same_time_waits_for_one_build():
         assert going_on.wait(10)
         return {"x": np.ones(2)}
 
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(cached_arrays("things", "slow", build))) for _ in range(2)]
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(cached_arrays("things", "slow", build))) for _ in range(2)
+    ]
     threads[0].start()
     assert started.wait(10)
     threads[1].start()
@@ -117,4 +119,4 @@ def test_who_asks_at_the_same_time_waits_for_one_build():
     for thread in threads:
         thread.join(10)
     assert len(calls) == 1
-    assert [each["x"].tolist() for each in found] == [[1, 1], [1, 1]]
+    assert [each["x"].tolist() for each in results] == [[1, 1], [1, 1]]

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from kdlib import RunSpec, pipeline, spaces, store
-from kdlib.analysis import comparison, frames, measure, papers
+from kdlib.analysis import comparison, frames, measure, papers, probes
 from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table
 from kdlib.cache import cached_arrays
@@ -148,7 +148,7 @@ def assert_last_state(result, splits: set[str]) -> None:
 
 
 def test_a_cancelled_training_is_not_measured_and_once_computed_every_split_before_it_stopped(monkeypatch):
-    monkeypatch.setattr(measure, "probe_accuracy", lambda *_, **__: pytest.fail("probed"))
+    monkeypatch.setattr(probes, "probe_accuracy", lambda *_, **__: pytest.fail("probed"))
     monkeypatch.setattr(measure, "scores", lambda *_, **__: pytest.fail("scored"))
     result = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     assert [point.epoch for point in result.history] == [1, 2, 3]
@@ -171,11 +171,27 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
     )
 
 
+@pytest.mark.parametrize("call", range(1, 7))
+def test_a_cancel_once_waited_until_every_split_was_predicted(call, monkeypatch):
+    """`on_progress` is called before each of the five splits; validation and test come first, whatever it returns."""
+    calls, predicted, predict = [], [], measure.predict
+    monkeypatch.setattr(measure, "predict", lambda *args: predicted.append(0) or predict(*args))
+
+    def stop(progress):
+        calls.extend([progress] * (progress.phase == "measuring"))
+        return len(calls) == call
+
+    result = pipeline.run(SPEC, on_progress=stop)
+    assert len(calls) == call
+    assert len(predicted) == max(2, call - 1)
+    assert_last_state(result, {"val", "test"} if call <= 5 else {"train", "val", "test", "ood:rotated", "ood:noise"})
+
+
 def test_what_was_measured_before_a_cancel_is_done():
     specs = [SPEC.replace(method="baseline"), SPEC.replace(method="pca")]
-    alone = Recorded()
-    pipeline.run(specs[0], on_progress=alone)
-    first, second = pipeline.compare(specs, on_progress=Recorded("measuring", alone.seen[-1].steps + 1))
+    single = Recorded()
+    pipeline.run(specs[0], on_progress=single)
+    first, second = pipeline.compare(specs, on_progress=Recorded("measuring", single.seen[-1].steps + 1))
     assert (first.status, second.status) == ("done", "cancelled")
     assert first.metrics
     assert not second.metrics
@@ -205,11 +221,11 @@ def test_a_run_that_is_resumed_thrice_equals_one_that_never_stopped(tmp_path):
     path, seconds = tmp_path / CHECKPOINT, []
     for step in (1, 2, 3):
         seconds.append(pipeline.run(SPEC, checkpoint=path, on_progress=Recorded("training", step)).cost.seconds)
-    whole, rest = pipeline.run(SPEC), pipeline.run(SPEC, checkpoint=path)
-    assert rest.metrics == whole.metrics
-    assert rest.history == whole.history
-    assert all(np.array_equal(rest.arrays[name], array) for name, array in whole.arrays.items())
-    assert [*seconds, rest.cost.seconds] == sorted([*seconds, rest.cost.seconds])
+    uninterrupted, resumed = pipeline.run(SPEC), pipeline.run(SPEC, checkpoint=path)
+    assert resumed.metrics == uninterrupted.metrics
+    assert resumed.history == uninterrupted.history
+    assert all(np.array_equal(resumed.arrays[name], array) for name, array in uninterrupted.arrays.items())
+    assert [*seconds, resumed.cost.seconds] == sorted([*seconds, resumed.cost.seconds])
 
 
 def test_every_reader_of_results_accepts_cancelled_ones(capsys):

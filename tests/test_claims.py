@@ -24,14 +24,14 @@ def _baseline() -> RunResult:
 
 def _compare(teacher: str) -> dict[str, RunResult]:
     results = pipeline.compare([RunSpec(teacher=teacher, method=method) for method in ("raw", "linear", "mlp")])
-    return {found.spec.method: found for found in [_baseline(), *results]}
+    return {result.spec.method: result for result in [_baseline(), *results]}
 
 
 @pytest.mark.parametrize("teacher", ["simclr", "autoencoder"])
 def test_the_trainable_compressor_beats_raw_and_the_teacher_helps(teacher):
-    found = _compare(teacher)
-    best = max((found["linear"], found["mlp"]), key=lambda each: each.metrics["val"]["accuracy"].mean)
-    gains = comparison.differences_to_references(list(found.values()), best)
+    by_method = _compare(teacher)
+    best = max((by_method["linear"], by_method["mlp"]), key=lambda each: each.metrics["val"]["accuracy"].mean)
+    gains = comparison.differences_to_references(list(by_method.values()), best)
     for split in ("test", "ood"):
         gain = gains["raw"][split]
         assert len(gain.values) == 5
@@ -40,24 +40,24 @@ def test_the_trainable_compressor_beats_raw_and_the_teacher_helps(teacher):
             f"{best.spec.method} against raw on {split}: {comparison.format_percent(gain)}"
         )
         assert gains["baseline"][split].mean > 0
-    assert comparison.verdict(list(found.values())).startswith(f"Compression ({best.spec.method}) added")
+    assert comparison.verdict(list(by_method.values())).startswith(f"Compression ({best.spec.method}) added")
 
 
 @pytest.mark.slow
 def test_on_mixtures_the_teacher_helps_and_compression_adds_where_it_knows_less():
     """What the README's table stars for compression on the test set, with room for another machine."""
     for teacher, over, margin in (("tones-simclr", "baseline", 0.05), ("tones-autoencoder", "raw", 0.01)):
-        asked = papers.paper_specs(default_spec("mixtures").replace(method="linear"), [teacher])
-        rows = papers.paper_rows(dict(zip(asked, pipeline.compare(list(asked.values())), strict=True)))
+        specs = papers.paper_specs(default_spec("mixtures").replace(method="linear"), [teacher])
+        rows = papers.paper_rows(dict(zip(specs, pipeline.compare(list(specs.values())), strict=True)))
         compressed = next(row for row in rows if row.treatment == "compressed")
         gain = (compressed.to_baseline if over == "baseline" else compressed.to_raw)["test"]
         assert gain.mean >= margin, f"{teacher} compressed against {over}: {comparison.format_percent(gain)}"
 
 
 def test_an_irrelevant_teacher_harms_and_the_app_says_so():
-    found = _compare("background")
-    harm = comparison.differences_to_references(list(found.values()), found["raw"])["baseline"]
+    by_method = _compare("background")
+    harm = comparison.differences_to_references(list(by_method.values()), by_method["raw"])["baseline"]
     for split in ("test", "ood"):
         assert harm[split].mean < 0
         assert comparison.excludes_zero(harm[split])
-    assert "better off without this teacher" in comparison.verdict(list(found.values()))
+    assert "better off without this teacher" in comparison.verdict(list(by_method.values()))

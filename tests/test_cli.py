@@ -42,16 +42,16 @@ def test_compare_writes_json_and_is_quiet_when_asked(tmp_path, capsys):
     path = tmp_path / "found.json"
     assert main(["compare", *SMALL, "--methods", "baseline,raw,mlp", "--quiet", "--json", str(path)]) == 0
     assert capsys.readouterr() == ("", "")
-    found = json.loads(path.read_text())
-    assert [run["spec"]["method"] for run in found["runs"]] == ["baseline", "raw", "mlp"]
-    for run in found["runs"]:
+    written = json.loads(path.read_text())
+    assert [run["spec"]["method"] for run in written["runs"]] == ["baseline", "raw", "mlp"]
+    for run in written["runs"]:
         for split in ("test", "ood:rotated", "ood:noise"):
             assert set(run["metrics"][split]["accuracy"]) == {"mean", "ci95", "values"}
         assert {"teacher", "attributes", "cost", "spaces"} <= set(run)
-    assert set(found["runs"][2]["differences"]) == {"baseline", "raw"}
-    assert found["teacher"]["name"] == "random"
-    assert set(found["attributes"]["ink"]) == {"chance", "raw"}
-    assert found["cost"]["seconds"] > 0
+    assert set(written["runs"][2]["differences"]) == {"baseline", "raw"}
+    assert written["teacher"]["name"] == "random"
+    assert set(written["attributes"]["ink"]) == {"chance", "raw"}
+    assert written["cost"]["seconds"] > 0
 
 
 @pytest.mark.parametrize("what", ["datasets", "teachers", "methods", "compressors", "losses", "students"])

@@ -13,7 +13,7 @@ from rich.console import Console
 from kdlib.cli import main as cli
 from kdlib.cli.main import main
 from kdlib.data import imported
-from tests.evil_files import wav, zipped
+from tests.file_writers import wav, zipped
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +37,14 @@ def table(tmp_path):
 def test_from_a_file_to_a_comparison_and_away(table, capsys):
     assert main(["import", str(table), "--dry-run"]) == 0
     out = capsys.readouterr().out
-    for told in ("60 items, vectors of shape 5", "classes: 3, from label", "[b]", "e (5 wide)", "val: 6 items drawn"):
-        assert told in out
+    for expected in (
+        "60 items, vectors of shape 5",
+        "classes: 3, from label",
+        "[b]",
+        "e (5 wide)",
+        "val: 6 items drawn",
+    ):
+        assert expected in out
     assert not imported.cards()
     assert main(["import", str(table), "--source-task", "nothing"]) == 0
     name = re.search(r"kept as (trees@\w+)", capsys.readouterr().out)[1]
@@ -103,9 +109,9 @@ def test_ctrl_c_leaves_nothing_of_an_import(doing, table, tmp_path, capsys, monk
     children = psutil.Process().children()
 
     @contextmanager
-    def bar(told, quiet, unit):
+    def bar(title, quiet, unit):
         def press(_):
-            if told == f"{doing} trees.npz":
+            if title == f"{doing} trees.npz":
                 raise KeyboardInterrupt
 
         yield press
@@ -127,7 +133,7 @@ def test_a_terminal_shows_how_far_an_import_is(table, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["import", "nowhere.npz"], "there is no file nowhere.npz"),
         (["import", "trees.npz", "--target", "species"], "no column 'species'"),
@@ -137,8 +143,8 @@ def test_a_terminal_shows_how_far_an_import_is(table, monkeypatch):
         (["data", "delete", "oaks"], "unknown dataset 'oaks'"),
     ],
 )
-def test_bad_input_is_one_line(table, arguments, told, capsys):
+def test_bad_input_is_one_line(table, arguments, message, capsys):
     assert main(arguments) == 2
     complaint = capsys.readouterr().err
-    assert told in complaint
+    assert message in complaint
     assert complaint.count("\n") == 1

@@ -21,9 +21,9 @@ def _rows(n: int = 60, d_t: int = 12, k: int = 4) -> tuple[np.ndarray, np.ndarra
 def test_fixed_ones_give_the_width_they_tell_for_new_rows(name, dim):
     rows, labels = _rows()
     fitted = COMPRESSORS[name].build(dim, 0).fit(rows, labels)
-    found = fitted.transform(rows[:5] + 1)
-    assert found.shape == (5, COMPRESSORS[name].width(12, dim, 4))
-    assert np.isfinite(found).all()
+    compressed = fitted.transform(rows[:5] + 1)
+    assert compressed.shape == (5, COMPRESSORS[name].width(12, dim, 4))
+    assert np.isfinite(compressed).all()
 
 
 @pytest.mark.parametrize("name", FIXED)
@@ -58,8 +58,8 @@ def test_matryoshka_trains_every_doubling_prefix():
 def test_pca_keeps_the_widest_directions():
     rng = np.random.default_rng(0)
     rows = (rng.normal(size=(500, 3)) * [10, 1, 0.1]).astype(np.float32)
-    found = COMPRESSORS["pca"].build(1, 0).fit(rows, np.zeros(500)).transform(rows)
-    assert abs(np.corrcoef(found[:, 0], rows[:, 0])[0, 1]) > 0.999
+    compressed = COMPRESSORS["pca"].build(1, 0).fit(rows, np.zeros(500)).transform(rows)
+    assert abs(np.corrcoef(compressed[:, 0], rows[:, 0])[0, 1]) > 0.999
 
 
 def test_lda_separates_what_pca_does_not():
@@ -100,6 +100,6 @@ def test_autoencoder_keeps_what_restores_the_rows():
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(300, 2))
     rows = (hidden @ rng.normal(size=(2, 10))).astype(np.float32)
-    found = COMPRESSORS["autoencoder"].build(2, 0).fit(rows, np.zeros(300)).transform(rows)
-    fit = np.linalg.lstsq(np.c_[found, np.ones(300)], hidden, rcond=None)[0]
-    assert np.corrcoef((np.c_[found, np.ones(300)] @ fit).ravel(), hidden.ravel())[0, 1] > 0.9
+    compressed = COMPRESSORS["autoencoder"].build(2, 0).fit(rows, np.zeros(300)).transform(rows)
+    fit = np.linalg.lstsq(np.c_[compressed, np.ones(300)], hidden, rcond=None)[0]
+    assert np.corrcoef((np.c_[compressed, np.ones(300)] @ fit).ravel(), hidden.ravel())[0, 1] > 0.9

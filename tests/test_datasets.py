@@ -84,14 +84,14 @@ def tags(labels: np.ndarray) -> Dataset:
 
 
 def test_too_few_rows_to_show_every_class_are_refused_with_how_many_do():
-    alone = np.full((12, 3), np.nan)
+    labels = np.full((12, 3), np.nan)
     for row in range(12):
-        alone[row, row % 3] = row // 3 % 2
+        labels[row, row % 3] = row // 3 % 2
     with pytest.raises(
         ValueError, match=r"^5 labels cannot hold a positive and a negative row of each of the 3 classes .* at least 6$"
     ):
-        tags(alone).labelled(5)
-    assert tags(alone).labelled(6).tolist() == [0, 1, 2, 3, 4, 5]
+        tags(labels).labelled(5)
+    assert tags(labels).labelled(6).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_class_without_a_positive_row_anywhere_hinders_nobody():
@@ -102,8 +102,8 @@ def test_a_class_without_a_positive_row_anywhere_hinders_nobody():
 
 def test_labelled_rows_that_cannot_be_are_refused(data):
     k = len(data.classes)
-    for count, told in ((k - 1, f"at least {k}"), (10**6, "labelled training rows")):
-        with pytest.raises(ValueError, match=told):
+    for count, message in ((k - 1, f"at least {k}"), (10**6, "labelled training rows")):
+        with pytest.raises(ValueError, match=message):
             data.labelled(count)
 
 
@@ -138,9 +138,9 @@ def test_mixtures_have_one_to_three_families_of_which_most_labels_are_missing():
     missing = np.isnan(data.labels)
     assert 0.5 < missing.mean() < 0.65
     assert not missing.all(1).any()
-    there = (data.labels == 1).sum(1)
-    assert (there <= data.attributes["count"].values + 1).all()
-    assert set(there) == {0, 1, 2, 3}
+    positives = (data.labels == 1).sum(1)
+    assert (positives <= data.attributes["count"].values + 1).all()
+    assert set(positives) == {0, 1, 2, 3}
 
 
 def test_cluttered_digits_are_what_they_promise():

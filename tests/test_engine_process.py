@@ -37,17 +37,22 @@ def test_an_engine_is_stopped_while_it_starts(tmp_path, empty_database):
         wait_until(lambda: process.poll() is not None)
 
 
+# The process that looks has the lock until the first attempt of the starting engine has failed.
 PROBED = """if True:
-    import threading
     from filelock import FileLock
     from kdlib.engine import process
 
+    class SecondAttemptLock(FileLock):
+        def _acquire(self):
+            super()._acquire()
+            probe.release()
+
+    probe = FileLock(process.engine_folder() / "lock")
+    probe.acquire()
+    process.FileLock = SecondAttemptLock
     process.serve = lambda: None
     process.asyncio.run = lambda _: print("serves")
     process.forkserver.ensure_running = lambda: None
-    probe = FileLock(process.engine_folder() / "lock", thread_local=False)
-    probe.acquire()
-    threading.Timer(0.05, probe.release).start()
     process.main()
 """
 

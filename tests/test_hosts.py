@@ -30,7 +30,7 @@ FOREIGN_ORIGINS = [
 
 
 def ask(kind, host=("localhost:8501",), origin=(), path="/", port=8501, scheme=None):
-    """Return the status of an answer: 200 and 101 from the app behind, 403 for a refused request, 1008 for a refused web socket."""
+    """Return the status of an answer: 200 and 101 from the app behind, 403 and, for a web socket, 1008 if refused."""
     headers = [(b"host", each.encode()) for each in host] + [(b"origin", each.encode()) for each in origin]
     scope = {
         "type": kind,

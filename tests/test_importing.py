@@ -1,10 +1,8 @@
-"""From a file to a dataset: what is understood, what is refused in words, what is kept, and that it works like a built-in one."""
+"""From a file to a dataset: what is understood, what is refused in words, what a stop leaves behind."""
 
 import errno
 import io
-import json
 import os
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,56 +13,25 @@ import pytest
 import soundfile
 from PIL import Image
 
-from kdlib import pipeline
-from kdlib.analysis.comparison import verdict
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets, imported, importing, intake
 from kdlib.data.importing import ImportPlan
-from kdlib.data.intake import IntakeError, reading
+from kdlib.data.intake import IntakeError
 from kdlib.models import teachers
 from kdlib.progress import CancelledError
-from kdlib.spaces import deletion, teacher_report
-from kdlib.spec import RunSpec
-from tests.evil_files import wav, zipped
+from tests.file_writers import wav, zipped
+from tests.small_tables import ROWS, imported_table, table
 
 READ = intake.read
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A data folder of its own; files are read in this process, which the tests of the gate show to be the same."""
+def home(tmp_path, monkeypatch, files_read_here):
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path / "home"))
-
-    def read(path, folder, name="", limits=None, on_progress=None):
-        return reading.read(Path(path), name or Path(path).name, folder, limits or intake.Limits())
-
-    monkeypatch.setattr(importing.source.intake, "read", read)
     return tmp_path / "home"
 
 
-def table(path: Path, rows: int = 90, **changes) -> Path:
-    """Write an .npz of three classes with an embedding that tells them, and one that does not; return its path."""
-    rng = np.random.default_rng(0)
-    label = np.arange(rows) % 3
-    columns = {
-        "id": np.array([f"item {row:03d}" for row in range(rows)]),
-        "label": np.array(["ash", "birch", "NA"])[label],
-        "place": np.array(["wood", "park"])[rng.integers(0, 2, rows)],
-        "x": rng.normal(size=(rows, 6)).astype(np.float32) + 2 * np.eye(3, 6, dtype=np.float32)[label],
-        "y": rng.normal(size=(rows, 4)).astype(np.float32),
-    }
-    np.savez(path, **{name: value for name, value in (columns | changes).items() if value is not None})
-    return path
-
-
-def imported_table(tmp_path, title="trees", **changes) -> str:
-    source = importing.stage(table(tmp_path / "trees.npz", **changes))
-    plan = replace(importing.guess_plan(source), inputs="x", tables=("x", "y"), attributes=("place",))
-    return importing.store_dataset(source, importing.build_draft(source, plan), title)
-
-
 # --- what is understood
-# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_what_the_names_of_columns_suggest(tmp_path):
@@ -83,8 +50,8 @@ def test_the_rest_is_drawn_by_class_and_always_alike(tmp_path):
     }
     rng = np.random.default_rng(1)
     order = rng.permutation(90)
-    with np.load(tmp_path / "a.npz") as whole:
-        np.savez(tmp_path / "b.npz", **{name: whole[name][order] for name in whole.files})
+    with np.load(tmp_path / "a.npz") as arrays:
+        np.savez(tmp_path / "b.npz", **{name: arrays[name][order] for name in arrays.files})
     other = importing.stage(tmp_path / "b.npz")
     again = importing.build_draft(other, importing.guess_plan(other))
     assert dict(zip(again.ids, again.splits, strict=True)) == dict(zip(draft.ids, draft.splits, strict=True))
@@ -158,9 +125,9 @@ def test_file_names_are_taken_apart_and_a_speaker_is_left_out(tmp_path):
     data = datasets.load(name)
     assert data.modality == "audio"
     for row in range(len(names)):
-        found = Path(data.ids[row]).stem
-        np.testing.assert_array_equal(teachers.embed(f"{name}/voices", name)[row], embedding[names.index(found)])
-        assert data.classes[data.labels[row]] == found.split("_")[0]
+        stem = Path(data.ids[row]).stem
+        np.testing.assert_array_equal(teachers.embed(f"{name}/voices", name)[row], embedding[names.index(stem)])
+        assert data.classes[data.labels[row]] == stem.split("_")[0]
     rate, wave = data.listen(3)
     assert (rate, len(wave)) == (8000, 4000)
     spectrum = np.abs(np.fft.rfft(wave))
@@ -176,7 +143,6 @@ def _note(hertz: int, seed: int) -> bytes:
 
 
 # --- what is refused
-# ------------------------------------------------------------------------------------------------------------------
 
 
 def _with(array: np.ndarray, where, value) -> np.ndarray:
@@ -185,7 +151,6 @@ def _with(array: np.ndarray, where, value) -> np.ndarray:
     return array
 
 
-ROWS = np.random.default_rng(2).normal(size=(90, 4)).astype(np.float32)
 SPLIT = np.array((["train"] * 6 + ["val"] * 3 + ["test"] * 3 + ["ood:far"] * 3) * 6)
 CONTENT = {
     "NaN": ({"y": _with(ROWS, (17, 2), np.nan)}, "'y' is not finite .* in row 17; in all, 1 rows"),
@@ -210,22 +175,22 @@ CONTENT = {
 
 @pytest.mark.parametrize("case", CONTENT)
 def test_content_that_cannot_be_learned_from_is_refused_before_training(case, tmp_path):
-    changes, told = CONTENT[case]
+    changes, message = CONTENT[case]
     source = importing.stage(table(tmp_path / "a.npz", **changes))
-    with pytest.raises(IntakeError, match=told):
+    with pytest.raises(IntakeError, match=message):
         importing.build_draft(source, importing.guess_plan(source))
 
 
 def test_rows_of_zeros_are_counted(tmp_path):
     source = importing.stage(table(tmp_path / "a.npz", y=_with(ROWS, slice(4, 7), 0)))
     assert any(
-        "'y' has 3 rows of zeros" in told
-        for told in importing.build_draft(source, importing.guess_plan(source)).warnings
+        "'y' has 3 rows of zeros" in warning
+        for warning in importing.build_draft(source, importing.guess_plan(source)).warnings
     )
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "message"),
     [
         ("{a}{b}.wav", "need something between"),
         ("words.wav", "names its parts"),
@@ -233,10 +198,10 @@ def test_rows_of_zeros_are_counted(tmp_path):
         ("{a}-{b}.wav", "'yes_1.wav' does not fit"),
     ],
 )
-def test_a_pattern_that_does_not_fit_is_named(pattern, told, tmp_path):
+def test_a_pattern_that_does_not_fit_is_named(pattern, message, tmp_path):
     zipped(("yes_1.wav", wav()), ("no_2.wav", wav()))(tmp_path / "a.zip")
     source = importing.stage(tmp_path / "a.zip")
-    with pytest.raises(IntakeError, match=told):
+    with pytest.raises(IntakeError, match=message):
         importing.build_draft(source, ImportPlan(target=("a",), pattern=pattern))
 
 
@@ -274,16 +239,15 @@ def test_only_what_nobody_has_written_to_for_a_day_is_swept(tmp_path, home):
     (halves[2] / "inputs.npy").write_bytes(b"is being written")  # which leaves the age of the folder as it is
     (waiting.folder / waiting.columns["x"].file).write_bytes(b"so is this")
     importing.reopen(opened.token)
-    kept = imported_table(tmp_path)
+    recent = imported_table(tmp_path)
     assert waiting.folder.exists()
     assert opened.folder.exists()
     assert not left.folder.exists()
     assert [half.exists() for half in halves] == [False, False, True]
-    assert list(imported.cards()) == [kept]
+    assert list(imported.cards()) == [recent]
 
 
 # --- progress and stopping
-# ------------------------------------------------------------------------------------------------------------
 
 
 class LeftError(BaseException):
@@ -338,119 +302,3 @@ def test_a_disk_that_is_full_is_named_in_words(tmp_path, home, monkeypatch):
     with pytest.raises(IntakeError, match="npz cannot be kept: the disk is full"):
         importing.store_dataset(source, draft, "trees")
     assert not list((home / "data").iterdir())
-
-
-# --- what is kept
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def test_what_is_kept_is_what_was_given(tmp_path):
-    name = imported_table(tmp_path)
-    data = datasets.load(name)
-    with np.load(tmp_path / "trees.npz") as given:
-        np.testing.assert_array_equal(data.inputs, given["x"])
-        np.testing.assert_array_equal(teachers.embed(f"{name}/y", name), given["y"])
-        assert [data.classes[label] for label in data.labels] == given["label"].tolist()
-    rows = np.concatenate(list(data.splits.values()))
-    assert len(set(rows)) == len(rows) == 90
-    assert set(data.labelled(3)) < set(data.labelled(30)) <= set(data.splits["train"])
-
-
-def test_rows_taken_from_disk_are_those_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(imported, "MAPPED_BYTES", 0)
-    monkeypatch.setattr(imported, "CHUNK_ROWS", 7)
-    name = imported_table(tmp_path, title="on disk")
-    data, rows = datasets.load(name), np.random.default_rng(0).permutation(90)
-    assert isinstance(data.inputs, imported.MappedArray)
-    with np.load(tmp_path / "trees.npz") as given:
-        np.testing.assert_array_equal(data.inputs[rows], given["x"][rows])
-        np.testing.assert_array_equal(data.inputs[10:20], given["x"][10:20])
-    data.inputs[rows][:] = 0
-    assert data.inputs.any(), "what was taken is a copy"
-    spec = default_spec(name).replace(epochs=1, seeds=1, dim=2)
-    assert pipeline.run(spec).status == "done"
-
-
-def test_first_labels_do_not_all_come_from_the_first_rows(tmp_path):
-    """Files come sorted: the first labels must not all be of one place."""
-    name = imported_table(tmp_path, place=np.array(["a"] * 45 + ["b"] * 45))
-    data = datasets.load(name)
-    assert len(set(data.attributes["place"].values[data.labelled(12)])) == 2
-
-
-def test_other_content_is_another_name_and_another_run(tmp_path):
-    one, two = imported_table(tmp_path), imported_table(tmp_path, y=ROWS)
-    assert one != two
-    assert one == imported_table(tmp_path), "the same content is kept once"
-    assert RunSpec(dataset=one).identity != RunSpec(dataset=two).identity
-    with pytest.raises(ValueError, match="several datasets called 'trees'"):
-        imported.resolve_name("trees")
-
-
-def test_a_table_is_compared_against_another_and_against_itself(tmp_path):
-    name = imported_table(tmp_path)
-    spec = default_spec(name).replace(epochs=15, seeds=2, dim=3, lr=0.02, teacher=f"{name}/x")
-    assert spec.student == "mlp"
-    results = pipeline.compare([spec.replace(method=method) for method in ("baseline", "raw", "pca", "mlp")])
-    assert [result.status for result in results] == ["done"] * 4
-    assert results[0].metrics["test"]["accuracy"].mean > 0.6, "three classes that a network can tell"
-    assert verdict(results)
-
-
-def test_what_does_not_fit_is_refused_in_words(tmp_path):
-    name = imported_table(tmp_path)
-    spec = default_spec(name)
-    with pytest.raises(
-        ValueError, match=r"teacher simclr takes images, but trees@.* holds vectors, choose one of: trees@.*/x"
-    ):
-        check(spec.replace(teacher="simclr"))
-    with pytest.raises(ValueError, match=r"knows the items of trees@.* only, but digits holds images"):
-        check(RunSpec(dataset="digits", teacher=f"{name}/x", labels=100))
-    with pytest.raises(ValueError, match=r"student cnn takes pictures, but .* vectors of shape .* choose one of: mlp"):
-        check(spec.replace(student="cnn"))
-
-
-def test_what_is_half_built_or_half_deleted_is_not_listed(tmp_path, home):
-    name = imported_table(tmp_path)
-    whole = imported.dataset_folder(name)
-    for other in (f".{whole.name}.deleted", ".abc.building"):
-        shutil.copytree(whole, home / "data" / other)
-        card = json.loads((whole / "card.json").read_text()) | {"name": other, "title": other}
-        (home / "data" / other / "card.json").write_text(json.dumps(card))
-    assert list(imported.cards()) == [name]
-    assert not imported.damaged()
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": "a"}', "\udcff"])
-def test_a_damaged_card_hides_no_other_dataset(text, tmp_path, home):
-    whole, broken = imported_table(tmp_path), imported_table(tmp_path, title="others")
-    where = imported.dataset_folder(broken)
-    (where / "card.json").write_text(text, errors="surrogateescape")
-    assert list(imported.cards()) == [whole]
-    assert imported.damaged() == [where]
-    assert broken not in datasets.describe_datasets()
-    (where / "card.json").unlink()
-    assert imported.damaged() == [where]
-
-
-def test_what_is_deleted_is_gone_with_what_was_made_of_it(tmp_path, home):
-    name = imported_table(tmp_path)
-    teacher_report.compute(f"{name}/y", name)
-    assert teacher_report.cached(f"{name}/y", name).questions["place"]
-    kept = {
-        path for path in home.rglob("*") if path.is_file() and "staging" not in path.parts and "locks" not in path.parts
-    }
-    assert kept
-    deletion.delete_dataset(name)
-    assert not [path for path in kept if path.exists()]
-    with pytest.raises(ValueError, match=f"unknown dataset '{name}'"):
-        datasets.load(name)
-    with pytest.raises(ValueError, match="built in"):
-        deletion.delete_dataset("digits")
-
-
-@pytest.mark.parametrize("title", ["", "../up", "a/b", "a@b", "<b>", "x" * 50])
-def test_a_title_that_cannot_be_a_name_is_refused(title, tmp_path):
-    source = importing.stage(table(tmp_path / "a.npz"))
-    with pytest.raises(ValueError, match="a name has 1 to 40 letters"):
-        importing.store_dataset(source, importing.build_draft(source, importing.guess_plan(source)), title)

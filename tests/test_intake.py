@@ -15,7 +15,8 @@ from pyarrow import parquet
 from kdlib.data import intake, spectrograms
 from kdlib.data.intake import IntakeError, Limits, progress, reading
 from kdlib.progress import CancelledError, Progress
-from tests.evil_files import EVIL, GOOD_CSV, csv, npy, png, wav, zipped
+from tests.evil_files import EVIL
+from tests.file_writers import GOOD_CSV, csv, npy, png, wav, zipped
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,16 +31,17 @@ def written(tmp_path, name, write):
 
 @pytest.mark.parametrize("evil", EVIL)
 def test_an_evil_file_is_refused_in_words(evil, tmp_path):
-    name, told, limits, write = EVIL[evil]
+    name, message, limits, write = EVIL[evil]
     path, out = written(tmp_path, name, write)
-    with pytest.raises(IntakeError, match=told):
+    with pytest.raises(IntakeError, match=message):
         reading.read(path, name, out, limits or Limits())
     assert not (path.parent / "planted").exists(), "a pickle was opened"
 
 
 INTERNALS = re.compile(
-    r"<_io|0x[0-9a-f]{6}|\[Errno|Traceback|Error\b|straddl|[Pp]yarrow|Arrow|libsndfile|soundfile|PIL|Format not recognised|cannot identify"
-    r"|truncated|File is not a zip|magic|CRC|codec|object at|<class|deserializ|buffer|chunker|unpack requires|Expected \d"
+    r"<_io|0x[0-9a-f]{6}|\[Errno|Traceback|Error\b|straddl|[Pp]yarrow|Arrow|libsndfile|soundfile|PIL"
+    r"|Format not recognised|cannot identify|truncated|File is not a zip|magic|CRC|codec|object at|<class|deserializ"
+    r"|buffer|chunker|unpack requires|Expected \d"
 )
 
 
@@ -54,9 +56,9 @@ def test_a_refusal_does_not_show_the_words_of_a_library(evil, tmp_path):
 
 def test_a_refusal_does_not_show_the_trace_of_a_child_that_crashed():
     complaint = "Traceback (most recent call last):\nValueError: cannot reshape array of size 3 into shape (2,)\n"
-    told = intake._explain_exit("x.npz", 1, complaint, Limits())
-    assert told.startswith("x.npz could not be read: it is damaged")
-    assert not INTERNALS.search(told)
+    message = intake._explain_exit("x.npz", 1, complaint, Limits())
+    assert message.startswith("x.npz could not be read: it is damaged")
+    assert not INTERNALS.search(message)
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def child(tmp_path):
 
 
 def test_a_refusal_costs_no_memory_and_leaves_nothing_elsewhere(tmp_path, monkeypatch, child):
-    """A few kB that decode to 115 MB: the process that asks stays as it was, and nothing is written but where it is told to."""
+    """A few kB that decode to 115 MB: the process that asks stays as it was, only the given folder is written to."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for variable in ("HOME", "TMPDIR"):
@@ -88,9 +90,9 @@ def test_a_refusal_costs_no_memory_and_leaves_nothing_elsewhere(tmp_path, monkey
 
 
 def test_a_pickle_is_not_opened_by_the_child_either(tmp_path, child):
-    name, told, _, write = EVIL["object array"]
+    name, message, _, write = EVIL["object array"]
     path, _ = written(tmp_path, name, write)
-    with pytest.raises(IntakeError, match=told):
+    with pytest.raises(IntakeError, match=message):
         child(path)
     assert not (path.parent / "planted").exists()
 
@@ -194,59 +196,59 @@ def _content_of(rows):
 
 def understood(tmp_path, name, write, limits=None):
     path, out = written(tmp_path, name, write)
-    told = reading.read(path, name, out, limits or Limits()).to_dict()
-    return told | {"values": {each["name"]: np.load(out / each["file"]) for each in told["columns"]}}, out
+    report = reading.read(path, name, out, limits or Limits()).to_dict()
+    return report | {"values": {each["name"]: np.load(out / each["file"]) for each in report["columns"]}}, out
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_labels_and_ids_stay_as_they_are_written(tmp_path, separator):
     rows = [["id", "label", "note"], ["007", "NA", ""], ["1e5", "None", "null"], ["٣", "  x", "=cmd()"]]
-    told, _ = understood(tmp_path, "x.csv", csv("\n".join(separator.join(row) for row in rows) + "\n"))
-    assert [told["values"][name].tolist() for name in rows[0]] == [
+    report, _ = understood(tmp_path, "x.csv", csv("\n".join(separator.join(row) for row in rows) + "\n"))
+    assert [report["values"][name].tolist() for name in rows[0]] == [
         list(column) for column in zip(*rows[1:], strict=True)
     ]
 
 
 def test_a_quoted_name_of_a_column_may_hold_the_delimiter_a_quote_and_a_line_break(tmp_path):
-    told, _ = understood(tmp_path, "x.csv", csv('id,"size, in ""m""","two\nlines"\na,1,x\nb,2,y\n'))
-    assert {name: each.tolist() for name, each in told["values"].items()} == {
+    report, _ = understood(tmp_path, "x.csv", csv('id,"size, in ""m""","two\nlines"\na,1,x\nb,2,y\n'))
+    assert {name: each.tolist() for name, each in report["values"].items()} == {
         "id": ["a", "b"],
         'size, in "m"': ["1", "2"],
         "two\nlines": ["x", "y"],
     }
-    assert told["first_line"] == 3
+    assert report["first_line"] == 3
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_may_end_as_on_any_system(tmp_path, end):
-    told, _ = understood(tmp_path, "x.csv", csv(f'id,"a,b"{end}x,1{end}y,2{end}'))
-    assert {name: each.tolist() for name, each in told["values"].items()} == {"id": ["x", "y"], "a,b": ["1", "2"]}
-    assert told["first_line"] == 2
+    report, _ = understood(tmp_path, "x.csv", csv(f'id,"a,b"{end}x,1{end}y,2{end}'))
+    assert {name: each.tolist() for name, each in report["values"].items()} == {"id": ["x", "y"], "a,b": ["1", "2"]}
+    assert report["first_line"] == 2
 
 
 def test_semicolons_are_found_beside_quoted_commas(tmp_path):
-    told, _ = understood(tmp_path, "x.csv", csv('"a,b,c,d";e\n"1,2";3\n'))
-    assert [each["name"] for each in told["columns"]] == ["a,b,c,d", "e"]
+    report, _ = understood(tmp_path, "x.csv", csv('"a,b,c,d";e\n"1,2";3\n'))
+    assert [each["name"] for each in report["columns"]] == ["a,b,c,d", "e"]
 
 
 def test_rows_of_several_lines_are_read_and_the_line_of_a_bad_one_is_right(tmp_path):
-    told, _ = understood(tmp_path, "x.csv", csv('id,note\na,"one\ntwo"\nb,c\n'))
-    assert told["values"]["note"].tolist() == ["one\ntwo", "c"]
-    assert told["first_line"] == 0, "rows are counted, since lines are no rows"
+    report, _ = understood(tmp_path, "x.csv", csv('id,note\na,"one\ntwo"\nb,c\n'))
+    assert report["values"]["note"].tolist() == ["one\ntwo", "c"]
+    assert report["first_line"] == 0, "rows are counted, since lines are no rows"
     (tmp_path / "other").mkdir()
     with pytest.raises(IntakeError, match="line 4 has 3 fields, the first line has 2: column 3 is too much"):
         understood(tmp_path / "other", "x.csv", csv('id,note\na,"one\ntwo"\nb,c,d\n'))
 
 
 def test_columns_of_answers_are_no_embedding(tmp_path):
-    told, _ = understood(tmp_path, "x.csv", csv("tag0,tag1\n1,0\n,1\n0,\n"))
-    assert told["values"]["tag1"].tolist() == ["0", "1", ""]
+    report, _ = understood(tmp_path, "x.csv", csv("tag0,tag1\n1,0\n,1\n0,\n"))
+    assert report["values"]["tag1"].tolist() == ["0", "1", ""]
 
 
 def test_parquet_keeps_text_numbers_and_lists(tmp_path):
     columns = {"id": ["007", "NA"], "n": [3, None], "x": [0.5, 2.0], "e": [[1.0, 2.0], [3.0, 4.0]]}
-    told, _ = understood(tmp_path, "x.parquet", lambda path: parquet.write_table(pa.table(columns), path))
-    values = {name: each.tolist() for name, each in told["values"].items()}
+    report, _ = understood(tmp_path, "x.parquet", lambda path: parquet.write_table(pa.table(columns), path))
+    values = {name: each.tolist() for name, each in report["values"].items()}
     assert values == {"id": ["007", "NA"], "n": ["3", ""], "x": ["0.5", "2"], "e": [[1, 2], [3, 4]]}
 
 
@@ -254,8 +256,8 @@ def test_what_is_not_finite_zero_or_constant_is_found_while_reading(tmp_path):
     array = np.ones((1000, 3))
     array[[7, 9], 1] = np.nan, 1e300  # the second is finite as float64 only
     array[20] = 0
-    told, _ = understood(tmp_path, "x.npz", lambda path: np.savez(path, bad=array, same=np.ones((1000, 2))))
-    bad, same = told["columns"]
+    report, _ = understood(tmp_path, "x.npz", lambda path: np.savez(path, bad=array, same=np.ones((1000, 2))))
+    bad, same = report["columns"]
     assert (bad["bad_row"], bad["bad"], bad["zero_rows"], bad["constant"]) == (7, 2, 1, False)
     assert same["constant"]
 
@@ -265,26 +267,26 @@ def test_a_recording_becomes_a_spectrogram_and_stays_audible(tmp_path, kind):
     time = np.arange(16000) / 16000
     out = io.BytesIO()
     soundfile.write(out, 0.5 * np.sin(2 * np.pi * 1000 * time), 16000, format=kind)
-    told, folder = understood(
+    report, folder = understood(
         tmp_path, "x.zip", zipped((f"dogs/a.{kind.lower()}", out.getvalue()), ("cats/b.wav", wav(rate=16000)))
     )
-    picture = told["values"]["spectrogram"]
-    assert told["rate"] == 16000
-    assert told["values"]["folder"].tolist() == ["dogs", "cats"]
+    picture = report["values"]["spectrogram"]
+    assert report["rate"] == 16000
+    assert report["values"]["folder"].tolist() == ["dogs", "cats"]
     assert 0 <= picture.min() < picture.max() <= 1
     bands = spectrograms.frequencies(16000)
     assert abs(bands[picture[0, 0, :, 10].argmax()] - 1000) < 80, "the loudest band is at the pitch that was played"
     ends = np.load(folder / "ends.npy")
-    heard = np.fromfile(folder / "waves.raw", "<i2", count=int(ends[0])) / 32768
-    assert np.sqrt(np.mean(heard[4000:12000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+    wave = np.fromfile(folder / "waves.raw", "<i2", count=int(ends[0])) / 32768
+    assert np.sqrt(np.mean(wave[4000:12000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
 def test_pictures_come_to_one_size(tmp_path):
-    told, _ = understood(
+    report, _ = understood(
         tmp_path, "x.zip", zipped(("a.png", png(30, 20)), ("b.png", png(10, 40)), ("notes.txt", b"by hand"))
     )
-    assert told["values"]["picture"].shape == (2, 1, 32, 32)
-    assert "notes.txt" in told["notes"][0]
+    assert report["values"]["picture"].shape == (2, 1, 32, 32)
+    assert "notes.txt" in report["notes"][0]
 
 
 def test_a_symlink_in_a_folder_is_refused(tmp_path):

@@ -106,11 +106,11 @@ def test_every_member_of_every_group_trains_as_if_alone(rows):
 
 def test_the_distance_never_moves_the_compressor(rows):
     """With λ = 1 and with λ = 0 the compressor ends up the same: it learns from the teacher loss only."""
-    found = []
+    states = []
     for weight in (0.0, 1.0):
         trained = train([MethodGroup(_students(1), [0], _teachers(1), distance_weight=weight)], rows, **SETTINGS)
-        found.append(trained.teachers[0].state())
-    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+        states.append(trained.teachers[0].state())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def test_baseline_ignores_the_embeddings(rows):
@@ -129,14 +129,16 @@ def test_resuming_equals_never_having_stopped(rows, tmp_path, stop_at):
         return [float(each.softmax(-1)[:, 0].mean()) for each in logits]
 
     settings = SETTINGS | {"score": scored}
-    whole = train(_groups(), rows, **settings)
+    uninterrupted = train(_groups(), rows, **settings)
     path = tmp_path / "checkpoint.safetensors"
     part = train(_groups(), rows, **settings, checkpoint=path, signature="a", on_progress=lambda at: at.step >= stop_at)
     assert part.cancelled
-    rest = train(_groups(), rows, **settings, checkpoint=path, signature="a")
-    assert not rest.cancelled
-    assert rest.history == whole.history
-    for one, other in zip([whole.students, whole.teachers[2]], [rest.students, rest.teachers[2]], strict=True):
+    resumed = train(_groups(), rows, **settings, checkpoint=path, signature="a")
+    assert not resumed.cancelled
+    assert resumed.history == uninterrupted.history
+    for one, other in zip(
+        [uninterrupted.students, uninterrupted.teachers[2]], [resumed.students, resumed.teachers[2]], strict=True
+    ):
         assert all(torch.equal(one.state()[key], other.state()[key]) for key in one.state())
 
 
@@ -179,17 +181,17 @@ def test_the_best_weights_by_validation_are_kept_per_member(rows):
         return next(turns)
 
     trained = train([MethodGroup(_students(2), [0, 1])], rows, **(SETTINGS | {"score": score}))
-    kept = trained.students(rows.val_inputs.expand(2, -1, -1))[1].detach()
-    torch.testing.assert_close(kept[0], states[0][0])
-    torch.testing.assert_close(kept[1], states[1][1])
+    logits = trained.students(rows.val_inputs.expand(2, -1, -1))[1].detach()
+    torch.testing.assert_close(logits[0], states[0][0])
+    torch.testing.assert_close(logits[1], states[1][1])
 
 
 def test_members_with_the_same_seed_see_the_same_batches():
-    found = batches([0, 1, 0], epoch=2, rows=50, size=8)
-    assert found.shape == (6, 3, 8)
-    assert torch.equal(found[:, 0], found[:, 2])
-    assert not torch.equal(found[:, 0], found[:, 1])
-    assert len(found[:, 0].flatten().unique()) == 48
+    rows = batches([0, 1, 0], epoch=2, rows=50, size=8)
+    assert rows.shape == (6, 3, 8)
+    assert torch.equal(rows[:, 0], rows[:, 2])
+    assert not torch.equal(rows[:, 0], rows[:, 1])
+    assert len(rows[:, 0].flatten().unique()) == 48
 
 
 def test_fewer_rows_than_a_batch_train_all_the_same(rows):

@@ -43,7 +43,8 @@ import sys
 from kdlib.pipeline import compare
 from kdlib.spec import RunSpec
 spec = RunSpec(labels=100, epochs=1, seeds=1)
-assert all(each.status == "done" for each in compare([spec.replace(method=name) for name in ("baseline", "mlp", "autoencoder")]))
+specs = [spec.replace(method=name) for name in ("baseline", "mlp", "autoencoder")]
+assert all(each.status == "done" for each in compare(specs))
 assert not {"torch._dynamo", "sympy"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

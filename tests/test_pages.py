@@ -1,70 +1,30 @@
-"""Every page of the app's own list, with an empty and a full store, and what a page does with a click; no browser, no engine."""
+"""Every page, with an empty and a full store, and what it does with a click; without a browser and an engine."""
 
-import ast
 import re
 import shutil
 import sys
 import threading
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest
 
-from kdlib import engine, runs, spaces, store
-from kdlib.data import datasets
-from kdlib.spaces import teacher_report
+from kdlib import runs, store
 from kdlib.store import StoreUnavailableError
 from pages import server
 from tests import stored_runs
+from tests.opened_pages import PAGES, opened, texts
 
-APP = Path(__file__).parent.parent / "app.py"
-LIST = next(
-    node for node in ast.parse(APP.read_text()).body if isinstance(node, ast.Assign) and node.targets[0].id == "PAGES"
-)
-PAGES = list(ast.literal_eval(LIST.value))
 HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :material/home:"
 
 
 @pytest.fixture(autouse=True)
-def page_list(monkeypatch):
-    """Let app.py say what pages there are, as `pages/server.py` does: AppTest forgets it and runs a page's file alone."""
-    original = PagesManager.__init__
-
-    def init(self, *args, **kwargs):
-        PagesManager.uses_pages_directory = False
-        original(self, *args, **kwargs)
-
-    monkeypatch.setattr(PagesManager, "__init__", init)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
-    monkeypatch.setattr(engine, "submit", lambda *_, **__: None)  # no page of these tests starts an engine
-    monkeypatch.setattr(teacher_report.engine, "submit", lambda *_, **__: None)
-    return tmp_path
+def home(app_home):
+    return app_home
 
 
 @pytest.fixture
-def kept(home):
+def run_ids(home):
     return stored_runs.store_all()
-
-
-def opened(page: str, **query: str) -> AppTest:
-    """Return a page as a visitor sees it who opens its address."""
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    if page != PAGES[0]:
-        app.switch_page(f"pages/{page}.py")
-    app.query_params.update(query)
-    return app.run()
-
-
-def texts(app: AppTest) -> str:
-    """Return what the page says, all of it."""
-    parts = [*app.markdown, *app.text, *app.error, *app.info, *app.warning, *app.caption, *app.title, *app.subheader]
-    return "\n".join(str(part.value) for part in parts)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -75,15 +35,15 @@ def test_every_page_opens_on_an_empty_store(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_opens_on_a_full_store(page, kept):
-    app = opened(page, runs=",".join(kept))
+def test_every_page_opens_on_a_full_store(page, run_ids):
+    app = opened(page, runs=",".join(run_ids))
     assert not app.exception
     assert not app.error, texts(app)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_store_that_does_not_answer_is_a_message_on_every_page(page, kept, monkeypatch):
-    app = opened(page, runs=",".join(kept))
+def test_a_store_that_does_not_answer_is_a_message_on_every_page(page, run_ids, monkeypatch):
+    app = opened(page, runs=",".join(run_ids))
 
     def away(*_, **__):
         raise StoreUnavailableError("the run store is busy")
@@ -96,7 +56,7 @@ def test_a_store_that_does_not_answer_is_a_message_on_every_page(page, kept, mon
         assert "run store is busy" in texts(app)
 
 
-def test_an_unknown_error_becomes_an_incident_id_and_a_trace_in_the_log(kept, monkeypatch, caplog):
+def test_an_unknown_error_becomes_an_incident_id_and_a_trace_in_the_log(run_ids, monkeypatch, caplog):
     app = opened("runs")
 
     def broken(*_, **__):
@@ -117,27 +77,27 @@ def test_runs_that_are_not_there_are_a_word_not_an_error(page):
     assert "not in this store" in texts(app)
 
 
-def test_a_deleted_artifact_leaves_its_run_out_with_a_word(kept):
-    folder = store.artifact_path(kept[1], "result.json").parent
+def test_a_deleted_artifact_leaves_its_run_out_with_a_word(run_ids):
+    folder = store.artifact_path(run_ids[1], "result.json").parent
     shutil.rmtree(folder)
-    app = opened("compare", runs=",".join(kept))
+    app = opened("compare", runs=",".join(run_ids))
     assert not app.exception
     assert "have been deleted" in texts(app)
 
 
-def test_the_race_launches_three_runs_and_puts_them_into_the_address(kept, monkeypatch):
+def test_the_race_launches_three_runs_and_puts_them_into_the_address(run_ids, monkeypatch):
     launched = []
 
     def launch(specs, **about):
         launched.append((list(specs), about["request_id"]))
-        return kept
+        return run_ids
 
     monkeypatch.setattr(runs, "launch", launch)
     app = opened("start")
     app.button(key="go").click().run()
     specs, _ = launched[0]
     assert sorted(spec.method for spec in specs) == ["baseline", "mlp", "raw"]
-    assert app.query_params["runs"] == ",".join(kept)
+    assert app.query_params["runs"] == ",".join(run_ids)
     assert len(launched) == 1
 
 
@@ -153,8 +113,8 @@ def test_start_shows_its_picture_and_its_button_before_the_libraries_are_loaded(
     assert app.get("bidi_component")
 
 
-def test_the_finished_race_says_its_outcome_in_one_sentence(kept):
-    app = opened("start", runs=",".join(kept))
+def test_the_finished_race_says_its_outcome_in_one_sentence(run_ids):
+    app = opened("start", runs=",".join(run_ids))
     assert any("n \\= 2" in each.value for each in app.info)
     assert {"done"} <= {
         word for each in app.markdown for word in each.value.replace("[", " ").replace("]", " ").split()
@@ -170,9 +130,9 @@ def test_a_refused_spec_says_why_and_cannot_be_launched():
     assert app.button(key="launch").disabled
 
 
-def test_what_is_set_is_what_is_launched(kept, monkeypatch):
+def test_what_is_set_is_what_is_launched(run_ids, monkeypatch):
     launched = []
-    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or kept)
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
     app = opened("distill")
     app.selectbox(key="teacher").select("background").run()
     app.select_slider(key="dim").set_value(4).run()
@@ -199,9 +159,9 @@ def test_a_preset_sets_every_control():
 
 
 @pytest.mark.parametrize("section", ["Accuracy", "Dimension", "Size and cost", "Differences", "Classes", "Table"])
-def test_every_section_of_compare_shows_something(section, kept):
+def test_every_section_of_compare_shows_something(section, run_ids):
     app = opened("compare")
-    app.query_params["runs"] = ",".join(kept)
+    app.query_params["runs"] = ",".join(run_ids)
     app.query_params["show"] = section
     app.run()
     assert not app.exception
@@ -210,30 +170,30 @@ def test_every_section_of_compare_shows_something(section, kept):
 
 
 @pytest.mark.parametrize(
-    ("state", "told"), [(store.FAILED, "it failed\\: diverged\\: *all*"), (store.CANCELLED, "it was cancelled")]
+    ("state", "message"), [(store.FAILED, "it failed\\: diverged\\: *all*"), (store.CANCELLED, "it was cancelled")]
 )
-def test_compare_says_which_run_it_leaves_out_and_why(state, told, kept, monkeypatch):
+def test_compare_says_which_run_it_leaves_out_and_why(state, message, run_ids, monkeypatch):
     known = runs.get
-    lost = replace(known(kept[2]), state=state, reason="diverged: *all*")
+    lost = replace(known(run_ids[2]), state=state, reason="diverged: *all*")
     monkeypatch.setattr(runs, "get", lambda run_id: lost if run_id == lost.id else known(run_id))
-    app = opened("compare", runs=",".join(kept))
-    said = [each.value.replace("\\*", "*") for each in app.info if "left out" in each.value]
-    assert len(said) == 1
-    assert told in said[0]
+    app = opened("compare", runs=",".join(run_ids))
+    notes = [each.value.replace("\\*", "*") for each in app.info if "left out" in each.value]
+    assert len(notes) == 1
+    assert message in notes[0]
 
 
-def test_what_the_others_are_compared_with_is_in_the_address(kept):
-    runs_there = ",".join(kept)
+def test_what_the_others_are_compared_with_is_in_the_address(run_ids):
+    runs_there = ",".join(run_ids)
     names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options
     app = opened("compare", runs=runs_there, show="Differences", to=names[-1])
     assert app.selectbox(key="to").value == names[-1] != names[0]
     assert names[-1] not in app.dataframe[-1].value.iloc[:, 0].tolist()
 
 
-def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(kept):
+def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(run_ids):
     result = stored_runs.trained()[2]
     fewer = stored_runs.store_result(replace(result, spec=result.spec.replace(labels=50)), "fewer labels")
-    app = opened("compare", runs=",".join([*kept, fewer]), show="Differences")
+    app = opened("compare", runs=",".join([*run_ids, fewer]), show="Differences")
     assert not app.exception
     said = [each.value for each in app.info if "Not paired" in each.value]
     assert len(said) == 1
@@ -242,19 +202,19 @@ def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(kept):
     assert "labels 50" not in "".join(app.dataframe[-1].value["method"] if not app.dataframe[-1].value.empty else [])
 
 
-def test_a_run_is_renamed_deleted_and_brought_back(kept):
-    app = opened("runs", runs=kept[0])
-    app.text_input(key=f"name-{kept[0]}").input(HOSTILE)
+def test_a_run_is_renamed_deleted_and_brought_back(run_ids):
+    app = opened("runs", runs=run_ids[0])
+    app.text_input(key=f"name-{run_ids[0]}").input(HOSTILE)
     next(each for each in app.button if each.label == "Rename").click().run()
-    assert runs.get(kept[0]).name == " ".join(HOSTILE.split())
+    assert runs.get(run_ids[0]).name == " ".join(HOSTILE.split())
     app.button(key="delete").click().run()
-    assert kept[0] not in [run.id for run in runs.list_runs()]
+    assert run_ids[0] not in [run.id for run in runs.list_runs()]
     app.button(key="undo").click().run()
-    assert kept[0] in [run.id for run in runs.list_runs()]
+    assert run_ids[0] in [run.id for run in runs.list_runs()]
 
 
 @pytest.mark.parametrize("page", ["runs", "compare"])
-def test_runs_are_narrowed_down_by_what_they_do(page, kept):
+def test_runs_are_narrowed_down_by_what_they_do(page, run_ids):
     app = opened(page, **{"only-method": "mlp"})
     [table] = [each.value for each in app.dataframe if "state" in each.value]
     assert table["method"].tolist() == ["mlp"]
@@ -266,9 +226,9 @@ def test_runs_are_narrowed_down_by_what_they_do(page, kept):
     assert "No run fits" in texts(app)
 
 
-def test_hostile_names_are_escaped_where_markdown_would_read_them(kept):
-    runs.rename(kept[0], HOSTILE)
-    app = opened("runs", runs=kept[0])
+def test_hostile_names_are_escaped_where_markdown_would_read_them(run_ids):
+    runs.rename(run_ids[0], HOSTILE)
+    app = opened("runs", runs=run_ids[0])
     assert not app.exception
     heading = app.subheader[0].value
     assert "\\<script\\>" in heading
@@ -281,11 +241,11 @@ def test_sounds_can_be_heard_and_only_teachers_of_sounds_are_asked(dataset):
     app = opened("data_teachers", dataset=dataset)
     assert not app.exception
     assert len(app.get("audio")) == 1
-    asked = next(each.value for each in app.dataframe if "source task" in each.value)["name"].tolist()
-    assert asked == ["tones-autoencoder", "tones-simclr", "tones-pitch", "tones-random"]
+    teacher_names = next(each.value for each in app.dataframe if "source task" in each.value)["name"].tolist()
+    assert teacher_names == ["tones-autoencoder", "tones-simclr", "tones-pitch", "tones-random"]
     app.selectbox(key="heard").set_value(app.selectbox(key="heard").options[2]).run()
-    told = next(each.value for each in app.caption if "item:" in each.value)
-    assert re.search(r"there: \*\*[\w, ]*bow" if dataset == "mixtures" else r"class: \*\*bow", told)
+    caption = next(each.value for each in app.caption if "item:" in each.value)
+    assert re.search(r"there: \*\*[\w, ]*bow" if dataset == "mixtures" else r"class: \*\*bow", caption)
 
 
 def test_teacher_and_student_follow_the_dataset():
@@ -304,8 +264,10 @@ def test_teacher_and_student_follow_the_dataset():
 @pytest.mark.parametrize("section", ["Accuracy", "Classes", "Table"])
 def test_several_labels_an_item_are_compared_by_map(section, home):
     spec = stored_runs.SPEC.replace(dataset="mixtures", teacher="tones-random", student="mel-cnn", epochs=1)
-    kept = [stored_runs.store_result(each, each.spec.method) for each in stored_runs.trained(spec, ("baseline", "mlp"))]
-    app = opened("compare", runs=",".join(kept), show=section)
+    run_ids = [
+        stored_runs.store_result(each, each.spec.method) for each in stored_runs.trained(spec, ("baseline", "mlp"))
+    ]
+    app = opened("compare", runs=",".join(run_ids), show=section)
     assert not app.exception
     assert not app.error, texts(app)
     shown = (
@@ -315,70 +277,6 @@ def test_several_labels_an_item_are_compared_by_map(section, home):
     )
     assert "mAP" in shown or "average precision" in shown
     assert "accuracy, %" not in shown
-
-
-def spaces_of(run: str, **query: str) -> AppTest:
-    return opened("embeddings", runs=run, **query)
-
-
-def test_the_spaces_are_drawn_at_once_and_measured_in_the_background(kept):
-    app = spaces_of(kept[2])
-    assert not app.exception
-    assert "600 of 600 rows as seed 0" in texts(app)
-    assert "nearest neighbours" not in texts(app)
-    assert app.get("progress")
-    app = spaces_of(kept[2], below="Scorecard")
-    assert "being measured" in texts(app)
-
-
-def test_a_measured_space_has_its_scorecard_and_every_colour(kept):
-    spaces.compute(asdict(spaces.SpaceRequest(kept[2])))
-    app = spaces_of(kept[2], below="Scorecard")
-    assert not app.error, texts(app)
-    assert not app.get("progress")
-    pairs, each = (table.value for table in app.dataframe[-2:])
-    assert pairs["spaces"].tolist() == ["raw → compressed", "compressed → student", "raw → student"]
-    assert each["space"].tolist() == ["raw", "compressed", "student"]
-    assert app.get("plotly_chart")
-    for by in app.selectbox(key="colour").options:
-        app.selectbox(key="colour").select(by).run()
-        assert not app.exception
-        assert "still being measured" not in texts(app)
-
-
-def test_one_row_in_the_address_shows_its_neighbours(kept):
-    row = int(datasets.load("digits").splits["test"][5])
-    app = spaces_of(kept[2], row=str(row))
-    assert "Its 10 nearest neighbours" in texts(app)
-    told = [int(each.value.split(": ")[1]) for each in app.caption if each.value.startswith(("kept", "lost"))]
-    assert [sum(told[:2]), sum(told[2:])] == [10, 10]
-
-
-def test_a_baseline_and_a_run_without_files_are_words_on_the_embeddings_page(kept):
-    assert "no raw and no compressed space" in texts(spaces_of(kept[0]))
-    shutil.rmtree(store.artifact_path(kept[1], "result.json").parent)
-    app = spaces_of(kept[1])
-    assert not app.exception
-    assert "nothing to draw" in texts(app)
-
-
-def test_a_run_that_trains_or_failed_is_words_on_the_embeddings_page(kept, monkeypatch):
-    before = runs.get(kept[2])
-    monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.FAILED, reason="diverged: *all* members"))
-    assert "diverged: \\*all\\* members" in texts(spaces_of(kept[2])).replace("\\:", ":")
-    monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.RUNNING))
-    app = spaces_of(kept[2])
-    assert not app.exception
-    assert "watch its spaces form" in texts(app)
-    assert "validation rows in the spaces of seed 0" in texts(app)
-
-
-def test_no_page_draws_with_umap_itself(kept, monkeypatch):
-    monkeypatch.setitem(sys.modules, "umap", None)  # importing it would be an error
-    app = spaces_of(kept[2], projection="UMAP")
-    assert not app.exception
-    assert not app.error, texts(app)
-    assert app.get("progress")
 
 
 def test_a_refusal_stays_while_the_page_draws_itself_anew():

@@ -22,37 +22,39 @@ SMALL = RunSpec(dataset="digits", labels=60, teacher="random", dim=4, epochs=3, 
 
 @pytest.fixture(scope="module")
 def results():
-    return {spec.method: found for spec in [SMALL.replace(method=m) for m in METHODS] for found in [pipeline.run(spec)]}
+    return {
+        spec.method: result for spec in [SMALL.replace(method=m) for m in METHODS] for result in [pipeline.run(spec)]
+    }
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_result_holds_everything_it_promises(results, method):
-    found = results[method]
-    assert found.status == "done"
+    result = results[method]
+    assert result.status == "done"
     for split in ("val", "test", "ood:rotated", "ood:noise", "ood"):
-        accuracy = found.metrics[split]["accuracy"]
+        accuracy = result.metrics[split]["accuracy"]
         assert len(accuracy.values) == 2
         assert accuracy.mean == pytest.approx(np.mean(accuracy.values))
         assert accuracy.ci95 >= 0
-    assert found.cost.parameters > 0
-    assert found.cost.multiply_adds > 0
-    assert found.cost.latency_ms > 0
-    assert found.cost.seconds > 0
-    assert found.attributes["ink"].student.mean > 0
-    assert [point.epoch for point in found.history] == [1, 2, 3]
-    assert all(len(point.val) == 2 for point in found.history)
+    assert result.cost.parameters > 0
+    assert result.cost.multiply_adds > 0
+    assert result.cost.latency_ms > 0
+    assert result.cost.seconds > 0
+    assert result.attributes["ink"].student.mean > 0
+    assert [point.epoch for point in result.history] == [1, 2, 3]
+    assert all(len(point.val) == 2 for point in result.history)
     if method == "baseline":
-        assert not found.teacher
-        assert found.cost.bytes_per_embedding is None
+        assert not result.teacher
+        assert result.cost.bytes_per_embedding is None
     else:
         width = teachers.WIDTH if method in ("raw", "none") else 4
-        assert found.spaces["compressed"].width == width
-        assert found.cost.bytes_per_embedding == 4 * width
-        assert found.teacher.probe.raw == results["raw"].teacher.probe.raw
-        assert set(found.attributes["ink"].spaces()) == {"raw", "compressed", "student"}
-    assert found.arrays["logits/test"].shape == (2, 600, 10)
-    again = RunResult.from_dict(json.loads(json.dumps(found.to_dict())))
-    assert again == dataclasses.replace(found, arrays={})
+        assert result.spaces["compressed"].width == width
+        assert result.cost.bytes_per_embedding == 4 * width
+        assert result.teacher.probe.raw == results["raw"].teacher.probe.raw
+        assert set(result.attributes["ink"].spaces()) == {"raw", "compressed", "student"}
+    assert result.arrays["logits/test"].shape == (2, 600, 10)
+    again = RunResult.from_dict(json.loads(json.dumps(result.to_dict())))
+    assert again == dataclasses.replace(result, arrays={})
 
 
 def test_raw_is_no_compression_at_all(results):
@@ -61,13 +63,13 @@ def test_raw_is_no_compression_at_all(results):
 
 def test_training_side_by_side_changes_nothing(results):
     together = pipeline.compare([SMALL.replace(method=m) for m in ("baseline", "raw", "pca", "mlp")])
-    for found in together:
-        alone = results[found.spec.method]
+    for result in together:
+        single = results[result.spec.method]
         for (
             split,
             metrics,
-        ) in alone.metrics.items():  # sums in another order: a borderline image may fall on the other side
-            np.testing.assert_allclose(found.metrics[split]["accuracy"].values, metrics["accuracy"].values, atol=0.01)
+        ) in single.metrics.items():  # sums in another order: a borderline image may fall on the other side
+            np.testing.assert_allclose(result.metrics[split]["accuracy"].values, metrics["accuracy"].values, atol=0.01)
 
 
 def test_the_same_spec_gives_the_same_numbers_on_one_thread():
@@ -97,17 +99,17 @@ def test_a_stopped_run_is_cancelled_and_resumes_where_it_was(results, tmp_path):
 
 
 def test_a_diverging_run_fails_and_says_so():
-    found = pipeline.run(SMALL.replace(lr=1e30))
-    assert (found.status, found.metrics) == ("failed", {})
-    assert found.reason.startswith("diverged: seed 0 in epoch")
+    result = pipeline.run(SMALL.replace(lr=1e30))
+    assert (result.status, result.metrics) == ("failed", {})
+    assert result.reason.startswith("diverged: seed 0 in epoch")
 
 
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_every_loss_trains_raw_and_compressed(loss, results):
-    for found in pipeline.compare([SMALL.replace(method=m, loss=loss, epochs=1) for m in ("raw", "linear", "pca")]):
-        assert found.status == "done"
-        assert all(value > 0 for value in found.history[0].distance)
-        assert found.cost.parameters == results["baseline"].cost.parameters, (
+    for result in pipeline.compare([SMALL.replace(method=m, loss=loss, epochs=1) for m in ("raw", "linear", "pca")]):
+        assert result.status == "done"
+        assert all(value > 0 for value in result.history[0].distance)
+        assert result.cost.parameters == results["baseline"].cost.parameters, (
             "an adapter is no part of the student at inference"
         )
 
@@ -138,9 +140,9 @@ def test_several_and_missing_labels_per_item_run_end_to_end(monkeypatch):
         SMALL.replace(dataset="tags", method=m, epochs=8, soft_label_weight=0.5)
         for m in ("baseline", "raw", "mlp", "matryoshka")
     ]
-    for found in pipeline.compare(specs):
-        assert set(found.metrics["test"].scores) == {"map", "roc_auc", "f1"}
-        assert 0 < found.metrics["ood"]["map"].mean <= 1
+    for result in pipeline.compare(specs):
+        assert set(result.metrics["test"].scores) == {"map", "roc_auc", "f1"}
+        assert 0 < result.metrics["ood"]["map"].mean <= 1
     with pytest.raises(ValueError, match="lda needs one label per item"):
         pipeline.run(specs[0].replace(method="lda"))
 
@@ -155,13 +157,13 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
 
     monkeypatch.setitem(TEACHERS, "oracle", Teacher("", "the answer", True, oracle))
     spec = RunSpec(dataset="digits", labels=100, teacher="oracle", epochs=30, seeds=3, dim=8)
-    found = {
+    by_method = {
         each.spec.method: each
         for each in pipeline.compare([spec.replace(method=m) for m in ("baseline", "raw", "lda")])
     }
-    probes = found["lda"].teacher.probe
+    probes = by_method["lda"].teacher.probe
     assert probes.compressed.mean > 0.75
-    assert comparison.differences_to_references(list(found.values()), found["lda"])["raw"]["test"].mean > 0.02
+    assert comparison.differences_to_references(list(by_method.values()), by_method["lda"])["raw"]["test"].mean > 0.02
 
 
 @pytest.mark.parametrize(

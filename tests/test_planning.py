@@ -1,4 +1,4 @@
-"""Before a launch: costs that follow the dials, refusals in words, warnings that mean something, code that says exactly the same."""
+"""Before a launch: costs that follow the dials, refusals in words, warnings that mean something, code that agrees."""
 
 import json
 import shlex

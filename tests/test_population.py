@@ -41,14 +41,14 @@ def test_population_equals_each_member_alone_after_20_steps(name, precision, tol
         optimiser.step()
 
     for i, member in enumerate(members):
-        alone = copy.deepcopy(member)
-        optimiser = torch.optim.AdamW(alone.parameters(), lr=0.01)
+        single = copy.deepcopy(member)
+        optimiser = torch.optim.AdamW(single.parameters(), lr=0.01)
         for x, y in zip(inputs[:, i], labels[:, i], strict=True):
             optimiser.zero_grad()
-            functional.cross_entropy(alone(x)[1], y).backward()
+            functional.cross_entropy(single(x)[1], y).backward()
             optimiser.step()
         together = population.member(i).state_dict()
-        for key, value in alone.state_dict().items():
+        for key, value in single.state_dict().items():
             torch.testing.assert_close(together[key], value, atol=tolerance, rtol=0)
 
 
@@ -59,8 +59,8 @@ def test_the_same_inputs_for_all_give_what_each_member_makes_of_them_alone(name)
     with torch.no_grad():
         together = Population(members, CPU).on_same(inputs)
         for i, member in enumerate(members):
-            for found, alone in zip(together, member(inputs), strict=True):
-                torch.testing.assert_close(found[i], alone, atol=1e-5, rtol=1e-5)  # two orders of adding up
+            for outputs, single in zip(together, member(inputs), strict=True):
+                torch.testing.assert_close(outputs[i], single, atol=1e-5, rtol=1e-5)  # two orders of adding up
 
 
 def test_state_and_load_round_trip_without_sharing_memory():

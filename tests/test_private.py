@@ -47,11 +47,11 @@ def kdlib(home, *words):
 
 
 def test_what_commands_workers_and_imports_wrote_could_be_read_by_everyone(tmp_path):
-    home, own = tmp_path / "home", tmp_path / "own.npz"
-    np.savez(own, x=np.random.default_rng(0).random((60, 4), np.float32), label=np.array(list("ab") * 30))
+    home, table = tmp_path / "home", tmp_path / "own.npz"
+    np.savez(table, x=np.random.default_rng(0).random((60, 4), np.float32), label=np.array(list("ab") * 30))
     try:
         kdlib(home, "compare", *SMALL)
-        kdlib(home, "import", str(own), "--target", "label")
+        kdlib(home, "import", str(table), "--target", "label")
         run_id = kdlib(home, "launch", "--methods", "mlp", "--epochs", "3", "--width", "10", "--seeds", "2").strip()
         kdlib(home, "watch", run_id)
         kdlib(home, "cancel", run_id)

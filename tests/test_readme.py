@@ -93,12 +93,12 @@ def missing_names(text):
     missing = []
     for name in inline(text):
         if re.fullmatch(f"{PLACES}|{FILES}", name):
-            there = any(ROOT.glob(name.rstrip("/")))
+            exists = any(ROOT.glob(name.rstrip("/")))
         elif module := re.fullmatch(r"(?:\S*python[\d.]* -m )?((?:kdlib|tests|pages)(?:\.\w+)+)(?: .*)?", name):
-            there = resolves(module[1])
+            exists = resolves(module[1])
         else:
             continue
-        if not there:
+        if not exists:
             missing.append(name)
     return missing
 

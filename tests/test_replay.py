@@ -26,13 +26,13 @@ def replay(result) -> dict[str, np.ndarray]:
 
 
 def test_a_replay_holds_every_validation_and_the_beginning():
-    found = replay(pipeline.run(SPEC))
-    assert found["epochs"].tolist() == [0, 1, 2, 3, 4, 5]
-    rows = len(found["rows"])
+    arrays = replay(pipeline.run(SPEC))
+    assert arrays["epochs"].tolist() == [0, 1, 2, 3, 4, 5]
+    rows = len(arrays["rows"])
     assert 0 < rows <= 500
-    assert found["student"].shape[:2] == (6, rows)
-    assert found["compressed"].shape == (6, rows, 4)
-    assert (np.abs(np.diff(found["student"], axis=0)).max((1, 2)) > 0).all()
+    assert arrays["student"].shape[:2] == (6, rows)
+    assert arrays["compressed"].shape == (6, rows, 4)
+    assert (np.abs(np.diff(arrays["student"], axis=0)).max((1, 2)) > 0).all()
 
 
 def test_a_fixed_compressor_is_kept_once_and_a_baseline_has_none():
@@ -49,7 +49,7 @@ def test_a_fixed_compressor_is_kept_once_and_a_baseline_has_none():
 
 @pytest.mark.parametrize("stop_at", [1, 3])
 def test_a_resumed_run_has_the_replay_of_one_that_never_stopped(tmp_path, stop_at):
-    whole = replay(pipeline.run(SPEC))
+    uninterrupted = replay(pipeline.run(SPEC))
     path = tmp_path / "checkpoint.safetensors"
     live = []
     first = pipeline.run(
@@ -59,15 +59,15 @@ def test_a_resumed_run_has_the_replay_of_one_that_never_stopped(tmp_path, stop_a
     )
     assert first.status == "cancelled"
     rest = replay(pipeline.run(SPEC, checkpoint=path, on_progress=lambda at: live.extend(at.frames)))
-    for found in (rest, stack_snapshots(live)):
-        assert set(found) == set(whole)
-        assert all(np.array_equal(found[name], whole[name]) for name in whole)
+    for recorded in (rest, stack_snapshots(live)):
+        assert set(recorded) == set(uninterrupted)
+        assert all(np.array_equal(recorded[name], uninterrupted[name]) for name in uninterrupted)
 
 
 def test_a_worker_writes_snapshots_where_a_page_can_follow(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
     folder = RunFolder("0" * 32)
     recorder = Recorder(folder, Job("0" * 32, SPEC.to_json()))
-    whole = replay(pipeline.run(SPEC, on_progress=recorder))
-    found = stack_snapshots(folder.read_snapshots())
-    assert all(np.array_equal(found[name], whole[name]) for name in whole)
+    expected = replay(pipeline.run(SPEC, on_progress=recorder))
+    written = stack_snapshots(folder.read_snapshots())
+    assert all(np.array_equal(written[name], expected[name]) for name in expected)

@@ -21,7 +21,7 @@ IMPORTS = re.compile(r'^import .* from "(.*)";$', re.MULTILINE)
 
 
 def answered(path: str) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of what the server's own routes answer to a path, as a browser's address decodes to it."""
+    """Return status, headers and body of what the server's own routes answer to a decoded path."""
     scope = {
         "type": "http",
         "asgi": {"spec_version": "2.4"},

@@ -1,4 +1,4 @@
-"""Notes sound as they say: pitch, envelope, loudness, room; a spectrogram shows them where they are; a player gets what was made."""
+"""Notes sound as they say: pitch, envelope, loudness, room; spectrograms show them; a player gets what was made."""
 
 import io
 import wave
@@ -92,8 +92,8 @@ def test_scenes_taken_apart_sound_as_they_did_together():
     scenes = Scenes(np.array([0, 2]), np.array([-40.0, -50.0]), np.array([3, 4]))
     together = sounds.render(notes, scenes)
     for row in (0, 1):
-        alone = sounds.render(*sounds.select_scenes(notes, scenes, np.array([row])))[0]
-        np.testing.assert_allclose(alone, together[row], atol=1e-6)
+        single = sounds.render(*sounds.select_scenes(notes, scenes, np.array([row])))[0]
+        np.testing.assert_allclose(single, together[row], atol=1e-6)
 
 
 def test_a_spectrogram_shows_a_sine_in_its_band_at_its_time():
@@ -111,5 +111,5 @@ def test_a_wav_file_holds_the_wave():
     samples = np.array([0, 0.5, -0.5, 2.0], np.float32)
     with wave.open(io.BytesIO(spectrograms.wav(8000, samples))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
-        found = np.frombuffer(file.readframes(4), "<i2") / 32767
-    np.testing.assert_allclose(found, [0, 0.5, -0.5, 1], atol=1e-4)
+        samples = np.frombuffer(file.readframes(4), "<i2") / 32767
+    np.testing.assert_allclose(samples, [0, 0.5, -0.5, 1], atol=1e-4)

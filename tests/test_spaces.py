@@ -1,4 +1,4 @@
-"""The spaces of a run: the right rows, neighbours as brute force finds them, answers made once, several labels, degenerate spaces."""
+"""The spaces of a run: the right rows, neighbours as brute force has them, answers made once, degenerate spaces."""
 
 import json
 from dataclasses import asdict, replace
@@ -49,12 +49,12 @@ def example():
 
 def test_rows_are_the_same_in_every_space(run_ids):
     data, result = datasets.load("digits"), stored_runs.trained()[2]
-    found = spaces.load_spaces(run_ids["mlp"], "ood:noise", member=1)
-    np.testing.assert_array_equal(found.rows, data.splits["ood:noise"])
-    np.testing.assert_array_equal(found.spaces["student"], result.arrays["features/ood:noise"][1])
-    np.testing.assert_array_equal(found.spaces["compressed"], result.arrays["compressed/ood:noise"][1])
-    np.testing.assert_array_equal(found.spaces["raw"], teachers.embed("random", "digits")[found.rows])
-    np.testing.assert_array_equal(found.logits, result.arrays["logits/ood:noise"][1])
+    loaded = spaces.load_spaces(run_ids["mlp"], "ood:noise", member=1)
+    np.testing.assert_array_equal(loaded.rows, data.splits["ood:noise"])
+    np.testing.assert_array_equal(loaded.spaces["student"], result.arrays["features/ood:noise"][1])
+    np.testing.assert_array_equal(loaded.spaces["compressed"], result.arrays["compressed/ood:noise"][1])
+    np.testing.assert_array_equal(loaded.spaces["raw"], teachers.embed("random", "digits")[loaded.rows])
+    np.testing.assert_array_equal(loaded.logits, result.arrays["logits/ood:noise"][1])
     assert len(spaces.load_spaces(run_ids["mlp"], "train").rows) == stored_runs.SPEC.labels
     with pytest.raises(ValueError, match="splits"):
         spaces.load_spaces(run_ids["mlp"], "nowhere")
@@ -62,20 +62,20 @@ def test_rows_are_the_same_in_every_space(run_ids):
 
 def test_of_too_many_rows_a_sample_is_loaded_and_all_are_counted(run_ids, monkeypatch):
     monkeypatch.setattr(spaces.rows, "MAX_ROWS", 50)
-    found = spaces.load_spaces(run_ids["mlp"])
-    assert (len(found.rows), found.total) == (50, 600)
-    assert {len(each) for each in found.spaces.values()} == {50}
-    whole = stored_runs.trained()[2].arrays["features/test"][0]
+    loaded = spaces.load_spaces(run_ids["mlp"])
+    assert (len(loaded.rows), loaded.total) == (50, 600)
+    assert {len(each) for each in loaded.spaces.values()} == {50}
+    features = stored_runs.trained()[2].arrays["features/test"][0]
     place = {row: i for i, row in enumerate(datasets.load("digits").splits["test"])}
-    np.testing.assert_array_equal(found.spaces["student"], whole[[place[row] for row in found.rows]])
+    np.testing.assert_array_equal(loaded.spaces["student"], features[[place[row] for row in loaded.rows]])
 
 
 def test_a_baseline_has_one_space_and_no_pair(run_ids):
-    found = spaces.load_spaces(run_ids["baseline"])
-    assert list(found.spaces) == ["student"]
-    assert found.pairs == ()
-    assert spaces.neighbour_changes(found, 0) == {}
-    card = jobs.compute_scorecard(found)
+    loaded = spaces.load_spaces(run_ids["baseline"])
+    assert list(loaded.spaces) == ["student"]
+    assert loaded.pairs == ()
+    assert spaces.neighbour_changes(loaded, 0) == {}
+    card = jobs.compute_scorecard(loaded)
     assert card.pairs == {}
     assert card.spaces["student"].effective_rank >= 1
     assert not card.change
@@ -119,12 +119,12 @@ STORED_REPORT = {
 
 
 def test_a_scorecard_of_an_earlier_version_is_read_and_written_as_it_was(run_ids):
-    found, request = spaces.load_spaces(run_ids["raw"], member=1), SpaceRequest(run_ids["raw"], member=1)
-    path = jobs._path(request.key(found))
+    loaded, request = spaces.load_spaces(run_ids["raw"], member=1), SpaceRequest(run_ids["raw"], member=1)
+    path = jobs._path(request.key(loaded))
     path.parent.mkdir(parents=True, exist_ok=True)
     lost = {"change/raw>student": np.array([0.5, 0, 1], np.float32)}
     save_file(lost, path, {"report": json.dumps(STORED_REPORT)})
-    card = spaces.cached(request, found)
+    card = spaces.cached(request, loaded)
     assert (card.rows, card.spaces["raw"].effective_rank, card.pairs["raw>student"].cka) == (3, 12.5, 0.75)
     report, arrays = card.to_parts()
     assert json.dumps(report) == json.dumps(STORED_REPORT)
@@ -147,45 +147,45 @@ def test_constant_few_and_duplicate_rows_are_words_not_errors(example):
 
 def test_an_answer_is_computed_once_and_serves_every_run_of_the_same_content(run_ids, submitted):
     request = SpaceRequest(run_ids["mlp"], projection="tsne")
-    found = spaces.load_spaces(run_ids["mlp"])
-    assert spaces.request(request, found) is spaces.request(request, found) is None
+    loaded = spaces.load_spaces(run_ids["mlp"])
+    assert spaces.request(request, loaded) is spaces.request(request, loaded) is None
     assert len({key for _, _, key in submitted}) == 1
     function, arguments, _ = submitted[0]
     function(*arguments)
-    answer = spaces.request(request, found)
+    answer = spaces.request(request, loaded)
     assert len(submitted) == 2
     assert {place.shape for place in answer.places.values()} == {(600, 2)}
     assert all(0 <= score["trustworthiness"] <= 1 for score in answer.faithful.values())
     twin = spaces.load_spaces(run_ids["again"])
     assert spaces.cached(replace(request, run=run_ids["again"]), twin).notes == answer.notes
-    assert spaces.cached(replace(request, projection="umap"), found) is None
+    assert spaces.cached(replace(request, projection="umap"), loaded) is None
 
 
 def test_an_answer_that_fails_says_why_until_it_is_requested_again(run_ids, submitted, monkeypatch):
-    request, found = SpaceRequest(run_ids["raw"]), spaces.load_spaces(run_ids["raw"])
+    request, loaded = SpaceRequest(run_ids["raw"]), spaces.load_spaces(run_ids["raw"])
 
     def broken(*_):
         raise ValueError("no such thing")
 
     monkeypatch.setattr(jobs, "compute_scorecard", broken)
     jobs.compute(asdict(request))
-    assert spaces.request(request, found) == spaces.Failure("no such thing")
+    assert spaces.request(request, loaded) == spaces.Failure("no such thing")
     assert not submitted
-    spaces.discard(request, found)
-    assert spaces.cached(request, found) is None
+    spaces.discard(request, loaded)
+    assert spaces.cached(request, loaded) is None
 
 
 @pytest.mark.parametrize("left", [0, 5, 60, 0.5, "no report", "other words"])
 def test_a_damaged_answer_is_one_that_has_not_been_computed(left, run_ids, submitted):
-    request, found = SpaceRequest(run_ids["raw"]), spaces.load_spaces(run_ids["raw"])
+    request, loaded = SpaceRequest(run_ids["raw"]), spaces.load_spaces(run_ids["raw"])
     jobs.compute(asdict(request))
-    path = jobs._path(request.key(found))
-    whole = path.read_bytes()
+    path = jobs._path(request.key(loaded))
+    content = path.read_bytes()
     if isinstance(left, str):
         save_file({"change": np.zeros(1)}, path, {"report": "{"} if left == "other words" else None)
     else:
-        path.write_bytes(whole[: left if isinstance(left, int) else int(left * len(whole))])
-    assert spaces.request(request, found) is None
+        path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
+    assert spaces.request(request, loaded) is None
     assert len(submitted) == 1
     assert not path.exists()
 
@@ -200,33 +200,33 @@ def test_several_labels_and_missing_ones_have_colours_and_words():
     assert spaces.first_label(labels).tolist() == [0, -1, -1, 1]
     assert spaces.predictions(logits, labels)[1].tolist() == [1, 0, -1, 1]
     for by in spaces.colourings(data, []):
-        found = spaces.colours(by, data, np.arange(4), logits, {})
-        assert len(found.names) == len(found.colours) == len(found.shapes) > found.codes.max()
+        colouring = spaces.colours(by, data, np.arange(4), logits, {})
+        assert len(colouring.names) == len(colouring.colours) == len(colouring.shapes) > colouring.codes.max()
     table = spaces.row_table(data, np.arange(4), logits)
     assert table["class"].tolist() == ["a", "–", "–", "b, c"]
     assert table["mood"].tolist() == ["glad", "–", "sad", "glad"]
 
 
 def test_a_replay_has_one_place_per_row_snapshot_and_space(run_ids):
-    found = spaces.replay(run_ids["mlp"])
-    times, rows = len(found.epochs), len(found.rows)
+    replay = spaces.replay(run_ids["mlp"])
+    times, rows = len(replay.epochs), len(replay.rows)
     assert times == stored_runs.SPEC.epochs + 1
-    assert {name: each.shape for name, each in found.places.items()} == dict.fromkeys(
+    assert {name: each.shape for name, each in replay.places.items()} == dict.fromkeys(
         spaces.SPACE_NAMES, (times, rows, 2)
     )
-    assert not np.ptp(found.places["raw"], axis=0).any()
-    assert np.ptp(found.places["student"], axis=0).max() > 0
+    assert not np.ptp(replay.places["raw"], axis=0).any()
+    assert np.ptp(replay.places["student"], axis=0).max() > 0
     assert set(spaces.replay(run_ids["baseline"]).places) == {"student"}
 
 
 def test_a_replay_follows_a_run_that_has_no_result_yet(run_ids, monkeypatch):
     folder = RunFolder(run_ids["mlp"])
-    whole = runs.replay(run_ids["mlp"])
+    arrays = runs.replay(run_ids["mlp"])
     monkeypatch.setattr(runs, "replay", lambda _: {})
     assert spaces.replay(run_ids["mlp"]) is None
     for number in range(2):
-        still = {"rows": whole["rows"]} if number == 0 else {}
+        still = {"rows": arrays["rows"]} if number == 0 else {}
         folder.write_snapshot(
-            still | {"epoch": number, "student": whole["student"][number], "compressed": whole["compressed"][number]}
+            still | {"epoch": number, "student": arrays["student"][number], "compressed": arrays["compressed"][number]}
         )
         assert spaces.replay(run_ids["mlp"]).epochs.tolist() == list(range(number + 1))

@@ -135,7 +135,7 @@ def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"lr": "0.1"}, "lr must be a number, got '0.1'"),
         ({"lr": True}, "lr must be a number, got True"),
@@ -149,13 +149,13 @@ def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
         ({"method": 3}, "method must be text, got 3"),
     ],
 )
-def test_a_value_of_another_kind_is_refused_in_words_in_python_and_in_json(given, told):
+def test_a_value_of_another_kind_is_refused_in_words_in_python_and_in_json(given, message):
     for make in (
         lambda: RunSpec(**given),
         lambda: RunSpec().replace(**given),
         lambda: RunSpec.from_json(json.dumps(given)),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             make()
 
 

@@ -111,11 +111,11 @@ class TestOneRun:
         assert {run.id for run in store.group_members("sweep")} == {first, other}
 
     def test_runs_of_a_later_version_do_not_hide_the_others(self):
-        own, later, strange = create(dim=2), create(dim=4), create(dim=8)
+        known, later, strange = create(dim=2), create(dim=4), create(dim=8)
         store.set_tags(later, spec=json.dumps(json.loads(RunSpec(dim=4).to_json()) | {"warmup": 0.1}))
         store.set_tags(strange, spec='{"dataset": ["digits", "tones"]}')
         assert store.fetch(later).spec == RunSpec(dim=4)
-        assert [run.id for run in store.Listing().newest(10)] == [later, own]
+        assert [run.id for run in store.Listing().newest(10)] == [later, known]
 
     def test_a_look_up_that_would_change_the_question_is_refused(self):
         with pytest.raises(ValueError, match="holds a quote"):

@@ -24,13 +24,13 @@ def some(modality: str):
 @pytest.mark.parametrize("name", list(TEACHERS))
 def test_contract(name):
     few = some(TEACHERS[name].modality)
-    found = TEACHERS[name].embed(few)
-    assert found.dtype == np.float32
-    assert found.shape == (50, teachers.WIDTH)
-    assert np.isfinite(found).all()
-    np.testing.assert_array_equal(found, TEACHERS[name].embed(few))
+    embedding = TEACHERS[name].embed(few)
+    assert embedding.dtype == np.float32
+    assert embedding.shape == (50, teachers.WIDTH)
+    assert np.isfinite(embedding).all()
+    np.testing.assert_array_equal(embedding, TEACHERS[name].embed(few))
     turned = dataclasses.replace(few, inputs=few.inputs[::-1].copy())
-    np.testing.assert_allclose(TEACHERS[name].embed(turned)[::-1], found, atol=1e-5)
+    np.testing.assert_allclose(TEACHERS[name].embed(turned)[::-1], embedding, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", list(TEACHERS))
@@ -46,9 +46,9 @@ def test_the_card_belongs_to_the_weights(name):
 
 def test_the_probes_on_a_card_can_be_measured_again():
     data = datasets.load("cluttered-digits")
-    found, train, test = teachers.embed("parity", "cluttered-digits"), data.labelled(1000), data.splits["test"]
+    embedding, train, test = teachers.embed("parity", "cluttered-digits"), data.labelled(1000), data.splits["test"]
     recorded = TEACHERS["parity"].card["probe_accuracy"]["target"]
-    assert probe_accuracy(found[train], data.labels[train], found[test], data.labels[test]) == pytest.approx(
+    assert probe_accuracy(embedding[train], data.labels[train], embedding[test], data.labels[test]) == pytest.approx(
         recorded, abs=0.01
     )
 
@@ -97,9 +97,9 @@ def test_embeddings_come_from_the_cache_the_second_time(monkeypatch):
 
 def test_an_embedding_that_is_not_finite_names_the_row(monkeypatch):
     def broken(data):
-        found = np.zeros((len(data.inputs), 3), np.float32)
-        found[7, 1] = np.nan
-        return found
+        embedding = np.zeros((len(data.inputs), 3), np.float32)
+        embedding[7, 1] = np.nan
+        return embedding
 
     monkeypatch.setitem(TEACHERS, "broken", teachers.Teacher("", "none", None, broken))
     with pytest.raises(ValueError, match="row 7"):

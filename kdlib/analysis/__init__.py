@@ -5,6 +5,7 @@ evaluation     scores of predictions, linear probes; class_scores: class by clas
 geometry       spaces against spaces; neighbours: which rows are near one another
 projection     spaces as maps in the plane, registry `PROJECTIONS`
 costs          what a student takes at inference
+probes         what spaces still know of the target and of each attribute
 measure        all of these for trained members
 comparison     several results side by side; papers: what the papers compare, as one table
 frames         results as data frames for charts; result_tables: as tables, CSV and LaTeX

@@ -78,6 +78,9 @@ def differences_to_references(results: Sequence[RunResult], result: RunResult) -
     """Return "baseline" and "raw" -> split -> paired difference of the primary metric, `result` minus it, seed by seed.
 
     A reference that is not among the results, is the result itself or cannot be paired with it is left out.
+
+    Example:
+        >>> differences_to_references(results, results[-1])["raw"]["test"].mean
     """
     differences: dict[str, dict[str, Summary]] = {}
     for method in (BASELINE, RAW):
@@ -98,6 +101,9 @@ def to_json(results: Sequence[RunResult], seconds: float | None = None) -> dict[
     Args:
         results: of one comparison.
         seconds: how long all of it took.
+
+    Example:
+        >>> json.dumps(to_json(results))
     """
     with_teacher = next((result for result in results if result.teacher), None)
     attributes, teacher = {}, {}

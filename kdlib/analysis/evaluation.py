@@ -91,6 +91,10 @@ def score(logits: np.ndarray, labels: np.ndarray) -> float:
 
     Raises:
         ValueError: "undefined: ..." if nothing is labelled or no class has a positive.
+
+    Example:
+        >>> score(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+        0.5
     """
     if labels.ndim == 2:
         known = ~np.isnan(labels)
@@ -165,6 +169,10 @@ def chance_accuracy(train_y: np.ndarray, test_y: np.ndarray) -> float:
 
     Raises:
         ValueError: "undefined: ..." if nothing is labelled.
+
+    Example:
+        >>> chance_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1, 0]))
+        0.5
     """
     train_y, test_y = np.asarray(train_y), np.asarray(test_y)
     if train_y.ndim == 2:

@@ -77,6 +77,9 @@ def curves(
         specs: of the runs.
         histories: their points.
         labels: of the runs; by default `run_labels`.
+
+    Example:
+        >>> curves([result.spec], [result.history])
     """
     rows = []
     for spec, history, label in zip(specs, histories, labels or run_labels(specs), strict=True):
@@ -130,6 +133,9 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
     """Return one row per result: width and accuracy; those that differ in nothing but their width share a label.
 
     Baseline and raw are reference lines and have no width.
+
+    Example:
+        >>> accuracy_over_dim(kdlib.pipeline.compare([spec.replace(dim=dim) for dim in (2, 8)]))
     """
     measured = [result for result in results if result.metrics]
     specs, rows = [result.spec for result in measured], []
@@ -142,7 +148,11 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
 
 
 def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:
-    """Return accuracy beside one cost (a key of `COST_NAMES`); results without that cost are left out."""
+    """Return accuracy beside one cost (a key of `COST_NAMES`); results without that cost are left out.
+
+    Example:
+        >>> accuracy_over_cost(results, next(iter(COST_NAMES)))
+    """
     rows = []
     for result, label in zip(results, _result_labels(results), strict=True):
         amount = getattr(result.cost, cost)

@@ -72,6 +72,9 @@ def linear_cka(a: np.ndarray, b: np.ndarray) -> float:
         ValueError: different numbers of rows; or "undefined: ..." if all rows of a space are equal or some entries are
             not finite.
 
+    Example:
+        >>> linear_cka(embeddings, 2 * embeddings)
+
     Source: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 4.
     """
     check_same_rows(a, b)
@@ -98,6 +101,9 @@ def distance_correlation(a: np.ndarray, b: np.ndarray, sample: int = SAMPLE) -> 
 
     Raises:
         ValueError: as in `linear_cka`.
+
+    Example:
+        >>> distance_correlation(embeddings, features)
 
     Source: Székely, Rizzo & Bakirov 2007, Measuring and testing dependence by correlation of distances.
     """
@@ -149,6 +155,9 @@ def trustworthiness(space: np.ndarray, projected: np.ndarray, k: int = 10, sampl
         ValueError: different numbers of rows; or "undefined: ..." for too few rows, a side whose rows are all equal, or
             entries that are not finite.
 
+    Example:
+        >>> trustworthiness(embeddings, embeddings[:, :2])
+
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
     check_same_rows(space, projected)
@@ -163,6 +172,9 @@ def continuity(space: np.ndarray, projected: np.ndarray, k: int = 10, sample: in
     """Return how far neighbours in the space are still neighbours on a map, 0 to 1 (nothing torn apart).
 
     `trustworthiness` with the roles swapped; arguments, errors and source as there.
+
+    Example:
+        >>> continuity(embeddings, embeddings[:, :2])
     """
     check_same_rows(space, projected)
     return trustworthiness(projected, space, k, sample)
@@ -181,6 +193,9 @@ def silhouette(x: np.ndarray, labels: np.ndarray, sample: int = SAMPLE) -> float
     Raises:
         ValueError: different numbers of rows; or "undefined: ..." if there are no two classes, every row has its own,
             all rows are equal, or some entries are not finite.
+
+    Example:
+        >>> silhouette(features, labels)
 
     Source: Rousseeuw 1987, Silhouettes: a graphical aid to the interpretation and validation of cluster analysis.
     """

@@ -54,7 +54,11 @@ def _picture(data: Dataset, row: int) -> np.ndarray:
 
 
 def describe_item(data: Dataset, row: int) -> dict[str, str]:
-    """Return what is known of an item, in words: its classes, its attributes, its name."""
+    """Return what is known of an item, in words: its classes, its attributes, its name.
+
+    Example:
+        >>> describe_item(datasets.load("digits"), row=0)
+    """
     label, names = data.labels[row], np.array(data.classes, dtype=object)
     if data.multi_label:
         states = {"there": label == 1, "not there": label == 0, "not known": np.isnan(label)}
@@ -68,7 +72,11 @@ def describe_item(data: Dataset, row: int) -> dict[str, str]:
 
 
 def split_table(data: Dataset) -> pd.DataFrame:
-    """Return one row per split: how many items, and what it is for."""
+    """Return one row per split: how many items, and what it is for.
+
+    Example:
+        >>> split_table(datasets.load("digits"))
+    """
     purpose = {"train": "training (the labelled part) and teachers", "val": "choosing", "test": "judging, in-domain"}
     rows = [
         (name.removeprefix("ood:"), len(rows), purpose.get(name, "judging, out-of-domain"))

@@ -1,6 +1,6 @@
 """Measuring: what trained members are worth, what each space still holds, and what it costs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from kdlib.analysis.costs import student_cost
-from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy, scores, thresholds
+from kdlib.analysis.evaluation import scores, thresholds
 from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.intervals import summarize
+from kdlib.analysis.probes import Probes
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
-from kdlib.progress import CancelledError, OnProgress, Progress, report_progress
+from kdlib.progress import CancelledError, OnProgress, Progress
 from kdlib.results import (
     CANCELLED_SPLITS,
     CURVES,
@@ -24,7 +25,6 @@ from kdlib.results import (
     RunResult,
     SpaceStats,
     SplitMetrics,
-    Summary,
     TeacherStats,
 )
 from kdlib.spec import BASELINE, RAW, RunSpec
@@ -83,7 +83,7 @@ class MeasurementInputs:
 
     @property
     def splits(self) -> dict[str, np.ndarray]:
-        """Return split -> rows; "train" holds the labelled ones only. After a cancelled training only `CANCELLED_SPLITS`."""
+        """Return split -> rows; "train" holds the labelled ones. After a cancelled training: `CANCELLED_SPLITS`."""
         splits = self.data.splits | {"train": self.labelled}
         if self.trained.cancelled:
             return {name: splits[name] for name in CANCELLED_SPLITS}
@@ -129,19 +129,18 @@ def measure(
 
     A result that is "cancelled" holds the history, the replay, the weights with the best validation score of each
     member so far (before the first validation those it started with) and rows in the spaces of these weights, and has
-    no metrics, probes or attributes. All results are so after a cancelled training, with the rows of
-    `CANCELLED_SPLITS`; when `on_progress` asks to stop, those that are not measured by then, with the rows of every
-    split.
+    no metrics, probes or attributes. All results are so after a cancelled training, or when `on_progress` asks to stop
+    before every split is predicted, with the rows of `CANCELLED_SPLITS`; when it asks later, those that are not
+    measured by then, with the rows of every split.
 
     Args:
         specs: of `inputs.trained`, in order.
         inputs: what to measure.
-        on_progress: called before every probe; returning True stops.
+        on_progress: called before every split and every probe; returning True stops.
     """
-    data, trained, splits = inputs.data, inputs.trained, inputs.splits
-    if on_progress is not None and not trained.cancelled:
-        on_progress(Progress(0, 0, phase="measuring"))
-    outputs = {name: predict(trained.students, _tensor(data.inputs, rows, trained)) for name, rows in splits.items()}
+    outputs = _predict(inputs, on_progress)
+    if len(outputs) < len(inputs.splits):  # from here on it is as if the training had been cancelled
+        inputs = replace(inputs, trained=replace(inputs.trained, cancelled=True))
     collected, start = [], 0
     for number, spec in enumerate(specs):
         members = slice(start, start := start + spec.seeds)
@@ -152,10 +151,10 @@ def measure(
         }
         collected.append(_collect(_Group(spec, number, members, inputs), arrays))
     results = [entry.result for entry in collected]
-    if trained.cancelled:
+    if inputs.trained.cancelled:
         return results
-    probes = _Probes(data, inputs.labelled, data.splits["test"][:PROBE_ROWS], on_progress)
-    probes.plan(results)
+    data = inputs.data
+    probes = Probes(data, inputs.labelled, data.splits["test"][:PROBE_ROWS], _count_spaces(results), on_progress)
     with suppress(CancelledError):
         for number, entry in enumerate(collected):
             if entry.result.status != "failed":
@@ -163,66 +162,28 @@ def measure(
     return results
 
 
-class _Probes:
-    """Probe accuracies for target and attributes, raw ones computed once. Every probe is a step of the measuring."""
+def _predict(inputs: MeasurementInputs, on_progress: OnProgress | None) -> dict[str, dict[str, torch.Tensor]]:
+    """Return split -> outputs of all members; `CANCELLED_SPLITS` alone if `on_progress` asks to stop meanwhile."""
+    splits, outputs, stopped = inputs.splits, {}, inputs.trained.cancelled
+    for name in sorted(splits, key=lambda name: name not in CANCELLED_SPLITS):
+        if on_progress is not None and not stopped:
+            stopped = bool(on_progress(Progress(0, 0, phase="measuring")))
+        if not stopped or name in CANCELLED_SPLITS:
+            outputs[name] = predict(inputs.trained.students, _tensor(inputs.data.inputs, splits[name], inputs.trained))
+    return {name: outputs[name] for name in (CANCELLED_SPLITS if stopped else splits)}
 
-    def __init__(self, data: Dataset, train: np.ndarray, test: np.ndarray, on_progress: OnProgress | None) -> None:
-        self.train, self.test = train, test
-        attributes = {name: attribute.values for name, attribute in data.attributes.items()}
-        self.attributes = [name for name, values in attributes.items() if _is_defined(values, train, test)]
-        self.targets = {"target": data.labels} | {name: attributes[name] for name in self.attributes}
-        self.raw: dict[str, Summary] = {}
-        self.on_progress, self.done, self.steps = on_progress, 0, 0
 
-    def plan(self, results: Sequence[RunResult]) -> None:
-        """Count the probes that the measuring of these results takes."""
-        pending = [result for result in results if result.status != "failed"]
-        spaces = sum(result.spec.seeds for result in pending)
-        spaces += sum(len(result.arrays["compressed/test"]) for result in pending if _compresses(result.spec))
-        has_teacher = any(result.spec.method != BASELINE for result in pending)
-        self.steps = len(self.targets) * (spaces + has_teacher)
-
-    def report(self) -> None:
-        """Report the probes done so far; called between them, and between the fits of one, which may take seconds.
-
-        Raises:
-            CancelledError: the callback asked to stop.
-        """
-        report_progress(self.on_progress, "measuring", self.done, self.steps)
-
-    def chance(self, name: str) -> float:
-        """Return what guessing reaches on "target" or an attribute."""
-        return chance_accuracy(self.targets[name][self.train], self.targets[name][self.test])
-
-    def score_spaces(self, train: Iterable[np.ndarray], test: Iterable[np.ndarray]) -> dict[str, Summary]:
-        """Return "target" or attribute -> accuracy over members.
-
-        Args:
-            train: the space of each member, (m, n, d), training rows.
-            test: the same for the test rows.
-        """
-        spaces = list(zip(train, test, strict=True))
-        return {name: summarize([self._score(y, *space) for space in spaces]) for name, y in self.targets.items()}
-
-    def _score(self, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
-        accuracy = probe_accuracy(train, y[self.train], test[: len(self.test)], y[self.test], self.report)
-        self.done += 1
-        return accuracy
-
-    def score_raw(self, embeddings: ScaledEmbeddings) -> dict[str, Summary]:
-        """Return the accuracies for the raw embeddings, which all results share."""
-        self.raw = self.raw or self.score_spaces([embeddings[self.train]], [embeddings[self.test]])
-        return self.raw
+def _count_spaces(results: Sequence[RunResult]) -> int:
+    """Return how many spaces the measuring of these results probes."""
+    pending = [result for result in results if result.status != "failed"]
+    students = sum(result.spec.seeds for result in pending)
+    compressed = sum(len(result.arrays["compressed/test"]) for result in pending if _compresses(result.spec))
+    return students + compressed + any(result.spec.method != BASELINE for result in pending)
 
 
 def _compresses(spec: RunSpec) -> bool:
     """Return whether the method has a space of its own between the teacher's embedding and the student's features."""
     return spec.method not in (BASELINE, RAW, "none")
-
-
-def _is_defined(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:
-    """Return whether a probe for an attribute is defined: few labels may all fall into one category."""
-    return len(np.unique(values[train][values[train] >= 0])) > 1 and bool((values[test] >= 0).any())
 
 
 def _collect(group: _Group, outputs: dict[str, np.ndarray]) -> _Collected:
@@ -253,7 +214,7 @@ def _why_diverged(group: _Group) -> str:
     return f"diverged: {', '.join(seeds)}; try a lower learning rate" if seeds else ""
 
 
-def _complete(collected: _Collected, probes: _Probes) -> RunResult:
+def _complete(collected: _Collected, probes: Probes) -> RunResult:
     """Return the result with everything that is measured.
 
     Raises:
@@ -266,10 +227,11 @@ def _complete(collected: _Collected, probes: _Probes) -> RunResult:
     attributes = {name: Probe(probes.chance(name), student=student[name]) for name in probes.attributes}
     teacher: TeacherStats | None = None
     if result.spec.method != BASELINE:
-        raw = compressed = probes.score_raw(inputs.embeddings)
+        embeddings = inputs.embeddings
+        raw = compressed = probes.raw or probes.score_raw(embeddings[probes.train], embeddings[probes.test])
         if _compresses(result.spec):
             compressed = probes.score_spaces(arrays["compressed/train"], arrays["compressed/test"])
-        spaces["raw"] = _space_stats(inputs.embeddings[splits["test"]][None])
+        spaces["raw"] = _space_stats(embeddings[splits["test"]][None])
         spaces["compressed"] = _space_stats(arrays["compressed/test"])
         for name in probes.attributes:
             attributes[name] = replace(attributes[name], raw=raw[name], compressed=compressed[name])

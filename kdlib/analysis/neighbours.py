@@ -81,6 +81,9 @@ def shared_neighbours(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     Args:
         before: from `find_neighbours`, shape (n, k).
         after: of the same rows in another space, shape (n, k).
+
+    Example:
+        >>> shared_neighbours(find_neighbours(embeddings, 10), find_neighbours(features, 10)).mean()
     """
     both = np.sort(np.concatenate([before, after], axis=1), axis=1)
     return (both[:, 1:] == both[:, :-1]).sum(axis=1) / before.shape[1]
@@ -146,6 +149,9 @@ def neighbour_changes(a: np.ndarray, b: np.ndarray, k: int = 10) -> NeighbourCha
 
     Raises:
         ValueError: different numbers of rows, or as in `find_neighbours`.
+
+    Example:
+        >>> neighbour_changes(embeddings, features, k=5).lost[0]
     """
     check_same_rows(a, b)
     return compare_neighbours(find_neighbours(a, k), find_neighbours(b, k))

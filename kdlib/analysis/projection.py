@@ -213,6 +213,9 @@ def faithfulness(space: np.ndarray, places: np.ndarray) -> dict[str, Any]:
     Args:
         space: shape (n, d).
         places: its map, shape (n, 2).
+
+    Example:
+        >>> faithfulness(space, project("pca", [space]).places[0])["trustworthiness"]
     """
 
     def score(measure: Callable[[np.ndarray, np.ndarray], float]) -> float | None:

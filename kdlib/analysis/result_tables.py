@@ -26,6 +26,9 @@ def differences_to(results: Sequence[RunResult], number: int) -> tuple[pd.DataFr
         One row per result that can be paired, in words: "+4.9 ± 2.1", a star where 0 is excluded, "n" the seeds that
             both
         have; and for the others their label -> the reason.
+
+    Example:
+        >>> frame, left_out = differences_to(results, 0)
     """
     labels, other = run_labels([result.spec for result in results]), results[number]
     rows, left_out = [], {}
@@ -110,7 +113,11 @@ def _format_cost(value: float | None) -> float | str:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Return a table as CSV; text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    """Return a table as CSV; text that a spreadsheet would take for a formula is quoted with an apostrophe.
+
+    Example:
+        >>> Path("comparison.csv").write_text(to_csv(result_table(results)))
+    """
 
     def quote(cell: Any) -> Any:
         return f"'{cell}" if isinstance(cell, str) and re.match(r"[=+\-@\t\r]", cell) else cell
@@ -131,7 +138,11 @@ LATEX_ESCAPES = {
 
 
 def to_latex(frame: pd.DataFrame) -> str:
-    """Return a table as a LaTeX tabular in booktabs style, everything special in it escaped."""
+    """Return a table as a LaTeX tabular in booktabs style, everything special in it escaped.
+
+    Example:
+        >>> print(to_latex(result_table(results)))
+    """
     lines = [frame.columns, *frame.itertuples(index=False)]
     head, *body = (" & ".join(map(_latex_cell, line)) + r" \\" for line in lines)
     columns = "l" + "r" * (len(frame.columns) - 1)

@@ -33,17 +33,35 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
         commands: takes them.
         progress_bar: shows how far a reading is, as in `cli.progress_bar`.
     """
-
-    def command(
-        parent: argparse._SubParsersAction, name: str, handler: Callable[[argparse.Namespace], int]
-    ) -> argparse.ArgumentParser:
-        description = (handler.__doc__ or "").strip()
-        parser = parent.add_parser(name, help=description, description=description)
-        parser.set_defaults(handler=handler)
-        return parser
-
-    parser = command(commands, "import", import_data)
+    parser = _add_command(commands, "import", import_data)
     parser.set_defaults(progress_bar=progress_bar)
+    _add_files(parser)
+    _add_columns(parser)
+    _add_splits(parser)
+    parser.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
+    parser.add_argument("--dry-run", action="store_true", help="say what was understood and keep nothing")
+    parser.add_argument(
+        "--large", action="store_true", help="read files above the usual limits on size: 16 GB an array, 32 GB in all"
+    )
+
+    data_commands = commands.add_parser("data", help="Work with imported data.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    _add_command(data_commands, "list", list_data)
+    _add_command(data_commands, "delete", delete_data).add_argument("names", nargs="+", metavar="NAME")
+
+
+def _add_command(
+    parent: argparse._SubParsersAction, name: str, handler: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    description = (handler.__doc__ or "").strip()
+    parser = parent.add_parser(name, help=description, description=description)
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Add which files to read."""
     parser.add_argument(
         "path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures"
     )
@@ -53,6 +71,10 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     )
     description = "embeddings of a teacher, matched by id; may be given several times"
     parser.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=description)
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    """Add what each column is."""
     description = "column with the classes; several, separated by commas, hold 0, 1 or blank each"
     parser.add_argument("--target", type=_names, default=(), metavar="COLUMN,...", help=description)
     description = (
@@ -79,6 +101,10 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     parser.add_argument(
         "--attributes", type=_names, default=(), metavar="COLUMN,...", help="known factors beside the target"
     )
+
+
+def _add_splits(parser: argparse.ArgumentParser) -> None:
+    """Add which items are test sets."""
     parser.add_argument("--split", default="", metavar="COLUMN", help="says train, val, test or ood:<name>")
     parser.add_argument(
         "--test",
@@ -91,17 +117,6 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     parser.add_argument(
         "--leave-out", type=_parse_selection, default=("", ()), metavar="COLUMN=VALUE,...", help=description
     )
-    parser.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
-    parser.add_argument("--dry-run", action="store_true", help="say what was understood and keep nothing")
-    parser.add_argument(
-        "--large", action="store_true", help="read files above the usual limits on size: 16 GB an array, 32 GB in all"
-    )
-
-    data_commands = commands.add_parser("data", help="Work with imported data.").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    command(data_commands, "list", list_data)
-    command(data_commands, "delete", delete_data).add_argument("names", nargs="+", metavar="NAME")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a dataset is: inputs with labels, attributes and splits. Built-in ones are listed in `datasets`, imported ones in `imported`."""
+"""What a dataset is: inputs with labels, attributes and splits. Built-in: `datasets`, imported: `imported`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -83,7 +83,8 @@ class Dataset:
         order = self._labelled_order()
         if count < len(self.classes):
             raise ValueError(
-                f"{count} labels cannot cover the {len(self.classes)} classes of {self.name}; use at least {len(self.classes)}"
+                f"{count} labels cannot cover the {len(self.classes)} classes of {self.name}; "
+                f"use at least {len(self.classes)}"
             )
         if count > len(order):
             raise ValueError(f"{self.name} has {len(order)} labelled training rows, got {count}")
@@ -102,7 +103,7 @@ class Dataset:
         return rows[np.lexsort((self.labels[rows], rank))]
 
     def _cover_classes(self, labels: np.ndarray, count: int) -> np.ndarray:
-        """Return which `count` of the rows of labels (n, k) hold every class present and absent: the first ones if these do."""
+        """Return which `count` rows of labels (n, k) hold every class present and absent: the first if these do."""
         shown = np.concatenate([labels == 1, labels == 0], axis=1)
         missing = shown.any(axis=0)
         if (shown[:count].any(axis=0) == missing).all():

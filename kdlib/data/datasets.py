@@ -45,7 +45,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
 
 
 def describe_datasets() -> dict[str, Callable[[], Dataset] | str]:
-    """Return every name: built-in datasets with the function that makes them, imported ones with a line that describes them."""
+    """Return every name: built-in datasets with the function that makes them, imported ones with a description."""
     return DATASETS | {name: card.describe() for name, card in imported.cards().items()}
 
 
@@ -71,7 +71,9 @@ def load(name: str, on_progress: OnProgress | None = None) -> Dataset:
 
 @lru_cache(maxsize=64)
 def content(name: str) -> str:
-    """Return a hash of everything in a dataset: of an imported one the hash it is stored under, of a built-in one that of its arrays.
+    """Return a hash of everything in a dataset.
+
+    Of an imported one that it is stored under, of a built-in one that of its arrays.
 
     Raises:
         ValueError: there is none of that name.

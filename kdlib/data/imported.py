@@ -35,7 +35,7 @@ log = logging.getLogger("kdlib.data.imported")
 
 @dataclass(frozen=True)
 class TableCard:
-    """A table of embeddings that is a teacher of a dataset: its file, numbers per item, and what the network was trained for."""
+    """A table of embeddings that is a teacher of a dataset: file, width, and what the network was trained for."""
 
     file: str
     width: int
@@ -170,7 +170,7 @@ def _read_card(folder: Path) -> DatasetCard | None:
 
 
 def resolve_name(name: str) -> str:
-    """Return the full name of a dataset, or of a teacher "<dataset>/<table>", given by its title; any other name unchanged.
+    """Return the full name of a dataset or of a teacher "<dataset>/<table>", given by title; other names unchanged.
 
     Raises:
         ValueError: several datasets have that title.
@@ -228,7 +228,9 @@ def load_sound(name: str, row: int) -> tuple[int, np.ndarray]:
 
 
 def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
-    """Move a finished folder to its place and return the name of the dataset; the same content under the same title is stored once.
+    """Move a finished folder to its place and return the name of the dataset.
+
+    The same content under the same title is stored once.
 
     Args:
         built: a folder inside the data folder with all files; its card is written here.

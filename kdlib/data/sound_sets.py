@@ -21,7 +21,7 @@ SampleFamilies = Callable[[np.random.Generator, int], np.ndarray]  # (rng, n) ->
 
 
 def tones(on_progress: OnProgress | None = None) -> Dataset:
-    """Notes of eight instrument families with overlapping timbres, random in pitch, loudness, envelope and room, as log-mel."""
+    """Notes of eight instrument families of like timbres, random in pitch, loudness, envelope and room, as log-mel."""
     sizes = {"train": 4000, "val": 500, "test": 1000, "ood:high": 750, "ood:room": 750}
 
     def sample_one(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -92,7 +92,7 @@ def _loudness_attribute(decibels: np.ndarray) -> Attribute:
 def load_clips(
     seed: int, sizes: dict[str, int], sample_families: SampleFamilies, on_progress: OnProgress | None = None
 ) -> tuple[np.ndarray, Notes, Scenes]:
-    """Return log-mel spectrograms (n, 1, mels, frames) of random clips, their notes and scenes; made once, then from the cache.
+    """Return log-mel spectrograms (n, 1, mels, frames) of random clips, their notes and scenes; made once, then cached.
 
     Args:
         seed: of all random numbers.

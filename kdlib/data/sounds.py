@@ -183,7 +183,7 @@ ROOMS = {
 
 
 def _envelopes(notes: Notes, struck: np.ndarray) -> np.ndarray:
-    """Return loudness over time (n, SAMPLES) in [0, 1]: up to full in `attack`, down to a tenth at `length`, both in seconds."""
+    """Return loudness over time (n, SAMPLES) in [0, 1]: full after `attack`, a tenth at `length`, both in seconds."""
     onset, attack, length = (values[:, None].astype(np.float32) for values in (notes.onset, notes.attack, notes.length))
     since = TIME - onset
     rise = np.clip(since / attack, 0, 1)
@@ -217,7 +217,7 @@ def _echo(room: int) -> np.ndarray:
 
 
 def render(notes: Notes, scenes: Scenes) -> np.ndarray:
-    """Return the wave of each scene, (scenes, SAMPLES) float32: its notes together, in their room, over background noise."""
+    """Return the wave of each scene, (scenes, SAMPLES) float32: its notes together, in their room, over noise."""
     waves = np.add.reduceat(play(notes), np.searchsorted(notes.item, np.arange(len(scenes.room))))
     for room, (_, share) in enumerate(ROOMS.values()):
         rows = np.flatnonzero(scenes.room == room)

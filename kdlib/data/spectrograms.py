@@ -1,4 +1,4 @@
-"""Spectrograms: a sound as a picture, the power in each mel band over time, and back out as a file that can be played."""
+"""Spectrograms: a sound as a picture, the power in each mel band over time, and out again as a file to be played."""
 
 import io
 import wave
@@ -35,9 +35,9 @@ def _filters(rate: int) -> np.ndarray:
 
 
 def log_mel(waves: np.ndarray, rate: int) -> np.ndarray:
-    """Return log-mel spectrograms (n, 1, MELS, frames) of waves (n, samples), low frequencies first; 0 is -80 dB, 1 full scale.
+    """Return log-mel spectrograms (n, 1, MELS, frames) of waves (n, samples), low frequencies first.
 
-    A frame every 192 samples, each with a Hann window of 512 around its middle.
+    0 is -80 dB, 1 full scale. A frame every 192 samples, each with a Hann window of 512 around its middle.
 
     Args:
         waves: (n, samples) in [-1, 1].

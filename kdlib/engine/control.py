@@ -127,6 +127,9 @@ def status() -> EngineStatus:
 
     Raises:
         EngineError: there is one and it does not answer.
+
+    Example:
+        >>> status().running
     """
     local = not cluster_address()
     engine = find_engine() if local else None
@@ -147,6 +150,9 @@ def stop(seconds: float = 10.0) -> bool:
 
     Raises:
         EngineError: the engine is a cluster's scheduler, which is not ours to stop.
+
+    Example:
+        >>> stop()
     """
     if cluster_address():
         raise EngineError(f"KDLIB_SCHEDULER is {cluster_address()}: that cluster is not ours to stop")

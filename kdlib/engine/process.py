@@ -29,10 +29,8 @@ IDLE_SECONDS = 900  # seconds without work after which the engine leaves
 MEMORY_PER_WORKER = 2e9  # bytes a run may need; fewer workers are started where there is less
 MIN_WORKERS, MAX_WORKERS = 3, 8  # baseline, raw and compressed train side by side also where there are fewer cores
 LOCK_SECONDS = 0.5  # how long a new engine tries to get the lock, which `is_locked` takes for a moment
-MAX_FAILURES, PATIENCE_SECONDS = (
-    5,
-    60,
-)  # failed starts of a worker in a row, and seconds, after which the engine gives up
+# Failed starts of a worker in a row, and seconds, after which the engine gives up.
+MAX_FAILURES, PATIENCE_SECONDS = 5, 60
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 SETTINGS = {

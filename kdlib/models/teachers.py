@@ -198,12 +198,19 @@ def get_teacher(name: str) -> Teacher:
 
     Raises:
         ValueError: there is none (any more).
+
+    Example:
+        >>> get_teacher("simclr").source_task
     """
     return TEACHERS[name] if name in TEACHERS else lookup(all_teachers(), name, "teacher")
 
 
 def compatible_teachers(dataset: str) -> list[str]:
-    """Return the names of the teachers for a dataset: the tables imported with it, and those of its modality."""
+    """Return the names of the teachers for a dataset: the tables imported with it, and those of its modality.
+
+    Example:
+        >>> compatible_teachers("digits")
+    """
     modality = datasets.load(dataset).modality
     return [*imported_teachers(dataset), *(name for name, teacher in TEACHERS.items() if teacher.modality == modality)]
 
@@ -257,7 +264,11 @@ def _hashed(path: Path, modified: int) -> str:  # noqa: ARG001 - another time, a
 
 
 def delete_embeddings(name: str, dataset: str) -> None:
-    """Remove from the cache what a built-in teacher made of a dataset."""
+    """Remove from the cache what a built-in teacher made of a dataset.
+
+    Example:
+        >>> delete_embeddings("random", "digits")
+    """
     if not get_teacher(name).dataset:
         delete_arrays("embeddings", _key(name, datasets.load(dataset)))
 

@@ -198,6 +198,9 @@ def rename(run_id: str, name: str) -> None:
 
     Raises:
         ValueError: there is no such run, or the name is empty.
+
+    Example:
+        >>> rename(run_id, "16 numbers")
     """
     if not clean_name(name):
         raise ValueError("a run's name cannot be empty")
@@ -210,6 +213,10 @@ def delete(run_id: str) -> None:
 
     Raises:
         ValueError: there is no such run, or it is not over.
+
+    Example:
+        >>> delete(run_id)
+        >>> undelete(run_id)
     """
     run = get(run_id)
     if run.active:

@@ -102,6 +102,9 @@ def find(text: str) -> RunInfo:
 
     Raises:
         ValueError: none, or several of them.
+
+    Example:
+        >>> find("first try").id
     """
     if re.fullmatch(r"[0-9a-f]{32}", text):
         return get(text)
@@ -170,6 +173,9 @@ def arrays(run_id: str, kind: str) -> Arrays:
 
     Raises:
         RunNotFoundError: the run has no such file.
+
+    Example:
+        >>> arrays(run_id, "predictions")["logits/test"].shape
     """
     from safetensors.numpy import load_file
 
@@ -181,6 +187,9 @@ def member_array(run_id: str, kind: str, name: str, member: int) -> np.ndarray:
 
     Raises:
         RunNotFoundError: the run has no such file, or the file no such array.
+
+    Example:
+        >>> member_array(run_id, "features", "features/test", member=0).shape
     """
     from safetensors import safe_open
 
@@ -192,14 +201,22 @@ def member_array(run_id: str, kind: str, name: str, member: int) -> np.ndarray:
 
 
 def replay(run_id: str) -> Arrays:
-    """Return the snapshots of a run that is over, named as in `ReplayRecorder.of`; {} if there are none."""
+    """Return the snapshots of a run that is over, named as in `ReplayRecorder.of`; {} if there are none.
+
+    Example:
+        >>> replay(run_id)["epochs"]
+    """
     with suppress(store.RunNotFoundError):
         return {name.removeprefix("replay/"): value for name, value in arrays(run_id, "replay").items()}
     return {}
 
 
 def snapshots(run_id: str) -> list[Arrays]:
-    """Return the snapshots so far of a run that trains on this machine, oldest first."""
+    """Return the snapshots so far of a run that trains on this machine, oldest first.
+
+    Example:
+        >>> [int(each["epoch"]) for each in snapshots(run_id)]
+    """
     return RunFolder(run_id).read_snapshots()
 
 

@@ -107,7 +107,11 @@ def _update(run: RunInfo) -> RunInfo:
 
 
 def results(run_ids: Iterable[str]) -> list[RunResult]:
-    """Return the results of those runs that are done, in the given order."""
+    """Return the results of those runs that are done, in the given order.
+
+    Example:
+        >>> [result.spec.dim for result in results(sweep.runs)]
+    """
     return [runs.result(run_id) for run_id in run_ids if runs.get(run_id).state == store.DONE]
 
 
@@ -127,6 +131,10 @@ def group_curves(
     """Return the curves of a chart over a field: one list of results per value of `by`, each in the order of `x`.
 
     The second list has the results that do not use the field (baseline and raw over the dimension): flat lines.
+
+    Example:
+        >>> curves, flat = group_curves(results(sweep.runs), x="dim")
+        >>> list(curves)
     """
     curves: dict[Any, list[RunResult]] = {}
     flat = []

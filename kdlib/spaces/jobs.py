@@ -77,7 +77,11 @@ def cached(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Fai
 
 
 def request(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Failure | None:
-    """Return what is `cached`; if that is nothing yet, have the engine compute it. Repeated requests are one piece of work."""
+    """Return what is `cached`; if nothing is, have the engine compute it. Repeated requests are one piece of work.
+
+    Example:
+        >>> request(SpaceRequest(run_id), load_spaces(run_id))
+    """
     answer = cached(request, spaces)
     if answer is None:
         engine.submit(compute, asdict(request), key=f"spaces-{request.key(spaces)}", priority=1.0)
@@ -109,7 +113,12 @@ def compute(fields: dict[str, Any]) -> None:
 
 
 def project_now(spaces: Spaces, name: str = "pca", strength: float = 0.0) -> tuple[np.ndarray, Maps]:
-    """Return which rows a projection draws, and their maps, made here and now, one per space in the order of `spaces.spaces`."""
+    """Return which rows a projection draws, and their maps, made here and now, in the order of `spaces.spaces`.
+
+    Example:
+        >>> rows, maps = project_now(load_spaces(run_id))
+        >>> maps.places[0].shape
+    """
     shown = sample_rows(len(spaces.rows), PROJECTIONS[name].rows)
     return shown, project(name, [space[shown] for space in spaces.spaces.values()], strength)
 

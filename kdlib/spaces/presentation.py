@@ -1,4 +1,4 @@
-"""What one sees in the spaces: colours of rows, a row's kept, lost and gained neighbours, probes, and how the spaces formed."""
+"""What one sees in the spaces: colours of rows, a row's kept, lost and gained neighbours, probes, and the replay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from kdlib.spaces.rows import PAIRS, Spaces
 from kdlib.spec import BASELINE
 from kdlib.training.replay import stack_snapshots
 
-# Told apart also without red or green, on white and on black. After Okabe & Ito 2008, Color universal design, with three more.
+# Told apart also without red or green, on white and on black: Okabe & Ito 2008, Color universal design, and three more.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d", "#b0b700", "#7b6fd0", "#8a8f98")
 UNKNOWN = "#9aa0a6"
 WRONG, RIGHT = "#d55e00", "#56b4e9"
@@ -48,17 +48,17 @@ def first_label(labels: np.ndarray) -> np.ndarray:
     """Return one class per row, (n,) int64: the label, or the first of several known ones; -1 where none is known."""
     if labels.ndim == 1:
         return labels.astype(np.int64)
-    there = np.nan_to_num(labels) > 0
-    return np.where(there.any(1), there.argmax(1), -1)
+    positive = np.nan_to_num(labels) > 0
+    return np.where(positive.any(1), positive.argmax(1), -1)
 
 
 def predictions(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class each row is taken for, and whether that is one of its labels: 1 right, 0 wrong, -1 nobody knows."""
-    told = logits.argmax(1)
+    """Return the predicted class of each row, and whether that is one of its labels: 1 right, 0 wrong, -1 not known."""
+    predicted = logits.argmax(1)
     if labels.ndim == 1:
-        return told, np.where(labels < 0, -1, told == labels).astype(np.int64)
-    truth = labels[np.arange(len(told)), told]
-    return told, np.where(np.isnan(truth), -1, truth > 0).astype(np.int64)
+        return predicted, np.where(labels < 0, -1, predicted == labels).astype(np.int64)
+    true_values = labels[np.arange(len(predicted)), predicted]
+    return predicted, np.where(np.isnan(true_values), -1, true_values > 0).astype(np.int64)
 
 
 def colourings(data: Dataset, pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -80,17 +80,20 @@ def colours(
 
     Raises:
         ValueError: unknown `by`, or it is not known yet.
+
+    Example:
+        >>> colours("class", data, data.splits["test"], None, {}).names
     """
     if by == "class":
         return _categories(first_label(data.labels[rows]), data.classes)
     if by in data.attributes:
         return _categories(data.attributes[by].values[rows], data.attributes[by].names)
     if by in ("prediction", "error") and logits is not None:
-        told, right = predictions(logits, data.labels[rows])
+        predicted, correct = predictions(logits, data.labels[rows])
         if by == "prediction":
-            return _categories(told, data.classes)
+            return _categories(predicted, data.classes)
         return Colouring(
-            np.where(right < 0, 2, 1 - right).astype(np.int16),
+            np.where(correct < 0, 2, 1 - correct).astype(np.int16),
             ("right", "wrong", "not known"),
             (RIGHT, WRONG, UNKNOWN),
             (0, 3, 0),
@@ -123,8 +126,13 @@ def _shades(count: int) -> tuple[str, ...]:
 
 
 def row_table(data: Dataset, rows: np.ndarray, logits: np.ndarray) -> pd.DataFrame:
-    """Return one line per row, in words: its id, class, attributes, prediction and whether that is right."""
-    told, right = predictions(logits, data.labels[rows])
+    """Return one line per row, in words: its id, class, attributes, prediction and whether that is right.
+
+    Example:
+        >>> rows = data.splits["test"]
+        >>> row_table(data, rows, result.arrays["logits/test"][0])
+    """
+    predicted, correct = predictions(logits, data.labels[rows])
     label = first_label(data.labels[rows])
     frame: dict[str, np.ndarray | list[str]] = {
         "item": data.ids[rows] if len(data.ids) else rows.astype(str),
@@ -135,7 +143,10 @@ def row_table(data: Dataset, rows: np.ndarray, logits: np.ndarray) -> pd.DataFra
             ", ".join(str(data.classes[i]) for i in np.flatnonzero(np.nan_to_num(line) > 0)) or "–"
             for line in data.labels[rows]
         ]
-    frame |= {"prediction": _named(told, data.classes), "right": np.array(["no", "yes", "–"], dtype=object)[right]}
+    frame |= {
+        "prediction": _named(predicted, data.classes),
+        "right": np.array(["no", "yes", "–"], dtype=object)[correct],
+    }
     frame |= {name: _named(each.values[rows], each.names) for name, each in data.attributes.items()}
     return pd.DataFrame(frame)
 
@@ -145,23 +156,26 @@ def _named(codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 
 def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:
-    """Return per pair of neighbouring spaces the "kept", "lost" and "gained" neighbours of a row, or in words why there are none.
+    """Return per pair of spaces the "kept", "lost" and "gained" neighbours of a row, or in words why there are none.
 
     Args:
         spaces: in whose rows neighbours are sought, by distance in the spaces themselves.
         row: its place among `spaces.rows`; so are the answers, nearest first.
         k: neighbours.
+
+    Example:
+        >>> neighbour_changes(load_spaces(run_id), row=5)["raw", "compressed"]["lost"]
     """
-    found: dict[tuple[str, str], dict[str, np.ndarray] | str] = {}
+    changes: dict[tuple[str, str], dict[str, np.ndarray] | str] = {}
     for a, b in PAIRS[:2]:
         if (a, b) in spaces.pairs:
             try:
                 before, after = (find_neighbours(spaces.spaces[name], k, rows=[row]) for name in (a, b))
             except ValueError as error:
-                found[a, b] = str(error)
+                changes[a, b] = str(error)
                 continue
-            found[a, b] = {kind: lists[0] for kind, lists in compare_neighbours(before, after)._asdict().items()}
-    return found
+            changes[a, b] = {kind: lists[0] for kind, lists in compare_neighbours(before, after)._asdict().items()}
+    return changes
 
 
 def pair_table(card: Scorecard) -> pd.DataFrame:
@@ -202,9 +216,12 @@ def _percent(value: float | None) -> str:
 
 
 def probe_table(result: RunResult) -> pd.DataFrame:
-    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there; and chance, if known.
+    """Return one row per question ("split": target, attributes) and space: how well a linear probe reads it there.
 
-    A cancelled result has none.
+    With chance, if known. A cancelled result has none.
+
+    Example:
+        >>> probe_table(runs.result(run_id))
     """
     known = result.teacher.probe if result.teacher else Probe()
     target = replace(known, student=result.spaces["student"].probe) if result.spaces else known
@@ -236,21 +253,24 @@ def replay(run_id: str) -> Replay | None:
 
     Raises:
         ValueError: no such run.
+
+    Example:
+        >>> replay(run_id).places["student"].shape
     """
     spec = runs.get(run_id).spec
-    kept: dict[str, Any] = runs.replay(run_id) or stack_snapshots(runs.snapshots(run_id))
-    if not kept:
+    arrays: dict[str, Any] = runs.replay(run_id) or stack_snapshots(runs.snapshots(run_id))
+    if not arrays:
         return None
-    finite = np.isfinite(kept["student"]).all((1, 2))
+    finite = np.isfinite(arrays["student"]).all((1, 2))
     count = int(finite.argmin()) if not finite.all() else len(finite)  # a training that diverges ends here
     if not count:
         return None
     places, anchor = {}, None
     if spec.method != BASELINE:
-        (anchor,) = project("pca", [teachers.embed(spec.teacher, spec.dataset)[kept["rows"]]]).places
+        (anchor,) = project("pca", [teachers.embed(spec.teacher, spec.dataset)[arrays["rows"]]]).places
         places["raw"] = np.repeat(anchor[None], count, 0)
     for name in ("compressed", "student"):
-        if name in kept:
-            frames = kept[name][:count] if len(kept[name]) > 1 else np.repeat(kept[name], count, 0)
+        if name in arrays:
+            frames = arrays[name][:count] if len(arrays[name]) > 1 else np.repeat(arrays[name], count, 0)
             places[name] = project_frames(frames, anchor)
-    return Replay(kept["rows"], kept["epochs"][:count], places)
+    return Replay(arrays["rows"], arrays["epochs"][:count], places)

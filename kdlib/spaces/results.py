@@ -1,6 +1,6 @@
 """What is computed about the spaces of a run, typed: the scorecard, and the maps of a projection that takes long.
 
-Both are stored as one JSON object, the report, beside named arrays: `to_parts` writes these two, `from_parts` reads them.
+Both are stored as one JSON object, the report, beside named arrays: `to_parts` writes them, `from_parts` reads them.
 """
 
 from collections.abc import Mapping

@@ -49,6 +49,9 @@ def list_splits(dataset: str, *, cancelled: bool = False) -> list[str]:
     Args:
         dataset: of the run.
         cancelled: whether the run was cancelled.
+
+    Example:
+        >>> list_splits("digits")[0]
     """
     splits = CANCELLED_SPLITS if cancelled else datasets.load(dataset).splits
     return sorted(splits, key=lambda name: (name != "test", not name.startswith("ood:"), name != "val"))
@@ -64,6 +67,9 @@ def load_spaces(run_id: str, split: str = "test", member: int = 0) -> Spaces:
 
     Raises:
         ValueError: no such run, split or member, or its files are gone.
+
+    Example:
+        >>> load_spaces(run_id, "val").spaces["compressed"].shape
     """
     spec = runs.get(run_id).spec
     data = datasets.load(spec.dataset)

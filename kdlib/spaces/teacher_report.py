@@ -46,7 +46,8 @@ class TargetProbe(QuestionProbe):
 
     Attributes:
         ood: mean accuracy on the out-of-domain sets; None without any.
-        few: the same where only `FEW_LABELS` rows are labelled; None where a run has no fewer, or too few for the classes.
+        few: the same where only `FEW_LABELS` rows are labelled; None where a run has no
+            fewer, or too few for the classes.
     """
 
     ood: float | None = None
@@ -139,7 +140,11 @@ def cached(teacher: str, dataset: str) -> TeacherReport | Failure | None:
 
 
 def request(teacher: str, dataset: str) -> TeacherReport | Failure | None:
-    """Return what is `cached`; if that is nothing yet, have the engine make it. Repeated requests are one piece of work."""
+    """Return what is `cached`; if nothing is, have the engine make it. Repeated requests are one piece of work.
+
+    Example:
+        >>> request("simclr", "digits")
+    """
     report = cached(teacher, dataset)
     if report is None:
         engine.submit(compute, teacher, dataset, key=f"knowledge-{_key(teacher, dataset)}")

@@ -84,12 +84,12 @@ def write_runs(path: Path, runs: Iterable[RecoveredRun]) -> None:
 
 def _insert_run(connection: sqlite3.Connection, run: StoredRun, experiment: int) -> None:
     stage = "deleted" if run.deleted else "active"
-    own = (run.id, run.name, run.status, run.started, run.ended, stage, run.artifacts, run.user)
+    values = (run.id, run.name, run.status, run.started, run.ended, stage, run.artifacts, run.user)
     deleted_at = (run.ended or run.started) if run.deleted else None
-    constant = (experiment, "UNKNOWN", "", "", "", deleted_at)
+    constants = (experiment, "UNKNOWN", "", "", "", deleted_at)
     columns = f"{COLUMNS}, experiment_id, source_type, source_name, entry_point_name, source_version, deleted_time"
-    marks = ", ".join("?" * (len(own) + len(constant)))
-    connection.execute(f"INSERT INTO runs ({columns}) VALUES ({marks})", own + constant)
+    marks = ", ".join("?" * (len(values) + len(constants)))
+    connection.execute(f"INSERT INTO runs ({columns}) VALUES ({marks})", values + constants)
 
 
 def _insert_metrics(connection: sqlite3.Connection, run: StoredRun, curves: Sequence[CurveValue]) -> None:

@@ -72,6 +72,9 @@ def fetch(run_id: str) -> RunInfo:
 
     Raises:
         RunNotFoundError: there is no such run.
+
+    Example:
+        >>> fetch(run_id).state
     """
     run = reader().run(run_id)
     info = None if run.deleted else to_run_info(run)
@@ -97,7 +100,11 @@ def _tagged(key: str, value: str) -> list[RunInfo]:
 
 
 def set_state(run_id: str, state: str, reason: str = "") -> None:
-    """Write a run's state; a terminal one with the time."""
+    """Write a run's state; a terminal one with the time.
+
+    Example:
+        >>> set_state(run_id, "failed", "the disk is full")
+    """
     client = connect().client
     with translate_errors(f"run {run_id}"):
         if reason:
@@ -129,6 +136,9 @@ def log_points(run_id: str, points: Iterable[Point], progress: Progress | None =
     Args:
         points: each with its time.
         progress: how far the run is.
+
+    Example:
+        >>> log_points(run_id, [Point(1, val=[0.5, 0.7])])
     """
     from mlflow.entities import Metric
 
@@ -209,6 +219,9 @@ def artifact_path(run_id: str, name: str) -> Path:
 
     Raises:
         RunNotFoundError: the run has no such file, or not any more.
+
+    Example:
+        >>> artifact_path(run_id, "result.json").read_text()
     """
     folder = local_folder(reader().run(run_id))
     if folder is not None:

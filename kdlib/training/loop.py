@@ -112,11 +112,7 @@ def train(
     reporter = _Reporter(state, training.steps, on_progress, checkpoint, signature)
     training.run(reporter)
     reporter.close()
-    for name, population in state.populations.items():
-        population.load(state.best[name])
-    replay = [state.recorder.stack(group) for group in range(len(groups))]
-    students, teachers = training.step_loss.students, training.step_loss.teachers
-    return Trained(students, teachers, state.history, reporter.cancelled, state.diverged, replay, state.seconds)
+    return training.outcome(reporter.cancelled)
 
 
 class _Reporter:
@@ -194,6 +190,15 @@ class _Training:
                 point = self._close_epoch(epoch) if state.done % self.steps_per_epoch == 0 else None
                 if reporter(point):
                     break
+
+    def outcome(self, cancelled: bool) -> Trained:
+        """Return what the training came to, every member with its best weights. `cancelled`: whether it was stopped."""
+        state = self.state
+        for name, population in state.populations.items():
+            population.load(state.best[name])
+        replay = [state.recorder.stack(group) for group in range(len(self.step_loss.groups))]
+        students, teachers = self.step_loss.students, self.step_loss.teachers
+        return Trained(students, teachers, state.history, cancelled, state.diverged, replay, state.seconds)
 
     def _take_step(self, index: Tensor) -> None:
         """Let every member learn from one batch, the row numbers `index` (m, b)."""

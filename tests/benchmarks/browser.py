@@ -1,8 +1,8 @@
 """What a person waits for in the browser: `python -m tests.benchmarks.browser`.
 
-A real server with its engine and a headless Chromium, all on this machine's cores: from the start of the app to a usable
-first page, the race on Start, and from a click on Launch to the first point of a curve. The data folder is new, the caches
-of datasets and embeddings are the user's.
+A real server with its engine and a headless Chromium, all on this machine's cores: from the start of the app to a
+usable first page, the race on Start, and from a click on Launch to the first point of a curve. The data folder is new,
+the caches of datasets and embeddings are the user's.
 """
 
 import os
@@ -33,14 +33,14 @@ QUIET = [
 ]
 
 
-def until(there: Callable[[], bool], page: Page, seconds: float = 120.0) -> None:
-    """Wait by looking ten times a second: Playwright's own waiting looks at every frame, which costs a core that the runs need.
+def until(condition: Callable[[], bool], page: Page, seconds: float = 120.0) -> None:
+    """Wait by looking ten times a second: Playwright looks at every frame, which costs a core that the runs need.
 
     Raises:
         TimeoutError: it does not come.
     """
     deadline = time.perf_counter() + seconds
-    while not there():
+    while not condition():
         if time.perf_counter() > deadline:
             raise TimeoutError("what was waited for did not come")
         page.wait_for_timeout(100)
@@ -56,7 +56,7 @@ def spent() -> float:
 
 
 def start(browser: Browser, cache: Path, wait: float) -> dict[str, float]:
-    """Return seconds from the start of the app to what a visitor sees first, and from an early click to the first point.
+    """Return seconds from the start of the app to what one sees first, and from an early click to the first point.
 
     Args:
         browser: which opens the page as soon as the server answers.

@@ -1,9 +1,8 @@
-"""What a large import costs: `python -m tests.benchmarks.data`. Times and memory are printed, they depend on the machine.
+"""What a large import costs: `python -m tests.benchmarks.data`. Times and memory depend on the machine.
 
 1,000,000 embeddings of 512 numbers (2 GB) are written, imported and compressed, each in a process of its own; then how
 fast and how cheaply every evil file of the tests is refused. The promise: 2 GB of memory at most while importing and
-training, 2 s for a
-refusal.
+training, 2 s for a refusal.
 """
 
 import argparse
@@ -39,7 +38,7 @@ def write(path: Path, rows: int, width: int, classes: int = 20) -> None:
     path.with_suffix(".csv").write_text("label\n" + "\n".join(f"class {each}" for each in label) + "\n")
 
 
-def run(console: Console, told: str, *arguments: str) -> None:
+def run(console: Console, title: str, *arguments: str) -> None:
     """Run one command of the library in a process of its own and print its time and its highest memory."""
     code = "import sys, resource; from kdlib.cli.main import main; code = main(sys.argv[1:]); "
     code += "usage = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)); "
@@ -50,15 +49,15 @@ def run(console: Console, told: str, *arguments: str) -> None:
     if done.returncode:
         raise SystemExit(done.stderr)
     lines = done.stdout.strip().splitlines()
-    own, child = (int(number) / 1024 for number in lines[-1].split()[1:])
+    parent, child = (int(number) / 1024 for number in lines[-1].split()[1:])
     console.print("\n".join(lines[:-1]), markup=False)
     console.print(
-        f"{told}: {seconds:.0f} s, at most {own:,.0f} MB of memory, its child {child:,.0f} MB\n", style="bold"
+        f"{title}: {seconds:.0f} s, at most {parent:,.0f} MB of memory, its child {child:,.0f} MB\n", style="bold"
     )
 
 
 def refusals(console: Console) -> None:
-    """Refuse every evil file in a child process, as the app does, and print the slowest and the memory of this process."""
+    """Refuse every evil file in a child process, as the app does; print the slowest and the memory of this process."""
     rows, grown = [], 0
     for name, (file, _, limits, make) in EVIL.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -75,8 +74,8 @@ def refusals(console: Console) -> None:
     for seconds, name in sorted(rows, reverse=True)[:5]:
         table.add_row(name, f"{seconds:.2f}")
     console.print(table)
-    told = f"{len(rows)} of {len(EVIL)} refused, this process grew by {grown / (1 << 20):.1f} MB at most"
-    console.print(told, style="bold")
+    summary = f"{len(rows)} of {len(EVIL)} refused, this process grew by {grown / (1 << 20):.1f} MB at most"
+    console.print(summary, style="bold")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def invent(rows: int) -> None:
     datasets.DATASETS["many"] = many
 
 
-def fill(home: str, rows: int, told: str) -> None:
+def fill(home: str, rows: int, output: str) -> None:
     """Keep a finished run with so many rows, and what the engine would have found out about it."""
     os.environ["KDLIB_HOME"] = home
     invent(rows)
@@ -76,16 +76,16 @@ def fill(home: str, rows: int, told: str) -> None:
     run = store_result(RunResult(spec, metrics={"val": accuracy, "test": accuracy}, arrays=arrays), "many rows")
     started = time.perf_counter()
     spaces.compute(asdict(spaces.SpaceRequest(run)))
-    Path(told).write_text(f"{run} {time.perf_counter() - started}")
+    Path(output).write_text(f"{run} {time.perf_counter() - started}")
 
 
 def page(home: str, rows: int) -> None:
     """Print what the page costs."""
-    told = Path(home) / "run"
-    child = get_context("spawn").Process(target=fill, args=(home, rows, str(told)))
+    output = Path(home) / "run"
+    child = get_context("spawn").Process(target=fill, args=(home, rows, str(output)))
     child.start()
     child.join()
-    run, scorecard = told.read_text().split()
+    run, scorecard = output.read_text().split()
     os.environ["KDLIB_HOME"] = home
     invent(rows)
     original = PagesManager.__init__
@@ -113,7 +113,8 @@ def page(home: str, rows: int) -> None:
     print(f"{rows:,} rows: scorecard in the background {float(scorecard):.1f} s")
     print(f"page: first {first:.2f} s, rerun median {np.median(took):.2f} s, worst {max(took):.2f} s")
     print(
-        f"memory of the app's process {psutil.Process().memory_info().rss / 1e6:.0f} MB; umap loaded: {'umap' in sys.modules}"
+        f"memory of the app's process {psutil.Process().memory_info().rss / 1e6:.0f} MB; "
+        f"umap loaded: {'umap' in sys.modules}"
     )
 
 
@@ -126,9 +127,8 @@ def main(rows: int) -> None:
     wide = rng.normal(size=(10_000, 512)).astype(np.float32)
     print(f"PCA map of 10,000 x 512: {timed(lambda: project('pca', [wide])):.3f} s")
     three = [wide[:, :256], wide[:, :16], wide[:, :64]]
-    print(
-        f"neighbour tables of 10,000 rows in three spaces: {timed(lambda: [find_neighbours(space, 10) for space in three]):.2f} s"
-    )
+    seconds = timed(lambda: [find_neighbours(space, 10) for space in three])
+    print(f"neighbour tables of 10,000 rows in three spaces: {seconds:.2f} s")
     with tempfile.TemporaryDirectory() as home:
         page(home, rows)
 

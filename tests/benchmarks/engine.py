@@ -243,13 +243,14 @@ def fill(count: int) -> None:
         )
         [(existing,)] = database.execute("SELECT count(*) FROM runs")
         for number in range(count - existing):
-            own = (uuid4().hex, created - 10_000 * number, run_id)
+            parameters = (uuid4().hex, created - 10_000 * number, run_id)
             for name in ("runs", "params", "tags", "metrics", "latest_metrics"):
                 columns = [row[1] for row in database.execute(f"PRAGMA table_info({name})")]
                 changed = {"run_uuid": "?1", "start_time": "?2", "end_time": "?2 + 1000"}
                 chosen = ", ".join(changed.get(column, column) for column in columns)
                 database.execute(
-                    f"INSERT INTO {name} ({', '.join(columns)}) SELECT {chosen} FROM {name} WHERE run_uuid = ?3", own
+                    f"INSERT INTO {name} ({', '.join(columns)}) SELECT {chosen} FROM {name} WHERE run_uuid = ?3",
+                    parameters,
                 )
 
 

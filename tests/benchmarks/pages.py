@@ -29,22 +29,22 @@ def fill(count: int) -> list[str]:
     from tests import stored_runs
 
     listing.CLOCK_MARGIN = 0  # a listing reads again what ended within the last minute, which here is everything
-    kept = stored_runs.store_all()
+    run_ids = stored_runs.store_all()
     for number in range(count):
         run_id = store.create(stored_runs.SPEC.replace(dim=1 + number % 64), name=f"run {number}", user="benchmark")
         store.log_result(
             run_id, {"val/accuracy": 0.5, "test/accuracy": 0.5, "test/accuracy_ci95": 0.02, "cost/seconds": 1.0}
         )
         store.set_state(run_id, store.DONE)
-    return kept
+    return run_ids
 
 
-def measure(page: str, kept: list[str]) -> np.ndarray:
+def measure(page: str, run_ids: list[str]) -> np.ndarray:
     """Return the seconds of each rerun of a page."""
     app = AppTest.from_file(str(APP), default_timeout=120).run()
     if page != "start":
         app.switch_page(f"pages/{page}.py")
-    app.query_params["runs"] = ",".join(kept)
+    app.query_params["runs"] = ",".join(run_ids)
     app.run()
     took = []
     for _ in range(RERUNS):
@@ -80,13 +80,13 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cache").symlink_to(cache)
         os.environ["KDLIB_HOME"] = folder
-        kept = fill(count)
+        run_ids = fill(count)
         reports()
         print(f"{count} runs in the store, {RERUNS} reruns a page, milliseconds")
         print(f"{'page':<15}{'median':>10}{'p95':>10}")
         try:
             for page in ("start", "data_teachers", "distill", "embeddings", "compare", "runs"):
-                took = 1000 * measure(page, kept)
+                took = 1000 * measure(page, run_ids)
                 print(f"{page:<15}{np.median(took):>10.0f}{np.percentile(took, 95):>10.0f}")
         finally:
             engine.stop()  # a page may have asked it something

@@ -100,7 +100,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def measured(run: Callable[..., float], student: str, count: int, steps: int, device: torch.device) -> float:
-    """Return milliseconds per member and step: the better of two runs, so that a neighbour on the machine counts less."""
+    """Return milliseconds per member and step: the better of two runs, so that others on the machine count less."""
     return min(run(student, count, steps, device) for _ in range(2)) / steps / count * 1000
 
 
@@ -113,12 +113,12 @@ def main() -> None:
     given = options.parse_args()
     device = pick_device(given.device)
     count = given.members or (256 if device.type == "cuda" else 25)
-    alone = min(count, 5)  # one by one, a member takes as long as any other
+    singles = min(count, 5)  # one by one, a member takes as long as any other
     title = f"per member and step of {SPEC.batch_size} rows, {device}"
     table = Table("student", "members", "together, ms", "one by one, ms", "ratio", title=title)
     for student in students.STUDENTS:
         fast = measured(together, student, count, given.steps, device)
-        slow = measured(one_by_one, student, alone, given.steps, device)
+        slow = measured(one_by_one, student, singles, given.steps, device)
         table.add_row(student, str(count), f"{fast:.3f}", f"{slow:.3f}", f"{slow / fast:.1f} x")
     console = Console()
     console.print(table)
@@ -129,7 +129,8 @@ def main() -> None:
     compare(specs, device=given.device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     console.print(
-        f"default comparison, 5 methods x {SPEC.seeds} seeds: {time.perf_counter() - started:.1f} s, peak memory {peak:.2f} GiB"
+        f"default comparison, 5 methods x {SPEC.seeds} seeds: {time.perf_counter() - started:.1f} s, "
+        f"peak memory {peak:.2f} GiB"
     )
 
 

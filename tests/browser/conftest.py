@@ -1,4 +1,4 @@
-"""A real server with a real engine on a data folder of its own, and a real Chromium that refuses to talk to anyone else."""
+"""A real server with a real engine on a data folder of its own, and a real Chromium that talks to nobody else."""
 
 import os
 import shutil
@@ -18,8 +18,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 SLOW = 120_000  # ms; a race on a busy machine
 expect.set_options(timeout=60_000)
 
-# A dataset whose every label is an attack, known to every process of the app and its engine. It is added after the module
-# is executed: a finder that imports does so under the lock of all imports, and two threads then wait for one another.
+# A dataset whose every label is an attack, known to every process of the app and its engine. It is added after the
+# module is executed: a finder that imports does so under the lock of all imports, and two threads then wait for one
+# another.
 HOSTILE = """
 import sys
 from dataclasses import replace
@@ -29,8 +30,8 @@ def add_hostile(datasets):
         "A <b>dataset</b> with **hostile** $x^2$ labels"
         data = datasets.digits()
         names = ("<script>alert(1)</script>", "**bold**", "$x^2$", "[link](http://example.org)",
-                 "<img src=x onerror=alert(1)>", ":material/home:", "=1+1", "<a href='http://example.org'>a</a>", "# head",
-                 "`code`")
+                 "<img src=x onerror=alert(1)>", ":material/home:", "=1+1", "<a href='http://example.org'>a</a>",
+                 "# head", "`code`")
         return replace(data, name="<i>hostile</i>", classes=names)
     datasets.DATASETS["<i>hostile</i>"] = hostile
 class Finder:
@@ -121,7 +122,9 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium, server):
-    """Return a function that opens an address in a browser of its own; afterwards no console may hold an error, nobody else was asked."""
+    """Return a function that opens an address in a browser of its own.
+
+    Afterwards no console may hold an error, and nobody else was asked."""
     contexts, complaints = [], []
 
     def open_page(path: str = "/", width: int = 1440, height: int = 1000):

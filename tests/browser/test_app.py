@@ -1,4 +1,4 @@
-"""The app as a person meets it: race, launch, reload, cancel, compare, share an address, hostile labels. Nothing is faked."""
+"""The app as a person meets it, nothing faked: race, launch, reload, cancel, compare, addresses, hostile labels."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +11,8 @@ from tests.browser.conftest import SLOW
 
 pytestmark = pytest.mark.timeout(600)
 QUICK = "dataset=digits&labels=60&epochs=2&seeds=2&width=2&teacher=random"
-LONG = "dataset=digits&labels=890&epochs=500&seeds=20&width=8&teacher=random"  # minutes: no machine is too late to cancel it
+# Takes minutes: no machine is too late to cancel it.
+LONG = "dataset=digits&labels=890&epochs=500&seeds=20&width=8&teacher=random"
 
 
 def runs_of(page) -> str:
@@ -124,7 +125,10 @@ def test_a_sound_is_played(visit):
     page = visit("/data_teachers?dataset=tones")
     player = page.locator("audio")
     expect(player).to_have_attribute("src", re.compile(r"\.wav$"), timeout=SLOW)
-    loaded = "a => new Promise((ok, no) => { a.onerror = () => no(a.error.message); a.oncanplaythrough = () => ok(a.duration); a.load(); })"
+    loaded = (
+        "a => new Promise((ok, no) => { a.onerror = () => no(a.error.message); "
+        "a.oncanplaythrough = () => ok(a.duration); a.load(); })"
+    )
     assert player.evaluate(loaded) == pytest.approx(0.77, abs=0.01)
     ended = "a => new Promise(done => { a.onended = () => done(a.currentTime); a.muted = true; a.play(); })"
     assert player.evaluate(ended) == pytest.approx(0.77, abs=0.01)

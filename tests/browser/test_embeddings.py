@@ -1,4 +1,4 @@
-"""The linked maps in a real browser: a selection made in one is seen in the others, neighbours, hover, keyboard, morph and replay."""
+"""The linked maps in a real browser: selection, neighbours, hover, keyboard, morph and replay."""
 
 import math
 import re
@@ -26,9 +26,9 @@ def trained(server, chromium):
     expect(button).to_be_enabled()
     button.click()
     expect(page.get_by_role("link", name="See the spaces")).to_be_visible(timeout=SLOW)
-    found = re.search(r"runs=([0-9a-f]{32})", page.url).group(1)
+    run_id = re.search(r"runs=([0-9a-f]{32})", page.url).group(1)
     context.close()
-    return found
+    return run_id
 
 
 def ask(page, question: str, key: str = "maps"):
@@ -95,9 +95,9 @@ def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_addr
     (row,) = ask(page, "scene.highlighted()")
     page.wait_for_url(re.compile(f"row={row}"))
     monkeypatch.setenv("KDLIB_HOME", str(server.home))
-    found = spaces.load_spaces(trained)
-    place = found.rows.tolist().index(row)
-    before, after = (set(find_neighbours(found.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
+    loaded = spaces.load_spaces(trained)
+    place = loaded.rows.tolist().index(row)
+    before, after = (set(find_neighbours(loaded.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
     for kind, rows in (("kept", before & after), ("lost", before - after), ("gained", after - before)):
         expect(page.get_by_text(f"{kind}: {len(rows)}", exact=True).first).to_be_visible()
     again = opened(visit, trained, row=str(row))
@@ -126,15 +126,17 @@ def test_hover_shows_the_picture_itself(visit, trained):
     picture = tip.locator("img")
     expect(picture).to_have_attribute("src", f"item?dataset=digits&row={row}")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-tip] img')?.naturalWidth)"
+        "() => [...document.querySelectorAll('*')]"
+        ".some(e => e.shadowRoot?.querySelector('[data-tip] img')?.naturalWidth)"
     )
-    drawn = picture.evaluate(
-        "(img) => { const c = document.createElement('canvas'); c.width = img.naturalWidth; c.height = img.naturalHeight;"
+    pixels = picture.evaluate(
+        "(img) => { const c = document.createElement('canvas'); "
+        "c.width = img.naturalWidth; c.height = img.naturalHeight;"
         "const x = c.getContext('2d'); x.drawImage(img, 0, 0);"
         "return Array.from(x.getImageData(0, 0, c.width, c.height).data).filter((_, i) => i % 4 === 0); }"
     )
     item = datasets.load("digits").inputs[row, 0]
-    np.testing.assert_allclose(np.array(drawn).reshape(item.shape) / 255, item / item.max(), atol=0.01)
+    np.testing.assert_allclose(np.array(pixels).reshape(item.shape) / 255, item / item.max(), atol=0.01)
 
 
 def test_keyboard_zoom_and_selection_survive_a_rerun(visit, trained):
@@ -187,10 +189,12 @@ def test_without_webgl_the_maps_are_drawn_flat(visit, trained):
     page.reload()
     expect(page.locator("[data-panel=student]").first).to_be_visible(timeout=SLOW)
     page.wait_for_function(
-        "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector('[data-kd]')?.view?.scene.count)"
+        "() => [...document.querySelectorAll('*')]"
+        ".some(e => e.shadowRoot?.querySelector('[data-kd]')?.view?.scene.count)"
     )
     page.mouse.click(*at(page, 0, 11))
     expect(page.get_by_role("heading", name="Its 10 nearest neighbours")).to_be_visible()
     assert page.locator("[data-points]").first.evaluate(
-        "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)"
+        "(canvas) => canvas.getContext('2d')"
+        ".getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)"
     )

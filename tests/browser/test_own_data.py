@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SLOW
 from tests.browser.test_app import launch
-from tests.evil_files import wav, zipped
+from tests.file_writers import wav, zipped
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -52,7 +52,7 @@ def test_an_evil_file_is_refused_in_words(visit, tmp_path):
 
 
 def test_reading_shows_how_far_it_is_and_a_click_stops_it_and_leaves_nothing(visit, server, tmp_path):
-    """15,000 recordings take longer than the click; the process that reads them and what it wrote are gone before the page says so."""
+    """15,000 recordings outlast the click; what reads them and what it wrote are gone before the page says it."""
     recording = wav(0.25)
     zipped(*((f"{'ab'[row % 2]}/{row}.wav", recording) for row in range(15_000)), compression=8)(tmp_path / "many.zip")
     page = visit("/data_teachers?dataset=digits")

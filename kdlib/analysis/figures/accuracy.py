@@ -51,6 +51,9 @@ def plot_probes(frame: pd.DataFrame) -> go.Figure:
 
     Args:
         frame: as in `plot_accuracy_bars`, and "chance" per row, None where it is not known.
+
+    Example:
+        >>> plot_probes(spaces.probe_table(result)).show()
     """
     figure = plot_accuracy_bars(frame)
     for number, chance in enumerate(frame.drop_duplicates("split")["chance"]):
@@ -70,6 +73,10 @@ def plot_scores_per_class(
         frames: label -> frame from `class_scores.scores_per_class`.
         roles: label -> role.
         metric: name of the score.
+
+    Example:
+        >>> frame = scores_per_class(result.arrays["logits/test"], data.labels[data.splits["test"]], data.classes)
+        >>> plot_scores_per_class({"mlp 16": frame}, {"mlp 16": "compressed"}).show()
     """
     parts = [
         frame.assign(label=label, role=roles[label], split=frame["class"], outside=False)
@@ -84,6 +91,9 @@ def plot_accuracy_over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.
     Args:
         frame: from `frames.accuracy_over_dim`.
         metric: name of the score.
+
+    Example:
+        >>> plot_accuracy_over_dim(frames.accuracy_over_dim(results)).show()
     """
     figure = new_figure("width of the compressed embedding", f"{metric}, %", HEIGHT)
     styles = label_styles(label_roles(frame))
@@ -107,6 +117,9 @@ def plot_accuracy_over_cost(frame: pd.DataFrame, cost: str, metric: str = "accur
         frame: from `frames.accuracy_over_cost`.
         cost: title of the axis.
         metric: name of the score.
+
+    Example:
+        >>> plot_accuracy_over_cost(frames.accuracy_over_cost(results, "parameters"), "parameters").show()
     """
     figure, styles = new_figure(cost, f"{metric}, %", HEIGHT), label_styles(label_roles(frame))
     for label in frame["label"].unique():

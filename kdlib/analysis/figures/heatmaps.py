@@ -64,6 +64,10 @@ def plot_teacher_heatmap(frame: pd.DataFrame) -> go.Figure:
 
     Args:
         frame: columns teacher, question, accuracy, chance.
+
+    Example:
+        >>> rows = [("simclr", "target", 0.9, 0.1), ("simclr", "ink", 0.4, 0.3)]
+        >>> plot_teacher_heatmap(pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])).show()
     """
     teachers, questions = list(dict.fromkeys(frame["teacher"])), list(dict.fromkeys(frame["question"]))
     figure = new_figure("", "", height=90 + 44 * len(teachers))

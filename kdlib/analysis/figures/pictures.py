@@ -19,6 +19,10 @@ def plot_gallery(tiles: np.ndarray, rows: Sequence[str], columns: Sequence[str],
         rows: names of the classes, r of them.
         columns: names of the categories, c of them.
         column_title: the attribute.
+
+    Example:
+        >>> tiles, categories = gallery_tiles(data, "ink")
+        >>> plot_gallery(tiles, data.classes, categories, "ink").show()
     """
     r, c, height, width = tiles.shape
     framed = np.full((r, c, height + 2, width + 2), np.nan)
@@ -42,6 +46,9 @@ def plot_spectrogram(picture: np.ndarray, hertz: np.ndarray, seconds: float) -> 
         picture: (mels, frames) in [0, 1], low frequencies first.
         hertz: (mels,) the middle of each band.
         seconds: length of the sound.
+
+    Example:
+        >>> plot_spectrogram(data.inputs[0, 0], spectrograms.frequencies(RATE), seconds=0.77).show()
     """
     mels, frames = picture.shape
     figure = new_figure("time, s", "frequency, Hz", height=260)

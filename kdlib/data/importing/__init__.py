@@ -1,10 +1,10 @@
-"""The user's own data: from a file or a folder to a dataset among the others, in three steps that a page and the command line share.
+"""The user's own data: from a file or a folder to a dataset, in three steps that a page and the command line share.
 
-    source = stage(path)              read through `intake`, kept in a waiting room: columns of text and of numbers
-    draft = understand(source, plan)  what each column is: labels, splits, attributes; warnings, or a refusal in words
-    name = keep(source, draft, "birds")
+    source = stage(path)               read through `intake`, kept in a waiting room: columns of text and of numbers
+    draft = build_draft(source, plan)  what each column is: labels, splits, attributes; warnings, or a refusal in words
+    name = store_dataset(source, draft, "birds")
 
-To read another kind of file, add it to `intake.kinds` and `intake.reading`; `tests/test_files.py` holds these steps.
+To read another kind of file, add it to `intake.kinds` and `intake.reading`; `tests/test_importing.py` holds the steps.
 """
 
 from kdlib.data.importing.build import MAX_CATEGORIES, DatasetDraft, build_draft, column_values, guess_plan

@@ -163,7 +163,8 @@ def _ids(source: Source, names: list[str] | None) -> np.ndarray:
             raise IntakeError(f"{source.describe_row(row)} has no id")
         if name in seen:
             raise IntakeError(
-                f"the id {name!r} is there twice, in {source.describe_row(seen[name])} and {source.describe_row(row)}; ids must be unique"
+                f"the id {name!r} is there twice, in {source.describe_row(seen[name])} and {source.describe_row(row)}; "
+                "ids must be unique"
             )
         seen[name] = row
     return np.array(names)
@@ -180,7 +181,8 @@ def _labels(source: Source, plan: ImportPlan, words: dict[str, list[str]]) -> tu
         if matrix.ndim != 2 or wrong.any():
             where = f", {source.describe_row(int(np.argmax(wrong)))} does not" if wrong.any() else ""
             raise IntakeError(
-                f"several labels an item are columns of 0, 1 and NaN for unknown; {first!r}{where or ' has another shape'}"
+                "several labels an item are columns of 0, 1 and NaN for unknown; "
+                f"{first!r}{where or ' has another shape'}"
             )
         return matrix, names if len(names) == matrix.shape[1] else [
             f"{first} {number}" for number in range(matrix.shape[1])
@@ -248,7 +250,8 @@ def _check_numbers(source: Source, column: Column) -> list[str]:
     """Return warnings about a column of numbers that is to be learned from."""
     if column.bad_row is not None:
         raise IntakeError(
-            f"{column.name!r} is not finite (NaN or infinite) in {source.describe_row(column.bad_row)}; in all, {column.bad:,} rows are not"
+            f"{column.name!r} is not finite (NaN or infinite) in {source.describe_row(column.bad_row)}; "
+            f"in all, {column.bad:,} rows are not"
         )
     if 0 in column.shape[1:]:
         raise IntakeError(f"{column.name!r} has width 0: it needs two or more numbers per item")
@@ -283,7 +286,8 @@ def _planned_splits(source: Source, plan: ImportPlan, words: dict[str, list[str]
             if not rows.any():
                 choices = sorted(set(words[name]))
                 raise IntakeError(
-                    f"no item has {name} {value!r}; there are: {', '.join(choices[:20])}{' ...' if len(choices) > 20 else ''}"
+                    f"no item has {name} {value!r}; "
+                    f"there are: {', '.join(choices[:20])}{' ...' if len(choices) > 20 else ''}"
                 )
             split_of[rows] = split
     return split_of
@@ -302,7 +306,8 @@ def _attributes(
         names = sorted(set(words[name]) - {""})
         if len(names) > MAX_CATEGORIES:
             raise IntakeError(
-                f"the attribute {name!r} has {len(names):,} different values, at most {MAX_CATEGORIES} can be told apart"
+                f"the attribute {name!r} has {len(names):,} different values, "
+                f"at most {MAX_CATEGORIES} can be told apart"
             )
         place = {text: number for number, text in enumerate(names)} | {"": -1}
         values = np.array([place[text] for text in words[name]], dtype=np.int64)

@@ -56,9 +56,10 @@ def pattern_parts(pattern: str) -> list[str]:
 
 
 def parse_names(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
-    """Return part -> its text in every file name. A part ends where the text after it first occurs; the last may hold it again.
+    """Return part -> its text in every file name.
 
-    Folders count only if the pattern has a slash.
+    A part ends where the text after it first occurs; the last may hold it again. Folders count only if the pattern has
+    a slash.
 
     Raises:
         IntakeError: a name does not fit; it is named.

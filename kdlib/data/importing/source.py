@@ -104,6 +104,10 @@ def stage(
     Raises:
         IntakeError: something is refused; nothing stays in the staging folder.
         CancelledError: `on_progress` asked to stop; nothing stays either.
+
+    Example:
+        >>> source = stage(Path("birds.zip"))
+        >>> source.text_columns
     """
     token, name = secrets.token_hex(8), name or Path(path).name
     folder = _staging_folder() / token
@@ -167,7 +171,7 @@ def discard(token: str) -> None:
 
 
 def _delete_stale() -> None:
-    """Throw away what nobody has touched for a day: in the staging folder, and datasets that were never built or deleted to the end."""
+    """Throw away what nobody has touched for a day: in the staging folder, and datasets half built or half deleted."""
     for path in (*_staging_folder().glob("*"), *imported.data_folder().glob(".*")):
         if time.time() - _last_change(path) > STALE_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

@@ -97,5 +97,6 @@ def check_classes(split_of: np.ndarray, labels: np.ndarray, classes: list[str]) 
         if unseen:
             name, count = classes[unseen[0]], counts[unseen[0]]
             raise IntakeError(
-                f"the split {split} has {count:,} items of class {name!r}, which training never sees; leave them out or move some"
+                f"the split {split} has {count:,} items of class {name!r}, which training never sees; "
+                "leave them out or move some"
             )

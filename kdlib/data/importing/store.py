@@ -17,7 +17,9 @@ from kdlib.progress import OnProgress
 
 
 def store_dataset(source: Source, draft: DatasetDraft, title: str, on_progress: OnProgress | None = None) -> str:
-    """Store a draft under `KDLIB_HOME/data/` and return the name of the new dataset. The source goes on waiting until it is dropped.
+    """Store a draft under `KDLIB_HOME/data/` and return the name of the new dataset.
+
+    The source goes on waiting until it is dropped.
 
     Args:
         source: what was read.
@@ -28,6 +30,9 @@ def store_dataset(source: Source, draft: DatasetDraft, title: str, on_progress: 
     Raises:
         ValueError: the title cannot be a name, or the disk does not take it.
         CancelledError: `on_progress` asked to stop; nothing is kept.
+
+    Example:
+        >>> store_dataset(source, build_draft(source, guess_plan(source)), "birds")
     """
     title = imported.check_title(title)
     building = imported.data_folder() / f".{secrets.token_hex(8)}.building"

@@ -64,8 +64,8 @@ class Archive:
             other = folded.setdefault(_fold(member.name), member.name)
             if other is not member.name:
                 raise IntakeError(
-                    f"the names {other!r} and {member.name!r} are the same on many systems, which do not tell large from "
-                    "small letters, or two ways to write an accent, apart; rename one"
+                    f"the names {other!r} and {member.name!r} are the same on many systems, which do not tell "
+                    "large from small letters, or two ways to write an accent, apart; rename one"
                 )
 
     def read(self, member: Member) -> bytes:
@@ -151,7 +151,7 @@ def _list_zip(archive: zipfile.ZipFile, path: Path, limits: Limits) -> list[Memb
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
-    """Return if an entry has a harmless name and is a plain file that can be unpacked; raise an `IntakeError` otherwise."""
+    """Return if an entry has a harmless name and is a plain file that can be unpacked; else raise an `IntakeError`."""
     _check_name(entry.orig_filename)
     if entry.flag_bits & 0x1:
         raise IntakeError(f"the entry {entry.filename!r} is encrypted; save the archive without a password")

@@ -1,4 +1,4 @@
-"""What a reading returns: columns on disk and what is known of them; it crosses from the child process to its parent as JSON."""
+"""What a reading returns: columns on disk and what is known of them, JSON from the child process to its parent."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

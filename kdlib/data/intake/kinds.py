@@ -34,7 +34,7 @@ def suffix(name: str) -> str:
 
 
 def sniff(head: bytes) -> str:
-    """Return the kind that the first bytes show: "npy", "zip", "parquet", "wav", ..., "pickle", "csv" for text, "empty" or "unknown"."""
+    """Return the kind that the first bytes show: "npy", "zip", ..., "pickle", "csv" for text, "empty" or "unknown"."""
     starts = {
         b"\x93NUMPY": "npy",
         b"PK\x03\x04": "zip",

@@ -34,7 +34,7 @@ class Reporter:
         self.send, self.items, self.work, self.done, self.last = send, 0, 0, 0, float("-inf")
 
     def begin(self, items: int, work: int) -> None:
-        """Set the size of the job; only the first call counts, since a table inside an archive is a part of the archive's work.
+        """Set the size of the job; only the first call counts: a table in an archive is a part of the archive's work.
 
         Args:
             items: rows, recordings or pictures.

@@ -1,4 +1,4 @@
-"""Recordings: decoded one by one, as log-mel spectrograms like those of the built-in sounds, and as samples that can be heard."""
+"""Recordings, decoded one by one: log-mel spectrograms like those of the built-in sounds, and samples to be heard."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ def _check_rate(name: str, rate: int) -> None:
 
 
 def _check_wav_rate(name: str, head: bytes) -> None:
-    """Return if the header of a wav has a possible sampling rate, or none: the library reports an absurd one as damage."""
+    """Return if the header of a wav has a possible sampling rate or none: the library calls an absurd one damage."""
     place = 12
     while place + 16 <= len(head):
         chunk, size = struct.unpack_from("<4sI", head, place)
@@ -36,7 +36,7 @@ def _check_wav_rate(name: str, head: bytes) -> None:
 
 
 def _check_wav_samples(name: str, raw: bytes) -> None:
-    """Return if a wav holds the samples that its header promises: libsndfile reads a truncated one as a shorter clip."""
+    """Return if a wav holds the samples its header promises: libsndfile reads a truncated one as a shorter clip."""
     place = 12
     while place + 8 <= len(raw):
         chunk, size = struct.unpack_from("<4sI", raw, place)
@@ -110,7 +110,7 @@ def _read_header(archive: Archive, member: Member) -> tuple[int, float]:
 
 
 def read_sounds(archive: Archive, recordings: list[Member], writer: Writer) -> int:
-    """Write spectrograms as column "spectrogram", and samples as `waves.raw` with `ends.npy`; return their rate in Hz."""
+    """Write spectrograms as column "spectrogram", samples as `waves.raw` with `ends.npy`; return their rate in Hz."""
     rates: Counter[int] = Counter()
     lengths = []
     for member in recordings:  # so that a bad one is reported before much is written

@@ -38,7 +38,7 @@ def group_numbered(names: list[str]) -> dict[str, list[str]]:
 
 
 def read_csv(path: Path, writer: Writer) -> int:
-    """Read a CSV (comma, semicolon or tab) into columns; return the line of its first row, 0 if rows take several lines.
+    """Read a CSV (comma, semicolon, tab) into columns; return the line of its first row, 0 if rows take several.
 
     Raises:
         IntakeError: a row has another number of fields, it is not UTF-8, a number column holds text; line and column
@@ -103,7 +103,7 @@ def _first_record(path: Path) -> tuple[list[str], str, int]:
 
 
 def _check_lines(path: Path, delimiter: str, reporter: Reporter) -> tuple[int, bool]:
-    """Return how many lines a file has, and whether one has an odd number of quotes: a row of several lines has two such lines.
+    """Return how many lines a file has, and whether one has an odd number of quotes, as rows of several lines do.
 
     Raises:
         IntakeError: it is not UTF-8; line and column are named.
@@ -194,7 +194,8 @@ def read_parquet(path: Path, writer: Writer) -> None:
             used += batch.nbytes
             if used > writer.limits.dataset_mb * MB:
                 raise IntakeError(
-                    f"the table would take more than {writer.limits.dataset_mb:,} MB once decoded (KDLIB_MAX_DATASET_MB)"
+                    f"the table would take more than {writer.limits.dataset_mb:,} MB once decoded "
+                    "(KDLIB_MAX_DATASET_MB)"
                 )
             batches.append(batch)
             writer.reporter.advance(batch.num_rows)

@@ -1,0 +1,84 @@
+"""Linear probes: what the spaces of a comparison still know of the target and of each attribute.
+
+`tests/test_pipeline.py` and `tests/test_cancel.py` hold it.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
+from kdlib.analysis.intervals import summarize
+from kdlib.data.datasets import Dataset
+from kdlib.progress import OnProgress, report_progress
+from kdlib.results import Summary
+
+
+class Probes:
+    """Probe accuracies for target and attributes, raw ones computed once. Every probe is a step of the measuring.
+
+    Args:
+        data: the dataset.
+        train: (n,) rows the probes are fitted on.
+        test: (m,) rows they are scored on.
+        spaces: how many spaces will be probed, for the progress.
+        on_progress: returning True stops.
+
+    Attributes:
+        targets: "target" and each attribute of which both sets of rows know something -> its values, of all rows.
+        raw: the accuracies for the raw embeddings, empty before `score_raw`.
+    """
+
+    def __init__(
+        self, data: Dataset, train: np.ndarray, test: np.ndarray, spaces: int, on_progress: OnProgress | None
+    ) -> None:
+        self.train, self.test = train, test
+        attributes = {name: attribute.values for name, attribute in data.attributes.items()}
+        self.attributes = [name for name, values in attributes.items() if _is_defined(values, train, test)]
+        self.targets = {"target": data.labels} | {name: attributes[name] for name in self.attributes}
+        self.raw: dict[str, Summary] = {}
+        self._on_progress, self._done, self._steps = on_progress, 0, len(self.targets) * spaces
+
+    def report(self) -> None:
+        """Report the probes done so far; called between them, and between the fits of one, which may take seconds.
+
+        Raises:
+            CancelledError: the callback asked to stop.
+        """
+        report_progress(self._on_progress, "measuring", self._done, self._steps)
+
+    def chance(self, name: str) -> float:
+        """Return what guessing reaches on "target" or an attribute."""
+        return chance_accuracy(self.targets[name][self.train], self.targets[name][self.test])
+
+    def score_spaces(self, train: Iterable[np.ndarray], test: Iterable[np.ndarray]) -> dict[str, Summary]:
+        """Return "target" or attribute -> accuracy over members.
+
+        Args:
+            train: the space of each member, (m, n, d), training rows.
+            test: the same for the test rows.
+
+        Raises:
+            CancelledError: the callback asked to stop.
+        """
+        spaces = list(zip(train, test, strict=True))
+        return {name: summarize([self._score(y, *space) for space in spaces]) for name, y in self.targets.items()}
+
+    def score_raw(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
+        """Return the accuracies for the raw embeddings (n, d) of training and test rows, and store them as `raw`.
+
+        Raises:
+            CancelledError: the callback asked to stop.
+        """
+        self.raw = self.score_spaces([train], [test])
+        return self.raw
+
+    def _score(self, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
+        accuracy = probe_accuracy(train, y[self.train], test[: len(self.test)], y[self.test], self.report)
+        self._done += 1
+        return accuracy
+
+
+def _is_defined(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:
+    """Return whether a probe for an attribute is defined: few labels may all fall into one category."""
+    return len(np.unique(values[train][values[train] >= 0])) > 1 and bool((values[test] >= 0).any())
