@@ -87,7 +87,8 @@ def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnPro
             nonlocal phase
             if step.phase != phase:
                 phase = step.phase
-                bar.reset(task, description=label if phase in ("training", "importing") or phase in label.lower() else phase.capitalize())
+                named = phase in ("training", "importing") or phase in label.lower()
+                bar.reset(task, description=label if named else phase.capitalize())
             bar.update(task, completed=step.step, total=step.steps or None)
 
         yield move

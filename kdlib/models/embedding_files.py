@@ -1,7 +1,7 @@
 """Embeddings as files for other tools: parquet, npz or npy, written piece by piece.
 
-To add a format, write `(path, ids, embeddings) -> None` and give it a line in `WRITERS`; `tests/test_embedding_files.py`
-reads every one back.
+To add a format, write `(path, ids, embeddings) -> None` and give it a line in `WRITERS`;
+`tests/test_embedding_files.py` reads every one back.
 """
 
 from collections.abc import Callable

@@ -28,8 +28,8 @@ class Teacher:
         source_task: what it was trained for.
         supervised: whether its source task used labels; None for an untrained one, or where nobody said.
         load: opens the network and returns a function of a dataset and row numbers (b,) that gives their embeddings
-            (b, d_t) float32, or its frames (b, t, d_t); deterministic, and each row by itself whatever batch it comes in. It reads
-            `Dataset.look` or `Dataset.listen` for originals, `Dataset.inputs` for what the student sees.
+            (b, d_t) float32, or their frames (b, t, d_t); deterministic, and each row by itself whatever batch it comes
+            in. It reads `Dataset.look` or `Dataset.listen` for originals, `Dataset.inputs` for what the student sees.
         modality: of the items it takes.
         version: names what decides the embeddings beside name, rows and weights: how items are prepared.
         weights: file whose content decides the embeddings, if there is one; a card beside it ends in .json.

@@ -17,7 +17,6 @@ from filelock import FileLock
 
 from kdlib import engine
 from kdlib.cache import atomic_path, home
-from kdlib.data import datasets
 from kdlib.models import embedding, teachers
 from kdlib.progress import CancelledError, Progress
 from kdlib.spaces import teacher_report
@@ -56,7 +55,7 @@ class EmbeddingState:
 
 @dataclass(frozen=True)
 class _Record:
-    """What was requested. `first` and `started` belong to the worker that began last, `starts` counts those at `first`."""
+    """What was requested. The worker that began last did so at `started` and row `first`, as `starts` have there."""
 
     teacher: str
     dataset: str
