@@ -65,7 +65,8 @@ def _write_files(
         if file not in files:
             files.append(file)
             _link_or_copy(source.folder / source.columns[name].file, building / file)
-        tables[name] = TableCard(file, source.columns[name].shape[1], draft.plan.source_task)
+        *frames, width = source.columns[name].shape[1:]
+        tables[name] = TableCard(file, width, draft.plan.source_task, *frames)
     if source.rate:
         files += ["waves.raw", "ends.npy"]
         for file in files[-2:]:
