@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from kdlib.cache import Arrays, Unkeyed, cached_arrays, content_key, delete_arrays
 from kdlib.data import datasets, imported
-from kdlib.data.datasets import AUDIO, CANVAS, IMAGE, ITEM_NAMES, Dataset
+from kdlib.data.datasets import AUDIO, CANVAS, IMAGE, ITEM_NAMES, Dataset, to_float
 from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import call_reporting, lookup
 
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
 
 def to_canvas(inputs: np.ndarray, size: int = CANVAS) -> Tensor:
     """Return pictures (n, c, h, w) of any size as grey (n, 1, size, size): small ones padded, large ones shrunk."""
-    images = torch.from_numpy(inputs).mean(1, keepdim=True)
+    images = torch.from_numpy(to_float(inputs)).mean(1, keepdim=True)
     height, width = images.shape[-2:]
     if max(height, width) > size:
         images = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
