@@ -1,4 +1,4 @@
-"""What a student gets of pictures and recordings: the size, seconds, bands and rate that were asked for, and the wave."""
+"""What a student gets of pictures and recordings: size, seconds, bands and rate as asked for; and the wave that is kept."""
 
 import io
 

@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from kdlib import pipeline
 from kdlib.analysis import items
@@ -16,7 +17,7 @@ from kdlib.data import datasets, imported, importing, intake
 from kdlib.data.importing import InputFormat
 from kdlib.data.intake import IntakeError, Limits
 from kdlib.data.intake.originals import load_picture
-from kdlib.models import teachers
+from kdlib.models import embedding, encoder
 from tests.file_writers import encoded, picture, zipped
 from tests.small_media import noise, stored
 from tests.small_tables import imported_table
@@ -117,10 +118,10 @@ def test_an_original_is_decoded_under_the_limits_of_the_day(tmp_path, home, monk
 
 def test_students_and_teachers_take_bytes(tmp_path):
     data = colours(tmp_path, rows=60, form=InputFormat(size=16))
-    embeddings = teachers.embed("random", data.name)
-    encoder = teachers.Encoder(16)
-    encoder.load_state_dict(teachers.load_file(teachers.WEIGHTS / "random.safetensors"))
-    np.testing.assert_allclose(embeddings, teachers.encode(encoder, data.inputs.astype(np.float32) / 255), atol=1e-6)
+    network = encoder.Encoder(16)
+    network.load_state_dict(load_file(encoder.WEIGHTS / "random.safetensors"))
+    expected = encoder.encode(network, data.inputs.astype(np.float32) / 255)
+    np.testing.assert_allclose(embedding.embed("random", data.name), expected, atol=1e-6)
     result = pipeline.run(default_spec(data.name).replace(epochs=1, seeds=1, labels=20, dim=2))
     assert result.status == "done"
     tiles, _ = items.gallery_tiles(data, "")
