@@ -1,4 +1,4 @@
-"""What a student gets of pictures and recordings: size, seconds, bands and rate as asked for; and the wave that is kept."""
+"""What a student gets of pictures and recordings: size, seconds, bands and rate as asked for; the wave that is kept."""
 
 import io
 
