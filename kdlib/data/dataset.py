@@ -28,7 +28,7 @@ class Dataset:
 
     Attributes:
         name: its name in `DATASETS`, or the name under which it was imported.
-        inputs: (n, ...) float32.
+        inputs: (n, ...) float32, or as they are on disk: uint8 or float16, see `to_float`.
         labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN =
             missing.
         classes: the k class names.
@@ -119,6 +119,18 @@ class Dataset:
                 f"of {self.name}; use at least {len(cover)}"
             )
         return np.concatenate([cover, np.setdiff1d(np.arange(enough), cover)])[:count]
+
+
+def to_float(inputs: np.ndarray) -> np.ndarray:
+    """Return inputs as float32: pictures stored as bytes in [0, 1], everything else as it is.
+
+    Example:
+        >>> to_float(np.array([0, 255], np.uint8))
+        array([0., 1.], dtype=float32)
+    """
+    if inputs.dtype == np.uint8:
+        return inputs.astype(np.float32) / np.float32(255)
+    return np.asarray(inputs, np.float32)
 
 
 def consecutive_splits(sizes: dict[str, int]) -> dict[str, np.ndarray]:
