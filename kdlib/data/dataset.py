@@ -28,7 +28,7 @@ class Dataset:
 
     Attributes:
         name: its name in `DATASETS`, or the name under which it was imported.
-        inputs: (n, ...) float32, or as they are on disk: uint8 or float16, see `to_float`.
+        inputs: (n, ...), what students learn from: float32, or smaller numbers on disk that `to_float` turns into it.
         labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN =
             missing.
         classes: the k class names.
@@ -122,14 +122,18 @@ class Dataset:
 
 
 def to_float(inputs: np.ndarray) -> np.ndarray:
-    """Return inputs as float32: pictures stored as bytes in [0, 1], everything else as it is.
+    """Return inputs as networks get them, float32: bytes in [0, 1], other numbers as they are.
+
+    Give it the rows that are needed: it reads all of them.
+
+    Args:
+        inputs: (n, ...) or a single item, of any type in which inputs are stored.
 
     Example:
-        >>> to_float(np.array([0, 255], np.uint8))
-        array([0., 1.], dtype=float32)
+        batch = torch.from_numpy(to_float(data.inputs[rows]))
     """
     if inputs.dtype == np.uint8:
-        return inputs.astype(np.float32) / np.float32(255)
+        return np.asarray(inputs, np.float32) / 255
     return np.asarray(inputs, np.float32)
 
 
