@@ -12,7 +12,7 @@ from kdlib.analysis.evaluation import scores, thresholds
 from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.probes import Probes
-from kdlib.data.datasets import Dataset, to_float
+from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, Progress
