@@ -37,5 +37,5 @@ def test_a_dataset_gives_its_recordings_at_the_rate_or_says_that_it_has_none():
     tones = datasets.load("tones")
     rate, wave = tones.listen(3)
     assert len(listen_at(tones, 3, 2 * rate)) == 2 * len(wave)
-    with pytest.raises(ValueError, match="tones has no recordings.*import the sound files"):
+    with pytest.raises(ValueError, match=r"tones has no recordings.*import the sound files"):
         listen_at(dataclasses.replace(tones, listen=None), 3, 16000)

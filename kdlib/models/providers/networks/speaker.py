@@ -63,7 +63,7 @@ def mel_filters() -> np.ndarray:
 def mel_power(wave: np.ndarray) -> np.ndarray:
     """Return the power in 40 mel bands around every 160th sample of a wave at 16 kHz, (frames, 40) float32."""
     framed = np.lib.stride_tricks.sliding_window_view(np.pad(wave, SPECTRUM // 2), SPECTRUM)[::HOP]
-    spectra = np.asarray(fft.rfft(framed * get_window("hann", SPECTRUM).astype(np.float32), axis=1))
+    spectra = np.asarray(fft.rfft(framed * np.asarray(get_window("hann", SPECTRUM), np.float32), axis=1))
     return np.square(np.abs(spectra)).astype(np.float32) @ mel_filters()
 
 
