@@ -16,6 +16,7 @@ from kdlib.models.pooling import POOLINGS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
 from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec
+from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.losses import LOSSES
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
@@ -97,10 +98,12 @@ def resolve(spec: RunSpec) -> Context:
     lookup(describe_methods(), spec.method, "method")
     lookup(datasets.describe_datasets(), spec.dataset, "dataset")
     lookup(STUDENTS, spec.student, "student")
+    lookup(AUGMENTATIONS, spec.augmentation, "augmentation")
     _check_numbers(spec)
     data = datasets.load(spec.dataset)
     labelled = data.labelled(spec.labels)
     _check_student(spec, data)
+    _check_augmentation(spec, data)
     if spec.method == BASELINE:
         return Context(spec, data, labelled)
     lookup(LOSSES, spec.loss, "loss")
@@ -113,7 +116,7 @@ def resolve(spec: RunSpec) -> Context:
 
 
 def _check_numbers(spec: RunSpec) -> None:
-    for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
+    for name in ("labels", "dim", "width", "depth", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
         if value < 1:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
@@ -141,6 +144,16 @@ def _check_pooling(spec: RunSpec) -> None:
         raise ValueError(
             f"pooling {spec.pooling} is for teachers that give frames, but {spec.teacher} gives one embedding an item; "
             f"leave it at {RunSpec.pooling}"
+        )
+
+
+def _check_augmentation(spec: RunSpec, data: Dataset) -> None:
+    compatible = compatible_augmentations(data.modality)
+    if spec.augmentation not in compatible:
+        takes = ITEM_NAMES[AUGMENTATIONS[spec.augmentation].modality]
+        items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]}"
+        raise ValueError(
+            f"augmentation {spec.augmentation} is for {takes}, but {items}; choose one of: {', '.join(compatible)}"
         )
 
 

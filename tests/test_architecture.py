@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     ("", "spec results progress registry cache"),
     ("data", "dataset spectrograms sounds intake imported digit_sets sound_sets datasets importing"),
-    ("training", "optimizer losses label_losses devices population replay state step_loss loop"),
+    ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
     ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "comparison papers frames result_tables items figures"),

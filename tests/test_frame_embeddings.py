@@ -45,9 +45,8 @@ def nested_parquet(path):
 
 @pytest.mark.parametrize("write", [npz, nested_parquet])
 def test_frames_alone_are_a_teacher_and_what_the_student_gets_is_no_picture(write, tmp_path):
-    name = imported_as(
-        importing.stage(write(tmp_path / "a.parquet" if write is nested_parquet else tmp_path / "a.npz"))
-    )
+    file = tmp_path / ("a.parquet" if write is nested_parquet else "a.npz")
+    name = imported_as(importing.stage(write(file)))
     data, teacher = datasets.load(name), f"{name}/embedding"
     assert (data.modality, data.inputs.shape) == ("vector", (90, 80))
     assert get_teacher(teacher).frames
@@ -60,7 +59,7 @@ def test_frames_alone_are_a_teacher_and_what_the_student_gets_is_no_picture(writ
 
 def test_frames_beside_recordings_are_matched_by_id(tmp_path):
     names = [f"{'ab'[row % 2]}/{row:02d}.wav" for row in range(60)]
-    zipped(*((name, wav(0.2)) for name in names))(tmp_path / "sounds.zip")
+    zipped(*((name, wav(0.2, hertz=200 + 20 * row)) for row, name in enumerate(names)))(tmp_path / "sounds.zip")
     order = np.random.default_rng(0).permutation(60)
     np.savez(tmp_path / "vggish.npz", id=np.array(names)[order], e=FRAMES[order])
     source = importing.stage(tmp_path / "sounds.zip", beside=[(tmp_path / "vggish.npz", "vggish.npz")])
@@ -115,7 +114,7 @@ def test_a_run_with_another_pooling_is_another_run(tmp_path):
     with pytest.raises(ValueError, match="dim 16 is above the width 8"):
         check(spec.replace(dim=16))
     check(spec.replace(dim=16, pooling="mean+std"))
-    with pytest.raises(ValueError, match="pooling 'min'|min"):
+    with pytest.raises(ValueError, match="min"):
         check(spec.replace(pooling="min"))
 
 

@@ -36,6 +36,8 @@ OPTIONS = {
     "temperature": "of the soft labels",
     "student": "the network that learns: see `list students`",
     "width": "size of the student",
+    "depth": "blocks per stage of the student, where it has such a dial (resnet)",
+    "augmentation": "how the student's inputs vary from step to step: see `list augmentations`",
     "epochs": "passes over the labelled rows",
     "batch_size": "rows per step",
     "lr": "peak learning rate",

@@ -44,7 +44,7 @@ def compatible_teachers(dataset: str) -> list[str]:
         >>> compatible_teachers("digits")
     """
     modality = datasets.load(dataset).modality
-    networks = list_model_teachers() | TEACHERS
+    networks = TEACHERS | list_model_teachers()
     return [*imported_teachers(dataset), *(name for name, each in networks.items() if each.modality == modality)]
 
 
