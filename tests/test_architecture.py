@@ -23,7 +23,7 @@ ROOMS = (
     ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
     ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
-    ("analysis", "comparison papers frames result_tables items figures"),
+    ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
     ("cli", "tables output data embed runs sweeps store main"),
     ("", "__main__"),
