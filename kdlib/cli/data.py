@@ -170,7 +170,7 @@ def _plan(arguments: argparse.Namespace, source: "importing.Source") -> "importi
         id=arguments.id or guessed.id,
         inputs=arguments.inputs or guessed.inputs,
         tables=arguments.tables or guessed.tables,
-        attributes=arguments.attributes,
+        attributes=arguments.attributes or guessed.attributes,
         pattern=arguments.pattern,
         split=arguments.split or guessed.split,
         test=arguments.test,

@@ -67,8 +67,8 @@ class Writer:
             )
         return f"column-{len(self.columns)}.npy"
 
-    def write_text(self, name: str, values: list[str]) -> None:
-        """Write a column of text."""
+    def write_text(self, name: str, values: list[str], role: str = "") -> None:
+        """Write a column of text; `role` as in `Column`."""
         long = next((row for row, value in enumerate(values) if len(value) > TEXT), None)
         if long is not None:
             raise IntakeError(
@@ -76,7 +76,7 @@ class Writer:
             )
         array = np.array(values, dtype=str)
         column = Column(
-            name, array.shape, text=True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes)
+            name, array.shape, True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes), role=role
         )
         np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from kdlib.data.intake import arrays, media
+from kdlib.data.intake import arrays, font_notes, media
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
@@ -39,6 +39,8 @@ def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | 
         if not _holds_arrays(archive):
             return _read_media(archive, writer)
         arrays.read_npz(archive, writer)
+    elif kind == "soundfont":
+        return font_notes.read(path, name, writer)
     elif kind == "parquet" or (kind == "csv" and suffix(name) in ("csv", "tsv", "txt", "")):
         from kdlib.data.intake import tables  # loading pyarrow takes longer than most refusals
 

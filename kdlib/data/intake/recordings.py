@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
-from kdlib.data.intake.archives import Archive, Member
+from kdlib.data.intake.archives import Container, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.limits import MB, IntakeError
 from kdlib.data.spectrograms import HOP, MELS, log_mel
@@ -91,7 +91,7 @@ def decode_sound(name: str, raw: bytes, max_seconds: float) -> tuple[np.ndarray,
     return mono, rate
 
 
-def _read_header(archive: Archive, member: Member) -> tuple[int, float]:
+def _read_header(archive: Container, member: Member) -> tuple[int, float]:
     """Return rate (Hz) and length (s) by the header of a recording; nothing is decoded."""
     with archive.open(member) as stream:
         head = stream.read(min(member.size, 1 * MB))
@@ -109,7 +109,7 @@ def _read_header(archive: Archive, member: Member) -> tuple[int, float]:
     return header.samplerate, header.frames / header.samplerate
 
 
-def read_sounds(archive: Archive, recordings: list[Member], writer: Writer) -> int:
+def read_sounds(archive: Container, recordings: list[Member], writer: Writer) -> int:
     """Write spectrograms as column "spectrogram", samples as `waves.raw` with `ends.npy`; return their rate in Hz."""
     rates: Counter[int] = Counter()
     lengths = []
