@@ -63,7 +63,7 @@ def _add_command(
 def _add_files(parser: argparse.ArgumentParser) -> None:
     """Add which files to read."""
     parser.add_argument(
-        "path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures"
+        "path", type=Path, help=".npz, .npy, .parquet, .csv, .sf2, or a folder or zip of recordings or pictures"
     )
     parser.add_argument("--name", default="", help="what to call it (default: after the file)")
     parser.add_argument(

@@ -9,6 +9,7 @@ and no pickle is ever opened. `tests/test_intake.py` checks it with one maliciou
     archives, media   zips and folders, and what is in them
     arrays, tables    .npy and .npz; CSV and parquet
     recordings, pictures
+    soundfont         .sf2: its chunks; font_notes: its notes as recordings
     contents          what comes back
     reading, progress what the child does, and how its parent follows it
 """

@@ -1,6 +1,6 @@
 """The notes of a sound font as a dataset of recordings: what plays each, and which instruments are never heard.
 
-A note is a sample as it was recorded, without loop and envelope: its first 4 s. What it is called after is the program
+A note is a sample as it was recorded, without loop and envelope: its first 2 s. What it is called after is the program
 of the General-MIDI list that plays it.
 """
 
@@ -40,10 +40,11 @@ FAMILIES = (
 )
 FAMILY_PROGRAMS = 8  # programs of a family
 LAYERED = {10, 11, 12, 14, 15}  # families whose programs are made of layers of other instruments' samples
-SHORTEST_S, LONGEST_S = 0.1, 4.0  # shorter samples are single cycles for a loop; of longer ones the beginning is used
+SHORTEST_S, LONGEST_S = 0.1, 2.0  # shorter samples are single cycles for a loop; of longer ones the beginning is used
 MIN_INSTRUMENTS, MIN_NOTES = 3, 20  # of a family
 UNHEARD_SHARE, TEST_SHARE, VAL_SHARE = 0.25, 0.2, 0.15  # of the instruments; of the pitches of each other instrument
-UNHEARD_NOTES = 1 / 3  # of the notes of a family, at most
+UNHEARD_NOTES, MIN_UNHEARD = 1 / 3, 3  # of the notes of a family, at most; notes of an unheard instrument, at least
+LOWEST_RATE = 1000  # Hz
 WAV_HEADER_BYTES = 44
 EVERY_VELOCITY = (0, 127)
 
@@ -134,34 +135,37 @@ def choose_notes(font: Font) -> tuple[list[Note], list[str]]:
         uses = sorted((use for use in uses if use.program // FAMILY_PROGRAMS == family), key=lambda use: use.program)
         programs = tuple(use.program for use in uses)
         notes.append(Note(sample, number, family, programs, uses[0].key, uses[0].velocities))
-    reports = [f"{count:,} samples are left out: {reason}" for reason, count in left_out.most_common()]
+    reports = [_report(count, reason) for reason, count in left_out.most_common()]
     small = _small_families(notes)
     kept = [note for note in notes if note.family not in small]
     if len(kept) < len(notes):
-        reports.append(
-            f"{len(notes) - len(kept):,} samples are left out: their families have fewer than {MIN_INSTRUMENTS} "
-            f"instruments or {MIN_NOTES} notes ({', '.join(FAMILIES[family] for family in sorted(small))})"
-        )
+        names = ", ".join(FAMILIES[family] for family in sorted(small))
+        reason = f"in families of fewer than {MIN_INSTRUMENTS} instruments or {MIN_NOTES} notes ({names})"
+        reports.append(_report(len(notes) - len(kept), reason))
     return kept, reports
+
+
+def _report(count: int, reason: str) -> str:
+    return f"{count:,} sample{' is' if count == 1 else 's are'} left out: {reason}"
 
 
 def _why_not(sample: Sample, families: set[int]) -> str:
     """Return why a sample is no note to learn from, "" if it is one."""
     if sample.kind == RIGHT:
-        return "the right channel of a stereo pair"
+        return "right channel of a stereo pair"
     if sample.kind not in (MONO, LEFT):
-        return "they are not in the file, or of a type that is not read"
+        return "not in the file, or of a type that is not read"
+    if sample.rate < LOWEST_RATE:
+        return f"sampling rate below {LOWEST_RATE:,} Hz"
     if sample.end - sample.start < SHORTEST_S * sample.rate:
         return f"shorter than {SHORTEST_S} s, a cycle to be looped"
-    return "" if len(families) == 1 else "instruments of several families share them"
+    return "" if len(families) == 1 else "shared by instruments of several families"
 
 
 def _small_families(notes: Sequence[Note]) -> set[int]:
     sizes = Counter(note.family for note in notes)
     programs = {family: {note.program for note in notes if note.family == family} for family in sizes}
-    return {
-        family for family, size in sizes.items() if size < MIN_NOTES or len(programs[family]) < MIN_INSTRUMENTS
-    }
+    return {family for family, size in sizes.items() if size < MIN_NOTES or len(programs[family]) < MIN_INSTRUMENTS}
 
 
 def split_notes(notes: Sequence[Note]) -> list[str]:
@@ -176,7 +180,7 @@ def split_notes(notes: Sequence[Note]) -> list[str]:
         sizes = Counter(source[note.program] for note in notes if note.family == family)
         count, held = max(1, round(UNHEARD_SHARE * len(sizes))), 0
         for instrument in _shuffle(sizes):
-            if count and held + sizes[instrument] <= UNHEARD_NOTES * sizes.total():
+            if count and sizes[instrument] >= MIN_UNHEARD and held + sizes[instrument] <= UNHEARD_NOTES * sizes.total():
                 unheard.add(instrument)
                 count, held = count - 1, held + sizes[instrument]
     split_of = {}

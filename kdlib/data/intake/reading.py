@@ -77,7 +77,8 @@ def _explain_kind(name: str, kind: str) -> str:
         )
     holds = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
     return (
-        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, or a zip or folder of recordings or pictures"
+        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, a sound font (.sf2), "
+        "or a zip or folder of recordings or pictures"
     )
 
 
