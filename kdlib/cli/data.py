@@ -14,6 +14,7 @@ from rich.table import Table
 
 from kdlib.data import imported
 from kdlib.data.dataset import ITEM_NAMES
+from kdlib.data.intake import LAYOUTS
 from kdlib.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     """Add which files to read."""
     parser.add_argument(
         "path", type=Path, help=".npz, .npy, .parquet, .csv, .sf2, or a folder or zip of recordings or pictures"
+    )
+    layouts = ", ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
+    parser.add_argument(
+        "--format", dest="layout", default="", choices=list(LAYOUTS), help=f"a published dataset as it comes; {layouts}"
     )
     parser.add_argument("--name", default="", help="what to call it (default: after the file)")
     parser.add_argument(
@@ -139,7 +144,9 @@ def import_data(arguments: argparse.Namespace) -> int:
     beside = [(path, path.name) for path in (*arguments.labels, *arguments.embeddings)]
     quiet, file = not sys.stderr.isatty(), arguments.path.resolve().name
     with arguments.progress_bar(f"Reading {file}", quiet, "items") as on_progress:
-        source = importing.stage(arguments.path, beside=beside, limits=limits, on_progress=on_progress)
+        source = importing.stage(
+            arguments.path, beside=beside, limits=limits, on_progress=on_progress, layout=arguments.layout
+        )
     try:
         draft = importing.build_draft(source, _plan(arguments, source))
         _preview(source, draft)

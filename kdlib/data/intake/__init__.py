@@ -9,6 +9,7 @@ and no pickle is ever opened. `tests/test_intake.py` checks it with one maliciou
     archives, media   zips and folders, and what is in them
     arrays, tables    .npy and .npz; CSV and parquet
     recordings, pictures
+    openmic, magnatagatune, listings   published datasets as they come, and the text files in them
     soundfont         .sf2: its chunks; font_notes: its notes as recordings
     contents          what comes back
     reading, progress what the child does, and how its parent follows it
@@ -24,11 +25,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kdlib.data.intake.contents import Column, Contents
+from kdlib.data.intake.kinds import LAYOUTS
 from kdlib.data.intake.limits import IntakeError, Limits, describe_os_error
 from kdlib.data.intake.progress import RESULT_FILE, StalledError, follow
 from kdlib.progress import OnProgress
 
-__all__ = ["Column", "Contents", "IntakeError", "Limits", "describe_os_error", "read"]
+__all__ = ["LAYOUTS", "Column", "Contents", "IntakeError", "Limits", "describe_os_error", "read"]
 
 ROOT = Path(__file__).resolve().parents[3]
 STDERR_FILE = "complaints.txt"  # what the child wrote to its standard error
@@ -37,7 +39,12 @@ PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "
 
 
 def read(
-    path: Path, folder: Path, name: str = "", limits: Limits | None = None, on_progress: OnProgress | None = None
+    path: Path,
+    folder: Path,
+    name: str = "",
+    limits: Limits | None = None,
+    on_progress: OnProgress | None = None,
+    layout: str = "",
 ) -> Contents:
     """Read a file or a folder of files in a child process and return what it holds.
 
@@ -47,6 +54,7 @@ def read(
         name: shown in messages; by default the name of the file.
         limits: by default as the environment sets them.
         on_progress: called a few times a second with the items read so far; returning True stops the reading.
+        layout: one of `LAYOUTS`, for a published dataset; "" goes by what the file holds.
 
     Raises:
         IntakeError: it is refused; the message says why and what to do instead.
@@ -62,7 +70,7 @@ def read(
         raise IntakeError(f"there is no file {path}")
     with (folder / STDERR_FILE).open("wb") as errors:
         process = subprocess.Popen(
-            _command(path, name, folder, limits),
+            _command(path, name, folder, limits, layout),
             cwd=folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -83,9 +91,9 @@ def read(
     return _load_result(name, process.returncode, folder, limits)
 
 
-def _command(path: Path, name: str, folder: Path, limits: Limits) -> list[str]:
+def _command(path: Path, name: str, folder: Path, limits: Limits, layout: str) -> list[str]:
     module = [sys.executable, "-B", "-P", "-m", "kdlib.data.intake"]
-    return [*module, str(path.resolve()), name, str(folder), json.dumps(asdict(limits))]
+    return [*module, str(path.resolve()), name, str(folder), json.dumps(asdict(limits)), layout]
 
 
 def _environment() -> dict[str, str]:

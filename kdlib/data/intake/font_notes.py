@@ -95,6 +95,8 @@ def read(path: Path, name: str, writer: Writer) -> Contents:
     Raises:
         IntakeError: it is damaged, or has fewer than two families of enough instruments.
     """
+    if path.is_dir():
+        raise IntakeError(f"{name} is a folder; a sound font is one file (.sf2)")
     with path.open("rb") as stream:
         font = read_font(stream, path.stat().st_size, name)
         notes, reports = choose_notes(font)

@@ -25,6 +25,11 @@ SUFFIX_KINDS = {  # kinds that a file with this ending may be
     "zip": {"zip"},
     "sf2": {"soundfont"},
 }
+LAYOUTS = {  # published formats that are read as they come
+    "openmic": "the folder of OpenMIC-2018",
+    "magnatagatune": "the folder of MagnaTagATune",
+    "soundfont": "a sound font (.sf2), cut into its notes",
+}
 PICKLE_SUFFIXES = {"pkl", "pickle", "pt", "pth", "joblib", "ckpt", "dill"}  # usual endings of pickles
 PICKLE_MESSAGE = "pickles can run code and are never opened; save the numbers as .npz, .parquet or .csv instead"
 

@@ -1,9 +1,10 @@
 """What the child process does: identify a file, read it, write plain arrays and one JSON."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from kdlib.data.intake import arrays, font_notes, media
+from kdlib.data.intake import arrays, font_notes, magnatagatune, media, openmic
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
@@ -11,8 +12,16 @@ from kdlib.data.intake.kinds import HEAD_BYTES, IMAGES, SOUNDS, identify, suffix
 from kdlib.data.intake.limits import MB, IntakeError, Limits, describe_os_error
 from kdlib.data.intake.progress import RESULT_FILE, Reporter
 
+LAYOUTS: dict[str, Callable[[Path, str, Writer], Contents]] = {
+    "openmic": openmic.read,
+    "magnatagatune": magnatagatune.read,
+    "soundfont": font_notes.read,
+}
 
-def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | None = None) -> Contents:
+
+def read(
+    path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | None = None, layout: str = ""
+) -> Contents:
     """Read a file or folder into `out` and return what it holds.
 
     Args:
@@ -21,11 +30,14 @@ def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | 
         out: an empty folder; afterwards it holds one .npy per column.
         limits: what may be read.
         reporter: receives every item read.
+        layout: one of `LAYOUTS`; "" goes by what the file holds.
 
     Raises:
         IntakeError: it is refused.
     """
     writer = Writer(out, limits, reporter or Reporter())
+    if layout:
+        return LAYOUTS[layout](path, name, writer)
     if path.is_dir():
         return _read_media(Archive(path, limits, name), writer)
     with path.open("rb") as stream:
@@ -141,10 +153,10 @@ def _read_table(archive: Archive, member: Member, folder: Path, writer: Writer) 
     return contents
 
 
-def write_result(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter) -> None:
+def write_result(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter, layout: str = "") -> None:
     """Read, and write the contents or {"refused": why} as JSON into `out`."""
     try:
-        record = read(path, name, out, limits, reporter).to_dict()
+        record = read(path, name, out, limits, reporter, layout).to_dict()
     except IntakeError as error:
         record = {"refused": str(error)}
     except MemoryError:

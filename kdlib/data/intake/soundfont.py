@@ -91,7 +91,10 @@ def read_font(stream: IO[bytes], size: int, name: str) -> Font:
 def _find_chunks(stream: IO[bytes], size: int, name: str) -> dict[str, tuple[int, int]]:
     """Return the chunks inside the lists of a font: tag -> (first byte, bytes)."""
     stream.seek(0)
-    promised = struct.unpack("<4sI4s", stream.read(12))[1] + 8 if size >= 12 else 12
+    head = stream.read(12).ljust(12, b"\0")
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        raise IntakeError(f"{name} is no sound font: an .sf2 begins with RIFF and sfbk")
+    promised = struct.unpack_from("<I", head, 4)[0] + 8
     if promised > size:
         raise IntakeError(f"{name} is cut off: it says {promised:,} bytes, there are {size:,}")
     chunks: dict[str, tuple[int, int]] = {}
