@@ -7,6 +7,8 @@ Entries are written under a temporary name and then renamed: a reader sees a who
 
 import hashlib
 import json
+import logging
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +24,8 @@ from safetensors.numpy import load_file, save_file
 
 Arrays = dict[str, np.ndarray]
 WAIT = 0.2  # seconds between two calls of `on_wait`
+MAPPED_BYTES = 64 << 20  # bytes from which rows stay on disk
+log = logging.getLogger("kdlib.cache")
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,97 @@ def _file_lock(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]
 def delete_arrays(folder: str, key: str) -> None:
     """Remove the arrays stored under `key`, if they are there."""
     (home() / "cache" / folder / f"{key}.safetensors").unlink(missing_ok=True)
+
+
+def cached_rows(
+    folder: str,
+    key: str,
+    count: int,
+    batches: Callable[[int], Iterator[np.ndarray]],
+    on_wait: Callable[[], None] | None = None,
+) -> np.ndarray:
+    """Return the array (count, ...) float32 stored under `key`; large ones stay on disk.
+
+    Batches are written as they come. What is there when the process is killed, or `batches` raises, is gone on with.
+
+    Args:
+        folder: as in `cached_arrays`.
+        key: as in `cached_arrays`.
+        count: rows.
+        batches: `first -> batches (b, ...) of the rows from `first` on`, in order.
+        on_wait: as in `cached_arrays`.
+
+    Example:
+        >>> cached_rows("embeddings", content_key(rows=3), 3, lambda first: iter([np.zeros((3 - first, 2))])).shape
+        (3, 2)
+    """
+    path = home() / "cache" / folder / f"{key}.npy"
+    rows = _read_rows(path)
+    if rows is not None:
+        return rows
+    locks = home() / "locks"
+    locks.mkdir(exist_ok=True)
+    with _file_lock(locks / f"{folder}-{key}.lock", on_wait):
+        rows = _read_rows(path)
+        if rows is None:
+            _append_rows(path.with_suffix(".part"), count, batches)
+            os.replace(path.with_suffix(".part"), path)
+            rows = _read_rows(path)
+    if rows is None:
+        raise OSError(f"what was just written to {path} cannot be read")
+    return rows
+
+
+def _append_rows(path: Path, count: int, batches: Callable[[int], Iterator[np.ndarray]]) -> None:
+    """Complete the .npy file at `path` to `count` rows; whole rows that are there stay."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, shape = _whole_rows(path, count)
+    with path.open("ab") as stream:
+        for batch in batches(done) if done < count else ():
+            if shape is None:
+                shape = batch.shape[1:]
+                header = {"descr": "<f4", "fortran_order": False, "shape": (count, *shape)}
+                np.lib.format.write_array_header_1_0(stream, header)
+            if batch.shape[1:] != shape:
+                raise ValueError(f"expected rows of shape {shape} like those before them, got {batch.shape[1:]}")
+            stream.write(np.ascontiguousarray(batch, "<f4").tobytes())
+            stream.flush()
+
+
+def _whole_rows(path: Path, count: int) -> tuple[int, tuple[int, ...] | None]:
+    """Return how many whole rows are in an unfinished file, and their shape; cut off what is less than a row."""
+    try:
+        with path.open("r+b") as stream:
+            if np.lib.format.read_magic(stream) == (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+                start, row_bytes = stream.tell(), dtype.itemsize * math.prod(shape[1:])
+                done = (path.stat().st_size - start) // row_bytes
+                if shape[0] == count and dtype == np.dtype("<f4") and done <= count:
+                    stream.truncate(start + done * row_bytes)
+                    return done, shape[1:]
+    except FileNotFoundError:
+        return 0, None
+    except (ValueError, ZeroDivisionError) as error:  # cut off inside its header, or damaged by something outside
+        log.debug("%s is begun anew: %s", path, error)
+    path.unlink()
+    return 0, None
+
+
+def delete_rows(folder: str, key: str) -> None:
+    """Remove the rows stored under `key`, finished or not, if they are there."""
+    for suffix in (".npy", ".part"):
+        (home() / "cache" / folder / f"{key}{suffix}").unlink(missing_ok=True)
+
+
+def _read_rows(path: Path) -> np.ndarray | None:
+    """Return the rows at `path`, or None if nothing readable is there."""
+    try:
+        return np.load(path, mmap_mode="c" if path.stat().st_size > MAPPED_BYTES else None, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError, OSError):
+        path.unlink(missing_ok=True)  # damaged by something outside: an entry can always be made again
+        return None
 
 
 def _read(path: Path) -> Arrays | None:

@@ -17,13 +17,14 @@ from typing import Any
 
 from kdlib.data import imported
 from kdlib.data.dataset import ITEM_NAMES
+from kdlib.models.providers import list_model_teachers
 from kdlib.registry import first_line, lookup
 from kdlib.spec import METHOD_HELPS
 
 FOLDER = Path(__file__).parent
 MODULES = {  # registry -> the module that ends in it
     "datasets": "kdlib.data.datasets",
-    "teachers": "kdlib.models.teachers",
+    "teachers": "kdlib.models.providers.built_in",
     "compressors": "kdlib.models.compressors",
     "losses": "kdlib.training.losses",
     "students": "kdlib.models.students",
@@ -58,14 +59,15 @@ def list_entries(what: str) -> list[Entry]:
         helps = METHOD_HELPS | {entry["name"]: entry["help"] for entry in list_entries("compressors")}
         return [{"name": name, "help": text} for name, text in helps.items()]
     if what == "teachers":
-        return [_teacher(name, about) for name, about in _registry(what).items()] + _imported_teachers()
+        networks = _registry(what) | list_model_teachers()
+        return [_teacher(name, about) for name, about in networks.items()] + _imported_teachers()
     entries = [{"name": name, "help": _help(FUNCTION[what], value)} for name, value in _registry(what).items()]
     if what == "datasets":
         entries += [{"name": name, "help": card.describe()} for name, card in imported.cards().items()]
     return entries
 
 
-def _registry(what: str) -> Mapping[str, Any]:
+def _registry(what: str) -> dict[str, Any]:
     """Return the dict in which a module registers its entries, as objects or as what their text says."""
     loaded = sys.modules.get(MODULES[what])
     if loaded is None or not hasattr(loaded, what.upper()):  # not there, or another thread is about to load it

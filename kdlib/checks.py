@@ -10,7 +10,7 @@ import numpy as np
 
 from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR, Dataset
-from kdlib.models import students, teachers
+from kdlib.models import embedding, students, teachers
 from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
@@ -61,7 +61,7 @@ def default_spec(dataset: str) -> RunSpec:
     data = datasets.load(dataset)
     spec = RunSpec(dataset=dataset, **MODALITY_DEFAULTS.get(data.modality, {}))
     for table in list(teachers.imported_teachers(dataset))[:1]:
-        widest = 2 ** int(math.log2(teachers.embedding_width(table, dataset)))
+        widest = 2 ** int(math.log2(embedding.embedding_width(table, dataset)))
         spec = spec.replace(teacher=table, dim=min(spec.dim, widest))
     return spec.replace(labels=min(spec.labels, data.labelled_rows))
 
@@ -104,7 +104,7 @@ def resolve(spec: RunSpec) -> Context:
         return Context(spec, data, labelled)
     lookup(LOSSES, spec.loss, "loss")
     teachers.check_compatible(spec.teacher, spec.dataset)
-    d_t = teachers.embedding_width(spec.teacher, spec.dataset)
+    d_t = embedding.embedding_width(spec.teacher, spec.dataset)
     _check_compressor(spec, d_t, data.labels[labelled])
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
     return Context(spec, data, labelled, compressor, d_t, compressor.width(d_t, spec.dim, len(data.classes)))

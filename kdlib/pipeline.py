@@ -15,7 +15,7 @@ from kdlib.analysis.measure import MeasurementInputs, ScaledEmbeddings, measure
 from kdlib.checks import Context, resolve
 from kdlib.data import datasets
 from kdlib.groups import build_group, group_contexts
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, StopLatch, report_progress
 from kdlib.results import RunResult
@@ -132,7 +132,7 @@ def _embed(contexts: Sequence[Context], on_progress: OnProgress | None) -> Scale
     report_progress(on_progress, "embedding", 0, len(data.inputs))
     if all(context.spec.method == BASELINE for context in contexts):
         return ScaledEmbeddings(np.empty((len(data.inputs), 0), np.float32), np.empty(0, np.float32), 1.0)
-    return ScaledEmbeddings.to_unit(teachers.embed(spec.teacher, spec.dataset, on_progress), contexts[0].labelled)
+    return ScaledEmbeddings.to_unit(embedding.embed(spec.teacher, spec.dataset, on_progress), contexts[0].labelled)
 
 
 def _training_data(context: Context, embeddings: ScaledEmbeddings) -> TrainingData:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets
-from kdlib.models import students, teachers
+from kdlib.models import embedding, students
 from kdlib.models.compressors import COMPRESSORS
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
@@ -82,7 +82,7 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     seconds = (median(rates) if rates else guess) * parameters * _count_items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
-    width = teachers.embedding_width(first.teacher, first.dataset)
+    width = embedding.embedding_width(first.teacher, first.dataset)
     classes = len(datasets.load(first.dataset).classes)
     narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
     return CostEstimate(seconds * rounds + 1.5, bool(rates), parameters, width, narrow)

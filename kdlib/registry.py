@@ -5,7 +5,7 @@ the command-line choice and the parametrisation of the contract tests. Looking u
 here and nowhere else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import getdoc, signature
 from typing import Any, TypeVar
 
@@ -14,8 +14,8 @@ from kdlib.progress import OnProgress
 Entry = TypeVar("Entry")
 
 
-def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
-    """Return the entry called `name`.
+def lookup(table: Mapping[str, Entry], name: str, kind: str, others: Iterable[str] = ()) -> Entry:
+    """Return the entry called `name`. `others`: names from elsewhere that would do too.
 
     Raises:
         ValueError: there is no such entry; the message lists the choices.
@@ -25,7 +25,7 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
         2
     """
     if name not in table:
-        raise ValueError(f"unknown {kind} {name!r}, choose one of: {', '.join(table)}")
+        raise ValueError(f"unknown {kind} {name!r}, choose one of: {', '.join([*others, *table])}")
     return table[name]
 
 

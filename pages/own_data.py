@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 
 import pandas as pd
 import streamlit as st
@@ -25,6 +26,7 @@ val, test or `ood:name`.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
 OPEN, STAGED, REFUSED, ARRIVED, JOB = "own", "own-token", "own-refused", "own-arrived", "own-job"
+WORKING = "lock-of-own-data"  # held while a job runs
 
 
 def receive_upload() -> None:
@@ -35,12 +37,17 @@ def receive_upload() -> None:
 
 
 def show_section() -> None:
-    """Show the whole part; what takes long is done in the page's run: only a click outside of fragments ends one."""
-    job = st.session_state.pop(JOB, None)
+    """Show the whole part; what takes long is done in the page's run: only a click outside of fragments ends one.
+
+    A click that stops a job begins the next run of the page while the one before still cleans up: it is waited for.
+    """
+    job, working = st.session_state.pop(JOB, None), st.session_state.setdefault(WORKING, Lock())
     if job is None:
+        with working:
+            pass
         _section()
         return
-    with show_errors():
+    with working, show_errors():
         job()
 
 

@@ -162,7 +162,7 @@ def warm_up() -> None:
         from kdlib.analysis import frames
         from kdlib.analysis.figures.curves import plot_curves
         from kdlib.data import datasets
-        from kdlib.models import teachers
+        from kdlib.models import embedding
         from kdlib.spec import RunSpec
         from pages import run_tables, show  # noqa: F401
 
@@ -173,7 +173,7 @@ def warm_up() -> None:
         runs.list_runs(limit=1)
         plot_curves(frames.curves([], []), "val", 1, {})
         catalog.list_entries("teachers")
-        teachers.embed(RunSpec.teacher, RunSpec.dataset)
+        embedding.embed(RunSpec.teacher, RunSpec.dataset)
     except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)
     finally:

@@ -21,7 +21,7 @@ ROOMS = (
     ("", "spec results progress registry cache"),
     ("data", "dataset spectrograms sounds intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses label_losses devices population replay state step_loss loop"),
-    ("models", "teachers compressors students pretraining"),
+    ("models", "encoder teacher providers teachers embedding compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),

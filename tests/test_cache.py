@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from kdlib.cache import atomic_path, cached_arrays, content_key, home
+from kdlib.cache import atomic_path, cached_arrays, cached_rows, content_key, home
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +120,33 @@ def test_who_asks_at_the_same_time_waits_for_one_build():
         thread.join(10)
     assert len(calls) == 1
     assert [each["x"].tolist() for each in results] == [[1, 1], [1, 1]]
+
+
+def test_rows_are_kept_as_they_come_and_gone_on_with():
+    asked = []
+
+    def batches(first, fail_at=None):
+        for start in range(first, 10, 3):
+            if start == fail_at:
+                raise KeyboardInterrupt
+            asked.append(start)
+            yield np.arange(start, min(start + 3, 10), dtype=np.float32)[:, None] * np.ones(2, np.float32)
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_rows("rows", "k", 10, lambda first: batches(first, fail_at=6))
+    [part] = (home() / "cache" / "rows").glob("*")
+    with part.open("ab") as stream:
+        stream.write(b"less than a row"[:7])  # a write that the end of the process cut short
+    rows = cached_rows("rows", "k", 10, batches)
+    assert asked == [0, 3, 6, 9]
+    np.testing.assert_array_equal(rows, np.arange(10)[:, None] * np.ones(2))
+    np.testing.assert_array_equal(cached_rows("rows", "k", 10, lambda _: pytest.fail("made again")), rows)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no array at all, but longer than a header would be" * 9])
+def test_rows_that_were_begun_and_damaged_are_made_anew(damage):
+    path = home() / "cache" / "rows" / "k.part"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(damage)
+    rows = cached_rows("rows", "k", 2, lambda first: iter([np.ones((2 - first, 1), np.float32)]))
+    np.testing.assert_array_equal(rows, np.ones((2, 1)))

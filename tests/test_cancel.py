@@ -18,7 +18,7 @@ from kdlib.cli import tables
 from kdlib.data import sound_sets
 from kdlib.engine import Job, RunFolder
 from kdlib.engine.recorder import Recorder, describe_progress
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.progress import PHASES, CancelledError, Progress
 from kdlib.results import Cost
 from kdlib.runs.reconcile import merge_folder_state
@@ -33,8 +33,8 @@ CHECKPOINT = "checkpoint.safetensors"
 @pytest.fixture
 def nothing_embedded():
     """The embeddings of the teacher have to be made anew."""
-    teachers._embeddings.cache_clear()
-    teachers.delete_embeddings("random", "digits")
+    embedding._embeddings.cache_clear()
+    embedding.delete_embeddings("random", "digits")
 
 
 class Recorded:
@@ -81,11 +81,17 @@ def test_a_cancel_before_training_is_a_cancelled_result_with_nothing_and_no_erro
     assert recorded.seen[-1].phase == phase
 
 
-def test_a_cancelled_embedding_leaves_nothing_in_the_cache(nothing_embedded):
+@pytest.mark.usefixtures("nothing_embedded")
+def test_a_cancelled_embedding_goes_on_where_it_was():
+    whole = embedding.embed("random", "digits").copy()
+    embedding._embeddings.cache_clear()
+    embedding.delete_embeddings("random", "digits")
     with pytest.raises(CancelledError):
-        teachers.embed("random", "digits", Recorded("embedding", 500))
+        embedding.embed("random", "digits", Recorded("embedding", 500))
     recorded = Recorded()
-    assert len(teachers.embed("random", "digits", recorded)) == recorded.seen[-1].steps == recorded.seen[-1].step
+    np.testing.assert_array_equal(embedding.embed("random", "digits", recorded), whole)
+    assert recorded.seen[0].step == 500
+    assert recorded.seen[-1].steps == recorded.seen[-1].step == len(whole)
 
 
 def test_sounds_that_are_made_can_be_cancelled(fresh_home):

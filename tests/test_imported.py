@@ -10,7 +10,7 @@ from kdlib import pipeline
 from kdlib.analysis.comparison import verdict
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets, imported, importing
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.spaces import deletion, teacher_report
 from kdlib.spec import RunSpec
 from tests.small_tables import ROWS, imported_table, table
@@ -27,7 +27,7 @@ def test_what_is_kept_is_what_was_given(tmp_path):
     data = datasets.load(name)
     with np.load(tmp_path / "trees.npz") as given:
         np.testing.assert_array_equal(data.inputs, given["x"])
-        np.testing.assert_array_equal(teachers.embed(f"{name}/y", name), given["y"])
+        np.testing.assert_array_equal(embedding.embed(f"{name}/y", name), given["y"])
         assert [data.classes[label] for label in data.labels] == given["label"].tolist()
     rows = np.concatenate(list(data.splits.values()))
     assert len(set(rows)) == len(rows) == 90

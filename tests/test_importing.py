@@ -17,7 +17,7 @@ from kdlib.checks import check, default_spec
 from kdlib.data import datasets, imported, importing, intake
 from kdlib.data.importing import ImportPlan
 from kdlib.data.intake import IntakeError
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.progress import CancelledError
 from tests.file_writers import wav, zipped
 from tests.small_tables import ROWS, imported_table, table
@@ -91,7 +91,7 @@ def test_pictures_in_folders_are_taken_by_the_built_in_teachers(tmp_path):
     data = datasets.load(name)
     assert (data.modality, data.classes, data.inputs.shape) == ("image", ("bright", "dark"), (40, 1, 16, 16))
     assert data.inputs[data.labels == 0].mean() > data.inputs[data.labels == 1].mean()
-    assert teachers.embed("random", name).shape == (40, 256)
+    assert embedding.embed("random", name).shape == (40, 256)
     check(default_spec(name))
 
 
@@ -110,8 +110,8 @@ def test_file_names_are_taken_apart_and_a_speaker_is_left_out(tmp_path):
     )
     write(tmp_path / "a.zip")
     order = np.random.default_rng(0).permutation(len(names))
-    embedding = np.random.default_rng(1).normal(size=(len(names), 5)).astype(np.float32)
-    np.savez(tmp_path / "voices.npz", ids=np.array(names)[order], embeddings=embedding[order])
+    voices = np.random.default_rng(1).normal(size=(len(names), 5)).astype(np.float32)
+    np.savez(tmp_path / "voices.npz", ids=np.array(names)[order], embeddings=voices[order])
     source = importing.stage(tmp_path / "a.zip", beside=[(tmp_path / "voices.npz", "")])
     plan = ImportPlan(
         target=("word",), pattern="{word}_{speaker}_{take}.wav", tables=("voices",), test=("take", ("0", "1"))
@@ -126,7 +126,7 @@ def test_file_names_are_taken_apart_and_a_speaker_is_left_out(tmp_path):
     assert data.modality == "audio"
     for row in range(len(names)):
         stem = Path(data.ids[row]).stem
-        np.testing.assert_array_equal(teachers.embed(f"{name}/voices", name)[row], embedding[names.index(stem)])
+        np.testing.assert_array_equal(embedding.embed(f"{name}/voices", name)[row], voices[names.index(stem)])
         assert data.classes[data.labels[row]] == stem.split("_")[0]
     rate, wave = data.listen(3)
     assert (rate, len(wave)) == (8000, 4000)

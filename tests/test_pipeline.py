@@ -11,9 +11,10 @@ from kdlib import RunSpec, pipeline
 from kdlib.analysis import comparison
 from kdlib.checks import METHODS, check
 from kdlib.data import datasets
-from kdlib.models import teachers
+from kdlib.models import encoder
 from kdlib.models.compressors import COMPRESSORS
-from kdlib.models.teachers import TEACHERS, Teacher
+from kdlib.models.providers.built_in import TEACHERS
+from kdlib.models.teacher import Teacher
 from kdlib.results import RunResult
 from kdlib.training.losses import LOSSES
 
@@ -47,7 +48,7 @@ def test_a_result_holds_everything_it_promises(results, method):
         assert not result.teacher
         assert result.cost.bytes_per_embedding is None
     else:
-        width = teachers.WIDTH if method in ("raw", "none") else 4
+        width = encoder.WIDTH if method in ("raw", "none") else 4
         assert result.spaces["compressed"].width == width
         assert result.cost.bytes_per_embedding == 4 * width
         assert result.teacher.probe.raw == results["raw"].teacher.probe.raw
@@ -150,12 +151,12 @@ def test_several_and_missing_labels_per_item_run_end_to_end(monkeypatch):
 def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
     """The claim in its simplest form: embeddings that are the label, drowned in irrelevant numbers."""
 
-    def oracle(data):
+    def oracle(data, rows):
         rng = np.random.default_rng(0)
         answer = 2 * np.eye(10)[data.labels] + 0.2 * rng.normal(size=(len(data.labels), 10))
-        return np.concatenate([answer, rng.normal(size=(len(data.labels), 30))], axis=1).astype(np.float32)
+        return np.concatenate([answer, rng.normal(size=(len(data.labels), 30))], axis=1).astype(np.float32)[rows]
 
-    monkeypatch.setitem(TEACHERS, "oracle", Teacher("", "the answer", True, oracle))
+    monkeypatch.setitem(TEACHERS, "oracle", Teacher("", "the answer", True, lambda: oracle))
     spec = RunSpec(dataset="digits", labels=100, teacher="oracle", epochs=30, seeds=3, dim=8)
     by_method = {
         each.spec.method: each

@@ -7,7 +7,7 @@ import torch
 from kdlib import RunSpec, pipeline
 from kdlib.engine import Job, RunFolder
 from kdlib.engine.recorder import Recorder
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.training.replay import stack_snapshots
 
 SPEC = RunSpec(dataset="digits", labels=60, teacher="random", method="mlp", dim=4, epochs=5, seeds=2, width=2)
@@ -42,7 +42,7 @@ def test_a_fixed_compressor_is_kept_once_and_a_baseline_has_none():
     assert pca["compressed"].shape == (1, len(pca["rows"]), 4)
     assert "compressed" not in baseline
     raw = replay(pipeline.run(SPEC.replace(method="raw", epochs=1)))["compressed"][0]
-    embedded = teachers.embed(SPEC.teacher, SPEC.dataset)[pca["rows"]]
+    embedded = embedding.embed(SPEC.teacher, SPEC.dataset)[pca["rows"]]
     raw, embedded = (each - each.mean(0) for each in (raw, embedded))  # training centres and scales the whole space
     assert np.corrcoef(raw.ravel(), embedded.ravel())[0, 1] > 0.999
 

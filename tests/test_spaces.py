@@ -13,7 +13,7 @@ from kdlib.analysis.neighbours import expected_overlap, knn_overlap
 from kdlib.data import datasets
 from kdlib.data.datasets import Attribute, Dataset
 from kdlib.engine import RunFolder
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.spaces import SpaceRequest, jobs
 from tests import stored_runs
 
@@ -53,7 +53,7 @@ def test_rows_are_the_same_in_every_space(run_ids):
     np.testing.assert_array_equal(loaded.rows, data.splits["ood:noise"])
     np.testing.assert_array_equal(loaded.spaces["student"], result.arrays["features/ood:noise"][1])
     np.testing.assert_array_equal(loaded.spaces["compressed"], result.arrays["compressed/ood:noise"][1])
-    np.testing.assert_array_equal(loaded.spaces["raw"], teachers.embed("random", "digits")[loaded.rows])
+    np.testing.assert_array_equal(loaded.spaces["raw"], embedding.embed("random", "digits")[loaded.rows])
     np.testing.assert_array_equal(loaded.logits, result.arrays["logits/ood:noise"][1])
     assert len(spaces.load_spaces(run_ids["mlp"], "train").rows) == stored_runs.SPEC.labels
     with pytest.raises(ValueError, match="splits"):

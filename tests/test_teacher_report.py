@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kdlib.data import datasets
-from kdlib.models import teachers
+from kdlib.models.providers.built_in import TEACHERS
 from kdlib.spaces import Failure, teacher_report
 from kdlib.spaces.teacher_report import TeacherReport
 
@@ -65,7 +65,7 @@ def test_a_report_that_fails_says_why_until_it_is_requested_again(monkeypatch, s
     def broken(*_):
         raise ValueError("no such weights")
 
-    monkeypatch.setattr(teacher_report.teachers, "embed", broken)
+    monkeypatch.setattr(teacher_report.embedding, "embed", broken)
     teacher_report.compute("random", "digits")
     assert teacher_report.request("random", "digits") == Failure("no such weights")
     assert not submitted
@@ -109,13 +109,13 @@ def test_other_content_under_the_same_name_is_another_report(monkeypatch):
 
 
 def test_a_changed_teacher_is_another_report(monkeypatch, tmp_path):
-    keys, teacher = {teacher_report._key("random", "digits")}, teachers.TEACHERS["random"]
+    keys, teacher = {teacher_report._key("random", "digits")}, TEACHERS["random"]
     with monkeypatch.context() as patch:
-        patch.setattr(teachers, "VERSION", teachers.VERSION + 1)
+        patch.setitem(TEACHERS, "random", replace(teacher, version="2"))
         keys.add(teacher_report._key("random", "digits"))
     weights = tmp_path / "random.safetensors"
     weights.write_bytes(teacher.weights.read_bytes() + b" ")
     weights.with_suffix(".json").write_bytes(teacher.weights.with_suffix(".json").read_bytes())
-    monkeypatch.setitem(teachers.TEACHERS, "random", replace(teacher, weights=weights))
+    monkeypatch.setitem(TEACHERS, "random", replace(teacher, weights=weights))
     keys.add(teacher_report._key("random", "digits"))
     assert len(keys) == 3

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.cli.main import main
 from kdlib.data import datasets
-from kdlib.models import pretraining, teachers
-from kdlib.models.teachers import TEACHERS, WEIGHTS
+from kdlib.models import embedding, encoder, pretraining, teachers
+from kdlib.models.providers.built_in import TEACHERS
 
 
 def some(modality: str):
@@ -24,19 +24,20 @@ def some(modality: str):
 @pytest.mark.parametrize("name", list(TEACHERS))
 def test_contract(name):
     few = some(TEACHERS[name].modality)
-    embedding = TEACHERS[name].embed(few)
-    assert embedding.dtype == np.float32
-    assert embedding.shape == (50, teachers.WIDTH)
-    assert np.isfinite(embedding).all()
-    np.testing.assert_array_equal(embedding, TEACHERS[name].embed(few))
-    turned = dataclasses.replace(few, inputs=few.inputs[::-1].copy())
-    np.testing.assert_allclose(TEACHERS[name].embed(turned)[::-1], embedding, atol=1e-5)
+    embed_rows, rows = TEACHERS[name].load(), np.arange(50)
+    embeddings = embed_rows(few, rows)
+    assert embeddings.dtype == np.float32
+    assert embeddings.shape == (50, encoder.WIDTH)
+    assert np.isfinite(embeddings).all()
+    np.testing.assert_array_equal(embeddings, TEACHERS[name].load()(few, rows))
+    np.testing.assert_allclose(embed_rows(few, rows[::-1])[::-1], embeddings, atol=1e-5)
+    np.testing.assert_allclose(embed_rows(few, rows[7:9]), embeddings[7:9], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", list(TEACHERS))
 def test_the_card_belongs_to_the_weights(name):
-    card = json.loads((WEIGHTS / f"{name}.json").read_text())
-    weights = load_file(WEIGHTS / f"{name}.safetensors")
+    card = json.loads((encoder.WEIGHTS / f"{name}.json").read_text())
+    weights = load_file(encoder.WEIGHTS / f"{name}.safetensors")
     joined = b"".join(weights[key].tobytes() for key in sorted(weights))
     assert card["weights_sha256"] == hashlib.sha256(joined).hexdigest()
     assert card["name"] == name
@@ -46,9 +47,9 @@ def test_the_card_belongs_to_the_weights(name):
 
 def test_the_probes_on_a_card_can_be_measured_again():
     data = datasets.load("cluttered-digits")
-    embedding, train, test = teachers.embed("parity", "cluttered-digits"), data.labelled(1000), data.splits["test"]
+    embeddings, train, test = embedding.embed("parity", "cluttered-digits"), data.labelled(1000), data.splits["test"]
     recorded = TEACHERS["parity"].card["probe_accuracy"]["target"]
-    assert probe_accuracy(embedding[train], data.labels[train], embedding[test], data.labels[test]) == pytest.approx(
+    assert probe_accuracy(embeddings[train], data.labels[train], embeddings[test], data.labels[test]) == pytest.approx(
         recorded, abs=0.01
     )
 
@@ -70,7 +71,7 @@ def test_a_teacher_is_not_asked_about_what_it_does_not_take():
         ValueError,
         match=r"teacher simclr takes images, but tones holds sounds, choose one of: tones-autoencoder, .*random",
     ):
-        teachers.embed("simclr", "tones")
+        embedding.embed("simclr", "tones")
     with pytest.raises(ValueError, match="takes sounds, but digits holds images"):
         teachers.check_compatible("tones-pitch", "digits")
     assert set(teachers.compatible_teachers("mixtures")) == {name for name in TEACHERS if name.startswith("tones-")}
@@ -78,32 +79,11 @@ def test_a_teacher_is_not_asked_about_what_it_does_not_take():
 
 def test_plain_digits_go_on_an_empty_canvas():
     image = np.ones((2, 1, 8, 8), np.float32)
-    canvas = teachers.to_canvas(image).numpy()
+    canvas = encoder.to_canvas(image).numpy()
     assert canvas.shape == (2, 1, 16, 16)
     assert canvas[0, 0, 4:12, 4:12].min() == 1
     assert canvas.sum() == image.sum()
-    assert teachers.to_canvas(np.ones((1, 3, 40, 30), np.float32)).shape == (1, 1, 16, 16)
-
-
-def test_embeddings_come_from_the_cache_the_second_time(monkeypatch):
-    teachers._embeddings.cache_clear()  # what an earlier test left in memory may lie in another data folder
-    first = teachers.embed("random", "digits")
-    teachers._embeddings.cache_clear()
-    monkeypatch.setitem(
-        TEACHERS, "random", dataclasses.replace(TEACHERS["random"], embed=lambda data: pytest.fail("embedded again"))
-    )
-    np.testing.assert_array_equal(teachers.embed("random", "digits"), first)
-
-
-def test_an_embedding_that_is_not_finite_names_the_row(monkeypatch):
-    def broken(data):
-        embedding = np.zeros((len(data.inputs), 3), np.float32)
-        embedding[7, 1] = np.nan
-        return embedding
-
-    monkeypatch.setitem(TEACHERS, "broken", teachers.Teacher("", "none", None, broken))
-    with pytest.raises(ValueError, match="row 7"):
-        teachers.embed("broken", "digits")
+    assert encoder.to_canvas(np.ones((1, 3, 40, 30), np.float32)).shape == (1, 1, 16, 16)
 
 
 @pytest.mark.parametrize("name", ["simclr", "tones-simclr", "tones-autoencoder"])
@@ -120,7 +100,7 @@ def test_pretraining_again_gives_the_same_weights(name, monkeypatch):
 def test_the_command_builds_the_shipped_controls_again(name, tmp_path, capsys):
     assert main(["teachers", "build", name, "--folder", str(tmp_path), "--quiet"]) == 0
     assert "probe accuracy" in capsys.readouterr().out
-    assert (tmp_path / f"{name}.safetensors").read_bytes() == (WEIGHTS / f"{name}.safetensors").read_bytes()
+    assert (tmp_path / f"{name}.safetensors").read_bytes() == (encoder.WEIGHTS / f"{name}.safetensors").read_bytes()
 
 
 @pytest.mark.slow

@@ -1,7 +1,11 @@
 """The networks: teachers, what compresses their embeddings, and students.
 
-teachers      providers of embeddings, registry `TEACHERS`
+teacher       what a teacher is
+providers     where teachers come from: built in (registry `TEACHERS`), imported, networks of other people (`PROVIDERS`)
+teachers      teachers by name
+embedding     what they give for a dataset, in batches, cached
 compressors   from embedding to compact target, registry `COMPRESSORS`
 students      the small networks, registry `STUDENTS`
+encoder       the network of the built-in teachers
 pretraining   how the built-in teachers were made; weights/ holds what came of it
 """

@@ -2,7 +2,7 @@
 
 `build` writes weights and a card into `kdlib/models/weights/`. A source task is an `Objective`: what the encoder needs
 beside it while it learns, and the loss of a batch. To add a built-in teacher, write an objective and give it a line in
-`OBJECTIVES` and in `kdlib.models.teachers.TEACHERS`.
+`OBJECTIVES` and in `kdlib.models.providers.built_in.TEACHERS`.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ from torch.nn import functional
 from kdlib.cache import atomic_path
 from kdlib.data import datasets
 from kdlib.data.datasets import CANVAS, ITEM_NAMES, ORIENTATIONS, Dataset
-from kdlib.models.teachers import CHANNELS, SIZES, VERSION, WEIGHTS, WIDTH, Encoder, encode, to_canvas
+from kdlib.models.encoder import CHANNELS, SIZES, WEIGHTS, WIDTH, Encoder, encode, to_canvas
+from kdlib.models.providers.built_in import VERSION
 from kdlib.progress import OnProgress, Progress
 from kdlib.registry import lookup
 from kdlib.training.optimizer import AdamW
@@ -201,7 +202,7 @@ def write_card(name: str, encoder: Encoder, data: Dataset, probe: Probe) -> dict
         "labels_used": objective.labels is not None,
         "epochs": objective.epochs,
         "seed": SEED,
-        "version": VERSION,
+        "version": int(VERSION),
         "torch": torch.__version__.partition("+")[0],
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "width": embeddings.shape[1],

@@ -1,7 +1,7 @@
 """Deleting what was imported, with everything that was computed from it."""
 
 from kdlib.data import datasets, imported
-from kdlib.models import teachers
+from kdlib.models import embedding, teachers
 from kdlib.spaces import teacher_report
 
 
@@ -15,5 +15,5 @@ def delete_dataset(name: str) -> None:
         raise ValueError(f"{name} is built in and cannot be deleted")
     for teacher in teachers.compatible_teachers(name):
         teacher_report.discard(teacher, name)
-        teachers.delete_embeddings(teacher, name)
+        embedding.delete_embeddings(teacher, name)
     imported.delete_files(name)

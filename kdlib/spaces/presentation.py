@@ -11,7 +11,7 @@ from kdlib import runs
 from kdlib.analysis.neighbours import compare_neighbours, find_neighbours
 from kdlib.analysis.projection import project, project_frames
 from kdlib.data.datasets import Dataset
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.results import Probe, RunResult
 from kdlib.spaces.results import Scorecard
 from kdlib.spaces.rows import PAIRS, Spaces
@@ -267,7 +267,7 @@ def replay(run_id: str) -> Replay | None:
         return None
     places, anchor = {}, None
     if spec.method != BASELINE:
-        (anchor,) = project("pca", [teachers.embed(spec.teacher, spec.dataset)[arrays["rows"]]]).places
+        (anchor,) = project("pca", [embedding.embed(spec.teacher, spec.dataset)[arrays["rows"]]]).places
         places["raw"] = np.repeat(anchor[None], count, 0)
     for name in ("compressed", "student"):
         if name in arrays:

@@ -8,7 +8,7 @@ from kdlib import runs
 from kdlib.analysis.geometry import sample_rows
 from kdlib.cache import content_key
 from kdlib.data import datasets
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.results import CANCELLED_SPLITS
 from kdlib.spec import BASELINE, RunSpec
 
@@ -85,7 +85,7 @@ def load_spaces(run_id: str, split: str = "test", member: int = 0) -> Spaces:
 
     spaces = {}
     if spec.method != BASELINE:
-        spaces["raw"] = teachers.embed(spec.teacher, spec.dataset)[everyone[chosen]]
+        spaces["raw"] = embedding.embed(spec.teacher, spec.dataset)[everyone[chosen]]
         spaces["compressed"] = of_member("features", "compressed")
     spaces["student"] = of_member("features", "features")
     return Spaces(

@@ -18,7 +18,7 @@ from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
 from kdlib.analysis.geometry import effective_rank
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
-from kdlib.models import teachers
+from kdlib.models import embedding
 from kdlib.spaces.failure import Failure
 
 VERSION = 2  # of the report: raise it when the same teacher would be reported otherwise
@@ -118,7 +118,7 @@ class TeacherReport:
 def _key(teacher: str, dataset: str) -> str:
     settings = {"version": VERSION, "labels": LABELS, "few": FEW_LABELS, "rows": PROBE_ROWS}
     return content_key(
-        **settings, teacher=[teacher, teachers.provenance(teacher)], dataset=[dataset, datasets.content(dataset)]
+        **settings, teacher=[teacher, embedding.provenance(teacher)], dataset=[dataset, datasets.content(dataset)]
     )
 
 
@@ -174,7 +174,7 @@ def make_report(teacher: str, dataset: str) -> TeacherReport:
         report = make_report("simclr", "digits")
         print(report.target.accuracy, {name: probe.accuracy for name, probe in report.attributes.items()})
     """
-    data, embeddings = datasets.load(dataset), teachers.embed(teacher, dataset)
+    data, embeddings = datasets.load(dataset), embedding.embed(teacher, dataset)
     train = data.labelled(min(LABELS, data.labelled_rows))
     test = data.splits["test"][:PROBE_ROWS]
     few = None

@@ -62,14 +62,14 @@ def fill(home: str, rows: int, output: str) -> None:
 
     from kdlib import spaces
     from kdlib.analysis.intervals import summarize
-    from kdlib.models import teachers
+    from kdlib.models import embedding
     from kdlib.results import RunResult, SplitMetrics
     from kdlib.spec import RunSpec
     from tests.stored_runs import store_result
 
     spec = RunSpec(dataset="many", teacher="random", labels=600, seeds=5)
     rng = np.random.default_rng(1)
-    teachers.embed("random", "many")
+    embedding.embed("random", "many")
     widths = {"features": 64, "compressed": 16, "logits": 10}
     arrays = {f"{kind}/test": rng.normal(size=(5, rows, width)).astype(np.float32) for kind, width in widths.items()}
     accuracy = SplitMetrics({"accuracy": summarize([0.5, 0.6, 0.5, 0.6, 0.5])})

@@ -1,0 +1,65 @@
+"""What a teacher is: a frozen provider of embeddings with a source task of its own.
+
+Teachers are found by name in `teachers`; each scheme of names has a module in `providers`. What they give is computed
+and cached by `embedding`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdlib.data.dataset import IMAGE, Dataset
+
+EmbedRows = Callable[[Dataset, np.ndarray], np.ndarray]  # dataset, rows (b,) -> (b, d_t) float32
+BATCH = 64  # rows that are embedded at once, unless a teacher says otherwise
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A provider of embeddings and what is known of it.
+
+    Attributes:
+        help: what it is, one line in plain words.
+        source_task: what it was trained for.
+        supervised: whether its source task used labels; None for an untrained one, or where nobody said.
+        load: opens the network and returns a function of a dataset and row numbers (b,) that gives their embeddings
+            (b, d_t) float32; deterministic, and each row by itself whatever batch it comes in. It reads
+            `Dataset.look` or `Dataset.listen` for originals, `Dataset.inputs` for what the student sees.
+        modality: of the items it takes.
+        version: names what decides the embeddings beside name, rows and weights: how items are prepared.
+        weights: file whose content decides the embeddings, if there is one; a card beside it ends in .json.
+        batch: rows it is given at once.
+        dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
+        width: d_t; 0 where it is known only once something was embedded.
+        parameters: of the network; 0 where nobody knows.
+        licence: of the weights.
+        origin: where the weights came from.
+        weights_hash: SHA-256 of the weights.
+        seconds_per_item: measured when it was added; 0 where nobody measured.
+    """
+
+    help: str
+    source_task: str
+    supervised: bool | None
+    load: Callable[[], EmbedRows]
+    modality: str = IMAGE
+    version: str = ""
+    weights: Path | None = None
+    batch: int = BATCH
+    dataset: str = ""
+    width: int = 0
+    parameters: int = 0
+    licence: str = ""
+    origin: str = ""
+    weights_hash: str = ""
+    seconds_per_item: float = 0.0
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Return what was recorded when it was trained: data, seed, version, probe accuracies. Empty if nothing was."""
+        path = self.weights and self.weights.with_suffix(".json")
+        return json.loads(path.read_text()) if path and path.exists() else {}
