@@ -69,14 +69,9 @@ def read(
     if not path.exists():
         raise IntakeError(f"there is no file {path}")
     with (folder / STDERR_FILE).open("wb") as errors:
-        process = subprocess.Popen(
-            _command(path, name, folder, limits, layout),
-            cwd=folder,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": errors}
+        command = _command(path, name, folder, limits, layout)
+        process = subprocess.Popen(command, cwd=folder, env=_environment(), **pipes)
     try:
         follow(process, limits.stall_s, on_progress)
     except StalledError as error:
