@@ -137,7 +137,8 @@ def _embed(contexts: Sequence[Context], on_progress: OnProgress | None) -> Scale
 
 def _training_data(context: Context, embeddings: ScaledEmbeddings) -> TrainingData:
     data, labelled, val = context.data, context.labelled, context.data.splits["val"]
-    arrays = (data.inputs[labelled], data.labels[labelled], embeddings[labelled], data.inputs[val], data.labels[val])
+    inputs, val_inputs = datasets.to_float(data.inputs[labelled]), datasets.to_float(data.inputs[val])
+    arrays = (inputs, data.labels[labelled], embeddings[labelled], val_inputs, data.labels[val])
     return TrainingData(*map(torch.from_numpy, arrays))
 
 

@@ -12,7 +12,7 @@ from kdlib.analysis.evaluation import scores, thresholds
 from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.probes import Probes
-from kdlib.data.datasets import Dataset
+from kdlib.data.datasets import Dataset, to_float
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, Progress
@@ -259,7 +259,7 @@ def _select_members(point: Point, members: slice) -> Point:
 
 
 def _tensor(values: np.ndarray, rows: np.ndarray, trained: Trained) -> torch.Tensor:
-    return torch.from_numpy(values[rows]).to(trained.students.device)
+    return torch.from_numpy(to_float(values[rows])).to(trained.students.device)
 
 
 def _compress_rows(group: _Group) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -30,6 +30,7 @@ MAPPED_BYTES = 64 << 20  # bytes from which an array stays on disk
 CHUNK_ROWS = 1000  # rows copied at a time
 HASH_DIGITS = 8  # digits of the hash in a name
 CHUNK_BYTES = 4 << 20  # bytes hashed between two reports
+LATER_FIELDS = {"input_rate": 0, "originals": []}  # left out of the hash at these values, which older datasets have
 log = logging.getLogger("kdlib.data.imported")
 
 
@@ -57,7 +58,9 @@ class DatasetCard:
         inputs: file of the inputs.
         shape: of one input.
         modality: "image", "audio" or "vector".
-        rate: sampling rate of recordings, Hz; 0 for anything else.
+        rate: most frequent sampling rate of recordings, Hz; 0 for anything else.
+        input_rate: of which their spectrograms are made, Hz; 0 where that is `rate`.
+        originals: files that hold the original pictures or recordings, see `intake.originals`.
         source: name of the file it was read from.
         notes: notes and warnings of the import.
         name: "<title>@<first digits of the hash>".
@@ -79,6 +82,8 @@ class DatasetCard:
     notes: list[str] = field(default_factory=list)
     name: str = ""
     hash: str = ""
+    input_rate: int = 0
+    originals: list[str] = field(default_factory=list)
 
     @classmethod
     def from_dict(cls, record: Any) -> "DatasetCard":
@@ -218,15 +223,6 @@ def load_array(name: str, file: str) -> np.ndarray:
     return np.load(path, mmap_mode="c", allow_pickle=False).view(MappedArray)
 
 
-def load_sound(name: str, row: int) -> tuple[int, np.ndarray]:
-    """Return the sampling rate of a recording in Hz and its wave (samples,) float32 in [-1, 1]."""
-    folder = dataset_folder(name)
-    ends = np.load(folder / "ends.npy", mmap_mode="r", allow_pickle=False)
-    start, end = (int(ends[row - 1]) if row else 0), int(ends[row])
-    wave = np.fromfile(folder / "waves.raw", dtype="<i2", count=end - start, offset=2 * start)
-    return cards()[name].rate, wave.astype(np.float32) / 32768
-
-
 def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
     """Move a finished folder to its place and return the name of the dataset.
 
@@ -252,7 +248,11 @@ def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progres
 
 def _content_hash(folder: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None) -> str:
     """Return 24 hexadecimal digits that name the card, without its time of creation, and the bytes of the files."""
-    record = {key: value for key, value in sorted(card.to_dict().items()) if key not in ("name", "hash", "created")}
+    record = {
+        key: value
+        for key, value in sorted(card.to_dict().items())
+        if key not in ("name", "hash", "created") and (key, value) not in LATER_FIELDS.items()
+    }
     digest = hashlib.sha256(json.dumps(record).encode())
     size, done = sum((folder / file).stat().st_size for file in files), 0
     for file in files:

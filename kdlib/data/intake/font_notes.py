@@ -17,6 +17,7 @@ from typing import IO
 from kdlib.data.intake.archives import Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
+from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.limits import IntakeError
 from kdlib.data.intake.soundfont import LEFT, MONO, RIGHT, SAMPLE_BYTES, Font, Sample, Use, read_font
 
@@ -89,7 +90,7 @@ class Note:
         return "loud" if high == EVERY_VELOCITY[1] else "medium" if low else "soft"
 
 
-def read(path: Path, name: str, writer: Writer) -> Contents:
+def read(path: Path, name: str, writer: Writer, form: InputFormat) -> Contents:
     """Read the notes of a sound font: their sounds, family, instrument, pitch, loudness and split.
 
     Raises:
@@ -116,8 +117,8 @@ def read(path: Path, name: str, writer: Writer) -> Contents:
         writer.write_text("loudness", [note.layer for note in notes], role="attribute")
         writer.write_text("key", [str(note.key) for note in notes])
         writer.write_text("split", split_notes(notes))
-        rate = read_sounds(members, members.list, writer)
-    return Contents("sounds", len(notes), writer.columns, reports, rate)
+        originals, rate, input_rate = read_sounds(members, members.list, writer, form)
+    return Contents("sounds", len(notes), writer.columns, reports, rate, input_rate, originals=originals)
 
 
 def choose_notes(font: Font) -> tuple[list[Note], list[str]]:

@@ -14,6 +14,7 @@ from kdlib.data.intake import listings
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
+from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.limits import IntakeError
 
 ANNOTATIONS = "annotations_final.csv"
@@ -22,7 +23,7 @@ TOP_TAGS = 50
 AUDIO_FOLDERS = (".", "mp3", "audio")  # where people put the folders 0 to f
 
 
-def read(path: Path, name: str, writer: Writer) -> Contents:
+def read(path: Path, name: str, writer: Writer, form: InputFormat) -> Contents:
     """Read the folder: tags, splits, and spectrograms if audio is there.
 
     Raises:
@@ -49,12 +50,14 @@ def read(path: Path, name: str, writer: Writer) -> Contents:
     writer.write_text("classes", tags)
     writer.write_numbers("labels", matrix.shape, iter([matrix]))
     writer.columns[-1].role = "target"
-    rate = 0
+    originals, rate, input_rate = [], 0, 0
     if archive is not None:
         from kdlib.data.intake.recordings import read_sounds  # loads the decoder only where it is needed
 
-        rate = read_sounds(archive, members, writer)
-    return Contents("sounds" if members else "table", len(rows), writer.columns, notes, rate)
+        originals, rate, input_rate = read_sounds(archive, members, writer, form)
+    return Contents(
+        "sounds" if members else "table", len(rows), writer.columns, notes, rate, input_rate, originals=originals
+    )
 
 
 def _read_tags(names: list[str], rows: list[list[str]]) -> tuple[list[str], np.ndarray]:

@@ -14,6 +14,7 @@ from kdlib.data.intake import listings
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import PickledError, Writer, open_array, to_texts
 from kdlib.data.intake.contents import Contents
+from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.limits import IntakeError
 
 ARRAYS, CLASSES = "openmic-2018.npz", "class-map.json"
@@ -24,7 +25,7 @@ VAL_SHARE, SEED = 0.15, 0  # of the training clips
 VGGISH = "video tags of AudioSet (VGGish)"
 
 
-def read(path: Path, name: str, writer: Writer) -> Contents:
+def read(path: Path, name: str, writer: Writer, form: InputFormat) -> Contents:
     """Read the folder: labels with NaN for missing, splits, VGGish embeddings, and spectrograms if audio is there.
 
     Raises:
@@ -49,12 +50,20 @@ def read(path: Path, name: str, writer: Writer) -> Contents:
     writer.write_numbers("labels", labels.shape, iter([labels]))
     writer.columns[-1].role = "target"
     _write_embeddings(archive, count, writer)
-    rate = 0
+    originals, rate, input_rate = [], 0, 0
     if audio:
         from kdlib.data.intake.recordings import read_sounds  # loads the decoder only where it is needed
 
-        rate = read_sounds(audio[0], audio[1], writer)
-    return Contents("sounds" if audio else "table", count, writer.columns, notes + split_notes, rate)
+        originals, rate, input_rate = read_sounds(audio[0], audio[1], writer, form)
+    return Contents(
+        "sounds" if audio else "table",
+        count,
+        writer.columns,
+        notes + split_notes,
+        rate,
+        input_rate,
+        originals=originals,
+    )
 
 
 def _member(archive: Archive, array: str) -> Member:
