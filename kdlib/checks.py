@@ -15,6 +15,7 @@ from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminabl
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
 from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec
+from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.losses import LOSSES
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
@@ -96,10 +97,12 @@ def resolve(spec: RunSpec) -> Context:
     lookup(describe_methods(), spec.method, "method")
     lookup(datasets.describe_datasets(), spec.dataset, "dataset")
     lookup(STUDENTS, spec.student, "student")
+    lookup(AUGMENTATIONS, spec.augmentation, "augmentation")
     _check_numbers(spec)
     data = datasets.load(spec.dataset)
     labelled = data.labelled(spec.labels)
     _check_student(spec, data)
+    _check_augmentation(spec, data)
     if spec.method == BASELINE:
         return Context(spec, data, labelled)
     lookup(LOSSES, spec.loss, "loss")
@@ -111,7 +114,7 @@ def resolve(spec: RunSpec) -> Context:
 
 
 def _check_numbers(spec: RunSpec) -> None:
-    for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
+    for name in ("labels", "dim", "width", "depth", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
         if value < 1:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
@@ -131,6 +134,16 @@ def _check_student(spec: RunSpec, data: Dataset) -> None:
     if spec.student not in compatible:
         items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]} of shape {shape}"
         raise ValueError(f"student {spec.student} takes pictures, but {items}; choose one of: {', '.join(compatible)}")
+
+
+def _check_augmentation(spec: RunSpec, data: Dataset) -> None:
+    compatible = compatible_augmentations(data.modality)
+    if spec.augmentation not in compatible:
+        takes = ITEM_NAMES[AUGMENTATIONS[spec.augmentation].modality]
+        items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]}"
+        raise ValueError(
+            f"augmentation {spec.augmentation} is for {takes}, but {items}; choose one of: {', '.join(compatible)}"
+        )
 
 
 def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:

@@ -46,10 +46,10 @@ class CostEstimate:
 
 
 @lru_cache(maxsize=256)
-def student_parameters(student: str, width: int, dataset: str) -> int:
+def student_parameters(student: str, width: int, dataset: str, depth: int = 1) -> int:
     """Return the parameters of a student at inference."""
     data = datasets.load(dataset)
-    built = students.build_student(student, data.inputs.shape[1:], width, len(data.classes))
+    built = students.build_student(student, data.inputs.shape[1:], width, len(data.classes), depth=depth)
     return sum(p.numel() for part in (built.body, built.head) for p in part.parameters())
 
 
@@ -70,11 +70,11 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     rates = [
         (run.metrics or {})["cost/seconds"]
         / _count_items(run.spec)
-        / student_parameters(first.student, run.spec.width, first.dataset)
+        / student_parameters(first.student, run.spec.width, first.dataset, run.spec.depth)
         for run in alike[:20]
         if (run.metrics or {}).get("cost/seconds")
     ]
-    parameters = student_parameters(first.student, first.width, first.dataset)
+    parameters = student_parameters(first.student, first.width, first.dataset, first.depth)
     shape = datasets.load(first.dataset).inputs.shape[1:]
     default = student_parameters(students.compatible_students(shape)[0], RunSpec.width, first.dataset)
     # The share of a core counts for a guess only: past runs had others beside them as well.

@@ -8,7 +8,8 @@ from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers
-from kdlib.spec import DATASET_DEPENDENT, RunSpec
+from kdlib.spec import DATASET_DEPENDENT, DEEP_STUDENTS, RunSpec
+from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
@@ -32,6 +33,8 @@ FIELDS = (
     "temperature",
     "student",
     "width",
+    "depth",
+    "augmentation",
 )
 FIELDS += ("epochs", "batch_size", "lr", "seeds")
 METHODS = ["baseline", "raw", DEFAULT.method]
@@ -72,7 +75,7 @@ def spec_controls() -> tuple[RunSpec, list[str]]:
     default = default_spec(dataset)
     spec = _student_controls(_teacher_controls(RunSpec(dataset=dataset), default), default)
     with st.expander("Training and soft labels"):
-        return _training_controls(spec, default), methods
+        return _soft_label_controls(_training_controls(spec, default)), methods
 
 
 def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
@@ -116,6 +119,17 @@ def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="The student's size dial: parameters grow with its square.",
         bind="query-params",
     )
+    depth = DEFAULT.depth
+    if student in DEEP_STUDENTS:
+        depth = st.slider(
+            "Student depth",
+            1,
+            6,
+            DEFAULT.depth,
+            key="depth",
+            help="Blocks in each of the student's stages.",
+            bind="query-params",
+        )
     labels = st.number_input(
         "Labels",
         2,
@@ -135,11 +149,18 @@ def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="How often each method is trained, from different random beginnings: more seeds, narrower intervals.",
         bind="query-params",
     )
-    return spec.replace(student=student, width=width, labels=labels, seeds=seeds)
+    return spec.replace(student=student, width=width, depth=depth, labels=labels, seeds=seeds)
 
 
 def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
-    """Show how a student is trained, and the soft labels; return the spec with that."""
+    """Show how a student is trained; return the spec with that."""
+    augmentation = registries.select_entry(
+        "Augmentation",
+        "augmentations",
+        "augmentation",
+        DEFAULT.augmentation,
+        compatible_augmentations(datasets.load(spec.dataset).modality),
+    )
     epochs = st.number_input(
         "Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", bind="query-params"
     )
@@ -156,6 +177,11 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="The peak of its schedule.",
         bind="query-params",
     )
+    return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr)
+
+
+def _soft_label_controls(spec: RunSpec) -> RunSpec:
+    """Show the soft labels; return the spec with them."""
     soft_label_weight = st.slider(
         "Soft labels",
         0.0,
@@ -176,6 +202,4 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="Higher: the soft labels say more about which wrong classes are nearly right.",
         bind="query-params",
     )
-    return spec.replace(
-        epochs=epochs, batch_size=batch_size, lr=lr, soft_label_weight=soft_label_weight, temperature=temperature
-    )
+    return spec.replace(soft_label_weight=soft_label_weight, temperature=temperature)

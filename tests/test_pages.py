@@ -146,6 +146,20 @@ def test_what_is_set_is_what_is_launched(run_ids, monkeypatch):
     ]
 
 
+def test_the_augmentations_that_fit_and_a_depth_where_there_is_one_are_launched(run_ids, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
+    app = opened("distill", augmentation="flip-crop", student="resnet", depth="2")
+    assert app.selectbox(key="augmentation").options == ["none", "flip-crop", "mixup"]
+    app.button(key="launch").click().run()
+    assert {(spec.augmentation, spec.student, spec.depth) for spec in launched[0]} == {("flip-crop", "resnet", 2)}
+    app.selectbox(key="dataset").select("tones").run()
+    assert app.selectbox(key="augmentation").options == ["none", "specaugment", "mixup"]
+    assert app.selectbox(key="augmentation").value == "none"
+    assert not [slider for slider in app.slider if slider.key == "depth"]
+    assert not app.exception
+
+
 def test_the_address_sets_the_controls():
     app = opened("distill", teacher="parity", dim="8")
     assert app.selectbox(key="teacher").value == "parity"

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, runs, store, sweeps, tables
+from kdlib.cli import data, embed, runs, store, sweeps, tables
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -36,6 +36,8 @@ OPTIONS = {
     "temperature": "of the soft labels",
     "student": "the network that learns: see `list students`",
     "width": "size of the student",
+    "depth": "blocks per stage of the student, where it has such a dial (resnet)",
+    "augmentation": "how the student's inputs vary from step to step: see `list augmentations`",
     "epochs": "passes over the labelled rows",
     "batch_size": "rows per step",
     "lr": "peak learning rate",
@@ -88,7 +90,8 @@ def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnPro
             nonlocal phase
             if step.phase != phase:
                 phase = step.phase
-                bar.reset(task, description=label if phase in ("training", "importing") else phase.capitalize())
+                named = phase in ("training", "importing") or phase in label.lower()
+                bar.reset(task, description=label if named else phase.capitalize())
             bar.update(task, completed=step.step, total=step.steps or None)
 
         yield move
@@ -213,6 +216,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     data.add_commands(commands, progress_bar)
+    embed.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)
     store.add_commands(commands)

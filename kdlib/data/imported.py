@@ -9,7 +9,6 @@ deleted.
 import hashlib
 import json
 import logging
-import mmap
 import os
 import re
 import shutil
@@ -20,14 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.cache import home
+from kdlib.cache import home, open_array
 from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import lookup
 
 CARD = "card.json"
 TITLE = re.compile(r"[^\W_][\w .-]{0,39}")
-MAPPED_BYTES = 64 << 20  # bytes from which an array stays on disk
-CHUNK_ROWS = 1000  # rows copied at a time
 HASH_DIGITS = 8  # digits of the hash in a name
 CHUNK_BYTES = 4 << 20  # bytes hashed between two reports
 LATER_FIELDS = {"input_rate": 0, "originals": []}  # left out of the hash at these values, which older datasets have
@@ -196,31 +193,9 @@ def dataset_folder(name: str) -> Path:
     return data_folder() / lookup(cards(), name, "imported dataset").hash
 
 
-class MappedArray(np.memmap):
-    """An array on disk that releases its memory after rows were copied from it.
-
-    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would occupy gigabytes
-    of memory.
-    """
-
-    _mmap: mmap.mmap  # set by numpy
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        if not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind == "i"):
-            return super().__getitem__(index)
-        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for start in range(0, len(index), CHUNK_ROWS):
-            rows[start : start + CHUNK_ROWS] = super().__getitem__(index[start : start + CHUNK_ROWS])
-            self._mmap.madvise(mmap.MADV_DONTNEED)
-        return rows
-
-
 def load_array(name: str, file: str) -> np.ndarray:
     """Return an array of a dataset; large ones stay on disk, and only the rows that are indexed are read."""
-    path = dataset_folder(name) / file
-    if path.stat().st_size <= MAPPED_BYTES:
-        return np.load(path, allow_pickle=False)
-    return np.load(path, mmap_mode="c", allow_pickle=False).view(MappedArray)
+    return open_array(dataset_folder(name) / file)
 
 
 def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
