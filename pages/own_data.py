@@ -199,6 +199,7 @@ def _column_roles(
     """Let two columns of the page say which columns are class, id, inputs, embeddings and attributes."""
     numbers, ids = source.number_columns, ["", *source.text_columns]
     matrices = [name for name in numbers if len(source.columns[name].shape) == 2]
+    embeddings = [name for name in numbers if len(source.columns[name].shape) in importing.TABLE_AXES]
     classes = [*values, *(name for name in matrices if name != guessed.inputs)]
     target = left.multiselect(
         "Class",
@@ -218,8 +219,8 @@ def _column_roles(
     )
     tables = right.multiselect(
         "Embeddings of teachers",
-        matrices,
-        _present(guessed.tables, matrices),
+        embeddings,
+        _present(guessed.tables, embeddings),
         key="own-tables",
         help="Each becomes a teacher.",
     )
