@@ -14,6 +14,7 @@ from kdlib.data import imported, importing
 from kdlib.progress import OnProgress, Progress
 from kdlib.spaces import deletion
 from pages import show
+from pages.own_format import choose_format
 from pages.text import escape, show_errors
 
 FORMATS = """
@@ -99,18 +100,19 @@ def _choose() -> None:
     )
     if chosen is not None:  # another try
         st.session_state.pop(REFUSED, None)
+    form = choose_format()
     _refusal()
     st.button(
         "Read",
         type="primary",
         disabled=chosen is None,
         on_click=_start,
-        args=(_read, [chosen, *others]),
+        args=(_read, [chosen, *others], form),
         key="own-read",
     )
 
 
-def _read(chosen: Sequence) -> None:
+def _read(chosen: Sequence, form: importing.InputFormat) -> None:
     """Read uploaded files; a click that ends this run leaves the message that stands until the work is done."""
     st.session_state[OPEN] = True
     st.session_state[REFUSED] = f"Reading {chosen[0].name} was stopped; nothing of it is left."
@@ -118,7 +120,7 @@ def _read(chosen: Sequence) -> None:
     try:
         with _progress(f"Reading {chosen[0].name}") as on_progress:
             uploads = [(each.name, each.getbuffer()) for each in chosen]
-            st.session_state[STAGED] = importing.stage_uploads(uploads, on_progress).token
+            st.session_state[STAGED] = importing.stage_uploads(uploads, on_progress, form).token
         del st.session_state[REFUSED]
     except ValueError as error:
         st.session_state[REFUSED] = f"Refused: {error}"
@@ -127,7 +129,8 @@ def _read(chosen: Sequence) -> None:
 
 def _describe(source: importing.Source) -> None:
     kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
-    st.markdown(f"**{escape(source.name)}**: {source.rows:,} {kinds[source.kind]}")
+    kept = f"; originals kept, {source.original_bytes / 1e6:,.1f} MB" if source.originals else ""
+    st.markdown(f"**{escape(source.name)}**: {source.rows:,} {kinds[source.kind]}{kept}")
     holds = {True: "one value each", False: "numbers"}
     rows = [(name, holds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
     st.dataframe(

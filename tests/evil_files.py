@@ -35,7 +35,7 @@ from tests.file_writers import (
     zipped,
 )
 
-SMALL = Limits(array_mb=1, dataset_mb=2, rows=5000, width=64, members=20, pixels=10_000)
+SMALL = Limits(array_mb=1, dataset_mb=2, originals_mb=2, rows=5000, width=64, members=20, pixels=10_000)
 EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
     "object array": ("x.npy", "holds Python objects, which is a pickle", None, object_array),
     "object array in npz": (

@@ -12,7 +12,9 @@ from kdlib import runs, store
 from kdlib.store import StoreUnavailableError
 from pages import server
 from tests import stored_runs
+from tests.file_writers import picture, zipped
 from tests.opened_pages import PAGES, opened, texts
+from tests.small_media import noise
 
 HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :material/home:"
 
@@ -300,3 +302,25 @@ def test_a_refusal_stays_while_the_page_draws_itself_anew():
     for _ in range(2):
         app.run()
         assert "Refused: it is a pickle" in texts(app).replace("\\", "")
+
+
+def test_what_the_student_gets_is_chosen_before_a_file_is_read(tmp_path, monkeypatch):
+    zipped(*((f"{'ab'[row % 2]}/{row}.png", picture(noise(row, 200, 100))) for row in range(12)))(tmp_path / "own.zip")
+    file = (tmp_path / "own.zip").read_bytes()
+    monkeypatch.setenv("KDLIB_MAX_SIDE", "128")
+    app = opened("data_teachers")
+    app.session_state["own"] = True
+    app.run()
+    assert "at most 64 × 64 pixels, sounds of at most 4 s at 16,000 Hz in 32 mel bands" in texts(app)
+    assert app.selectbox(key="own-size").options == ["32", "64", "96", "128"]
+    app.selectbox(key="own-size").select(96)
+    app.number_input(key="own-seconds").set_value(10.0)
+    app.run()
+    assert "at most 96 × 96 pixels, sounds of at most 10 s" in texts(app)
+    app.file_uploader(key="own-main-0").upload("own.zip", file, "application/zip")
+    app.run()
+    app.button(key="own-read").click().run()
+    assert not app.exception
+    assert not app.error, texts(app)
+    assert "12 pictures; originals kept" in texts(app).replace("\\", "")
+    assert "a student gets 3 × 96 × 96 numbers per item" in texts(app)

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, runs, store, sweeps, tables
+from kdlib.cli import data, embed, runs, store, sweeps, tables
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
 from kdlib.spec import RunSpec
@@ -89,7 +89,8 @@ def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnPro
             nonlocal phase
             if step.phase != phase:
                 phase = step.phase
-                bar.reset(task, description=label if phase in ("training", "importing") else phase.capitalize())
+                named = phase in ("training", "importing") or phase in label.lower()
+                bar.reset(task, description=label if named else phase.capitalize())
             bar.update(task, completed=step.step, total=step.steps or None)
 
         yield move
@@ -211,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     data.add_commands(commands, progress_bar)
+    embed.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)
     store.add_commands(commands)

@@ -11,11 +11,13 @@ from kdlib.data.importing.build import MAX_CATEGORIES, DatasetDraft, build_draft
 from kdlib.data.importing.plan import ImportPlan, pattern_parts
 from kdlib.data.importing.source import Source, discard, reopen, stage, stage_uploads
 from kdlib.data.importing.store import store_dataset
+from kdlib.data.intake import InputFormat
 
 __all__ = [
     "MAX_CATEGORIES",
     "DatasetDraft",
     "ImportPlan",
+    "InputFormat",
     "Source",
     "build_draft",
     "column_values",

@@ -8,7 +8,7 @@ and no pickle is ever opened. `tests/test_intake.py` checks it with one maliciou
     limits, kinds     how much is read, and what a file is by its first bytes
     archives, media   zips and folders, and what is in them
     arrays, tables    .npy and .npz; CSV and parquet
-    recordings, pictures
+    recordings, pictures, formats, originals
     contents          what comes back
     reading, progress what the child does, and how its parent follows it
 """
@@ -23,11 +23,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kdlib.data.intake.contents import Column, Contents
+from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.limits import IntakeError, Limits, describe_os_error
 from kdlib.data.intake.progress import RESULT_FILE, StalledError, follow
 from kdlib.progress import OnProgress
 
-__all__ = ["Column", "Contents", "IntakeError", "Limits", "describe_os_error", "read"]
+__all__ = ["Column", "Contents", "InputFormat", "IntakeError", "Limits", "describe_os_error", "read"]
 
 ROOT = Path(__file__).resolve().parents[3]
 STDERR_FILE = "complaints.txt"  # what the child wrote to its standard error
@@ -36,7 +37,12 @@ PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "
 
 
 def read(
-    path: Path, folder: Path, name: str = "", limits: Limits | None = None, on_progress: OnProgress | None = None
+    path: Path,
+    folder: Path,
+    name: str = "",
+    limits: Limits | None = None,
+    on_progress: OnProgress | None = None,
+    form: InputFormat | None = None,
 ) -> Contents:
     """Read a file or a folder of files in a child process and return what it holds.
 
@@ -46,6 +52,7 @@ def read(
         name: shown in messages; by default the name of the file.
         limits: by default as the environment sets them.
         on_progress: called a few times a second with the items read so far; returning True stops the reading.
+        form: in which a student gets pictures and recordings.
 
     Raises:
         IntakeError: it is refused; the message says why and what to do instead.
@@ -57,17 +64,12 @@ def read(
     """
     path, folder = Path(path), Path(folder).resolve()
     name, limits = name or path.name, limits or Limits.current()
+    command = _command(path, name, folder, limits, (form or InputFormat()).check(limits))
     if not path.exists():
         raise IntakeError(f"there is no file {path}")
     with (folder / STDERR_FILE).open("wb") as errors:
-        process = subprocess.Popen(
-            _command(path, name, folder, limits),
-            cwd=folder,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": errors}
+        process = subprocess.Popen(command, cwd=folder, env=_environment(), **pipes)
     try:
         follow(process, limits.stall_s, on_progress)
     except StalledError as error:
@@ -82,9 +84,9 @@ def read(
     return _load_result(name, process.returncode, folder, limits)
 
 
-def _command(path: Path, name: str, folder: Path, limits: Limits) -> list[str]:
+def _command(path: Path, name: str, folder: Path, limits: Limits, form: InputFormat) -> list[str]:
     module = [sys.executable, "-B", "-P", "-m", "kdlib.data.intake"]
-    return [*module, str(path.resolve()), name, str(folder), json.dumps(asdict(limits))]
+    return [*module, str(path.resolve()), name, str(folder), json.dumps(asdict(limits)), json.dumps(asdict(form))]
 
 
 def _environment() -> dict[str, str]:

@@ -130,14 +130,15 @@ def _list_zip(archive: zipfile.ZipFile, path: Path, limits: Limits) -> list[Memb
             f"the archive has {len(entries):,} entries, at most {limits.members:,} can be read (KDLIB_MAX_MEMBERS)"
         )
     total, members, spans = 0, [], []
+    largest = max(limits.dataset_mb, limits.originals_mb)  # what they hold has a limit of its own where it is decoded
     with path.open("rb") as raw:
         for entry in entries:
             _check_entry(entry)
             total += entry.file_size
-            if total > limits.dataset_mb * MB:
+            if total > largest * MB:
                 raise IntakeError(
-                    f"together the entries up to {entry.filename!r} unpack to more than {limits.dataset_mb:,} MB "
-                    "(KDLIB_MAX_DATASET_MB); on the command line, import --large reads more"
+                    f"together the entries up to {entry.filename!r} unpack to more than {largest:,} MB "
+                    "(KDLIB_MAX_ORIGINALS_MB); on the command line, import --large reads more"
                 )
             spans.append((*_span(raw, entry), entry.filename))
             skipped = entry.filename.startswith(SKIPPED[0]) or entry.filename.endswith(SKIPPED[1:])

@@ -81,16 +81,32 @@ class Writer:
         np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)
 
-    def write_numbers(self, name: str, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
-        """Write a column of numbers that comes in chunks of rows, and count its rows that cannot be learned from."""
-        self.limits.check_shape(name, shape)
-        column = Column(name, shape, file=self._next_file(name, 4 * math.prod(shape)))
+    def write_numbers(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        chunks: Iterator[np.ndarray],
+        dtype: str = "<f4",
+        is_media: bool = False,
+    ) -> None:
+        """Write a column of numbers that comes in chunks of rows, and count its rows that cannot be learned from.
+
+        Args:
+            name: of the column.
+            shape: of all rows.
+            chunks: of rows.
+            dtype: in which they are stored.
+            is_media: whether they are pictures or spectrograms, which may be wider than an embedding.
+        """
+        item_bytes = np.dtype(dtype).itemsize
+        self.limits.check_shape(name, shape, item_bytes, is_media)
+        column = Column(name, shape, file=self._next_file(name, item_bytes * math.prod(shape)))
         first, row = None, 0
         with (self.folder / column.file).open("wb") as out:
-            npy.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            npy.write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
             for chunk in chunks:
                 with np.errstate(over="ignore", invalid="ignore"):
-                    rows = np.ascontiguousarray(chunk, dtype="<f4").reshape(len(chunk), -1)
+                    rows = np.ascontiguousarray(chunk, dtype=dtype).reshape(len(chunk), -1)
                 finite = np.isfinite(rows).all(axis=1)
                 if not finite.all():
                     column.bad_row = row + int(np.argmin(finite)) if column.bad_row is None else column.bad_row
@@ -132,6 +148,8 @@ def _read_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np
 def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     """Read one .npy stream into a column: text and one-dimensional arrays as text, all others as float32.
 
+    Bytes with two or more dimensions an item are pictures and stay bytes.
+
     Args:
         stream: of the array.
         size: of the stream, bytes.
@@ -154,7 +172,8 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     is_text = len(shape) == 1
     if dtype.kind in "US" and not is_text:
         raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
-    writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if is_text else 4)
+    stored = _stored_type(dtype, len(shape))
+    writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if is_text else np.dtype(stored).itemsize)
     writer.reporter.begin(shape[0], shape[0])
     if is_text:
         writer.write_text(name, _to_texts(np.frombuffer(_read_exactly(counted, body, name), dtype), name))
@@ -162,7 +181,7 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
         return
     if fortran:
         values = np.frombuffer(_read_exactly(counted, body, name), dtype).reshape(shape, order="F")
-        writer.write_numbers(name, shape, (values[i : i + 1000] for i in range(0, len(values), 1000)))
+        writer.write_numbers(name, shape, (values[i : i + 1000] for i in range(0, len(values), 1000)), stored)
         return
     row_bytes = math.prod(shape[1:]) * dtype.itemsize
     step = max(1, CHUNK // max(row_bytes, 1))
@@ -172,7 +191,12 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
             count = min(step, shape[0] - start)
             yield np.frombuffer(_read_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
 
-    writer.write_numbers(name, shape, chunks())
+    writer.write_numbers(name, shape, chunks(), stored)
+
+
+def _stored_type(dtype: np.dtype, dimensions: int) -> str:
+    """Return in which type numbers are stored."""
+    return "|u1" if dtype == np.uint8 and dimensions > 2 else "<f4"
 
 
 class _CountingReader:

@@ -7,12 +7,20 @@ from kdlib.data.intake import arrays, media
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
+from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.kinds import HEAD_BYTES, IMAGES, SOUNDS, identify, suffix
 from kdlib.data.intake.limits import MB, IntakeError, Limits, describe_os_error
 from kdlib.data.intake.progress import RESULT_FILE, Reporter
 
 
-def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | None = None) -> Contents:
+def read(
+    path: Path,
+    name: str,
+    out: Path,
+    limits: Limits,
+    reporter: Reporter | None = None,
+    form: InputFormat | None = None,
+) -> Contents:
     """Read a file or folder into `out` and return what it holds.
 
     Args:
@@ -21,13 +29,14 @@ def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | 
         out: an empty folder; afterwards it holds one .npy per column.
         limits: what may be read.
         reporter: receives every item read.
+        form: in which a student gets pictures and recordings.
 
     Raises:
         IntakeError: it is refused.
     """
-    writer = Writer(out, limits, reporter or Reporter())
+    writer, form = Writer(out, limits, reporter or Reporter()), form or InputFormat()
     if path.is_dir():
-        return _read_media(Archive(path, limits, name), writer)
+        return _read_media(Archive(path, limits, name), writer, form)
     with path.open("rb") as stream:
         kind = identify(name, stream.read(HEAD_BYTES))
     first_line = 0
@@ -37,7 +46,7 @@ def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | 
     elif kind == "zip":
         archive = Archive(path, limits, name)
         if not _holds_arrays(archive):
-            return _read_media(archive, writer)
+            return _read_media(archive, writer, form)
         arrays.read_npz(archive, writer)
     elif kind == "parquet" or (kind == "csv" and suffix(name) in ("csv", "tsv", "txt", "")):
         from kdlib.data.intake import tables  # loading pyarrow takes longer than most refusals
@@ -96,12 +105,12 @@ def _check_lengths(writer: Writer) -> int:
     return next(iter(lengths.values()), 0)
 
 
-def _read_media(archive: Archive, writer: Writer) -> Contents:
+def _read_media(archive: Archive, writer: Writer, form: InputFormat) -> Contents:
     members = media.sort_members(archive, writer.reporter)
     items = members.sounds or members.images
     if not items:
         raise IntakeError("there are no recordings (wav, flac, ogg, mp3) or pictures (png, jpeg, bmp, webp) in it")
-    notes, rate = [], 0
+    notes, rate, input_rate = [], 0, 0
     if members.others:
         notes.append(f"{len(members.others)} other files are left out, such as {members.others[0]!r}")
     writer.reporter.begin(len(items), len(items))
@@ -112,17 +121,19 @@ def _read_media(archive: Archive, writer: Writer) -> Contents:
     if members.sounds:
         from kdlib.data.intake.recordings import read_sounds  # loads the decoder only where it is needed
 
-        rate = read_sounds(archive, items, writer)
+        originals, rate, input_rate = read_sounds(archive, items, writer, form)
     else:
         from kdlib.data.intake.pictures import read_images
 
-        read_images(archive, items, writer)
+        originals = read_images(archive, items, writer, form)
     tables = [
         _read_table(archive, table, writer.folder / f"table-{number}", writer)
         for number, table in enumerate(members.tables)
     ]
     kind = "sounds" if members.sounds else "images"
-    return Contents(kind, _check_lengths(writer), writer.columns, notes, rate, tables=tables)
+    return Contents(
+        kind, _check_lengths(writer), writer.columns, notes, rate, input_rate, originals=originals, tables=tables
+    )
 
 
 def _read_table(archive: Archive, member: Member, folder: Path, writer: Writer) -> Contents:
@@ -138,10 +149,10 @@ def _read_table(archive: Archive, member: Member, folder: Path, writer: Writer) 
     return contents
 
 
-def write_result(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter) -> None:
+def write_result(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter, form: InputFormat) -> None:
     """Read, and write the contents or {"refused": why} as JSON into `out`."""
     try:
-        record = read(path, name, out, limits, reporter).to_dict()
+        record = read(path, name, out, limits, reporter, form).to_dict()
     except IntakeError as error:
         record = {"refused": str(error)}
     except MemoryError:
