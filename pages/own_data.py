@@ -22,6 +22,7 @@ FORMATS = """
 unknown) and one or
   several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, \
 val, test or `ood:name`.
+- **A sound font** (`.sf2`): its notes, by instrument family.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
@@ -198,6 +199,7 @@ def _column_roles(
     """Let two columns of the page say which columns are class, id, inputs, embeddings and attributes."""
     numbers, ids = source.number_columns, ["", *source.text_columns]
     matrices = [name for name in numbers if len(source.columns[name].shape) == 2]
+    embeddings = [name for name in numbers if len(source.columns[name].shape) in importing.TABLE_AXES]
     classes = [*values, *(name for name in matrices if name != guessed.inputs)]
     target = left.multiselect(
         "Class",
@@ -217,13 +219,19 @@ def _column_roles(
     )
     tables = right.multiselect(
         "Embeddings of teachers",
-        matrices,
-        _present(guessed.tables, matrices),
+        embeddings,
+        _present(guessed.tables, embeddings),
         key="own-tables",
         help="Each becomes a teacher.",
     )
     names = [name for name in values if name not in target]
-    attributes = left.multiselect("Attributes", names, key="own-attributes", help="Known factors beside the class.")
+    attributes = left.multiselect(
+        "Attributes",
+        names,
+        _present(guessed.attributes, names),
+        key="own-attributes",
+        help="Known factors beside the class.",
+    )
     return replace(
         guessed,
         target=tuple(target),
