@@ -12,6 +12,7 @@ from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
 from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
+from kdlib.models.pooling import POOLINGS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
 from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec
@@ -107,7 +108,8 @@ def resolve(spec: RunSpec) -> Context:
         return Context(spec, data, labelled)
     lookup(LOSSES, spec.loss, "loss")
     teachers.check_compatible(spec.teacher, spec.dataset)
-    d_t = embedding.embedding_width(spec.teacher, spec.dataset)
+    _check_pooling(spec)
+    d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
     _check_compressor(spec, d_t, data.labels[labelled])
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
     return Context(spec, data, labelled, compressor, d_t, compressor.width(d_t, spec.dim, len(data.classes)))
@@ -134,6 +136,15 @@ def _check_student(spec: RunSpec, data: Dataset) -> None:
     if spec.student not in compatible:
         items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]} of shape {shape}"
         raise ValueError(f"student {spec.student} takes pictures, but {items}; choose one of: {', '.join(compatible)}")
+
+
+def _check_pooling(spec: RunSpec) -> None:
+    lookup(POOLINGS, spec.pooling, "pooling")
+    if spec.pooling != RunSpec.pooling and not teachers.get_teacher(spec.teacher).frames:
+        raise ValueError(
+            f"pooling {spec.pooling} is for teachers that give frames, but {spec.teacher} gives one embedding an item; "
+            f"leave it at {RunSpec.pooling}"
+        )
 
 
 def _check_augmentation(spec: RunSpec, data: Dataset) -> None:

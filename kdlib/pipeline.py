@@ -134,7 +134,8 @@ def _embed(contexts: Sequence[Context], on_progress: OnProgress | None) -> Scale
     report_progress(on_progress, "embedding", 0, len(data.inputs))
     if all(context.spec.method == BASELINE for context in contexts):
         return ScaledEmbeddings(np.empty((len(data.inputs), 0), np.float32), np.empty(0, np.float32), 1.0)
-    return ScaledEmbeddings.to_unit(embedding.embed(spec.teacher, spec.dataset, on_progress), contexts[0].labelled)
+    embeddings = embedding.embed(spec.teacher, spec.dataset, on_progress, spec.pooling)
+    return ScaledEmbeddings.to_unit(embeddings, contexts[0].labelled)
 
 
 def _training_data(context: Context, embeddings: ScaledEmbeddings) -> TrainingData:

@@ -34,7 +34,7 @@ class CostEstimate:
         seconds: about how long it takes until all of it is done.
         measured: whether that comes from runs on this machine.
         parameters: of one student.
-        teacher_width: numbers per item in the teacher's embedding.
+        teacher_width: numbers per item in the teacher's embedding; 0 without a teacher.
         compressed_width: numbers per item after compression; None without a compressor.
     """
 
@@ -82,7 +82,8 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     seconds = (median(rates) if rates else guess) * parameters * _count_items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
-    width = embedding.embedding_width(first.teacher, first.dataset)
+    taught = any(spec.method != BASELINE for spec in specs)
+    width = embedding.embedding_width(first.teacher, first.dataset, first.pooling) if taught else 0
     classes = len(datasets.load(first.dataset).classes)
     narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
     return CostEstimate(seconds * rounds + 1.5, bool(rates), parameters, width, narrow)

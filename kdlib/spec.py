@@ -25,13 +25,13 @@ METHOD_HELPS = {
 # The fields that `checks.default_spec` adapts to the data.
 DATASET_DEPENDENT = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")
 # The fields without effect on a baseline.
-TEACHER_FIELDS = ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
+TEACHER_FIELDS = ("teacher", "pooling", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
 POINTWISE = ("mse", "cosine", "info_nce")  # losses that give the student an adapter, even with a weight of 0
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
-LATER_FIELDS: dict[str, Any] = {"depth": 1, "augmentation": "none"}
+LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none"}
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 
 
@@ -43,6 +43,7 @@ class RunSpec:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
         teacher: a name in `TEACHERS`.
+        pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
         dim: width d_c of the compressed embedding.
         loss: the distance between student features and target; a name in `LOSSES`.
@@ -65,6 +66,7 @@ class RunSpec:
     dataset: str = "cluttered-digits"
     labels: int = 1000
     teacher: str = "simclr"
+    pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"

@@ -7,7 +7,7 @@ import streamlit as st
 from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
-from kdlib.models.teachers import compatible_teachers
+from kdlib.models.teachers import compatible_teachers, get_teacher
 from kdlib.spec import DATASET_DEPENDENT, DEEP_STUDENTS, RunSpec
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
@@ -26,6 +26,7 @@ FIELDS = (
     "dataset",
     "labels",
     "teacher",
+    "pooling",
     "dim",
     "loss",
     "distance_weight",
@@ -83,6 +84,9 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
     teacher = registries.select_entry(
         "Teacher", "teachers", "teacher", default.teacher, compatible_teachers(spec.dataset)
     )
+    pooling = DEFAULT.pooling
+    if teacher and get_teacher(teacher).frames:
+        pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
     dim = st.select_slider(
         "Dimension of the compressed embedding",
         [1, 2, 4, 8, 16, 32, 64, 128, 256],
@@ -102,7 +106,7 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
         bind="query-params",
     )
-    return spec.replace(teacher=teacher, dim=dim, loss=loss, distance_weight=weight)
+    return spec.replace(teacher=teacher, pooling=pooling, dim=dim, loss=loss, distance_weight=weight)
 
 
 def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:

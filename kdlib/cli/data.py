@@ -212,7 +212,10 @@ def _preview(source: "importing.Source", draft: "importing.DatasetDraft") -> Non
         "classes": f"{len(draft.classes)}, from {', '.join(plan.target)}"
         + (" (several an item)" if draft.labels.ndim == 2 else ""),
         "student gets": plan.inputs,
-        "teachers": ", ".join(f"{name} ({source.columns[name].shape[1]} wide)" for name in plan.tables) or "none",
+        "teachers": ", ".join(
+            f"{name} ({' x '.join(map(str, source.columns[name].shape[1:]))} wide)" for name in plan.tables
+        )
+        or "none",
         "attributes": ", ".join(f"{name} ({len(names)})" for name, (_, names) in draft.attributes.items()) or "none",
     }
     if source.originals:

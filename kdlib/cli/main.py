@@ -29,6 +29,7 @@ OPTIONS = {
     "dataset": "what to learn: see `list datasets`",
     "labels": "labelled training rows",
     "teacher": "whose embeddings: see `list teachers`",
+    "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
     "dim": "width of the compressed embedding",
     "loss": "distance between student and target: see `list losses`",
     "distance_weight": "λ from 0 to 1: how much the distance counts against the prediction",

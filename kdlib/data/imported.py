@@ -33,11 +33,19 @@ log = logging.getLogger("kdlib.data.imported")
 
 @dataclass(frozen=True)
 class TableCard:
-    """A table of embeddings that is a teacher of a dataset: file, width, and what the network was trained for."""
+    """A table of embeddings that is a teacher of a dataset.
+
+    Attributes:
+        file: that holds it.
+        width: numbers of one embedding.
+        source_task: what the network was trained for.
+        frames: embeddings an item has, one after the other in time; 0 where it has one for all of it.
+    """
 
     file: str
     width: int
     source_task: str
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class DatasetCard:
         try:
             known = {each.name: record[each.name] for each in fields(cls) if each.name in record}
             known["tables"] = {
-                name: TableCard(**{each.name: table[each.name] for each in fields(TableCard)})
+                name: TableCard(**{each.name: table[each.name] for each in fields(TableCard) if each.name in table})
                 for name, table in record["tables"].items()
             }
             card = cls(**known)
@@ -103,8 +111,12 @@ class DatasetCard:
         return card
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
+        """Return it as JSON can hold it; tables without frames as before there were any, so that their hash stays."""
+        record = asdict(self)
+        for table in record["tables"].values():
+            if not table["frames"]:
+                del table["frames"]
+        return record
 
     def describe(self) -> str:
         """Return what the dataset is, in one line."""
@@ -112,7 +124,9 @@ class DatasetCard:
 
     def describe_table(self, table: str) -> str:
         """Return what a table of embeddings is, in one line."""
-        return f"Imported embeddings, {self.tables[table].width} numbers for each of {self.rows:,} items"
+        about = self.tables[table]
+        each = f"{about.frames} frames of {about.width}" if about.frames else f"{about.width}"
+        return f"Imported embeddings, {each} numbers for each of {self.rows:,} items"
 
 
 def data_folder() -> Path:

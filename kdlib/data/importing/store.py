@@ -65,9 +65,9 @@ def _write_files(
         if file not in files:
             files.append(file)
             _link_or_copy(source.folder / source.columns[name].file, building / file)
-        tables[name] = TableCard(
-            file, source.columns[name].shape[1], source.columns[name].source_task or draft.plan.source_task
-        )
+        *frames, width = source.columns[name].shape[1:]
+        source_task = source.columns[name].source_task or draft.plan.source_task
+        tables[name] = TableCard(file, width, source_task, *frames)
     for file in source.originals:
         files.append(file)
         _link_or_copy(source.folder / file, building / file)

@@ -27,6 +27,7 @@ def imported_teachers(dataset: str = "") -> dict[str, Teacher]:
                 modality=card.modality,
                 dataset=name,
                 width=about.width,
+                frames=bool(about.frames),
             )
     return entries
 
