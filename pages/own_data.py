@@ -22,6 +22,7 @@ FORMATS = """
 unknown) and one or
   several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, \
 val, test or `ood:name`.
+- **A sound font** (`.sf2`): its notes, by instrument family.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
@@ -224,7 +225,8 @@ def _column_roles(
         help="Each becomes a teacher.",
     )
     names = [name for name in values if name not in target]
-    attributes = left.multiselect("Attributes", names, key="own-attributes", help="Known factors beside the class.")
+    chosen, help_text = _present(guessed.attributes, names), "Known factors beside the class."
+    attributes = left.multiselect("Attributes", names, chosen, key="own-attributes", help=help_text)
     return replace(
         guessed,
         target=tuple(target),

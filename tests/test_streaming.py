@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kdlib import RunSpec, pipeline
+from kdlib.cache import MappedArray
 from kdlib.data import datasets
 from kdlib.data.dataset import IMAGE, Dataset, to_float
-from kdlib.data.imported import MappedArray
 from kdlib.training import streaming
 from kdlib.training.streaming import StreamedRows, fit_in_memory, load_rows, read_ahead
 
@@ -122,6 +122,10 @@ def test_a_quarter_of_the_available_memory_is_for_inputs(monkeypatch):
     rows = np.zeros((100, 1, 10), np.uint8)  # 40 bytes each as float32
     assert fit_in_memory(rows, 100)
     assert not fit_in_memory(rows, 101)
+    monkeypatch.setenv(streaming.OWN_MEMORY, "8000")  # as the engine sets it for a worker
+    assert not fit_in_memory(rows, 51)
+    monkeypatch.setenv(streaming.OWN_MEMORY, "80000000")
+    assert fit_in_memory(rows, 100)
     monkeypatch.setenv(streaming.LIMIT, "1")
     assert fit_in_memory(rows, 26_214)
     assert not fit_in_memory(rows, 26_215)

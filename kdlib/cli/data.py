@@ -14,7 +14,7 @@ from rich.table import Table
 
 from kdlib.data import imported
 from kdlib.data.dataset import ITEM_NAMES
-from kdlib.data.intake import InputFormat, Limits
+from kdlib.data.intake import LAYOUTS, InputFormat, Limits
 from kdlib.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ def _add_command(
 def _add_files(parser: argparse.ArgumentParser) -> None:
     """Add which files to read."""
     parser.add_argument(
-        "path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures"
+        "path", type=Path, help=".npz, .npy, .parquet, .csv, .sf2, or a folder or zip of recordings or pictures"
+    )
+    layouts = ", ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
+    parser.add_argument(
+        "--format", dest="layout", default="", choices=list(LAYOUTS), help=f"a published dataset as it comes; {layouts}"
     )
     parser.add_argument("--name", default="", help="what to call it (default: after the file)")
     parser.add_argument(
@@ -155,7 +159,9 @@ def import_data(arguments: argparse.Namespace) -> int:
     beside = [(path, path.name) for path in (*arguments.labels, *arguments.embeddings)]
     quiet, file = not sys.stderr.isatty(), arguments.path.resolve().name
     with arguments.progress_bar(f"Reading {file}", quiet, "items") as on_progress:
-        source = importing.stage(arguments.path, beside=beside, limits=limits, on_progress=on_progress, form=form)
+        source = importing.stage(
+            arguments.path, beside=beside, limits=limits, on_progress=on_progress, form=form, layout=arguments.layout
+        )
     try:
         draft = importing.build_draft(source, _plan(arguments, source))
         _preview(source, draft)
@@ -186,7 +192,7 @@ def _plan(arguments: argparse.Namespace, source: "importing.Source") -> "importi
         id=arguments.id or guessed.id,
         inputs=arguments.inputs or guessed.inputs,
         tables=arguments.tables or guessed.tables,
-        attributes=arguments.attributes,
+        attributes=arguments.attributes or guessed.attributes,
         pattern=arguments.pattern,
         split=arguments.split or guessed.split,
         test=arguments.test,

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kdlib import catalog
 from kdlib.cache import atomic_path
 from kdlib.cli import data, embed, runs, store, sweeps, tables
+from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
 from kdlib.spec import RunSpec
@@ -122,8 +123,8 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def paper(arguments: argparse.Namespace) -> int:
-    """Train what the papers compare (baseline, raw, compressed, soft labels, both) with every teacher that fits,
-    and print one table.
+    """Train what the papers compare (baseline, raw, compressed, soft labels, both) with the teacher named, by
+    default every built-in or imported one that fits, and print one table.
     """
     from kdlib import pipeline
     from kdlib.analysis import comparison, papers
@@ -132,7 +133,9 @@ def paper(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     pick_device(arguments.device)
     base = runs.specs_of(arguments)[0]
-    specs = papers.paper_specs(base, [arguments.teacher] if arguments.teacher else ())
+    teachers = arguments.teachers.split(",") if arguments.teachers else [arguments.teacher] if arguments.teacher else []
+    names = [imported.resolve_name(name.strip()) for name in teachers if name.strip()]
+    specs = papers.paper_specs(base, names)
     with progress_bar("Training", arguments.quiet) as on_progress:
         results = pipeline.compare(list(specs.values()), device=arguments.device, on_progress=on_progress)
     seconds = time.perf_counter() - started
@@ -198,6 +201,7 @@ def parser() -> argparse.ArgumentParser:
     papers = command("paper", paper)
     papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
     add_spec_options(papers)
+    papers.add_argument("--teachers", default="", metavar="X,...", help="several, separated by commas (default: all)")
     papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     papers.add_argument("--quiet", action="store_true", help="print nothing but complaints")

@@ -5,6 +5,7 @@ What is read ahead by a thread while the step before is computed is bit by bit w
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
@@ -17,7 +18,7 @@ from torch import Tensor
 from kdlib.data.dataset import to_float
 
 LIMIT = "KDLIB_STREAM_MB"  # environment variable: MB of inputs above which they are streamed
-SHARE = 4  # without it they may take a quarter of the available memory
+OWN_MEMORY = "KDLIB_MEMORY_LIMIT"  # in a worker of the engine, its share of the machine's memory in bytes
 
 
 class StreamedRows:
@@ -75,11 +76,20 @@ def load_rows(array: np.ndarray, rows: np.ndarray) -> Tensor:
 def fit_in_memory(array: np.ndarray, count: int) -> bool:
     """Return whether so many rows of an array as float32 take no more than inputs may.
 
-    That is a quarter of the memory that is available now, or `KDLIB_STREAM_MB` megabytes.
+    That is a quarter of the memory that is available now, in a worker of the engine of its share at most, or
+    `KDLIB_STREAM_MB` megabytes.
+
+    Raises:
+        ValueError: the variable is no number.
+
+    Example:
+        >>> fit_in_memory(np.zeros((100, 1, 16, 16), np.uint8), 100)
+        True
     """
-    limit = os.environ.get(LIMIT)
+    given = os.environ.get(LIMIT)
+    available = min(psutil.virtual_memory().available, int(os.environ.get(OWN_MEMORY) or sys.maxsize))
     try:
-        most = float(limit) * 2**20 if limit else psutil.virtual_memory().available / SHARE
+        most = float(given) * 2**20 if given else available / 4
     except ValueError:
-        raise ValueError(f"{LIMIT} must be a number of megabytes, got {limit!r}") from None
+        raise ValueError(f"{LIMIT} must be a number of megabytes, got {given!r}") from None
     return 4 * count * prod(array.shape[1:]) <= most

@@ -17,7 +17,9 @@ def guess_plan(source: Source) -> ImportPlan:
     answers = [
         name for name in source.number_columns if name.lower() != "y"
     ]  # a matrix called y may as well be an embedding
-    target = next((name for name in (*texts, *answers) if name.lower() in LABELS), "")
+    role_of = {name: column.role for name, column in source.columns.items()}
+    said = [name for name in (*texts, *answers) if role_of[name] == "target"]
+    target = next((name for name in (*said, *texts, *answers) if name in said or name.lower() in LABELS), "")
     if not target:
         rest = [name for name in texts if name != id_column(source.columns) and name.lower() not in SPLITS]
         target = rest[0] if rest and source.kind == "table" else ""
@@ -39,6 +41,7 @@ def guess_plan(source: Source) -> ImportPlan:
         id=id_column(source.columns),
         inputs=inputs,
         tables=tables,
+        attributes=tuple(name for name in texts if role_of[name] == "attribute"),
         split=next((name for name in texts if name.lower() in SPLITS), ""),
     )
 

@@ -100,6 +100,7 @@ def stage(
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
     form: InputFormat | None = None,
+    layout: str = "",
 ) -> Source:
     """Read a file or folder, and tables beside it (labels, metadata, embeddings), into the staging folder.
 
@@ -111,6 +112,7 @@ def stage(
         on_progress: called a few times a second with the items of one file read so far; returning True stops the
             reading.
         form: in which a student gets pictures and recordings.
+        layout: of a published dataset: one of `intake.LAYOUTS`; "" goes by what the file holds.
 
     Raises:
         IntakeError: something is refused; nothing stays in the staging folder.
@@ -124,13 +126,12 @@ def stage(
     folder = _staging_folder() / token
     try:
         _delete_stale()
-        contents = _read(path, name, folder, limits, on_progress, form)
+        contents = _read(path, name, folder, limits, on_progress, form, layout)
         source = _source(token, contents, name)
         tables = [(table.name, folder / table.folder, table) for table in contents.tables]
         for number, (file, title) in enumerate(beside):
-            subfolder = folder / f"beside-{number}"
-            table = _read(file, title, subfolder, limits, on_progress)
-            tables.append((title or Path(file).name, subfolder, table))
+            table = _read(file, title, folder / f"beside-{number}", limits, on_progress)
+            tables.append((title or Path(file).name, folder / f"beside-{number}", table))
         for title, subfolder, table in tables:
             _attach(source, title, subfolder, table, on_progress)
         columns = [column.to_dict() for column in source.columns.values()]
@@ -207,9 +208,10 @@ def _read(
     limits: Limits | None,
     on_progress: OnProgress | None,
     form: InputFormat | None = None,
+    layout: str = "",
 ) -> Contents:
     folder.mkdir(parents=True)
-    return intake.read(path, folder, name, limits, on_progress, form)
+    return intake.read(path, folder, name, limits, on_progress, form, layout)
 
 
 def _named(columns: Sequence[Column]) -> dict[str, Column]:
@@ -232,9 +234,14 @@ def _source(token: str, contents: Contents, name: str) -> Source:
     )
 
 
+def id_columns(columns: dict[str, Column]) -> list[str]:
+    """Return the columns of text that are called like an id."""
+    return [name for name, column in columns.items() if column.text and name.lower() in ID_NAMES]
+
+
 def id_column(columns: dict[str, Column]) -> str:
     """Return the column of text that is called like an id, "" if there is none."""
-    return next((name for name, column in columns.items() if column.text and name.lower() in ID_NAMES), "")
+    return next(iter(id_columns(columns)), "")
 
 
 def _attach(source: Source, title: str, folder: Path, table: Contents, on_progress: OnProgress | None) -> None:
@@ -242,10 +249,12 @@ def _attach(source: Source, title: str, folder: Path, table: Contents, on_progre
     if table.kind != "table":
         raise IntakeError(f"{title} holds {table.kind}; beside {source.name} a table is expected")
     columns = _named(table.columns)
-    source_id, table_id = id_column(source.columns), id_column(columns)
-    if source_id and table_id:
+    source_ids, table_id = id_columns(source.columns), id_column(columns)
+    if source_ids and table_id:
         ids = np.load(folder / columns[table_id].file, allow_pickle=False).tolist()
-        order = _match_rows(source, source.values(source_id).tolist(), ids, title)
+        choices = [source.values(name).tolist() for name in source_ids]  # such as a file and a number
+        names = next((choice for choice in choices if not set(choice).isdisjoint(ids)), choices[0])
+        order = _match_rows(source, names, ids, title)
     elif table.rows == source.rows:
         order = None
         source.notes.append(f"{title} has no ids to match: its rows are taken to be in the same order")

@@ -66,7 +66,8 @@ def _write_files(
             files.append(file)
             _link_or_copy(source.folder / source.columns[name].file, building / file)
         *frames, width = source.columns[name].shape[1:]
-        tables[name] = TableCard(file, width, draft.plan.source_task, *frames)
+        source_task = source.columns[name].source_task or draft.plan.source_task
+        tables[name] = TableCard(file, width, source_task, *frames)
     for file in source.originals:
         files.append(file)
         _link_or_copy(source.folder / file, building / file)

@@ -9,6 +9,8 @@ and no pickle is ever opened. `tests/test_intake.py` checks it with one maliciou
     archives, media   zips and folders, and what is in them
     arrays, tables    .npy and .npz; CSV and parquet
     recordings, pictures, formats, originals
+    openmic, magnatagatune, listings   published datasets as they come, and the text files in them
+    soundfont         .sf2: its chunks; font_notes: its notes as recordings
     contents          what comes back
     reading, progress what the child does, and how its parent follows it
 """
@@ -24,11 +26,12 @@ from pathlib import Path
 
 from kdlib.data.intake.contents import Column, Contents
 from kdlib.data.intake.formats import InputFormat
+from kdlib.data.intake.kinds import LAYOUTS
 from kdlib.data.intake.limits import IntakeError, Limits, describe_os_error
 from kdlib.data.intake.progress import RESULT_FILE, StalledError, follow
 from kdlib.progress import OnProgress
 
-__all__ = ["Column", "Contents", "InputFormat", "IntakeError", "Limits", "describe_os_error", "read"]
+__all__ = ["LAYOUTS", "Column", "Contents", "InputFormat", "IntakeError", "Limits", "describe_os_error", "read"]
 
 ROOT = Path(__file__).resolve().parents[3]
 STDERR_FILE = "complaints.txt"  # what the child wrote to its standard error
@@ -43,6 +46,7 @@ def read(
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
     form: InputFormat | None = None,
+    layout: str = "",
 ) -> Contents:
     """Read a file or a folder of files in a child process and return what it holds.
 
@@ -53,6 +57,7 @@ def read(
         limits: by default as the environment sets them.
         on_progress: called a few times a second with the items read so far; returning True stops the reading.
         form: in which a student gets pictures and recordings.
+        layout: one of `LAYOUTS`, for a published dataset; "" goes by what the file holds.
 
     Raises:
         IntakeError: it is refused; the message says why and what to do instead.
@@ -64,7 +69,7 @@ def read(
     """
     path, folder = Path(path), Path(folder).resolve()
     name, limits = name or path.name, limits or Limits.current()
-    command = _command(path, name, folder, limits, (form or InputFormat()).check(limits))
+    command = _command(path, name, folder, limits, (form or InputFormat()).check(limits), layout)
     if not path.exists():
         raise IntakeError(f"there is no file {path}")
     with (folder / STDERR_FILE).open("wb") as errors:
@@ -84,9 +89,10 @@ def read(
     return _load_result(name, process.returncode, folder, limits)
 
 
-def _command(path: Path, name: str, folder: Path, limits: Limits, form: InputFormat) -> list[str]:
+def _command(path: Path, name: str, folder: Path, limits: Limits, form: InputFormat, layout: str) -> list[str]:
     module = [sys.executable, "-B", "-P", "-m", "kdlib.data.intake"]
-    return [*module, str(path.resolve()), name, str(folder), json.dumps(asdict(limits)), json.dumps(asdict(form))]
+    settings = [json.dumps(asdict(limits)), json.dumps(asdict(form)), layout]
+    return [*module, str(path.resolve()), name, str(folder), *settings]
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The child process: `python -m kdlib.data.intake FILE NAME FOLDER LIMITS FORM`, the last two as JSON."""
+"""The child process: `python -m kdlib.data.intake FILE NAME FOLDER LIMITS FORM LAYOUT`, limits and form as JSON."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from kdlib.data.intake.limits import Limits
 from kdlib.data.intake.progress import Reporter, encode
 
 if __name__ == "__main__":
-    path, name, folder, limits_json, form_json = sys.argv[1:]
+    path, name, folder, limits_json, form_json, layout = sys.argv[1:]
     limits = Limits(**json.loads(limits_json))
     limits.apply_to_process()
     pipe = os.dup(1)
@@ -20,4 +20,4 @@ if __name__ == "__main__":
     from kdlib.data.intake import reading  # after the limits are set, so that they hold for what the readers load too
 
     form = InputFormat(**json.loads(form_json))
-    reading.write_result(Path(path), name, Path(folder), limits, reporter, form)
+    reading.write_result(Path(path), name, Path(folder), limits, reporter, form, layout)

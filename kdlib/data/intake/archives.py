@@ -6,11 +6,11 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from kdlib.data.intake.limits import MB, IntakeError, Limits
 
@@ -34,6 +34,18 @@ class Member:
 
     name: str
     size: int
+
+
+class Container(Protocol):
+    """Something with members that can be read one by one: an archive, or a sound font."""
+
+    def read(self, member: Member) -> bytes:
+        """Return the bytes of a member."""
+        ...
+
+    def open(self, member: Member) -> AbstractContextManager[IO[bytes]]:
+        """Yield a stream of a member's bytes."""
+        ...
 
 
 class Archive:

@@ -1,7 +1,7 @@
 """Numpy files, header first and then chunk by chunk, so that a large one is never in memory as a whole."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -18,6 +18,10 @@ from kdlib.data.intake.progress import Reporter
 CHUNK = 4 * MB  # bytes read at a time
 MAX_COLUMNS = 1000
 MAX_HEADER = 10_000  # characters of a header: longer ones are made to be slow to parse
+
+
+class PickledError(IntakeError):
+    """An array of Python objects."""
 
 
 class Readable(Protocol):
@@ -67,8 +71,8 @@ class Writer:
             )
         return f"column-{len(self.columns)}.npy"
 
-    def write_text(self, name: str, values: list[str]) -> None:
-        """Write a column of text."""
+    def write_text(self, name: str, values: list[str], role: str = "") -> None:
+        """Write a column of text; `role` as in `Column`."""
         long = next((row for row, value in enumerate(values) if len(value) > TEXT), None)
         if long is not None:
             raise IntakeError(
@@ -76,7 +80,7 @@ class Writer:
             )
         array = np.array(values, dtype=str)
         column = Column(
-            name, array.shape, text=True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes)
+            name, array.shape, True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes), role=role
         )
         np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)
@@ -135,7 +139,7 @@ def _read_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np
     except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError) as error:
         raise IntakeError(f"{name} has a damaged header: it is not a plain numpy array") from error
     if dtype.hasobject:
-        raise IntakeError(f"{name} holds Python objects, which is a pickle: {PICKLE_MESSAGE}")
+        raise PickledError(f"{name} holds Python objects, which is a pickle: {PICKLE_MESSAGE}")
     if dtype.kind not in "fiubUS":
         raise IntakeError(f"{name} holds {dtype}, expected numbers or text")
     if not dtype.itemsize:
@@ -143,6 +147,44 @@ def _read_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np
     if any(size < 0 for size in shape):
         raise IntakeError(f"{name} has a header with a negative shape: {shape}")
     return shape, fortran, dtype
+
+
+def open_array(
+    stream: IO[bytes], size: int, name: str
+) -> tuple[tuple[int, ...], np.dtype, Callable[[], Iterator[np.ndarray]]]:
+    """Return shape and type of an .npy stream, and a function that yields its rows in chunks.
+
+    Args:
+        stream: of the array.
+        size: of the stream, bytes.
+        name: shown in messages.
+
+    Raises:
+        IntakeError: the header does not fit the bytes.
+    """
+    counted = _CountingReader(stream)
+    shape, fortran, dtype = _read_header(counted, name)
+    body, available = math.prod(shape) * dtype.itemsize, size - counted.count
+    if body != available:
+        raise IntakeError(
+            f"{name} has a header that disagrees with its content: "
+            f"{shape} of {dtype} is {body:,} bytes, there are {available:,}"
+        )
+    if not shape or not shape[0]:
+        raise IntakeError(f"{name} has no rows: its shape is {shape}")
+    row_bytes = math.prod(shape[1:]) * dtype.itemsize
+    step = max(1, CHUNK // max(row_bytes, 1))
+
+    def chunks() -> Iterator[np.ndarray]:
+        if fortran:
+            values = np.frombuffer(_read_exactly(counted, body, name), dtype).reshape(shape, order="F")
+            yield from (values[start : start + step] for start in range(0, len(values), step))
+            return
+        for start in range(0, shape[0], step):
+            count = min(step, shape[0] - start)
+            yield np.frombuffer(_read_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
+
+    return shape, dtype, chunks
 
 
 def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
@@ -159,16 +201,7 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     Raises:
         IntakeError: the header does not fit the bytes, or the array exceeds the limits.
     """
-    counted = _CountingReader(stream)
-    shape, fortran, dtype = _read_header(counted, name)
-    body, available = math.prod(shape) * dtype.itemsize, size - counted.count
-    if body != available:
-        raise IntakeError(
-            f"{name} has a header that disagrees with its content: "
-            f"{shape} of {dtype} is {body:,} bytes, there are {available:,}"
-        )
-    if not shape or not shape[0]:
-        raise IntakeError(f"{name} has no rows: its shape is {shape}")
+    shape, dtype, chunks = open_array(stream, size, name)
     is_text = len(shape) == 1
     if dtype.kind in "US" and not is_text:
         raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
@@ -176,21 +209,9 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
     writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if is_text else np.dtype(stored).itemsize)
     writer.reporter.begin(shape[0], shape[0])
     if is_text:
-        writer.write_text(name, _to_texts(np.frombuffer(_read_exactly(counted, body, name), dtype), name))
+        writer.write_text(name, to_texts(np.concatenate(list(chunks())), name))
         writer.reporter.advance(shape[0])
         return
-    if fortran:
-        values = np.frombuffer(_read_exactly(counted, body, name), dtype).reshape(shape, order="F")
-        writer.write_numbers(name, shape, (values[i : i + 1000] for i in range(0, len(values), 1000)), stored)
-        return
-    row_bytes = math.prod(shape[1:]) * dtype.itemsize
-    step = max(1, CHUNK // max(row_bytes, 1))
-
-    def chunks() -> Iterator[np.ndarray]:
-        for start in range(0, shape[0], step):
-            count = min(step, shape[0] - start)
-            yield np.frombuffer(_read_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
-
     writer.write_numbers(name, shape, chunks(), stored)
 
 
@@ -218,7 +239,7 @@ def _read_exactly(stream: Readable, size: int, name: str) -> bytes:
     return content
 
 
-def _to_texts(values: np.ndarray, name: str) -> list[str]:
+def to_texts(values: np.ndarray, name: str) -> list[str]:
     """Return one-dimensional values as text: whole numbers without a point, missing numbers as ""."""
     if values.dtype.kind == "U":
         # Halves of surrogate pairs are no letters, and no file holds them as UTF-8.

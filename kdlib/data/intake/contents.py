@@ -20,6 +20,8 @@ class Column:
         zero_rows: number of rows that hold only zeros.
         constant: whether all rows are the same.
         file: its .npy file in the folder of the reading.
+        role: "target" or "attribute" where the format of the file says so.
+        source_task: what the network was trained for whose embeddings it holds, where the format of the file says so.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Column:
     zero_rows: int = 0
     constant: bool = True
     file: str = ""
+    role: str = ""
+    source_task: str = ""
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Column":

@@ -1,9 +1,10 @@
 """What the child process does: identify a file, read it, write plain arrays and one JSON."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from kdlib.data.intake import arrays, media
+from kdlib.data.intake import arrays, font_notes, magnatagatune, media, openmic
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
@@ -11,6 +12,12 @@ from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.kinds import HEAD_BYTES, IMAGES, SOUNDS, identify, suffix
 from kdlib.data.intake.limits import MB, IntakeError, Limits, describe_os_error
 from kdlib.data.intake.progress import RESULT_FILE, Reporter
+
+LAYOUTS: dict[str, Callable[[Path, str, Writer, InputFormat], Contents]] = {
+    "openmic": openmic.read,
+    "magnatagatune": magnatagatune.read,
+    "soundfont": font_notes.read,
+}
 
 
 def read(
@@ -20,6 +27,7 @@ def read(
     limits: Limits,
     reporter: Reporter | None = None,
     form: InputFormat | None = None,
+    layout: str = "",
 ) -> Contents:
     """Read a file or folder into `out` and return what it holds.
 
@@ -30,34 +38,44 @@ def read(
         limits: what may be read.
         reporter: receives every item read.
         form: in which a student gets pictures and recordings.
+        layout: one of `LAYOUTS`; "" goes by what the file holds.
 
     Raises:
         IntakeError: it is refused.
     """
     writer, form = Writer(out, limits, reporter or Reporter()), form or InputFormat()
+    if layout:
+        return LAYOUTS[layout](path, name, writer, form)
     if path.is_dir():
         return _read_media(Archive(path, limits, name), writer, form)
     with path.open("rb") as stream:
         kind = identify(name, stream.read(HEAD_BYTES))
-    first_line = 0
-    if kind == "npy":
-        with path.open("rb") as stream:
+        if kind == "npy":
+            stream.seek(0)
             arrays.read_array(stream, path.stat().st_size, Path(name).stem, writer)
-    elif kind == "zip":
+    first_line = 0
+    if kind == "zip":
         archive = Archive(path, limits, name)
         if not _holds_arrays(archive):
             return _read_media(archive, writer, form)
         arrays.read_npz(archive, writer)
+    elif kind == "soundfont":
+        return font_notes.read(path, name, writer, form)
     elif kind == "parquet" or (kind == "csv" and suffix(name) in ("csv", "tsv", "txt", "")):
-        from kdlib.data.intake import tables  # loading pyarrow takes longer than most refusals
-
-        if kind == "csv":
-            first_line = tables.read_csv(path, writer)
-        else:
-            tables.read_parquet(path, writer)
-    else:
+        first_line = _read_rows(path, kind, writer)
+    elif kind != "npy":
         raise IntakeError(_explain_kind(name, kind))
     return Contents("table", _check_lengths(writer), writer.columns, first_line=first_line)
+
+
+def _read_rows(path: Path, kind: str, writer: Writer) -> int:
+    """Read a CSV or a parquet file; return the line of its first row, 0 where rows are not lines."""
+    from kdlib.data.intake import tables  # loading pyarrow takes longer than most refusals
+
+    if kind == "csv":
+        return tables.read_csv(path, writer)
+    tables.read_parquet(path, writer)
+    return 0
 
 
 def _holds_arrays(archive: Archive) -> bool:
@@ -84,7 +102,8 @@ def _explain_kind(name: str, kind: str) -> str:
         )
     holds = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
     return (
-        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, or a zip or folder of recordings or pictures"
+        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, a sound font (.sf2), "
+        "or a zip or folder of recordings or pictures"
     )
 
 
@@ -149,10 +168,12 @@ def _read_table(archive: Archive, member: Member, folder: Path, writer: Writer) 
     return contents
 
 
-def write_result(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter, form: InputFormat) -> None:
+def write_result(
+    path: Path, name: str, out: Path, limits: Limits, reporter: Reporter, form: InputFormat, layout: str = ""
+) -> None:
     """Read, and write the contents or {"refused": why} as JSON into `out`."""
     try:
-        record = read(path, name, out, limits, reporter, form).to_dict()
+        record = read(path, name, out, limits, reporter, form, layout).to_dict()
     except IntakeError as error:
         record = {"refused": str(error)}
     except MemoryError:

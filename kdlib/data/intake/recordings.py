@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 import soundfile
 
-from kdlib.data.intake.archives import Archive, Member
+from kdlib.data.intake.archives import Container, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.formats import MIN_RATE, MIN_S, InputFormat
 from kdlib.data.intake.limits import MB, IntakeError
@@ -94,7 +94,7 @@ def decode_sound(name: str, raw: bytes, max_seconds: float) -> tuple[np.ndarray,
     return mono, rate
 
 
-def _read_header(archive: Archive, member: Member) -> tuple[int, float]:
+def _read_header(archive: Container, member: Member) -> tuple[int, float]:
     """Return rate (Hz) and length (s) by the header of a recording; nothing is decoded."""
     with archive.open(member) as stream:
         head = stream.read(min(member.size, HEAD))
@@ -113,7 +113,7 @@ def _read_header(archive: Archive, member: Member) -> tuple[int, float]:
 
 
 def read_sounds(
-    archive: Archive, recordings: list[Member], writer: Writer, form: InputFormat
+    archive: Container, recordings: list[Member], writer: Writer, form: InputFormat
 ) -> tuple[list[str], int, int]:
     """Write spectrograms as column "spectrogram", and whole waves as `intake.originals` says.
 
