@@ -2,6 +2,7 @@
 
 built_in      small networks of our own, whose weights ship with kdlib; their names have no scheme
 tables        embeddings imported with a dataset, "<dataset>/<table>"
+onnx          networks in ONNX files that people added
 
 A name "scheme:reference" belongs to the module that `PROVIDERS` gives for its scheme. Such a module has
 `list_teachers() -> {name: TeacherEntry}` of what is at hand (cheap: no heavy import, nothing is loaded) and
@@ -15,7 +16,9 @@ from typing import Protocol
 
 from kdlib.models.teacher import Teacher
 
-PROVIDERS: dict[str, str] = {}  # scheme -> module
+PROVIDERS: dict[str, str] = {  # scheme -> module
+    "onnx": "kdlib.models.providers.onnx",
+}
 
 
 @dataclass(frozen=True)
