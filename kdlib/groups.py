@@ -86,7 +86,7 @@ def build_group(
 def _build_student(context: Context) -> students.Student:
     spec, data = context.spec, context.data
     return students.build_student(
-        spec.student, data.inputs.shape[1:], spec.width, len(data.classes), context.adapter_width
+        spec.student, data.inputs.shape[1:], spec.width, len(data.classes), context.adapter_width, spec.depth
     )
 
 

@@ -24,6 +24,7 @@ from kdlib.training.devices import pick_device
 from kdlib.training.loop import train
 from kdlib.training.replay import MAX_ROWS, ReplaySample
 from kdlib.training.step_loss import TrainingData
+from kdlib.training.streaming import StreamedRows, fit_in_memory, load_rows
 
 
 def run(
@@ -115,6 +116,7 @@ def _run_group(
         epochs=spec.epochs,
         batch_size=spec.batch_size,
         lr=spec.lr,
+        augmentation=spec.augmentation,
         score=lambda logits: [score(member, val_labels) for member in logits.numpy()],
         device=device,
         on_progress=on_progress,
@@ -132,13 +134,15 @@ def _embed(contexts: Sequence[Context], on_progress: OnProgress | None) -> Scale
     report_progress(on_progress, "embedding", 0, len(data.inputs))
     if all(context.spec.method == BASELINE for context in contexts):
         return ScaledEmbeddings(np.empty((len(data.inputs), 0), np.float32), np.empty(0, np.float32), 1.0)
-    return ScaledEmbeddings.to_unit(embedding.embed(spec.teacher, spec.dataset, on_progress), contexts[0].labelled)
+    embeddings = embedding.embed(spec.teacher, spec.dataset, on_progress, spec.pooling)
+    return ScaledEmbeddings.to_unit(embeddings, contexts[0].labelled)
 
 
 def _training_data(context: Context, embeddings: ScaledEmbeddings) -> TrainingData:
     data, labelled, val = context.data, context.labelled, context.data.splits["val"]
-    arrays = (data.inputs[labelled], data.labels[labelled], embeddings[labelled], data.inputs[val], data.labels[val])
-    return TrainingData(*map(torch.from_numpy, arrays))
+    read = load_rows if fit_in_memory(data.inputs, len(labelled) + len(val)) else StreamedRows
+    labels, targets, val_labels = map(torch.from_numpy, (data.labels[labelled], embeddings[labelled], data.labels[val]))
+    return TrainingData(read(data.inputs, labelled), labels, targets, read(data.inputs, val), val_labels)
 
 
 def _sample_replay(

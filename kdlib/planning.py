@@ -34,7 +34,7 @@ class CostEstimate:
         seconds: about how long it takes until all of it is done.
         measured: whether that comes from runs on this machine.
         parameters: of one student.
-        teacher_width: numbers per item in the teacher's embedding.
+        teacher_width: numbers per item in the teacher's embedding; 0 without a teacher.
         compressed_width: numbers per item after compression; None without a compressor.
     """
 
@@ -46,10 +46,10 @@ class CostEstimate:
 
 
 @lru_cache(maxsize=256)
-def student_parameters(student: str, width: int, dataset: str) -> int:
+def student_parameters(student: str, width: int, dataset: str, depth: int = 1) -> int:
     """Return the parameters of a student at inference."""
     data = datasets.load(dataset)
-    built = students.build_student(student, data.inputs.shape[1:], width, len(data.classes))
+    built = students.build_student(student, data.inputs.shape[1:], width, len(data.classes), depth=depth)
     return sum(p.numel() for part in (built.body, built.head) for p in part.parameters())
 
 
@@ -70,11 +70,11 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     rates = [
         (run.metrics or {})["cost/seconds"]
         / _count_items(run.spec)
-        / student_parameters(first.student, run.spec.width, first.dataset)
+        / student_parameters(first.student, run.spec.width, first.dataset, run.spec.depth)
         for run in alike[:20]
         if (run.metrics or {}).get("cost/seconds")
     ]
-    parameters = student_parameters(first.student, first.width, first.dataset)
+    parameters = student_parameters(first.student, first.width, first.dataset, first.depth)
     shape = datasets.load(first.dataset).inputs.shape[1:]
     default = student_parameters(students.compatible_students(shape)[0], RunSpec.width, first.dataset)
     # The share of a core counts for a guess only: past runs had others beside them as well.
@@ -82,7 +82,8 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     seconds = (median(rates) if rates else guess) * parameters * _count_items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
-    width = embedding.embedding_width(first.teacher, first.dataset)
+    taught = any(spec.method != BASELINE for spec in specs)
+    width = embedding.embedding_width(first.teacher, first.dataset, first.pooling) if taught else 0
     classes = len(datasets.load(first.dataset).classes)
     narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
     return CostEstimate(seconds * rounds + 1.5, bool(rates), parameters, width, narrow)

@@ -5,7 +5,7 @@ out fields that are not known here.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
@@ -238,7 +238,7 @@ class RunResult:
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the arrays as what JSON can hold."""
         values = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "arrays"}
-        return values | {"teacher": values["teacher"] or {}, "spec": asdict(self.spec)}
+        return values | {"teacher": values["teacher"] or {}, "spec": self.spec.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], arrays: dict[str, np.ndarray] | None = None) -> "RunResult":

@@ -25,9 +25,13 @@ METHOD_HELPS = {
 # The fields that `checks.default_spec` adapts to the data.
 DATASET_DEPENDENT = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")
 # The fields without effect on a baseline.
-TEACHER_FIELDS = ("teacher", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
+TEACHER_FIELDS = ("teacher", "pooling", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
 POINTWISE = ("mse", "cosine", "info_nce")  # losses that give the student an adapter, even with a weight of 0
+DEEP_STUDENTS = ("resnet",)  # students with a depth dial
+# Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
+# of before are found by their identity.
+LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none"}
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 
 
@@ -39,6 +43,7 @@ class RunSpec:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
         teacher: a name in `TEACHERS`.
+        pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
         dim: width d_c of the compressed embedding.
         loss: the distance between student features and target; a name in `LOSSES`.
@@ -47,6 +52,8 @@ class RunSpec:
         temperature: of the soft labels, > 0.
         student: a name in `STUDENTS`.
         width: the student's size dial.
+        depth: blocks per stage, of the `DEEP_STUDENTS`; the others do without.
+        augmentation: how the student's inputs vary from step to step; a name in `AUGMENTATIONS`.
         epochs: passes over the labelled rows.
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
@@ -59,6 +66,7 @@ class RunSpec:
     dataset: str = "cluttered-digits"
     labels: int = 1000
     teacher: str = "simclr"
+    pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"
@@ -67,6 +75,8 @@ class RunSpec:
     temperature: float = 4.0
     student: str = "cnn"
     width: int = 8
+    depth: int = LATER_FIELDS["depth"]
+    augmentation: str = LATER_FIELDS["augmentation"]
     epochs: int = 30
     batch_size: int = 32
     lr: float = 0.01
@@ -81,9 +91,13 @@ class RunSpec:
         for field in fields(self):
             object.__setattr__(self, field.name, _convert(field.name, field.type, getattr(self, field.name)))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return its fields, without `LATER_FIELDS` that are at their default."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in LATER_FIELDS.items()}
+
     def to_json(self) -> str:
-        """Return the canonical JSON: sorted keys, no spaces."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Return the canonical JSON of `to_dict`: sorted keys, no spaces."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "RunSpec":
@@ -150,11 +164,12 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
 
     `tests/test_spec.py` holds this to what training really does.
     """
+    depth = () if spec.student in DEEP_STUDENTS else ("depth",)
     if spec.method == BASELINE:
-        return TEACHER_FIELDS
+        return (*TEACHER_FIELDS, *depth)
     unused = {
         "dim": spec.method in UNCOMPRESSED,
         "loss": spec.distance_weight == 0 and spec.loss not in POINTWISE,
         "temperature": spec.soft_label_weight == 0,
     }
-    return tuple(name for name, without_effect in unused.items() if without_effect)
+    return (*(name for name, without_effect in unused.items() if without_effect), *depth)

@@ -7,8 +7,9 @@ import streamlit as st
 from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
-from kdlib.models.teachers import compatible_teachers
-from kdlib.spec import DATASET_DEPENDENT, RunSpec
+from kdlib.models.teachers import compatible_teachers, get_teacher
+from kdlib.spec import DATASET_DEPENDENT, DEEP_STUDENTS, RunSpec
+from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
@@ -25,6 +26,7 @@ FIELDS = (
     "dataset",
     "labels",
     "teacher",
+    "pooling",
     "dim",
     "loss",
     "distance_weight",
@@ -32,6 +34,8 @@ FIELDS = (
     "temperature",
     "student",
     "width",
+    "depth",
+    "augmentation",
 )
 FIELDS += ("epochs", "batch_size", "lr", "seeds")
 METHODS = ["baseline", "raw", DEFAULT.method]
@@ -72,7 +76,7 @@ def spec_controls() -> tuple[RunSpec, list[str]]:
     default = default_spec(dataset)
     spec = _student_controls(_teacher_controls(RunSpec(dataset=dataset), default), default)
     with st.expander("Training and soft labels"):
-        return _training_controls(spec, default), methods
+        return _soft_label_controls(_training_controls(spec, default)), methods
 
 
 def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
@@ -80,6 +84,9 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
     teacher = registries.select_entry(
         "Teacher", "teachers", "teacher", default.teacher, compatible_teachers(spec.dataset)
     )
+    pooling = DEFAULT.pooling
+    if teacher and get_teacher(teacher).frames:
+        pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
     dim = st.select_slider(
         "Dimension of the compressed embedding",
         [1, 2, 4, 8, 16, 32, 64, 128, 256],
@@ -99,7 +106,7 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
         bind="query-params",
     )
-    return spec.replace(teacher=teacher, dim=dim, loss=loss, distance_weight=weight)
+    return spec.replace(teacher=teacher, pooling=pooling, dim=dim, loss=loss, distance_weight=weight)
 
 
 def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
@@ -116,6 +123,17 @@ def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="The student's size dial: parameters grow with its square.",
         bind="query-params",
     )
+    depth = DEFAULT.depth
+    if student in DEEP_STUDENTS:
+        depth = st.slider(
+            "Student depth",
+            1,
+            6,
+            DEFAULT.depth,
+            key="depth",
+            help="Blocks in each of the student's stages.",
+            bind="query-params",
+        )
     labels = st.number_input(
         "Labels",
         2,
@@ -135,11 +153,18 @@ def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="How often each method is trained, from different random beginnings: more seeds, narrower intervals.",
         bind="query-params",
     )
-    return spec.replace(student=student, width=width, labels=labels, seeds=seeds)
+    return spec.replace(student=student, width=width, depth=depth, labels=labels, seeds=seeds)
 
 
 def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
-    """Show how a student is trained, and the soft labels; return the spec with that."""
+    """Show how a student is trained; return the spec with that."""
+    augmentation = registries.select_entry(
+        "Augmentation",
+        "augmentations",
+        "augmentation",
+        DEFAULT.augmentation,
+        compatible_augmentations(datasets.load(spec.dataset).modality),
+    )
     epochs = st.number_input(
         "Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", bind="query-params"
     )
@@ -156,6 +181,11 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="The peak of its schedule.",
         bind="query-params",
     )
+    return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr)
+
+
+def _soft_label_controls(spec: RunSpec) -> RunSpec:
+    """Show the soft labels; return the spec with them."""
     soft_label_weight = st.slider(
         "Soft labels",
         0.0,
@@ -176,6 +206,4 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         help="Higher: the soft labels say more about which wrong classes are nearly right.",
         bind="query-params",
     )
-    return spec.replace(
-        epochs=epochs, batch_size=batch_size, lr=lr, soft_label_weight=soft_label_weight, temperature=temperature
-    )
+    return spec.replace(soft_label_weight=soft_label_weight, temperature=temperature)

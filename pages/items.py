@@ -19,7 +19,7 @@ def picture(data: datasets.Dataset, row: int) -> np.ndarray:
     The one place that knows how an item becomes visible: images as they are, sounds as spectrograms, vectors folded
     into a square.
     """
-    values = np.nan_to_num(np.asarray(data.inputs[row], np.float32))
+    values = np.nan_to_num(datasets.to_float(data.inputs[row]))
     if values.ndim < 3:
         flat = values.ravel()
         side = int(np.ceil(np.sqrt(flat.size)))

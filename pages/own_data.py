@@ -14,6 +14,7 @@ from kdlib.data import imported, importing
 from kdlib.progress import OnProgress, Progress
 from kdlib.spaces import deletion
 from pages import show
+from pages.own_format import choose_format
 from pages.text import escape, show_errors
 
 FORMATS = """
@@ -21,6 +22,7 @@ FORMATS = """
 unknown) and one or
   several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, \
 val, test or `ood:name`.
+- **A sound font** (`.sf2`): its notes, by instrument family.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
@@ -99,18 +101,19 @@ def _choose() -> None:
     )
     if chosen is not None:  # another try
         st.session_state.pop(REFUSED, None)
+    form = choose_format()
     _refusal()
     st.button(
         "Read",
         type="primary",
         disabled=chosen is None,
         on_click=_start,
-        args=(_read, [chosen, *others]),
+        args=(_read, [chosen, *others], form),
         key="own-read",
     )
 
 
-def _read(chosen: Sequence) -> None:
+def _read(chosen: Sequence, form: importing.InputFormat) -> None:
     """Read uploaded files; a click that ends this run leaves the message that stands until the work is done."""
     st.session_state[OPEN] = True
     st.session_state[REFUSED] = f"Reading {chosen[0].name} was stopped; nothing of it is left."
@@ -118,7 +121,7 @@ def _read(chosen: Sequence) -> None:
     try:
         with _progress(f"Reading {chosen[0].name}") as on_progress:
             uploads = [(each.name, each.getbuffer()) for each in chosen]
-            st.session_state[STAGED] = importing.stage_uploads(uploads, on_progress).token
+            st.session_state[STAGED] = importing.stage_uploads(uploads, on_progress, form).token
         del st.session_state[REFUSED]
     except ValueError as error:
         st.session_state[REFUSED] = f"Refused: {error}"
@@ -127,7 +130,8 @@ def _read(chosen: Sequence) -> None:
 
 def _describe(source: importing.Source) -> None:
     kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
-    st.markdown(f"**{escape(source.name)}**: {source.rows:,} {kinds[source.kind]}")
+    kept = f"; originals kept, {source.original_bytes / 1e6:,.1f} MB" if source.originals else ""
+    st.markdown(f"**{escape(source.name)}**: {source.rows:,} {kinds[source.kind]}{kept}")
     holds = {True: "one value each", False: "numbers"}
     rows = [(name, holds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
     st.dataframe(
@@ -195,6 +199,7 @@ def _column_roles(
     """Let two columns of the page say which columns are class, id, inputs, embeddings and attributes."""
     numbers, ids = source.number_columns, ["", *source.text_columns]
     matrices = [name for name in numbers if len(source.columns[name].shape) == 2]
+    embeddings = [name for name in numbers if len(source.columns[name].shape) in importing.TABLE_AXES]
     classes = [*values, *(name for name in matrices if name != guessed.inputs)]
     target = left.multiselect(
         "Class",
@@ -214,13 +219,19 @@ def _column_roles(
     )
     tables = right.multiselect(
         "Embeddings of teachers",
-        matrices,
-        _present(guessed.tables, matrices),
+        embeddings,
+        _present(guessed.tables, embeddings),
         key="own-tables",
         help="Each becomes a teacher.",
     )
     names = [name for name in values if name not in target]
-    attributes = left.multiselect("Attributes", names, key="own-attributes", help="Known factors beside the class.")
+    attributes = left.multiselect(
+        "Attributes",
+        names,
+        _present(guessed.attributes, names),
+        key="own-attributes",
+        help="Known factors beside the class.",
+    )
     return replace(
         guessed,
         target=tuple(target),

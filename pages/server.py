@@ -147,9 +147,13 @@ libraries_ready.set()  # without a server nothing is imported ahead
 
 
 def start_engine() -> None:
-    """Start the engine, so that nobody waits for it."""
+    """Start the engine, so that nobody waits for it, and let it go on with what it was embedding when it ended."""
     try:
         engine.start()
+        libraries_ready.wait()  # what follows loads them too
+        from kdlib.spaces import embedding_jobs
+
+        embedding_jobs.resume_interrupted()
     except (ValueError, OSError) as error:  # the pages will say so to whoever comes
         log.warning("starting the engine: %s", error)
 

@@ -29,7 +29,7 @@ def fact_list(plan: CostEstimate) -> None:
             help="Parameters of the student, all that is needed afterwards.",
             border=True,
         )
-        ratio = f"{plan.teacher_width} → {narrow}" if narrow else f"{plan.teacher_width}"
+        ratio = f"{plan.teacher_width} → {narrow}" if narrow else f"{plan.teacher_width or '–'}"
         share = f" That is {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
         st.metric("Embedding", ratio, help=f"Numbers per item before and after compression.{share}", border=True)
 

@@ -8,7 +8,7 @@ from kdlib.analysis import frames
 from kdlib.analysis.figures.pictures import plot_spectrogram
 from kdlib.analysis.items import describe_item, rows_of_class
 from kdlib.data import spectrograms
-from kdlib.data.datasets import Dataset
+from kdlib.data.datasets import Dataset, to_float
 from pages import show
 from pages.text import escape
 
@@ -43,8 +43,9 @@ def show_sound(data: Dataset, number: int) -> None:
     rate, samples = data.listen(row)
     st.audio(spectrograms.wav(rate, samples), format="audio/wav")
     # What a student gets may be shorter than the sound, or end in silence.
-    seconds = data.inputs.shape[-1] * spectrograms.HOP / rate
-    figure = plot_spectrogram(data.inputs[row].mean(0), spectrograms.frequencies(rate), seconds)
+    picture = to_float(data.inputs[row]).mean(0)
+    seconds = picture.shape[1] * spectrograms.hop(data.rate) / data.rate
+    figure = plot_spectrogram(picture, spectrograms.frequencies(data.rate, len(picture)), seconds)
     show.figure(figure, "spectrogram", "Spectrogram of the sound: time to the right, frequency upwards")
     lines = [f"{escape(k)}: **{escape(value)}**" for k, value in describe_item(data, row).items()]
     st.caption("  \n".join(lines))

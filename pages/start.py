@@ -79,7 +79,7 @@ def show_picture(
         words["told"] = f"test set, mean and 95 % interval, n = {specs[0].seeds}"
     tested = {frames.method_role(result.spec): result.metrics["test"].primary for result in results}
     accuracies = tested if len(tested) == len(RACE) else validation
-    chain.show_chain(words, accuracies, data.inputs[data.splits["test"][3]].mean(0))
+    chain.show_chain(words, accuracies, datasets.to_float(data.inputs[data.splits["test"][3]]).mean(0))
 
 
 def show_outcome(infos: Sequence[RunInfo], results: Sequence[RunResult]) -> None:

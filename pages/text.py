@@ -16,6 +16,13 @@ def escape(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])", r"\\\1", " ".join(str(text).split()))
 
 
+def describe_seconds(seconds: float) -> str:
+    """Return a duration in words: "5 s", "12 min", "3 h"."""
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
+
+
 @contextmanager
 def show_errors() -> Iterator[None]:
     """Show an error in place of the rest: our own messages as they are, others as an incident id found in the log."""

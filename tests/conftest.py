@@ -71,8 +71,9 @@ def files_read_here(monkeypatch):
     from kdlib.data import importing, intake
     from kdlib.data.intake import reading
 
-    def read(path, folder, name="", limits=None, on_progress=None):
-        return reading.read(Path(path), name or Path(path).name, folder, limits or intake.Limits())
+    def read(path, folder, name="", limits=None, on_progress=None, form=None, layout=""):
+        limits = limits or intake.Limits()
+        return reading.read(Path(path), name or Path(path).name, folder, limits, form=form, layout=layout)
 
     monkeypatch.setattr(importing.source.intake, "read", read)
 

@@ -34,8 +34,9 @@ from tests.file_writers import (
     wav_of_rate,
     zipped,
 )
+from tests.font_writer import small_font
 
-SMALL = Limits(array_mb=1, dataset_mb=2, rows=5000, width=64, members=20, pixels=10_000)
+SMALL = Limits(array_mb=1, dataset_mb=2, originals_mb=2, rows=5000, width=64, members=20, pixels=10_000)
 EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
     "object array": ("x.npy", "holds Python objects, which is a pickle", None, object_array),
     "object array in npz": (
@@ -147,6 +148,9 @@ EVIL: dict[str, tuple[str, str, Limits | None, Write]] = {
         zipped(("a.png", png_of_size(60_000))),
     ),
     "png of nothing": ("x.zip", "'a.png' is not a whole picture", None, zipped(("a.png", png()[:20] + bytes(600)))),
+    "sound font cut off": ("x.sf2", "is cut off", None, cut_off(small_font().write)),
+    "sound font that is a wav": ("x.sf2", "named .sf2 but holds a wav", None, of_bytes(wav())),
+    "sound font without tables": ("x.sf2", "its chunk 'smpl' is missing", None, of_bytes(b"RIFF\x04\0\0\0sfbk")),
     "wrong extension": ("x.csv", "named .csv but holds a png", None, of_bytes(png())),
     "wrong extension in a zip": ("x.zip", "a.wav is named .wav but holds a png", None, zipped(("a.wav", png()))),
     "empty": ("x.csv", "empty", None, of_bytes(b"")),

@@ -35,9 +35,9 @@ def wav(seconds: float = 0.5, rate: int = 8000, hertz: float = 440) -> bytes:
     return out.getvalue()
 
 
-def encoded(kind: str) -> bytes:
+def encoded(kind: str, samples: int = 16000) -> bytes:
     out = io.BytesIO()
-    noise = np.random.default_rng(0).normal(0, 0.1, 16000)
+    noise = np.random.default_rng(0).normal(0, 0.1, samples)
     soundfile.write(out, noise, 16000, format=kind)
     return out.getvalue()
 
@@ -46,6 +46,14 @@ def png(width: int = 8, height: int = 8) -> bytes:
     out = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (height, width), dtype=np.uint8)
     Image.fromarray(noise).save(out, format="PNG")
+    return out.getvalue()
+
+
+def picture(content: np.ndarray | Image.Image, kind: str = "PNG", **options) -> bytes:
+    """Return an image, or values (h, w) or (h, w, 3) of bytes, as a file."""
+    out = io.BytesIO()
+    shown = Image.fromarray(content) if isinstance(content, np.ndarray) else content
+    shown.save(out, format=kind, **options)
     return out.getvalue()
 
 

@@ -20,28 +20,28 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     ("", "spec results progress registry cache"),
     ("data", "dataset spectrograms sounds intake imported digit_sets sound_sets datasets importing"),
-    ("training", "optimizer losses label_losses devices population replay state step_loss loop"),
-    ("models", "encoder teacher providers teachers embedding compressors students pretraining"),
+    ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
+    ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
-    ("cli", "tables output data teacher runs sweeps store main"),
+    ("cli", "tables output data teacher embed runs sweeps store main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())
 
-# Outside library -> the only place that imports it: a kdlib module, or the app's own files.
+# Outside library -> the only places that import it: kdlib modules, or the app's own files.
 DOORS = {
-    "mlflow": "store",
-    "distributed": "engine",
-    "dask": "engine",
-    "plotly": "analysis.figures",
-    "umap": "analysis.projection",
-    "soundfile": "data.intake",
-    "pyarrow": "data.intake",
-    "onnx": "models.providers",
-    "onnxruntime": "models.providers",
-    "streamlit": "app",
+    "mlflow": ("store",),
+    "distributed": ("engine",),
+    "dask": ("engine",),
+    "plotly": ("analysis.figures",),
+    "umap": ("analysis.projection",),
+    "soundfile": ("data.intake",),
+    "pyarrow": ("data.intake", "models.embedding_files"),  # foreign tables come in, embeddings go out
+    "onnx": ("models.providers",),
+    "onnxruntime": ("models.providers",),
+    "streamlit": ("app",),
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}
 LONGEST, LONGEST_FUNCTION = 350, 50  # lines
@@ -101,9 +101,9 @@ def test_a_module_imports_only_modules_before_it(path):
 
 
 @pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=relative)
-def test_an_outside_library_has_one_door(path):
+def test_an_outside_library_has_its_doors(path):
     outside = {name.split(".")[0] for name in imported(path)}
-    wrong = sorted(name for name in outside & set(DOORS) if DOORS[name] != place(path))
+    wrong = sorted(name for name in outside & set(DOORS) if place(path) not in DOORS[name])
     assert not wrong, f"{relative(path)} imports {wrong}; their doors: { {name: DOORS[name] for name in wrong} }"
 
 
@@ -216,7 +216,15 @@ def test_what_a_command_or_the_server_begins_with_loads_in_a_moment(module):
 
 @pytest.mark.parametrize(
     "words",
-    [["runs"], ["runs", "--json"], ["show", "mine"], ["show", "mine", "--json"], ["list", "losses"], ["list", "teachers"], ["data", "list"]],
+    [
+        ["runs"],
+        ["runs", "--json"],
+        ["show", "mine"],
+        ["show", "mine", "--json"],
+        ["list", "losses"],
+        ["list", "teachers"],
+        ["data", "list"],
+    ],
 )
 def test_commands_that_only_look_once_loaded_seconds_of_libraries(words, fresh_home):
     run_id = store.create(RunSpec(), name="mine", user="")

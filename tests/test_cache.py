@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kdlib.cache import atomic_path, cached_arrays, cached_rows, content_key, home
+from kdlib import cache
+from kdlib.cache import atomic_path, cached_arrays, cached_rows, content_key, count_rows, home
 
 
 @pytest.fixture(autouse=True)
@@ -150,3 +152,38 @@ def test_rows_that_were_begun_and_damaged_are_made_anew(damage):
     path.write_bytes(damage)
     rows = cached_rows("rows", "k", 2, lambda first: iter([np.ones((2 - first, 1), np.float32)]))
     np.testing.assert_array_equal(rows, np.ones((2, 1)))
+
+
+def test_rows_are_counted_while_they_are_made_and_afterwards():
+    counted = [count_rows("rows", "k", 4)]
+
+    def batches(first):
+        for row in range(first, 4):
+            yield np.full((1, 2, 3), row, np.float32)
+            counted.append(count_rows("rows", "k", 4))
+
+    cached_rows("rows", "k", 4, batches)
+    assert counted == [0, 1, 2, 3, 4]
+    assert count_rows("rows", "k", 4) == 4
+
+
+def test_large_rows_stay_on_disk_and_give_their_memory_back(monkeypatch):
+    monkeypatch.setattr(cache, "MAPPED_BYTES", 1000)
+    rows = np.random.default_rng(0).normal(size=(5000, 64)).astype(np.float32)
+    mapped = cached_rows("rows", "k", 5000, lambda _: iter([rows]))
+    assert isinstance(mapped, cache.MappedArray)
+    chosen = np.random.default_rng(1).permutation(5000)
+    np.testing.assert_array_equal(mapped[chosen], rows[chosen])
+    assert resident(mapped) == 0
+    np.testing.assert_array_equal(mapped[10:20], rows[10:20])
+
+
+def resident(mapped) -> int:
+    """Return how many kB of the file that an array maps are in the memory of this process."""
+    name, inside = str(mapped.filename), False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ")[0]:
+            inside = line.endswith(name)
+        elif inside and line.startswith("Rss:"):
+            return int(line.split()[1])
+    raise AssertionError(f"{name} is not mapped")

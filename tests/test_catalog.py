@@ -8,10 +8,11 @@ import pytest
 from kdlib import catalog, checks
 from kdlib.data import datasets
 from kdlib.data.imported import DatasetCard, TableCard
-from kdlib.models import compressors, students, teachers
+from kdlib.models import compressors, pooling, students, teachers
 from kdlib.registry import first_line
-from kdlib.training import losses
+from kdlib.training import augmentation, losses
 
+pytestmark = pytest.mark.usefixtures("no_model_teachers")
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "mlflow", "distributed"}
 LOADED = {
     "datasets": {name: first_line(make) for name, make in datasets.DATASETS.items()},
@@ -20,7 +21,15 @@ LOADED = {
     "compressors": {name: first_line(each.build) for name, each in compressors.COMPRESSORS.items()},
     "losses": {name: first_line(each.function) for name, each in losses.LOSSES.items()},
     "students": {name: first_line(build) for name, build in students.STUDENTS.items()},
+    "poolings": {name: first_line(each.function) for name, each in pooling.POOLINGS.items()},
+    "augmentations": {name: first_line(each.function) for name, each in augmentation.AUGMENTATIONS.items()},
 }
+
+
+@pytest.fixture
+def no_model_teachers(monkeypatch):
+    """Which packages are installed does not matter here."""
+    monkeypatch.setattr(catalog, "list_model_teachers", dict)
 
 
 @pytest.mark.parametrize("what", catalog.NAMES)
@@ -28,7 +37,9 @@ def test_the_loaded_registry_is_listed(what):
     assert {entry["name"]: entry["help"] for entry in catalog.list_entries(what)} == LOADED[what]
 
 
-@pytest.mark.parametrize("what", ["datasets", "teachers", "compressors", "losses", "students"])
+@pytest.mark.parametrize(
+    "what", ["datasets", "teachers", "compressors", "losses", "students", "poolings", "augmentations"]
+)
 def test_the_text_of_a_registry_says_what_the_loaded_one_says(what, monkeypatch):
     loaded = catalog.list_entries(what)
     assert list(catalog.read_registry(what)) == [entry["name"] for entry in loaded], (

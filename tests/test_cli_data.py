@@ -13,7 +13,8 @@ from rich.console import Console
 from kdlib.cli import main as cli
 from kdlib.cli.main import main
 from kdlib.data import imported
-from tests.file_writers import wav, zipped
+from tests.file_writers import picture, wav, zipped
+from tests.small_media import noise
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,17 @@ def test_recordings_with_labels_in_a_table_beside_them(tmp_path, capsys):
     assert "24 items, sounds of shape 1 x 32" in out
     assert "classes: 2, from label" in out
     assert "attributes: room (2)" in out
+    assert "originals: kept at 8,000 Hz, 0.1 MB" in out
+    options = ["--seconds", "0.25", "--mels", "64", "--rate", "4000"]
+    assert main(["import", "a.zip", *options, "--dry-run"]) == 0
+    assert "24 items, sounds of shape 1 x 64 x 5" in capsys.readouterr().out
+
+
+def test_pictures_of_a_chosen_size(tmp_path, capsys):
+    zipped(*((f"{'ab'[row % 2]}/{row}.png", picture(noise(row, 200, 300, 1))) for row in range(12)))(tmp_path / "a.zip")
+    for options, shape in (((), "1 x 64 x 64"), (("--size", "96"), "1 x 96 x 96")):
+        assert main(["import", "a.zip", *options, "--dry-run"]) == 0
+        assert f"12 items, images of shape {shape}" in capsys.readouterr().out
 
 
 def test_a_damaged_dataset_is_named_with_the_way_out(table, tmp_path, capsys):
@@ -137,6 +149,7 @@ def test_a_terminal_shows_how_far_an_import_is(table, monkeypatch):
     [
         (["import", "nowhere.npz"], "there is no file nowhere.npz"),
         (["import", "trees.npz", "--target", "species"], "no column 'species'"),
+        (["import", "trees.npz", "--size", "512"], "must be from 8 to 256 pixels (KDLIB_MAX_SIDE), got 512"),
         (["import", "trees.npz", "--leave-out", "place"], "expected COLUMN=VALUE"),
         (["import", "trees.npz", "--leave-out", "label=oak"], "no item has label 'oak'; there are: NA, [b], ash"),
         (["data", "delete", "digits"], "built in"),

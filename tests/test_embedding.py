@@ -85,3 +85,68 @@ def test_the_width_is_known_without_embedding_everything(monkeypatch):
     assert embedding.embedding_width("counting", "digits") == 2
     assert asked == [0]
     embedding._width.cache_clear()
+
+
+def test_a_teacher_that_knows_its_speed_gets_batches_of_a_second(monkeypatch):
+    teacher, asked = counting()
+    sizes = []
+
+    def embed_rows(data, rows):
+        sizes.append(len(rows))
+        return teacher.load()(data, rows)
+
+    monkeypatch.setitem(
+        TEACHERS, "slow", dataclasses.replace(teacher, load=lambda: embed_rows, seconds_per_item=0.01, batch=1000)
+    )
+    embedding.embed("slow", "digits")
+    assert set(sizes[:-1]) == {100}
+    assert len(asked) == 2997
+
+
+def framed(frames: bool = True):
+    """Return a teacher whose frames of a row are its number times 0, 1, ... 4, in two columns."""
+
+    def embed_rows(_data, rows):
+        return rows[:, None, None] * np.arange(5.0)[:, None] * np.ones(2, np.float32)
+
+    return Teacher("frames", "none", None, lambda: embed_rows, frames=frames)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "factors"), [("mean", [2] * 2), ("max", [4] * 2), ("mean+std", [2, 2] + [2**0.5] * 2)]
+)
+def test_frames_are_pooled_where_embeddings_are_read(pooling, factors, monkeypatch):
+    monkeypatch.setitem(TEACHERS, "framed", framed())
+    got = embedding.embed("framed", "digits", pooling=pooling)
+    np.testing.assert_allclose(got, np.arange(2997)[:, None] * np.array(factors), rtol=1e-5)
+    assert embedding.embedding_width("framed", "digits", pooling) == len(factors)
+    embedding._width.cache_clear()
+
+
+def test_another_pooling_embeds_nothing_again(monkeypatch):
+    monkeypatch.setitem(TEACHERS, "framed", framed())
+    embedding.embed("framed", "digits")
+    monkeypatch.setitem(TEACHERS, "framed", dataclasses.replace(framed(), load=lambda: pytest.fail("embedded again")))
+    assert embedding.embed("framed", "digits", pooling="max").shape == (2997, 2)
+    embedding.delete_embeddings("framed", "digits")
+    assert not list((embedding.datasets.imported.home() / "cache" / "embeddings").glob("*.npy"))
+
+
+def test_frames_that_were_not_announced_are_refused(monkeypatch):
+    monkeypatch.setitem(TEACHERS, "framed", framed(frames=False))
+    with pytest.raises(ValueError, match="expected one row each"):
+        embedding.embed("framed", "digits")
+    monkeypatch.setitem(TEACHERS, "framed", dataclasses.replace(counting()[0], frames=True))
+    with pytest.raises(ValueError, match="expected some frames each"):
+        embedding.embed("framed", "digits")
+
+
+def test_what_is_embedded_is_known_without_reading_it(monkeypatch):
+    monkeypatch.setitem(TEACHERS, "counting", counting(first_bad=350)[0])
+    assert embedding.count_embedded("counting", "digits") == (0, 2997)
+    with pytest.raises(KeyboardInterrupt):
+        embedding.embed("counting", "digits")
+    assert embedding.count_embedded("counting", "digits") == (300, 2997)
+    monkeypatch.setitem(TEACHERS, "counting", counting()[0])
+    embedding.embed("counting", "digits")
+    assert embedding.is_embedded("counting", "digits")

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from kdlib import pipeline
+from kdlib import cache, pipeline
 from kdlib.analysis.comparison import verdict
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets, imported, importing
@@ -35,11 +35,11 @@ def test_what_is_kept_is_what_was_given(tmp_path):
 
 
 def test_rows_taken_from_disk_are_those_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(imported, "MAPPED_BYTES", 0)
-    monkeypatch.setattr(imported, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(cache, "MAPPED_BYTES", 0)
+    monkeypatch.setattr(cache, "CHUNK_ROWS", 7)
     name = imported_table(tmp_path, title="on disk")
     data, rows = datasets.load(name), np.random.default_rng(0).permutation(90)
-    assert isinstance(data.inputs, imported.MappedArray)
+    assert isinstance(data.inputs, cache.MappedArray)
     with np.load(tmp_path / "trees.npz") as given:
         np.testing.assert_array_equal(data.inputs[rows], given["x"][rows])
         np.testing.assert_array_equal(data.inputs[10:20], given["x"][10:20])

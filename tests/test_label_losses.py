@@ -63,7 +63,33 @@ def test_the_size_of_the_soft_label_gradient_does_not_depend_on_a_high_temperatu
     assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_weighted_soft_labels_are_the_weighted_mean_of_the_rows(multi_label):
+    s, t, weights = draw(5, 3), draw(5, 3, seed=1), [0.0, 1.0, 0.5, 0.25, 2.0]
+    rows = [weight * soft_labels(s[i : i + 1], t[i : i + 1], 2.0, multi_label) for i, weight in enumerate(weights)]
+    together = soft_labels(s, t, 2.0, multi_label, torch.tensor(weights))
+    torch.testing.assert_close(together, torch.stack(rows).mean())
+
+
 # Hard labels.
+
+
+def test_weighted_predictions_of_two_labels_are_the_loss_of_their_mixture():
+    logits, share = draw(4, 3), torch.tensor([0.0, 1.0, 0.25, 0.5])
+    one, other = torch.tensor([0, 1, 2, 1]), torch.tensor([2, 2, 0, 1])
+    mixed = share[:, None] * torch.eye(3)[one] + (1 - share[:, None]) * torch.eye(3)[other]
+    expected = -(mixed * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(prediction(logits, one, share) + prediction(logits, other, 1 - share), expected)
+    both = torch.eye(3)[one], torch.eye(3)[other]
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, mixed)
+    torch.testing.assert_close(prediction(logits, both[0], share) + prediction(logits, both[1], 1 - share), expected)
+
+
+def test_a_missing_label_counts_nothing_whatever_its_weight():
+    logits, labels = draw(3, 2), torch.tensor([[1.0, math.nan], [0.0, 1.0], [math.nan, math.nan]])
+    assert prediction(logits, labels, torch.tensor([1.0, 1.0, 50.0])) == prediction(logits, labels)
+    classes = torch.tensor([0, 1, -1])
+    assert prediction(logits, classes, torch.tensor([1.0, 1.0, 50.0])) == prediction(logits, classes)
 
 
 def test_prediction_of_classes_is_the_cross_entropy_of_the_known_rows():

@@ -1,5 +1,7 @@
 """Networks in ONNX files as teachers: what the file says, how items get in, what comes out, how they are kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx as onnx_library
 import pytest
@@ -13,7 +15,7 @@ from kdlib.data.intake import IntakeError, Limits
 from kdlib.models import embedding, teachers
 from kdlib.models.providers import onnx
 from kdlib.models.providers.onnx.plan import Plan
-from kdlib.models.providers.onnx.preparation import prepare, prepare_picture, prepare_wave
+from kdlib.models.providers.onnx.preparation import cut_wave, prepare, prepare_picture
 from kdlib.models.providers.onnx.reading import cut, read_network
 from kdlib.models.providers.onnx.running import Embedder, Runner, pool
 from tests.evil_models import image_model, wave_model
@@ -41,14 +43,12 @@ def runner_of(tmp_path, model, **wishes):
     return Runner(tmp_path / "cut.onnx", plan, "m.onnx")
 
 
-def pictures(count, side=40, look=True):
+def pictures(count, side=40):
     """Colour pictures, each of its own."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, side, side + 10, 3), np.uint8)
     inputs = pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255
-    data = Dataset("many", inputs, np.zeros(count, np.int64), ("a",), {"train": np.arange(count)})
-    if look:
-        object.__setattr__(data, "look", lambda row: pixels[row])
-    return data, pixels
+    splits = {"train": np.arange(count)}
+    return Dataset("many", inputs, np.zeros(count, np.int64), ("a",), splits, look=lambda row: pixels[row]), pixels
 
 
 def test_what_the_file_says_is_filled_in(tmp_path):
@@ -118,17 +118,17 @@ def test_the_shorter_side_is_resized_and_the_centre_cut_out(tmp_path):
     assert np.ptp(closer[16]) == pytest.approx(np.ptp(seen[16]) * 224 / 256, abs=2)
 
 
-def test_items_without_originals_are_what_students_get(tmp_path):
-    plan = plan_of(tmp_path, image_model())
-    shown, _ = pictures(1)
-    hidden, _ = pictures(1, look=False)
-    np.testing.assert_array_equal(prepare(shown, 0, plan), prepare(hidden, 0, plan))
+def test_items_that_cannot_be_seen_are_refused_in_words(tmp_path):
+    data, _ = pictures(1)
+    with pytest.raises(ValueError, match="many has no pictures to look at"):
+        prepare(replace(data, look=None), 0, plan_of(tmp_path, image_model()))
 
 
 def test_a_wave_keeps_its_pitch_and_loudness_at_another_rate(tmp_path):
     plan = plan_of(tmp_path, wave_model(), rate=16_000)
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)
-    seen = prepare_wave(44_100, tone, plan)[0]
+    data = Dataset("tone", np.zeros((1, 1)), np.zeros(1, np.int64), ("a",), {}, listen=lambda _: (44_100, tone))
+    seen = prepare(data, 0, plan)[0]
     assert len(seen) == 16_000
     assert np.abs(np.fft.rfft(seen)).argmax() == 440
     assert np.abs(seen[100:-100]).max() == pytest.approx(0.5, abs=0.01)
@@ -138,7 +138,7 @@ def test_a_wave_keeps_its_pitch_and_loudness_at_another_rate(tmp_path):
 def test_a_wave_is_cut_into_pieces_of_the_length_that_the_network_wants(length, pieces, tmp_path):
     plan = plan_of(tmp_path, wave_model(8000, "ns1"), rate=8000)
     wave = np.random.default_rng(0).normal(size=length).astype(np.float32)
-    seen = prepare_wave(8000, wave, plan)
+    seen = cut_wave(wave, plan)
     assert seen.shape == (pieces, 8000, 1)
     used = wave[: 8000 * pieces]
     np.testing.assert_array_equal(seen.reshape(-1)[: len(used)], used)
@@ -147,7 +147,7 @@ def test_a_wave_is_cut_into_pieces_of_the_length_that_the_network_wants(length, 
 
 def test_sounds_without_recordings_are_refused_in_words(tmp_path):
     data = Dataset("grams", np.zeros((1, 1, 8, 8), np.float32), np.zeros(1, np.int64), ("a",), {}, modality=AUDIO)
-    with pytest.raises(ValueError, match="grams has spectrograms without recordings"):
+    with pytest.raises(ValueError, match="grams has no recordings"):
         prepare(data, 0, plan_of(tmp_path, wave_model()))
 
 
@@ -171,8 +171,8 @@ def test_embeddings_are_those_of_torch_whatever_the_batch(batch, nhwc, tmp_path)
 
 
 def test_rows_that_were_prepared_ahead_are_the_right_ones(tmp_path):
-    data, _ = pictures(40)
-    other = Dataset("other", data.inputs[::-1], data.labels, ("a",), {})
+    data, pixels = pictures(40)
+    other = replace(data, name="other", look=lambda row: pixels[39 - row])
     runner = runner_of(tmp_path, image_model(), output="features")
     embedder, expected = Embedder(runner), Embedder(runner)(data, np.arange(40))
     for rows in (np.arange(10), np.arange(10, 20), np.arange(19, 30), np.arange(5), np.arange(35, 40), np.arange(5)):

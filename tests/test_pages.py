@@ -12,7 +12,9 @@ from kdlib import runs, store
 from kdlib.store import StoreUnavailableError
 from pages import server
 from tests import stored_runs
+from tests.file_writers import picture, zipped
 from tests.opened_pages import PAGES, opened, texts
+from tests.small_media import noise
 
 HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :material/home:"
 
@@ -142,6 +144,20 @@ def test_what_is_set_is_what_is_launched(run_ids, monkeypatch):
         ("raw", "background", 4),
         ("linear", "background", 4),
     ]
+
+
+def test_the_augmentations_that_fit_and_a_depth_where_there_is_one_are_launched(run_ids, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
+    app = opened("distill", augmentation="flip-crop", student="resnet", depth="2")
+    assert app.selectbox(key="augmentation").options == ["none", "flip-crop", "mixup"]
+    app.button(key="launch").click().run()
+    assert {(spec.augmentation, spec.student, spec.depth) for spec in launched[0]} == {("flip-crop", "resnet", 2)}
+    app.selectbox(key="dataset").select("tones").run()
+    assert app.selectbox(key="augmentation").options == ["none", "specaugment", "mixup"]
+    assert app.selectbox(key="augmentation").value == "none"
+    assert not [slider for slider in app.slider if slider.key == "depth"]
+    assert not app.exception
 
 
 def test_the_address_sets_the_controls():
@@ -286,3 +302,25 @@ def test_a_refusal_stays_while_the_page_draws_itself_anew():
     for _ in range(2):
         app.run()
         assert "Refused: it is a pickle" in texts(app).replace("\\", "")
+
+
+def test_what_the_student_gets_is_chosen_before_a_file_is_read(tmp_path, monkeypatch):
+    zipped(*((f"{'ab'[row % 2]}/{row}.png", picture(noise(row, 200, 100))) for row in range(12)))(tmp_path / "own.zip")
+    file = (tmp_path / "own.zip").read_bytes()
+    monkeypatch.setenv("KDLIB_MAX_SIDE", "128")
+    app = opened("data_teachers")
+    app.session_state["own"] = True
+    app.run()
+    assert "at most 64 × 64 pixels, sounds of at most 4 s at 16,000 Hz in 32 mel bands" in texts(app)
+    assert app.selectbox(key="own-size").options == ["32", "64", "96", "128"]
+    app.selectbox(key="own-size").select(96)
+    app.number_input(key="own-seconds").set_value(10.0)
+    app.run()
+    assert "at most 96 × 96 pixels, sounds of at most 10 s" in texts(app)
+    app.file_uploader(key="own-main-0").upload("own.zip", file, "application/zip")
+    app.run()
+    app.button(key="own-read").click().run()
+    assert not app.exception
+    assert not app.error, texts(app)
+    assert "12 pictures; originals kept" in texts(app).replace("\\", "")
+    assert "a student gets 3 × 96 × 96 numbers per item" in texts(app)

@@ -11,7 +11,7 @@ from starlette.routing import Router
 
 from kdlib import planning, runs, store
 from kdlib.data import datasets
-from kdlib.models import teachers
+from kdlib.models import embedding
 from pages import maps, server
 from tests.coroutines import run_async
 
@@ -55,7 +55,7 @@ def test_pages_never_wait_for_a_warm_up_that_failed(error, monkeypatch):
 
     monkeypatch.setattr(datasets, "load", load)
     monkeypatch.setattr(planning, "estimate_cost", lambda _: None)
-    for module, name in ((store, "connect"), (runs, "list_runs"), (teachers, "embed")):
+    for module, name in ((store, "connect"), (runs, "list_runs"), (embedding, "embed")):
         monkeypatch.setattr(module, name, lambda *_, **__: None)
     with pytest.raises(RuntimeError) if isinstance(error, RuntimeError) else nullcontext():
         server.warm_up()

@@ -1,11 +1,18 @@
-"""Every student: shapes, a tenfold range of sizes, no running statistics."""
+"""Every student: shapes, a tenfold range of sizes, no running statistics; what the larger inputs cost."""
+
+from inspect import signature
 
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from kdlib.analysis.costs import multiply_adds
 from kdlib.models import students
 from kdlib.models.students import STUDENTS
+from kdlib.spec import DEEP_STUDENTS
+
+CLIP = (1, 128, 1000)  # 128 mel bands, 10 s
 
 
 @pytest.mark.parametrize("name", list(STUDENTS))
@@ -50,6 +57,75 @@ def test_a_depthwise_separable_network_is_cheaper_than_a_full_one():
         name: sum(p.numel() for p in STUDENTS[name]((1, 32, 32), 16).parameters()) for name in ("mel-cnn", "mobile-fcn")
     }
     assert sizes["mobile-fcn"] < sizes["mel-cnn"] / 5
+
+
+def test_the_dial_for_depth_is_where_the_spec_says():
+    assert set(DEEP_STUDENTS) == {name for name, build in STUDENTS.items() if "depth" in signature(build).parameters}
+
+
+def test_a_resnet_of_width_64_and_depth_2_is_torchvisions_resnet_18():
+    """11,689,512 parameters with its head of 1,000 classes; GroupNorm has as many as BatchNorm."""
+    student = students.build_student("resnet", (3, 224, 224), 64, 1000, depth=2)
+    assert sum(p.numel() for p in student.parameters()) == 11_689_512
+    assert multiply_adds(student, torch.zeros(1, 3, 224, 224)) == pytest.approx(1.81e9, rel=0.01)
+
+
+def test_depth_adds_blocks_and_leaves_other_students_alone():
+    shallow, deep = (students.build_student("resnet", (1, 16, 16), 4, 5, depth=depth) for depth in (1, 3))
+    assert len(deep.body) == len(shallow.body) + 8
+    assert len(students.build_student("cnn", (1, 16, 16), 4, 5, depth=3).body) == len(STUDENTS["cnn"]((1, 16, 16), 4))
+
+
+def count_activations(body, shape):
+    """Return the numbers that all layers put out for one item: what training keeps of it."""
+    counts = []
+    for layer in body.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda _layer, _inputs, output: counts.append(output.numel()))
+    body(torch.zeros(1, *shape))
+    return sum(counts)
+
+
+@pytest.mark.parametrize("name", ["cp-resnet", "mobile-fcn"])
+def test_ten_seconds_of_128_mel_bands_once_cost_a_gigabyte_a_batch(name):
+    body = STUDENTS[name](CLIP, 8)
+    assert body(torch.randn(2, *CLIP)).shape == (2, body.features)
+    assert 4 * count_activations(body, CLIP) < 8e6  # bytes
+    assert multiply_adds(body, torch.zeros(1, *CLIP)) < 25e6
+
+
+def map_sizes(name, shape):
+    """Return the sizes that the map has on its way through a student, each once."""
+    sizes = []
+    x = torch.zeros(1, *shape)
+    for layer in STUDENTS[name](shape, 4):
+        x = layer(x)
+        if x.ndim == 4 and tuple(x.shape[2:]) not in sizes:
+            sizes.append(tuple(x.shape[2:]))
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "sizes"),
+    [
+        ("cp-resnet", (1, 32, 32), [(16, 16), (8, 8), (1, 1)]),
+        ("cp-resnet", (1, 32, 333), [(16, 167), (8, 83), (1, 1)]),
+        ("cp-resnet", (3, 64, 64), [(32, 32), (16, 16), (1, 1)]),
+        ("cp-resnet", CLIP, [(64, 500), (32, 250), (16, 125), (8, 62), (1, 1)]),
+        ("mobile-fcn", (1, 32, 32), [(16, 16), (8, 8), (4, 4), (1, 1)]),
+        ("mobile-fcn", (1, 32, 333), [(16, 167), (8, 84), (4, 42), (1, 1)]),
+        ("mobile-fcn", (3, 64, 64), [(32, 32), (16, 16), (8, 8), (1, 1)]),
+        ("mobile-fcn", CLIP, [(64, 500), (32, 250), (16, 125), (8, 63), (4, 32), (1, 1)]),
+    ],
+)
+def test_only_inputs_above_16384_places_are_halved_more_often(name, shape, sizes):
+    assert map_sizes(name, shape) == sizes
+
+
+def test_large_pictures_have_the_stem_of_imagenet_small_ones_that_of_cifar():
+    assert isinstance(STUDENTS["resnet"]((3, 64, 64), 4)[3], nn.MaxPool2d)
+    assert map_sizes("resnet", (3, 224, 224))[-2] == (7, 7)
+    assert map_sizes("resnet", (3, 32, 32))[-2] == (4, 4)
 
 
 def test_adapter_is_there_only_when_asked_for():

@@ -5,10 +5,11 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from kdlib.data.datasets import AUDIO, Dataset
+from kdlib.data.datasets import AUDIO, Dataset, to_float
 
 MAX_TILES = 24  # rows and columns of a gallery
 UNSORTED_TILES = 8  # items of a class in a gallery without an attribute
+LARGEST_TILE = 64  # pixels of a side: a sheet of larger ones takes a browser seconds to draw
 
 
 def rows_of_class(data: Dataset, number: int, split: str = "test") -> np.ndarray:
@@ -35,7 +36,7 @@ def gallery_tiles(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndar
     values = data.attributes.get(attribute)
     categories = range(UNSORTED_TILES) if values is None else np.unique(values.values[data.splits["test"]]).tolist()
     categories = [category for category in categories if category >= 0][:MAX_TILES]
-    classes, (height, width) = min(len(data.classes), MAX_TILES), data.inputs.shape[-2:]
+    classes, (height, width) = min(len(data.classes), MAX_TILES), _picture(data, 0).shape
     tiles = np.full((classes, len(categories), height, width), nan, np.float32)
     for i in range(classes):
         rows = rows_of_class(data, i)
@@ -47,8 +48,10 @@ def gallery_tiles(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndar
 
 
 def _picture(data: Dataset, row: int) -> np.ndarray:
-    """Return an item as grey values (h, w), stretched to [0, 1]."""
-    picture = data.inputs[row].mean(0)
+    """Return an item as grey values (h, w), stretched to [0, 1], of large ones every few pixels."""
+    picture = to_float(data.inputs[row]).mean(0)
+    high, wide = (-(-side // LARGEST_TILE) for side in picture.shape)
+    picture = picture[::high, ::wide]
     picture = picture[::-1] if data.modality == AUDIO else picture
     return (picture - picture.min()) / max(float(picture.max() - picture.min()), 1e-9)
 

@@ -29,6 +29,7 @@ from kdlib.results import (
 )
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.training.loop import Trained, compress, predict
+from kdlib.training.streaming import StreamedRows
 
 PROBE_ROWS = 2000  # test rows a probe is scored on, at most
 
@@ -164,12 +165,12 @@ def measure(
 
 def _predict(inputs: MeasurementInputs, on_progress: OnProgress | None) -> dict[str, dict[str, torch.Tensor]]:
     """Return split -> outputs of all members; `CANCELLED_SPLITS` alone if `on_progress` asks to stop meanwhile."""
-    splits, outputs, stopped = inputs.splits, {}, inputs.trained.cancelled
+    splits, outputs, stopped, students = inputs.splits, {}, inputs.trained.cancelled, inputs.trained.students
     for name in sorted(splits, key=lambda name: name not in CANCELLED_SPLITS):
         if on_progress is not None and not stopped:
             stopped = bool(on_progress(Progress(0, 0, phase="measuring")))
         if not stopped or name in CANCELLED_SPLITS:
-            outputs[name] = predict(inputs.trained.students, _tensor(inputs.data.inputs, splits[name], inputs.trained))
+            outputs[name] = predict(students, StreamedRows(inputs.data.inputs, splits[name], students.device))
     return {name: outputs[name] for name in (CANCELLED_SPLITS if stopped else splits)}
 
 
@@ -256,10 +257,6 @@ def _teacher_stats(collected: _Collected, target: Probe, report: Callable[[], No
 
 def _select_members(point: Point, members: slice) -> Point:
     return replace(point, **{curve: getattr(point, curve)[members] for curve in CURVES})
-
-
-def _tensor(values: np.ndarray, rows: np.ndarray, trained: Trained) -> torch.Tensor:
-    return torch.from_numpy(values[rows]).to(trained.students.device)
 
 
 def _compress_rows(group: _Group) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

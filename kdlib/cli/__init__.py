@@ -2,6 +2,7 @@
 
 main          the parser, and the commands that compute here and now
 data          import, data list, data delete
+embed         embed
 runs          launch, runs, watch, show, cancel, resume, rename, delete, undelete, engine
 sweeps        sweep
 store         store rebuild, store restore

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from kdlib.data import imported
 from kdlib.data.dataset import ITEM_NAMES
+from kdlib.data.intake import LAYOUTS, InputFormat, Limits
 from kdlib.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
     parser = _add_command(commands, "import", import_data)
     parser.set_defaults(progress_bar=progress_bar)
     _add_files(parser)
+    _add_format(parser)
     _add_columns(parser)
     _add_splits(parser)
     parser.add_argument("--source-task", default="not said", help="what the teacher of the embeddings was trained for")
@@ -63,7 +65,11 @@ def _add_command(
 def _add_files(parser: argparse.ArgumentParser) -> None:
     """Add which files to read."""
     parser.add_argument(
-        "path", type=Path, help=".npz, .npy, .parquet, .csv, or a folder or zip of recordings or pictures"
+        "path", type=Path, help=".npz, .npy, .parquet, .csv, .sf2, or a folder or zip of recordings or pictures"
+    )
+    layouts = ", ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
+    parser.add_argument(
+        "--format", dest="layout", default="", choices=list(LAYOUTS), help=f"a published dataset as it comes; {layouts}"
     )
     parser.add_argument("--name", default="", help="what to call it (default: after the file)")
     parser.add_argument(
@@ -71,6 +77,20 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     )
     description = "embeddings of a teacher, matched by id; may be given several times"
     parser.add_argument("--embeddings", type=Path, action="append", default=[], metavar="FILE", help=description)
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    """Add in which form a student gets pictures and recordings, of which the originals are kept."""
+    form = InputFormat()
+    texts = {
+        "size": "pictures: pixels of a side that the student gets, at most",
+        "seconds": "recordings: seconds that the student gets, at most",
+        "mels": "recordings: mel bands that the student gets",
+        "rate": "recordings: Hz of the sound that the student gets, at most",
+    }
+    for name, text in texts.items():
+        value = getattr(form, name)
+        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"{text} (default: {value:g})")
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
@@ -133,13 +153,15 @@ def _parse_selection(text: str) -> tuple[str, tuple[str, ...]]:
 def import_data(arguments: argparse.Namespace) -> int:
     """Import your own data: say what was understood, then keep it as a dataset."""
     from kdlib.data import importing
-    from kdlib.data.intake import Limits
 
     limits = Limits.current().enlarged() if arguments.large else Limits.current()
+    form = InputFormat(arguments.size, arguments.seconds, arguments.mels, arguments.rate)
     beside = [(path, path.name) for path in (*arguments.labels, *arguments.embeddings)]
     quiet, file = not sys.stderr.isatty(), arguments.path.resolve().name
     with arguments.progress_bar(f"Reading {file}", quiet, "items") as on_progress:
-        source = importing.stage(arguments.path, beside=beside, limits=limits, on_progress=on_progress)
+        source = importing.stage(
+            arguments.path, beside=beside, limits=limits, on_progress=on_progress, form=form, layout=arguments.layout
+        )
     try:
         draft = importing.build_draft(source, _plan(arguments, source))
         _preview(source, draft)
@@ -170,7 +192,7 @@ def _plan(arguments: argparse.Namespace, source: "importing.Source") -> "importi
         id=arguments.id or guessed.id,
         inputs=arguments.inputs or guessed.inputs,
         tables=arguments.tables or guessed.tables,
-        attributes=arguments.attributes,
+        attributes=arguments.attributes or guessed.attributes,
         pattern=arguments.pattern,
         split=arguments.split or guessed.split,
         test=arguments.test,
@@ -190,9 +212,15 @@ def _preview(source: "importing.Source", draft: "importing.DatasetDraft") -> Non
         "classes": f"{len(draft.classes)}, from {', '.join(plan.target)}"
         + (" (several an item)" if draft.labels.ndim == 2 else ""),
         "student gets": plan.inputs,
-        "teachers": ", ".join(f"{name} ({source.columns[name].shape[1]} wide)" for name in plan.tables) or "none",
+        "teachers": ", ".join(
+            f"{name} ({' x '.join(map(str, source.columns[name].shape[1:]))} wide)" for name in plan.tables
+        )
+        or "none",
         "attributes": ", ".join(f"{name} ({len(names)})" for name, (_, names) in draft.attributes.items()) or "none",
     }
+    if source.originals:
+        rate = f" at {source.rate:,} Hz" if source.rate else ""
+        lines["originals"] = f"kept{rate}, {source.original_bytes / 1e6:,.1f} MB"
     for key, value in lines.items():
         console.print(f"{key}: {value}", markup=False)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

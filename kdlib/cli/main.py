@@ -18,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, runs, store, sweeps, tables, teacher
+from kdlib.cli import data, embed, runs, store, sweeps, tables, teacher
+from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
 from kdlib.spec import RunSpec
@@ -27,6 +28,7 @@ OPTIONS = {
     "dataset": "what to learn: see `list datasets`",
     "labels": "labelled training rows",
     "teacher": "whose embeddings: see `list teachers`",
+    "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
     "dim": "width of the compressed embedding",
     "loss": "distance between student and target: see `list losses`",
     "distance_weight": "λ from 0 to 1: how much the distance counts against the prediction",
@@ -34,6 +36,8 @@ OPTIONS = {
     "temperature": "of the soft labels",
     "student": "the network that learns: see `list students`",
     "width": "size of the student",
+    "depth": "blocks per stage of the student, where it has such a dial (resnet)",
+    "augmentation": "how the student's inputs vary from step to step: see `list augmentations`",
     "epochs": "passes over the labelled rows",
     "batch_size": "rows per step",
     "lr": "peak learning rate",
@@ -86,7 +90,8 @@ def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnPro
             nonlocal phase
             if step.phase != phase:
                 phase = step.phase
-                bar.reset(task, description=label if phase in ("training", "importing") else phase.capitalize())
+                named = phase in ("training", "importing") or phase in label.lower()
+                bar.reset(task, description=label if named else phase.capitalize())
             bar.update(task, completed=step.step, total=step.steps or None)
 
         yield move
@@ -127,7 +132,9 @@ def paper(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     pick_device(arguments.device)
     base = runs.specs_of(arguments)[0]
-    specs = papers.paper_specs(base, [arguments.teacher] if arguments.teacher else ())
+    teachers = arguments.teachers.split(",") if arguments.teachers else [arguments.teacher] if arguments.teacher else []
+    names = [imported.resolve_name(name.strip()) for name in teachers if name.strip()]
+    specs = papers.paper_specs(base, names)
     with progress_bar("Training", arguments.quiet) as on_progress:
         results = pipeline.compare(list(specs.values()), device=arguments.device, on_progress=on_progress)
     seconds = time.perf_counter() - started
@@ -180,6 +187,7 @@ def parser() -> argparse.ArgumentParser:
     papers = command("paper", paper)
     papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
     add_spec_options(papers)
+    papers.add_argument("--teachers", default="", metavar="X,...", help="several, separated by commas (default: all)")
     papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     papers.add_argument("--quiet", action="store_true", help="print nothing but complaints")
@@ -188,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("what", choices=list(catalog.NAMES))
     data.add_commands(commands, progress_bar)
     teacher.add_commands(commands, progress_bar)
+    embed.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)
     store.add_commands(commands)

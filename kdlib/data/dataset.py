@@ -28,7 +28,7 @@ class Dataset:
 
     Attributes:
         name: its name in `DATASETS`, or the name under which it was imported.
-        inputs: (n, ...) float32.
+        inputs: (n, ...), what students learn from: float32, or smaller numbers on disk that `to_float` turns into it.
         labels: (n,) int64 class indices, -1 = missing; or, for several labels an item, (n, k) float32 of 0, 1 and NaN =
             missing.
         classes: the k class names.
@@ -37,7 +37,10 @@ class Dataset:
         ids: (n,) names of the items, unique.
         modality: "image", "vector", or "audio", whose inputs are log-mel spectrograms (1, mels, frames), low
             frequencies first.
-        listen: row -> (sampling rate in Hz, wave (samples,) float32), for items that can be played.
+        listen: row -> (sampling rate in Hz, wave (samples,) float32), for items that can be played: the whole recording
+            at its own rate.
+        look: row -> the original picture (h, w, 3) uint8, red first, for items that can be looked at.
+        rate: of the sound that spectrograms show, Hz; 0 for anything else.
 
     Example:
         data = kdlib.data.datasets.load("digits")
@@ -53,6 +56,8 @@ class Dataset:
     ids: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
     modality: str = IMAGE
     listen: Callable[[int], tuple[int, np.ndarray]] | None = None
+    look: Callable[[int], np.ndarray] | None = None
+    rate: int = 0
 
     @property
     def multi_label(self) -> bool:
@@ -119,6 +124,28 @@ class Dataset:
                 f"of {self.name}; use at least {len(cover)}"
             )
         return np.concatenate([cover, np.setdiff1d(np.arange(enough), cover)])[:count]
+
+
+def to_float(inputs: np.ndarray) -> np.ndarray:
+    """Return inputs as networks get them, float32: bytes in [0, 1], other numbers as they are.
+
+    Give it the rows that are needed: it reads all of them.
+
+    Args:
+        inputs: (n, ...) or a single item, of any type in which inputs are stored.
+
+    Example:
+        batch = torch.from_numpy(to_float(data.inputs[rows]))
+    """
+    if inputs.dtype == np.uint8:
+        return np.asarray(inputs, np.float32) / 255
+    return np.asarray(inputs, np.float32)
+
+
+def to_colours(inputs: np.ndarray, row: int) -> np.ndarray:
+    """Return a picture of inputs (n, 1 or 3, h, w) as (h, w, 3) uint8: what lies in [0, 1] from black to white."""
+    shown = np.round(255 * np.clip(to_float(inputs[row]), 0, 1)).astype(np.uint8)
+    return np.repeat(shown, 3 // len(shown), axis=0).transpose(1, 2, 0)
 
 
 def consecutive_splits(sizes: dict[str, int]) -> dict[str, np.ndarray]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from kdlib.cache import Unkeyed, content_key
 from kdlib.data import imported
-from kdlib.data.dataset import AUDIO, IMAGE, ITEM_NAMES, VECTOR, Attribute, Dataset
+from kdlib.data.dataset import AUDIO, IMAGE, ITEM_NAMES, VECTOR, Attribute, Dataset, to_colours, to_float
 from kdlib.data.digit_sets import CANVAS, ORIENTATIONS, cluttered_digits, digits
+from kdlib.data.intake.originals import PICTURES, load_picture, load_wave
 from kdlib.data.sound_sets import mixtures, tones
 from kdlib.progress import OnProgress
 from kdlib.registry import call_reporting, lookup
@@ -33,9 +34,11 @@ __all__ = [
     "digits",
     "load",
     "mixtures",
+    "to_float",
     "tones",
 ]
 
+VISIBLE_ROWS = 100  # of imported images, whose range says whether they can be looked at
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "cluttered-digits": cluttered_digits,
     "digits": digits,
@@ -92,14 +95,24 @@ def _load(name: str, reporting: Unkeyed) -> Dataset:
     return call_reporting(DATASETS[name], on_progress=reporting.value) if name in DATASETS else _load_imported(name)
 
 
+def _is_visible(inputs: np.ndarray) -> bool:
+    """Return whether inputs lie in [0, 1], as those of pictures do."""
+    values = to_float(inputs)
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
 def _load_imported(name: str) -> Dataset:
-    card = imported.cards()[name]
+    card, folder = imported.cards()[name], imported.dataset_folder(name)
     codes = imported.load_array(name, "splits.npy")
     # Files come sorted, and the first rows of a split must not all be one speaker's.
     shuffled = np.random.default_rng(0).permutation(len(codes))
+    inputs = imported.load_array(name, card.inputs).reshape(-1, *card.shape)
+    look = partial(load_picture, folder) if PICTURES in card.originals else None
+    if look is None and card.modality == IMAGE and _is_visible(inputs[:VISIBLE_ROWS]):
+        look = partial(to_colours, inputs)
     return Dataset(
         name=name,
-        inputs=imported.load_array(name, card.inputs).reshape(-1, *card.shape),
+        inputs=inputs,
         labels=imported.load_array(name, "labels.npy"),
         classes=tuple(card.classes),
         splits={split: shuffled[codes[shuffled] == number] for number, split in enumerate(card.splits)},
@@ -109,5 +122,7 @@ def _load_imported(name: str) -> Dataset:
         },
         ids=imported.load_array(name, "ids.npy"),
         modality=card.modality,
-        listen=partial(imported.load_sound, name) if card.rate else None,
+        listen=partial(load_wave, folder, rate=card.rate) if card.rate else None,
+        look=look,
+        rate=card.input_rate or card.rate,
     )

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from kdlib.cache import Arrays, cached_arrays, content_key
-from kdlib.data.dataset import Attribute, Dataset, consecutive_splits, numbered_ids
+from kdlib.data.dataset import Attribute, Dataset, consecutive_splits, numbered_ids, to_colours
 from kdlib.progress import OnProgress, report_progress
 
 SCANS_VAL, SCANS_TEST = 300, 600  # of the 1,797 scans; the rest is for training, so no scan is in two splits
@@ -124,6 +124,7 @@ def cluttered_digits(on_progress: OnProgress | None = None) -> Dataset:
             "rotation": Attribute(rotation, ("left of -5°", "upright", "right of 5°")),
         },
         ids=_scan_ids(sizes, arrays["scan"]),
+        look=partial(to_colours, arrays["inputs"]),
     )
 
 
@@ -159,6 +160,7 @@ def digits() -> Dataset:
         splits=consecutive_splits(sizes),
         attributes={"ink": Attribute(thirds[arrays["scan"]], ("little", "medium", "much"))},
         ids=_scan_ids(sizes, arrays["scan"]),
+        look=partial(to_colours, arrays["inputs"]),
     )
 
 

@@ -9,7 +9,6 @@ deleted.
 import hashlib
 import json
 import logging
-import mmap
 import os
 import re
 import shutil
@@ -20,26 +19,33 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.cache import home
+from kdlib.cache import home, open_array
 from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import lookup
 
 CARD = "card.json"
 TITLE = re.compile(r"[^\W_][\w .-]{0,39}")
-MAPPED_BYTES = 64 << 20  # bytes from which an array stays on disk
-CHUNK_ROWS = 1000  # rows copied at a time
 HASH_DIGITS = 8  # digits of the hash in a name
 CHUNK_BYTES = 4 << 20  # bytes hashed between two reports
+LATER_FIELDS = {"input_rate": 0, "originals": []}  # left out of the hash at these values, which older datasets have
 log = logging.getLogger("kdlib.data.imported")
 
 
 @dataclass(frozen=True)
 class TableCard:
-    """A table of embeddings that is a teacher of a dataset: file, width, and what the network was trained for."""
+    """A table of embeddings that is a teacher of a dataset.
+
+    Attributes:
+        file: that holds it.
+        width: numbers of one embedding.
+        source_task: what the network was trained for.
+        frames: embeddings an item has, one after the other in time; 0 where it has one for all of it.
+    """
 
     file: str
     width: int
     source_task: str
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,9 @@ class DatasetCard:
         inputs: file of the inputs.
         shape: of one input.
         modality: "image", "audio" or "vector".
-        rate: sampling rate of recordings, Hz; 0 for anything else.
+        rate: most frequent sampling rate of recordings, Hz; 0 for anything else.
+        input_rate: of which their spectrograms are made, Hz; 0 where that is `rate`.
+        originals: files that hold the original pictures or recordings, see `intake.originals`.
         source: name of the file it was read from.
         notes: notes and warnings of the import.
         name: "<title>@<first digits of the hash>".
@@ -79,6 +87,8 @@ class DatasetCard:
     notes: list[str] = field(default_factory=list)
     name: str = ""
     hash: str = ""
+    input_rate: int = 0
+    originals: list[str] = field(default_factory=list)
 
     @classmethod
     def from_dict(cls, record: Any) -> "DatasetCard":
@@ -90,7 +100,7 @@ class DatasetCard:
         try:
             known = {each.name: record[each.name] for each in fields(cls) if each.name in record}
             known["tables"] = {
-                name: TableCard(**{each.name: table[each.name] for each in fields(TableCard)})
+                name: TableCard(**{each.name: table[each.name] for each in fields(TableCard) if each.name in table})
                 for name, table in record["tables"].items()
             }
             card = cls(**known)
@@ -101,8 +111,12 @@ class DatasetCard:
         return card
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
+        """Return it as JSON can hold it; tables without frames as before there were any, so that their hash stays."""
+        record = asdict(self)
+        for table in record["tables"].values():
+            if not table["frames"]:
+                del table["frames"]
+        return record
 
     def describe(self) -> str:
         """Return what the dataset is, in one line."""
@@ -110,7 +124,9 @@ class DatasetCard:
 
     def describe_table(self, table: str) -> str:
         """Return what a table of embeddings is, in one line."""
-        return f"Imported embeddings, {self.tables[table].width} numbers for each of {self.rows:,} items"
+        about = self.tables[table]
+        each = f"{about.frames} frames of {about.width}" if about.frames else f"{about.width}"
+        return f"Imported embeddings, {each} numbers for each of {self.rows:,} items"
 
 
 def data_folder() -> Path:
@@ -191,40 +207,9 @@ def dataset_folder(name: str) -> Path:
     return data_folder() / lookup(cards(), name, "imported dataset").hash
 
 
-class MappedArray(np.memmap):
-    """An array on disk that releases its memory after rows were copied from it.
-
-    The system maps the neighbours of a row along with it, so that a few thousand scattered rows would occupy gigabytes
-    of memory.
-    """
-
-    _mmap: mmap.mmap  # set by numpy
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        if not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind == "i"):
-            return super().__getitem__(index)
-        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for start in range(0, len(index), CHUNK_ROWS):
-            rows[start : start + CHUNK_ROWS] = super().__getitem__(index[start : start + CHUNK_ROWS])
-            self._mmap.madvise(mmap.MADV_DONTNEED)
-        return rows
-
-
 def load_array(name: str, file: str) -> np.ndarray:
     """Return an array of a dataset; large ones stay on disk, and only the rows that are indexed are read."""
-    path = dataset_folder(name) / file
-    if path.stat().st_size <= MAPPED_BYTES:
-        return np.load(path, allow_pickle=False)
-    return np.load(path, mmap_mode="c", allow_pickle=False).view(MappedArray)
-
-
-def load_sound(name: str, row: int) -> tuple[int, np.ndarray]:
-    """Return the sampling rate of a recording in Hz and its wave (samples,) float32 in [-1, 1]."""
-    folder = dataset_folder(name)
-    ends = np.load(folder / "ends.npy", mmap_mode="r", allow_pickle=False)
-    start, end = (int(ends[row - 1]) if row else 0), int(ends[row])
-    wave = np.fromfile(folder / "waves.raw", dtype="<i2", count=end - start, offset=2 * start)
-    return cards()[name].rate, wave.astype(np.float32) / 32768
+    return open_array(dataset_folder(name) / file)
 
 
 def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None = None) -> str:
@@ -252,7 +237,11 @@ def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progres
 
 def _content_hash(folder: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None) -> str:
     """Return 24 hexadecimal digits that name the card, without its time of creation, and the bytes of the files."""
-    record = {key: value for key, value in sorted(card.to_dict().items()) if key not in ("name", "hash", "created")}
+    record = {
+        key: value
+        for key, value in sorted(card.to_dict().items())
+        if key not in ("name", "hash", "created") and (key, value) not in LATER_FIELDS.items()
+    }
     digest = hashlib.sha256(json.dumps(record).encode())
     size, done = sum((folder / file).stat().st_size for file in files), 0
     for file in files:

@@ -42,6 +42,7 @@ def tones(on_progress: OnProgress | None = None) -> Dataset:
         ids=numbered_ids(sizes),
         modality=AUDIO,
         listen=partial(sounds.render_scene, notes, scenes),
+        rate=RATE,
     )
 
 
@@ -76,6 +77,7 @@ def mixtures(on_progress: OnProgress | None = None) -> Dataset:
         ids=numbered_ids(sizes),
         modality=AUDIO,
         listen=partial(sounds.render_scene, notes, scenes),
+        rate=RATE,
     )
 
 

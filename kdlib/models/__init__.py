@@ -3,7 +3,8 @@
 teacher       what a teacher is
 providers     where teachers come from: built in (registry `TEACHERS`), imported, networks of other people (`PROVIDERS`)
 teachers      teachers by name
-embedding     what they give for a dataset, in batches, cached
+pooling       from frames to one embedding an item, registry `POOLINGS`
+embedding     what they give for a dataset, in batches, cached; embedding_files writes it for other tools
 compressors   from embedding to compact target, registry `COMPRESSORS`
 students      the small networks, registry `STUDENTS`
 encoder       the network of the built-in teachers

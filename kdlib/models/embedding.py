@@ -12,23 +12,31 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.cache import Unkeyed, cached_rows, content_key, delete_rows
+from kdlib.cache import Unkeyed, cached_rows, content_key, count_rows, delete_rows, fingerprint
 from kdlib.data import datasets
 from kdlib.data.dataset import Dataset
-from kdlib.models.teacher import Teacher
+from kdlib.models.pooling import POOLINGS
+from kdlib.models.providers.tables import open_table
+from kdlib.models.teacher import BATCH, Teacher
 from kdlib.models.teachers import check_compatible, get_teacher
 from kdlib.progress import OnProgress, report_progress
+from kdlib.registry import lookup
 
 FOLDER = "embeddings"
+MEAN = "mean"  # how frames are pooled unless somebody says otherwise
+BATCH_SECONDS = 1.0  # a batch takes no longer, where a teacher knows its speed: so soon is a cancel noticed
 
 
-def embed(name: str, dataset: str, on_progress: OnProgress | None = None) -> np.ndarray:
+def embed(name: str, dataset: str, on_progress: OnProgress | None = None, pooling: str = MEAN) -> np.ndarray:
     """Return the teacher's embeddings of all rows of a dataset, (n, d_t) float32, from the cache where possible.
+
+    Large ones stay on disk; index them by rows, and only these are read.
 
     Args:
         name: of the teacher.
         dataset: whose rows.
-        on_progress: called with the rows embedded so far, and while another process embeds them.
+        on_progress: called with the rows embedded so far, also while another process embeds them.
+        pooling: a name in `POOLINGS`, what is made of the frames of an item; without effect on a teacher without.
 
     Raises:
         ValueError: unknown name, a teacher that takes something else, or embeddings that are not finite.
@@ -38,55 +46,121 @@ def embed(name: str, dataset: str, on_progress: OnProgress | None = None) -> np.
         >>> embed("random", "digits").shape[1]
         256
     """
+    lookup(POOLINGS, pooling, "pooling")
     check_compatible(name, dataset)
-    return _embeddings(name, dataset, Unkeyed(on_progress))
+    return _embeddings(name, dataset, pooling if get_teacher(name).frames else MEAN, Unkeyed(on_progress))
 
 
 @lru_cache(maxsize=8)
-def _embeddings(name: str, dataset: str, reporting: Unkeyed) -> np.ndarray:
-    teacher, data, on_progress = get_teacher(name), datasets.load(dataset), reporting.value
+def _embeddings(name: str, dataset: str, pooling: str, reporting: Unkeyed) -> np.ndarray:
+    teacher, count, on_progress = get_teacher(name), len(datasets.load(dataset).inputs), reporting.value
+
+    def report() -> None:
+        report_progress(on_progress, "embedding", count_embedded(name, dataset)[0], count)
+
     if teacher.dataset:  # checked row by row when it was imported; it may be too large to do so again
-        return teacher.load()(data, np.arange(len(data.inputs)))
-    count = len(data.inputs)
-    return cached_rows(
-        FOLDER,
-        _key(name, data),
-        count,
-        partial(_batches, name, teacher, data, on_progress),
-        partial(report_progress, on_progress, "embedding", 0, count),
-    )
+        embeddings = open_table(name)
+    else:
+        embeddings = cached_rows(
+            FOLDER, entry_key(name, dataset), count, partial(_batches, name, teacher, dataset, on_progress), report
+        )
+    if not teacher.frames:
+        return embeddings
+    pooled = partial(_pooled, embeddings, pooling, on_progress)
+    return cached_rows(FOLDER, _pooled_key(name, dataset, pooling), count, pooled, report)
 
 
-def _batches(name: str, teacher: Teacher, data: Dataset, on_progress: OnProgress | None, first: int) -> Iterator:
+def _batches(name: str, teacher: Teacher, dataset: str, on_progress: OnProgress | None, first: int) -> Iterator:
     """Yield the embeddings of the rows from `first` on, a batch at a time.
 
     Raises:
         ValueError: they are not finite, or not one for each row.
         CancelledError: `on_progress` asked to stop.
     """
-    embed_rows, count = teacher.load(), len(data.inputs)
-    for start in range(first, count, teacher.batch):
+    data = datasets.load(dataset)
+    embed_rows, count, size = teacher.load(), len(data.inputs), _batch_size(teacher)
+    for start in range(first, count, size):
         report_progress(on_progress, "embedding", start, count)
-        rows = np.arange(start, min(start + teacher.batch, count))
-        batch = embed_rows(data, rows)
-        if batch.ndim != 2 or len(batch) != len(rows):
-            raise ValueError(f"teacher {name} gives an array {batch.shape} for {len(rows)} rows, expected one row each")
-        if not np.isfinite(batch).all():
-            row = rows[int(np.flatnonzero(~np.isfinite(batch).all(axis=1))[0])]
-            raise ValueError(f"teacher {name} gives a number that is not finite in row {row} of {data.name}")
-        yield batch
+        rows = np.arange(start, min(start + size, count))
+        yield _check_batch(name, teacher, data, rows, embed_rows(data, rows))
     report_progress(on_progress, "embedding", count, count)
 
 
-def embedding_width(name: str, dataset: str) -> int:
-    """Return d_t of a teacher on a dataset: from what is known of it, so that asking does not embed all items."""
+def _batch_size(teacher: Teacher) -> int:
+    if not teacher.seconds_per_item:
+        return teacher.batch
+    return max(1, min(teacher.batch, int(BATCH_SECONDS / teacher.seconds_per_item)))
+
+
+def _check_batch(name: str, teacher: Teacher, data: Dataset, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    """Return the batch if it holds one finite embedding for each row, or frames where the teacher says that it does.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if batch.ndim != 2 + teacher.frames or len(batch) != len(rows):
+        expected = "some frames each" if teacher.frames else "one row each"
+        raise ValueError(f"teacher {name} gives an array {batch.shape} for {len(rows)} rows, expected {expected}")
+    finite = np.isfinite(batch).reshape(len(batch), -1).all(axis=1)
+    if not finite.all():
+        row = rows[int(np.argmin(finite))]
+        raise ValueError(f"teacher {name} gives a number that is not finite in row {row} of {data.name}")
+    return batch
+
+
+def _pooled(frames: np.ndarray, pooling: str, on_progress: OnProgress | None, first: int) -> Iterator[np.ndarray]:
+    """Yield what a pooling makes of frames (n, t, d), from row `first` on.
+
+    Raises:
+        CancelledError: `on_progress` asked to stop.
+    """
+    for start in range(first, len(frames), BATCH):
+        report_progress(on_progress, "embedding", start, len(frames))
+        yield POOLINGS[pooling].function(frames[np.arange(start, min(start + BATCH, len(frames)))])
+
+
+def embedding_width(name: str, dataset: str, pooling: str = MEAN) -> int:
+    """Return d_t of a teacher on a dataset: from what is known of it, so that asking does not embed all items.
+
+    Raises:
+        ValueError: unknown teacher or pooling.
+
+    Example:
+        >>> embedding_width("random", "digits")
+        256
+    """
     teacher = get_teacher(name)
-    return teacher.width or teacher.card.get("width") or _width(name, dataset)
+    width = teacher.width or teacher.card.get("width") or _width(name, dataset)
+    return width * (lookup(POOLINGS, pooling, "pooling").factor if teacher.frames else 1)
 
 
 @lru_cache(maxsize=64)
 def _width(name: str, dataset: str) -> int:
-    return get_teacher(name).load()(datasets.load(dataset), np.arange(1)).shape[1]
+    return get_teacher(name).load()(datasets.load(dataset), np.arange(1)).shape[-1]
+
+
+def count_embedded(name: str, dataset: str) -> tuple[int, int]:
+    """Return how many rows of a dataset a teacher has embedded so far, and how many there are.
+
+    Raises:
+        ValueError: there is no such teacher or dataset (any more).
+
+    Example:
+        >>> done, rows = count_embedded("random", "digits")
+    """
+    count = len(datasets.load(dataset).inputs)
+    done = count if get_teacher(name).dataset else count_rows(FOLDER, entry_key(name, dataset), count)
+    return done, count
+
+
+def is_embedded(name: str, dataset: str) -> bool:
+    """Return whether embedding a dataset has nothing left to compute: all rows are cached, or were imported.
+
+    Example:
+        >>> is_embedded("random", "digits")
+    """
+    done, count = count_embedded(name, dataset)
+    return done == count
 
 
 def delete_embeddings(name: str, dataset: str) -> None:
@@ -95,8 +169,10 @@ def delete_embeddings(name: str, dataset: str) -> None:
     Example:
         >>> delete_embeddings("random", "digits")
     """
+    for pooling in POOLINGS if get_teacher(name).frames else ():
+        delete_rows(FOLDER, _pooled_key(name, dataset, pooling))
     if not get_teacher(name).dataset:
-        delete_rows(FOLDER, _key(name, datasets.load(dataset)))
+        delete_rows(FOLDER, entry_key(name, dataset))
 
 
 def provenance(name: str) -> dict[str, Any]:
@@ -116,6 +192,22 @@ def _hashed(path: Path, modified: int) -> str:  # noqa: ARG001 - another time, a
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _key(name: str, data: Dataset) -> str:
-    items = data.inputs if data.name in datasets.DATASETS else datasets.content(data.name)
-    return content_key(teacher=name, **provenance(name), items=items)
+def entry_key(name: str, dataset: str) -> str:
+    """Return what names a teacher's embeddings of a dataset by everything that decides them.
+
+    Example:
+        >>> entry_key("random", "digits")
+    """
+    return content_key(teacher=name, **provenance(name), items=_items(dataset))
+
+
+def _pooled_key(name: str, dataset: str, pooling: str) -> str:
+    return content_key(frames=entry_key(name, dataset), pooling=pooling)
+
+
+@lru_cache(maxsize=64)
+def _items(dataset: str) -> str:
+    """Return what names the items of a dataset by their content."""
+    if dataset in datasets.DATASETS:
+        return fingerprint(datasets.load(dataset).inputs)
+    return datasets.content(dataset)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdlib.data.dataset import AUDIO, IMAGE
+from kdlib.data.dataset import AUDIO, IMAGE, to_float
 from kdlib.data.digit_sets import CANVAS
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -46,7 +46,7 @@ class Encoder(nn.Module):
 
 def to_canvas(inputs: np.ndarray, size: int = CANVAS) -> Tensor:
     """Return pictures (n, c, h, w) of any size as grey (n, 1, size, size): small ones padded, large ones shrunk."""
-    images = torch.from_numpy(inputs).mean(1, keepdim=True)
+    images = torch.from_numpy(to_float(inputs)).mean(1, keepdim=True)
     height, width = images.shape[-2:]
     if max(height, width) > size:
         images = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)

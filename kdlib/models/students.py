@@ -2,10 +2,12 @@
 
 A builder maps an input shape and a width to a module `(b, ...) -> (b, d_s)` with its d_s as attribute `features`. No
 running statistics (GroupNorm, not BatchNorm), so that many students train as one under `torch.vmap`. To add one, write
-the builder and give it a line in `STUDENTS`; `tests/test_students.py` runs the contract over every entry.
+the builder and give it a line in `STUDENTS`; one with a parameter `depth` has a depth dial. `tests/test_students.py`
+runs the contract over every entry.
 """
 
 from collections.abc import Callable
+from inspect import signature
 from math import prod
 
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from kdlib.registry import lookup
 
 InputShape = tuple[int, ...]
+PLACES = 16_384  # pixels, or mel bands times frames, from which students for spectrograms halve their maps more often
 
 
 class Student(nn.Module):
@@ -106,18 +109,20 @@ def cp_resnet(input_shape: InputShape, width: int) -> Body:
     """Residual network whose view is kept narrow, after CP-ResNet: late layers look at single places only.
 
     Source: Koutini et al. 2021, Receptive Field Regularization for Deep Audio CNNs; a student of Ding & Lerch 2023.
-    Differs: four residual blocks instead of twelve, GroupNorm.
+    Differs: four residual blocks instead of twelve, GroupNorm. Above 16,384 places (128 mel bands x 1,000 frames) it
+    averages 2 x 2 places before more of its blocks, so that the late layers see maps of the usual size.
 
     Args:
         input_shape: (channels, mels, frames) of one spectrogram.
         width: channels of the first blocks; d_s is four times that.
     """
-    pool = [nn.AvgPool2d(2)] if min(input_shape[1:]) >= 8 else []
-    layers = [
-        *_convolution(input_shape[0], width, 5, stride=2), nn.ReLU(), _Residual(width, width, (3, 1)), *pool,
-        _Residual(width, 2 * width, (3, 3)), _Residual(2 * width, 4 * width, (3, 1)),
-        _Residual(4 * width, 4 * width, (1, 1)),
-    ]  # fmt: skip
+    extra = _extra_halvings(input_shape)
+    halved = (extra > 0, min(input_shape[1:]) >= 8, extra > 1, extra > 2)  # before each block
+    layers: list[nn.Module] = [*_convolution(input_shape[0], width, 5, stride=2), nn.ReLU()]
+    wide = width
+    for out, kernels, pooled in zip((1, 2, 4, 4), ((3, 1), (3, 3), (3, 1), (1, 1)), halved, strict=True):
+        layers += [*([nn.AvgPool2d(2)] if pooled else []), _Residual(wide, out * width, kernels)]
+        wide = out * width
     return Body([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], features=4 * width)
 
 
@@ -125,7 +130,8 @@ def mobile_fcn(input_shape: InputShape, width: int) -> Body:
     """Fully convolutional network of depthwise separable convolutions, like MobileNets: few multiply-adds for its size.
 
     Source: Howard et al. 2017, MobileNets; a small fully convolutional network is a student of Ding & Lerch 2023.
-    Differs: GroupNorm, no inverted bottlenecks.
+    Differs: GroupNorm, no inverted bottlenecks. Above 16,384 places (128 mel bands x 1,000 frames) more of its blocks
+    halve the map.
 
     Args:
         input_shape: (channels, mels, frames) of one spectrogram.
@@ -134,7 +140,7 @@ def mobile_fcn(input_shape: InputShape, width: int) -> Body:
     layers: list[nn.Module] = [*_convolution(input_shape[0], width, 3, stride=2), nn.ReLU()]
     wide = width
     for number, out in enumerate((2 * width, 4 * width, 8 * width, 8 * width)):
-        halved = number < 2 and min(input_shape[1:]) >> number > 4
+        halved = number < 2 + _extra_halvings(input_shape) and min(input_shape[1:]) >> number > 4
         layers += [
             *_convolution(wide, wide, 3, stride=2 if halved else 1, groups=wide),
             nn.ReLU(),
@@ -142,6 +148,53 @@ def mobile_fcn(input_shape: InputShape, width: int) -> Body:
             nn.ReLU(),
         ]
         wide = out
+    return Body([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], features=wide)
+
+
+def _extra_halvings(input_shape: InputShape) -> int:
+    """Return how often both sides of an input (channels, height, width) are halved until it has `PLACES` or fewer."""
+    halvings, places = 0, prod(input_shape[1:])
+    while places > PLACES:
+        halvings, places = halvings + 1, places // 4
+    return halvings
+
+
+class _BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut: (b, wide, h, w) -> (b, out, h / stride, w / stride)."""
+
+    def __init__(self, wide: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.way = nn.Sequential(*_convolution(wide, out, 3, stride), nn.ReLU(), *_convolution(out, out, 3))
+        projected = stride > 1 or wide != out
+        self.shortcut = nn.Sequential(*_convolution(wide, out, 1, stride)) if projected else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu(self.way(x) + self.shortcut(x))
+
+
+def resnet(input_shape: InputShape, width: int, depth: int = 1) -> Body:
+    """Residual network of four stages, like torchvision's ResNets, with a depth dial: for photographs.
+
+    Depth 2 and width 64 are a ResNet-18, depth 1 a ResNet-10. Pictures under 64 pixels have the stem that He et al. use
+    for CIFAR: one 3 x 3 convolution instead of a 7 x 7 of stride 2 and pooling.
+
+    Source: He et al. 2016, Deep Residual Learning for Image Recognition, table 1. Differs: GroupNorm (Wu & He 2018)
+    instead of BatchNorm, all stages equally deep.
+
+    Args:
+        input_shape: (channels, height, width) of one picture.
+        width: channels of the first stage; d_s is eight times that.
+        depth: blocks per stage.
+    """
+    large = min(input_shape[1:]) >= 64
+    layers: list[nn.Module] = [*_convolution(input_shape[0], width, *((7, 2) if large else (3, 1))), nn.ReLU()]
+    layers += [nn.MaxPool2d(3, stride=2, padding=1)] if large else []
+    wide = width
+    for stage in range(4):
+        out = width * 2**stage
+        for block in range(depth):
+            layers.append(_BasicBlock(wide, out, stride=2 if stage and not block else 1))
+            wide = out
     return Body([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], features=wide)
 
 
@@ -169,12 +222,13 @@ def mlp(input_shape: InputShape, width: int) -> Body:
     return Body(layers, features=hidden)
 
 
-STUDENTS: dict[str, Callable[[InputShape, int], Body]] = {
+STUDENTS: dict[str, Callable[..., Body]] = {
     "cnn": cnn,
     "mlp": mlp,
     "mel-cnn": mel_cnn,
     "cp-resnet": cp_resnet,
     "mobile-fcn": mobile_fcn,
+    "resnet": resnet,
 }
 ANY_SHAPE = {"mlp"}  # the others take (channels, height, width)
 
@@ -184,11 +238,17 @@ def compatible_students(input_shape: InputShape) -> list[str]:
     return [name for name in STUDENTS if len(input_shape) == 3 or name in ANY_SHAPE]
 
 
-def build_student(name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0) -> Student:
+def build_student(
+    name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0, depth: int = 1
+) -> Student:
     """Return an untrained student. Its weights come from torch's global generator: seed it around the call.
+
+    `depth` counts for students that have such a dial; the others do without.
 
     Example:
         >>> build_student("cnn", (1, 16, 16), width=8, classes=10)(torch.zeros(2, 1, 16, 16))[1].shape
         torch.Size([2, 10])
     """
-    return Student(lookup(STUDENTS, name, "student")(input_shape, width), classes, adapter_width)
+    build = lookup(STUDENTS, name, "student")
+    dials = {"depth": depth} if "depth" in signature(build).parameters else {}
+    return Student(build(input_shape, width, **dials), classes, adapter_width)

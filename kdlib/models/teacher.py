@@ -14,8 +14,9 @@ import numpy as np
 
 from kdlib.data.dataset import IMAGE, ITEM_NAMES, Dataset
 
-EmbedRows = Callable[[Dataset, np.ndarray], np.ndarray]  # dataset, rows (b,) -> (b, d_t) float32
+EmbedRows = Callable[[Dataset, np.ndarray], np.ndarray]  # dataset, rows (b,) -> (b, d_t) or (b, t, d_t) float32
 BATCH = 64  # rows that are embedded at once, unless a teacher says otherwise
+UNTRAINED = "none"  # the source task of a network that was never trained
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,15 @@ class Teacher:
         source_task: what it was trained for.
         supervised: whether its source task used labels; None for an untrained one, or where nobody said.
         load: opens the network and returns a function of a dataset and row numbers (b,) that gives their embeddings
-            (b, d_t) float32; deterministic, and each row by itself whatever batch it comes in. It reads
-            `Dataset.look` or `Dataset.listen` for originals, `Dataset.inputs` for what the student sees.
+            (b, d_t) float32, or their frames (b, t, d_t); deterministic, and each row by itself whatever batch it comes
+            in. It reads `Dataset.look` or `Dataset.listen` for originals, `Dataset.inputs` for what the student sees.
         modality: of the items it takes.
         version: names what decides the embeddings beside name, rows and weights: how items are prepared.
         weights: file whose content decides the embeddings, if there is one; a card beside it ends in .json.
         batch: rows it is given at once.
         dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
         width: d_t; 0 where it is known only once something was embedded.
+        frames: whether it gives several embeddings an item, one after the other in time, which are then pooled.
         parameters: of the network; 0 where nobody knows.
         licence: of the weights.
         origin: where the weights came from.
@@ -52,11 +54,17 @@ class Teacher:
     batch: int = BATCH
     dataset: str = ""
     width: int = 0
+    frames: bool = False
     parameters: int = 0
     licence: str = ""
     origin: str = ""
     weights_hash: str = ""
     seconds_per_item: float = 0.0
+
+    @property
+    def control(self) -> bool:
+        """Whether it was never trained, and only shows what the others know beyond that."""
+        return self.source_task == UNTRAINED
 
     @property
     def card(self) -> dict[str, Any]:

@@ -27,6 +27,16 @@ def get_teacher(name: str) -> Teacher:
     return teacher or lookup(imported_teachers(), name, "teacher", TEACHERS | list_model_teachers())
 
 
+def is_built_in(name: str) -> bool:
+    """Return whether a teacher is one of our own small networks, which embed any dataset in seconds.
+
+    Example:
+        >>> is_built_in("simclr")
+        True
+    """
+    return name in TEACHERS
+
+
 def compatible_teachers(dataset: str) -> list[str]:
     """Return the names of the teachers for a dataset: the tables imported with it, and those of its modality.
 
@@ -34,7 +44,7 @@ def compatible_teachers(dataset: str) -> list[str]:
         >>> compatible_teachers("digits")
     """
     modality = datasets.load(dataset).modality
-    networks = list_model_teachers() | TEACHERS
+    networks = TEACHERS | list_model_teachers()
     return [*imported_teachers(dataset), *(name for name, each in networks.items() if each.modality == modality)]
 
 

@@ -5,6 +5,7 @@ results.py         what is computed about spaces, typed; failure.py what stands 
 presentation.py    what rows are coloured by, which neighbours they keep, how spaces formed
 jobs.py            maps and scorecard, from the cache or computed by the engine
 teacher_report.py  what a teacher knows of a dataset
+embedding_jobs.py  embedding a dataset, by the engine
 deletion.py        deleting what was imported
 """
 

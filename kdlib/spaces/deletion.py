@@ -2,7 +2,7 @@
 
 from kdlib.data import datasets, imported
 from kdlib.models import embedding, teachers
-from kdlib.spaces import teacher_report
+from kdlib.spaces import embedding_jobs, teacher_report
 
 
 def delete_dataset(name: str) -> None:
@@ -14,6 +14,7 @@ def delete_dataset(name: str) -> None:
     if name in datasets.DATASETS:
         raise ValueError(f"{name} is built in and cannot be deleted")
     for teacher in teachers.compatible_teachers(name):
+        embedding_jobs.discard(teacher, name)
         teacher_report.discard(teacher, name)
         embedding.delete_embeddings(teacher, name)
     imported.delete_files(name)

@@ -267,7 +267,8 @@ def replay(run_id: str) -> Replay | None:
         return None
     places, anchor = {}, None
     if spec.method != BASELINE:
-        (anchor,) = project("pca", [embedding.embed(spec.teacher, spec.dataset)[arrays["rows"]]]).places
+        embeddings = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
+        (anchor,) = project("pca", [embeddings[arrays["rows"]]]).places
         places["raw"] = np.repeat(anchor[None], count, 0)
     for name in ("compressed", "student"):
         if name in arrays:

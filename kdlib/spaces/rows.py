@@ -85,7 +85,7 @@ def load_spaces(run_id: str, split: str = "test", member: int = 0) -> Spaces:
 
     spaces = {}
     if spec.method != BASELINE:
-        spaces["raw"] = embedding.embed(spec.teacher, spec.dataset)[everyone[chosen]]
+        spaces["raw"] = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)[everyone[chosen]]
         spaces["compressed"] = of_member("features", "compressed")
     spaces["student"] = of_member("features", "features")
     return Spaces(

@@ -2,6 +2,8 @@
 
 losses        distances between student and target, registry `LOSSES`; to add one: a function and a line
 label_losses  cross-entropy and soft labels
+augmentation  how a student's inputs vary from step to step, registry `AUGMENTATIONS`
+streaming     inputs that are read from disk when they are needed
 step_loss     the loss of one step, all members of all methods
 population    many networks of one architecture as one
 loop          the training loop: all members of all methods in the same step

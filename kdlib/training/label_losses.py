@@ -12,7 +12,11 @@ from kdlib.training.losses import check_shapes, check_temperature
 
 
 def soft_labels(
-    student_logits: Tensor, teacher_logits: Tensor, temperature: float, multi_label: bool = False
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float,
+    multi_label: bool = False,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return the mean divergence of the student's softened predictions from the teacher's, >= 0, 0 where they agree.
 
@@ -24,6 +28,7 @@ def soft_labels(
         teacher_logits: shape (b, k), already detached by the caller: gradients do flow into both.
         temperature: T > 0; higher shows more of how the teacher ranks the wrong classes.
         multi_label: classes do not exclude each other.
+        weights: shape (b,), what each row counts; None for 1.
 
     Returns:
         0-dim, >= 0 up to rounding.
@@ -39,20 +44,21 @@ def soft_labels(
     if multi_label:
         on = teacher.sigmoid() * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
         off = (-teacher).sigmoid() * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
-        divergence = (on + off).mean()
+        divergence = (on + off).mean(-1)
     else:
         log_p = teacher.log_softmax(-1)
-        divergence = (log_p.exp() * (log_p - student.log_softmax(-1))).sum(-1).mean()
-    return temperature**2 * divergence
+        divergence = (log_p.exp() * (log_p - student.log_softmax(-1))).sum(-1)
+    return temperature**2 * (divergence if weights is None else weights * divergence).mean()
 
 
-def prediction(logits: Tensor, labels: Tensor) -> Tensor:
+def prediction(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the mean cross-entropy of the known labels in nats, >= 0; 0 with zero gradient if no label is known.
 
     Args:
         logits: shape (b, k).
         labels: integers, shape (b,): the class of each row, negative = missing. Or floats, shape (b, k): 0 or 1 per
             class, NaN = missing; then it is the binary cross-entropy, a mean over all known entries.
+        weights: shape (b,), what each row counts; None for 1. The sum is divided by the known entries all the same.
 
     Returns:
         0-dim, >= 0.
@@ -65,6 +71,7 @@ def prediction(logits: Tensor, labels: Tensor) -> Tensor:
     if not labels.is_floating_point():
         known = labels >= 0
         chosen = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[:, None])[:, 0]
+        chosen = chosen if weights is None else weights * chosen
         return -torch.where(known, chosen, 0).sum() / known.sum().clamp(min=1)
     if labels.shape != logits.shape:
         raise ValueError(
@@ -72,4 +79,5 @@ def prediction(logits: Tensor, labels: Tensor) -> Tensor:
         )
     known = ~labels.isnan()
     entries = functional.binary_cross_entropy_with_logits(logits, torch.where(known, labels, 0), reduction="none")
+    entries = entries if weights is None else weights[:, None] * entries
     return torch.where(known, entries, 0).sum() / known.sum().clamp(min=1)

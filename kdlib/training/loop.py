@@ -21,9 +21,11 @@ from kdlib.training.population import Population
 from kdlib.training.replay import ReplaySample
 from kdlib.training.state import TrainingState
 from kdlib.training.step_loss import MethodGroup, StepLoss, TrainingData
+from kdlib.training.streaming import StreamedRows, read_ahead
 
 VALIDATIONS = 20  # of one training, about
 CHECKPOINT_SECONDS = 3.0
+CHUNK_NUMBERS = 2**21  # numbers of inputs that are predicted at once, in 50 rows at most
 
 Score = Callable[[Tensor], list[float]]  # logits (m, v, k) on the CPU -> one number per member, higher is better
 
@@ -72,6 +74,7 @@ def train(
     batch_size: int,
     lr: float,
     score: Score,
+    augmentation: str = "none",
     device: torch.device | str = "cpu",
     on_progress: OnProgress | None = None,
     checkpoint: Path | None = None,
@@ -90,9 +93,9 @@ def train(
         batch_size: rows per step and member; all of them if there are fewer.
         lr: peak learning rate.
         score: of validation logits; decides which weights of a member are the best.
+        augmentation: a name in `AUGMENTATIONS`.
         device: where to compute.
-        on_progress: called after every step; returning True stops. A training whose checkpoint is at its end calls it
-            once.
+        on_progress: called after every step, once where the checkpoint leaves none; returning True stops.
         checkpoint: file written every few seconds and at the end, and resumed from if it exists; an interrupted and
             resumed training equals an uninterrupted one bit by bit on one CPU thread.
         signature: names the computation; a checkpoint with another one is not used.
@@ -103,9 +106,8 @@ def train(
         >>> train([group], rows, loss="mse", epochs=5, batch_size=16, lr=0.01, score=lambda logits: [0.0])
     """
     reuse_memory()
-    training = _Training(
-        StepLoss(groups, rows, loss, torch.device(device)), epochs, batch_size, lr, score, replay_sample
-    )
+    step_loss = StepLoss(groups, rows, loss, torch.device(device), augmentation)
+    training = _Training(step_loss, epochs, batch_size, lr, score, replay_sample)
     state = training.state
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint, signature)
@@ -163,16 +165,13 @@ class _Training:
         score: Score,
         replay_sample: ReplaySample | None,
     ) -> None:
-        groups, self.row_count = step_loss.groups, len(step_loss.rows.inputs)
+        self.row_count = len(step_loss.rows.inputs)
         self.step_loss, self.score = step_loss, score
-        self.seeds, self.batch_size = (
-            [seed for group in groups for seed in group.seeds],
-            min(batch_size, self.row_count),
-        )
+        self.batch_size = min(batch_size, self.row_count)
         self.steps_per_epoch = self.row_count // self.batch_size
         self.steps = epochs * self.steps_per_epoch
         self.validated_epochs = _validated_epochs(epochs)
-        sizes = [len(group.seeds) for group in groups]
+        sizes = [len(group.seeds) for group in step_loss.groups]
         self.state = TrainingState(
             step_loss.students, step_loss.teachers, sizes, lr=lr, steps=self.steps, replay_sample=replay_sample
         )
@@ -184,9 +183,10 @@ class _Training:
             state.recorder.record(0, predict(self.step_loss.students, self.step_loss.rows.val_inputs)["features"])
         while state.done < self.steps and len(state.diverged) < self.step_loss.students.size and not reporter.cancelled:
             epoch = state.done // self.steps_per_epoch + 1
-            order = batches(self.seeds, epoch - 1, self.row_count, self.batch_size)
-            for index in order[state.done % self.steps_per_epoch :]:
-                self._take_step(index.to(state.device))
+            order = batches(self.step_loss.seeds, epoch - 1, self.row_count, self.batch_size)
+            indices = order[state.done % self.steps_per_epoch :].to(state.device).unbind()
+            for index, inputs in zip(indices, read_ahead(self.step_loss.rows.inputs, indices), strict=True):
+                self._take_step(index, inputs)
                 point = self._close_epoch(epoch) if state.done % self.steps_per_epoch == 0 else None
                 if reporter(point):
                     break
@@ -200,9 +200,9 @@ class _Training:
         students, teachers = self.step_loss.students, self.step_loss.teachers
         return Trained(students, teachers, state.history, cancelled, state.diverged, replay, state.seconds)
 
-    def _take_step(self, index: Tensor) -> None:
-        """Let every member learn from one batch, the row numbers `index` (m, b)."""
-        state, parts = self.state, self.step_loss(index)
+    def _take_step(self, index: Tensor, inputs: Tensor) -> None:
+        """Let every member learn from one batch, the row numbers `index` (m, b) and their inputs (m, b, ...)."""
+        state, parts = self.state, self.step_loss(index, inputs, self.state.done)
         state.optimizer.zero_grad()
         parts.total.sum().backward()
         state.optimizer.step()
@@ -242,8 +242,9 @@ def _validated_epochs(epochs: int) -> set[int]:
 
 
 @torch.no_grad()
-def predict(students: Population, inputs: Tensor, chunk: int = 50) -> dict[str, Tensor]:
+def predict(students: Population, inputs: Tensor | StreamedRows) -> dict[str, Tensor]:
     """Return "features" (m, n, d_s) and "logits" (m, n, k) of all members on the same inputs (n, ...), on the CPU."""
+    chunk = min(50, max(1, CHUNK_NUMBERS // math.prod(inputs.shape[1:])))
     parts = [students.on_same(part)[:2] for part in inputs.split(chunk)]
     features, logits = (torch.cat(kind, dim=1).cpu() for kind in zip(*parts, strict=True))
     return {"features": features, "logits": logits}

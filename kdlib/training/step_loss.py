@@ -5,9 +5,11 @@
 The teacher loss moves only the trainable compressor and its head. The distance sees the compressed embedding detached,
 so it moves only the student (Ding & Lerch 2024). `tests/test_loop.py` compares every member with a plain loop of its
 own.
+
+An augmentation changes the students' inputs; where it mixes rows, predictions, targets and soft labels are mixed alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -17,8 +19,10 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from kdlib.training import label_losses
+from kdlib.training.augmentation import AUGMENTATIONS, draw_noise, mix, partner
 from kdlib.training.losses import LOSSES
 from kdlib.training.population import Population
+from kdlib.training.streaming import StreamedRows
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,17 @@ class TrainingData:
     """The rows to learn from, and those that choose the best weights.
 
     Attributes:
-        inputs: (n, ...) float32.
+        inputs: (n, ...) float32, in memory or streamed.
         labels: (n,) int64 or (n, k) float32 with NaN.
         embeddings: (n, d_t) float32; width 0 where no method has a teacher.
-        val_inputs: (v, ...) float32.
+        val_inputs: (v, ...), as `inputs`.
         val_labels: as `labels`.
     """
 
-    inputs: Tensor
+    inputs: Tensor | StreamedRows
     labels: Tensor
     embeddings: Tensor
-    val_inputs: Tensor
+    val_inputs: Tensor | StreamedRows
     val_labels: Tensor
 
     def to(self, device: torch.device) -> "TrainingData":
@@ -105,45 +109,70 @@ class StepLoss:
         rows: to learn from.
         loss: a name in `LOSSES`.
         device: where to compute.
+        augmentation: a name in `AUGMENTATIONS`.
 
     Attributes:
+        seeds: of all members.
         students: all members of all groups, in order.
         teachers: per group, its teacher branches, or None.
         rows: on the device.
     """
 
-    def __init__(self, groups: Sequence[MethodGroup], rows: TrainingData, loss: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        groups: Sequence[MethodGroup],
+        rows: TrainingData,
+        loss: str,
+        device: torch.device,
+        augmentation: str = "none",
+    ) -> None:
         self.groups, self.rows = groups, rows.to(device)
+        self.seeds = [seed for group in groups for seed in group.seeds]
+        self._augmentation = AUGMENTATIONS[augmentation]
         self.students = Population([student for group in groups for student in group.students], device)
         self.teachers = [Population(group.teachers, device) if group.teachers else None for group in groups]
         self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
         self._distance = vmap(LOSSES[loss].function)
         self._prediction = vmap(label_losses.prediction)
-        multi_label = rows.labels.ndim == 2
-        self._soft_labels = [
-            vmap(partial(label_losses.soft_labels, temperature=group.temperature, multi_label=multi_label))
-            for group in groups
-        ]
+        self._soft_labels = [vmap(partial(_soft_labels, group.temperature, rows.labels.ndim == 2)) for group in groups]
         weights = [group.distance_weight for group in groups for _ in group.seeds]
         self._distance_weights = torch.tensor(weights, device=device)
 
-    def __call__(self, index: Tensor) -> LossParts:
-        """Return the loss of each member on its rows, the row numbers `index` (m, b)."""
+    def __call__(self, index: Tensor, inputs: Tensor, step: int) -> LossParts:
+        """Return the loss of each member on its rows.
+
+        Args:
+            index: (m, b) row numbers.
+            inputs: (m, b, ...) of these rows.
+            step: its number in the training, for what is random in an augmentation.
+        """
         labels = self.rows.labels[index]
-        _, logits, adapted = self.students(self.rows.inputs[index])
-        prediction = self._prediction(logits, labels)
-        terms = [self._group_terms(number, index, labels, logits) for number in range(len(self.groups))]
+        inputs, shares = self._augment(inputs, step)
+        _, logits, adapted = self.students(inputs)
+        prediction = _mixed_loss(self._prediction, logits, labels, shares)
+        terms = [self._group_terms(number, index, labels, logits, shares) for number in range(len(self.groups))]
         distance = self._distances(adapted, [each.target for each in terms])
         teacher, soft = torch.cat([each.teacher for each in terms]), torch.cat([each.soft for each in terms])
         weights = self._distance_weights
         total = (1 - weights) * prediction + weights * distance + soft + teacher
         return LossParts(total, prediction, distance, teacher)
 
-    def _group_terms(self, number: int, index: Tensor, labels: Tensor, logits: Tensor) -> _GroupTerms:
-        """Return the terms of one group, from row numbers, labels and logits (m, b, ...) of all members."""
+    def _augment(self, inputs: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
+        """Return what the students see of inputs (m, b, ...), and each row's share (m, b) where rows are mixed."""
+        function, numbers, _, mixes = self._augmentation
+        if not numbers:
+            return inputs, None
+        noise = draw_noise(self.seeds, step, inputs.shape[1], numbers).to(inputs.device)
+        return vmap(function)(inputs, noise), noise[..., 0] if mixes else None
+
+    def _group_terms(
+        self, number: int, index: Tensor, labels: Tensor, logits: Tensor, shares: Tensor | None
+    ) -> _GroupTerms:
+        """Return the terms of one group, from row numbers, labels, logits and shares (m, b, ...) of all members."""
         group, teachers, targets = self.groups[number], self.teachers[number], self._targets[number]
         members = self._members[number]
+        shares = None if shares is None else shares[members]
         teacher = soft = logits.new_zeros(len(group.seeds))
         target = None
         if targets is not None:
@@ -153,8 +182,11 @@ class StepLoss:
             target = compressed.detach() if target is None else target
             teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0)
             if group.soft_label_weight:
-                divergence = self._soft_labels[number](logits[members], head_logits[-1].detach())
+                given = head_logits[-1].detach()
+                divergence = _mixed_loss(self._soft_labels[number], logits[members], given, shares)
                 soft = group.soft_label_weight * divergence
+        if target is not None and shares is not None:
+            target = vmap(mix)(target, shares)
         return _GroupTerms(target if group.distance_weight else None, teacher, soft)
 
     def _distances(self, adapted: Tensor, targets: Sequence[Tensor | None]) -> Tensor:
@@ -177,6 +209,25 @@ class StepLoss:
             values = self._distance(adapted[places], torch.cat([target for _, target in pairs]))
             distances = distances.index_copy(0, places, values)
         return distances
+
+
+def _soft_labels(temperature: float, multi_label: bool, student: Tensor, teacher: Tensor, *weights: Tensor) -> Tensor:
+    """Return `label_losses.soft_labels` with what is mapped over members last."""
+    return label_losses.soft_labels(student, teacher, temperature, multi_label, *weights)
+
+
+def _mixed_loss(loss: Callable[..., Tensor], logits: Tensor, labels: Tensor, shares: Tensor | None) -> Tensor:
+    """Return the loss of each member (m,), for mixed rows with the labels of both of them.
+
+    Args:
+        loss: `(logits, labels, row weights) -> (m,)`.
+        logits: (m, b, k).
+        labels: (m, b, ...).
+        shares: (m, b), None where rows are not mixed.
+    """
+    if shares is None:
+        return loss(logits, labels)
+    return loss(logits, labels, shares) + loss(logits, vmap(partner)(labels), 1 - shares)
 
 
 def _member_slices(sizes: Sequence[int]) -> list[slice]:

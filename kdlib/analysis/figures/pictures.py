@@ -10,6 +10,8 @@ from kdlib.analysis.figures.style import escape, new_figure
 # Plotly's Magma; its own first colour is one that Streamlit replaces by a colour of its theme.
 LOUDNESS_COLOURS = ("#0c0824", "#50127b", "#b6377a", "#fb8861", "#fcfdbf")
 
+MAX_FRAMES = 500  # of a spectrogram that are drawn: more are finer than the figure
+
 
 def plot_gallery(tiles: np.ndarray, rows: Sequence[str], columns: Sequence[str], column_title: str) -> go.Figure:
     """Return a sheet of pictures, one per class and category of an attribute.
@@ -50,6 +52,7 @@ def plot_spectrogram(picture: np.ndarray, hertz: np.ndarray, seconds: float) -> 
     Example:
         >>> plot_spectrogram(data.inputs[0, 0], spectrograms.frequencies(RATE), seconds=0.77).show()
     """
+    picture = picture[:, :: -(-picture.shape[1] // MAX_FRAMES)]
     mels, frames = picture.shape
     figure = new_figure("time, s", "frequency, Hz", height=260)
     times = (np.arange(frames) + 0.5) * seconds / frames
@@ -59,7 +62,7 @@ def plot_spectrogram(picture: np.ndarray, hertz: np.ndarray, seconds: float) -> 
         customdata=np.repeat(np.round(hertz)[:, None], frames, 1),
         hovertemplate="%{x:.2f} s, %{customdata:.0f} Hz<extra></extra>",
     )  # fmt: skip
-    ticks = list(range(0, mels, 6))
+    ticks = list(range(0, mels, max(1, mels // 5)))
     figure.update_yaxes(tickvals=ticks, ticktext=[f"{hertz[i]:,.0f}" for i in ticks], showgrid=False)
     figure.update_xaxes(showgrid=False)
     figure.update_layout(margin={"t": 8})

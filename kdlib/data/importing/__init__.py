@@ -7,15 +7,19 @@
 To read another kind of file, add it to `intake.kinds` and `intake.reading`; `tests/test_importing.py` holds the steps.
 """
 
-from kdlib.data.importing.build import MAX_CATEGORIES, DatasetDraft, build_draft, column_values, guess_plan
+from kdlib.data.importing.build import MAX_CATEGORIES, DatasetDraft, build_draft
+from kdlib.data.importing.guess import TABLE_AXES, column_values, guess_plan
 from kdlib.data.importing.plan import ImportPlan, pattern_parts
 from kdlib.data.importing.source import Source, discard, reopen, stage, stage_uploads
 from kdlib.data.importing.store import store_dataset
+from kdlib.data.intake import InputFormat
 
 __all__ = [
     "MAX_CATEGORIES",
+    "TABLE_AXES",
     "DatasetDraft",
     "ImportPlan",
+    "InputFormat",
     "Source",
     "build_draft",
     "column_values",

@@ -1,19 +1,18 @@
 """From columns to a dataset: labels, splits and attributes as a plan says, with everything that speaks against it."""
 
+import math
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kdlib.data.datasets import AUDIO, IMAGE, VECTOR
 from kdlib.data.importing import splits
+from kdlib.data.importing.guess import TABLE_AXES, guess_plan
 from kdlib.data.importing.plan import ImportPlan, parse_names
 from kdlib.data.importing.source import Column, Source, id_column
 from kdlib.data.intake import IntakeError
 
-LABELS = ("label", "labels", "class", "target", "y", "category", "tag", "tags", "folder")
-SPLITS = ("split", "subset", "partition", "fold", "set")
 BINARY_WORDS = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0, "": np.nan}
 MAX_CLASSES, MAX_CATEGORIES = 1000, 100
 SMALL_TEST_SET = 50  # items of a test set below which an interval says little
@@ -62,48 +61,6 @@ class DatasetDraft:
         return counts
 
 
-def guess_plan(source: Source) -> ImportPlan:
-    """Return what the names of the columns suggest."""
-    texts = source.text_columns
-    answers = [
-        name for name in source.number_columns if name.lower() != "y"
-    ]  # a matrix called y may as well be an embedding
-    target = next((name for name in (*texts, *answers) if name.lower() in LABELS), "")
-    if not target:
-        rest = [name for name in texts if name != id_column(source.columns) and name.lower() not in SPLITS]
-        target = rest[0] if rest and source.kind == "table" else ""
-    numbers = [name for name in source.number_columns if name != target]
-    media = {"sounds": "spectrogram", "images": "picture"}.get(source.kind, "")
-    deep = next((name for name in numbers if len(source.columns[name].shape) > 2), "")
-    inputs = (
-        media
-        or next((name for name in numbers if name.lower() in ("inputs", "input")), deep)
-        or (numbers[0] if numbers else "")
-    )
-    tables = tuple(
-        name for name in numbers if len(source.columns[name].shape) == 2 and (name != inputs or len(numbers) == 1)
-    )
-    return ImportPlan(
-        target=(target,) if target else (),
-        id=id_column(source.columns),
-        inputs=inputs,
-        tables=tables,
-        split=next((name for name in texts if name.lower() in SPLITS), ""),
-    )
-
-
-def column_values(source: Source, pattern: str = "") -> dict[str, list[str]]:
-    """Return the columns of text and the parts of the pattern, each with its different values in order.
-
-    A pattern that does not fit adds nothing: `build_draft` says why.
-    """
-    values_of = {name: source.values(name).tolist() for name in source.text_columns}
-    if pattern:
-        with suppress(IntakeError):
-            values_of |= parse_names(pattern, values_of[id_column(source.columns)])
-    return {name: sorted(set(each) - {""}) for name, each in values_of.items()}
-
-
 def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
     """Return the dataset that the plan describes.
 
@@ -126,15 +83,18 @@ def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
 
     labels, classes = _labels(source, plan, words)
     if not plan.inputs:
-        raise IntakeError(f"{source.name} holds no recordings, pictures or numbers that a student could learn from")
+        why = f" ({source.notes[0]})" if source.notes else ""
+        missing = f"no recordings, pictures or numbers that a student could learn from{why}"
+        raise IntakeError(f"{source.name} holds {missing}; add them, or give embeddings (--embeddings)")
     for name in dict.fromkeys((plan.inputs, *plan.tables)):
         if source.columns.get(name) is None or source.columns[name].text:
             raise IntakeError(f"{name!r} is no column of numbers; there are: {', '.join(source.number_columns)}")
         warnings += _check_numbers(source, source.columns[name])
     for name in plan.tables:
-        if len(source.columns[name].shape) != 2:
+        if len(source.columns[name].shape) not in TABLE_AXES:
             raise IntakeError(
-                f"an embedding is one list of numbers per item, {name!r} has the shape {source.columns[name].shape[1:]}"
+                "an embedding is one list of numbers per item, or one for each of its frames; "
+                f"{name!r} has the shape {source.columns[name].shape[1:]}"
             )
 
     split_of = _planned_splits(source, plan, words)
@@ -322,6 +282,8 @@ def _modality(source: Source, plan: ImportPlan, shape: tuple[int, ...]) -> tuple
     """Return what an input is and its shape: pictures without channels get one."""
     if plan.inputs == "spectrogram" and source.kind == "sounds":
         return AUDIO, shape
+    if plan.inputs in plan.tables:  # the frames of a teacher are no picture
+        return VECTOR, (math.prod(shape),)
     if len(shape) == 2:
         return IMAGE, (1, *shape)
     return (IMAGE if len(shape) == 3 and shape[0] in (1, 3) else VECTOR), shape

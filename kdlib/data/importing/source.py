@@ -14,7 +14,7 @@ import numpy as np
 
 from kdlib.cache import home
 from kdlib.data import imported, intake
-from kdlib.data.intake import Column, Contents, IntakeError, Limits, describe_os_error
+from kdlib.data.intake import Column, Contents, InputFormat, IntakeError, Limits, describe_os_error
 from kdlib.progress import OnProgress, report_progress
 
 ID_NAMES = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
@@ -33,7 +33,9 @@ class Source:
         kind: "table", "sounds" or "images".
         rows: items.
         columns: name -> column.
-        rate: of recordings, Hz; 0 for anything else.
+        rate: most frequent one of recordings, Hz; 0 for anything else.
+        input_rate: of which their spectrograms are made, Hz.
+        originals: files that hold the original pictures or recordings, see `intake.originals`.
         first_line: line of the first row in a text file; 0 for other files, whose rows are counted from 0.
         notes: what its owner should know.
     """
@@ -44,6 +46,8 @@ class Source:
     rows: int
     columns: dict[str, Column]
     rate: int = 0
+    input_rate: int = 0
+    originals: list[str] = field(default_factory=list)
     first_line: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -51,6 +55,11 @@ class Source:
     def folder(self) -> Path:
         """Return where its columns are."""
         return _staging_folder() / self.token
+
+    @property
+    def original_bytes(self) -> int:
+        """Return how many bytes the originals take on disk."""
+        return sum((self.folder / file).stat().st_size for file in self.originals)
 
     @property
     def text_columns(self) -> list[str]:
@@ -90,6 +99,8 @@ def stage(
     beside: Sequence[tuple[Path, str]] = (),
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
+    form: InputFormat | None = None,
+    layout: str = "",
 ) -> Source:
     """Read a file or folder, and tables beside it (labels, metadata, embeddings), into the staging folder.
 
@@ -100,6 +111,8 @@ def stage(
         limits: what may be read.
         on_progress: called a few times a second with the items of one file read so far; returning True stops the
             reading.
+        form: in which a student gets pictures and recordings.
+        layout: of a published dataset: one of `intake.LAYOUTS`; "" goes by what the file holds.
 
     Raises:
         IntakeError: something is refused; nothing stays in the staging folder.
@@ -113,13 +126,12 @@ def stage(
     folder = _staging_folder() / token
     try:
         _delete_stale()
-        contents = _read(path, name, folder, limits, on_progress)
+        contents = _read(path, name, folder, limits, on_progress, form, layout)
         source = _source(token, contents, name)
         tables = [(table.name, folder / table.folder, table) for table in contents.tables]
         for number, (file, title) in enumerate(beside):
-            subfolder = folder / f"beside-{number}"
-            table = _read(file, title, subfolder, limits, on_progress)
-            tables.append((title or Path(file).name, subfolder, table))
+            table = _read(file, title, folder / f"beside-{number}", limits, on_progress)
+            tables.append((title or Path(file).name, folder / f"beside-{number}", table))
         for title, subfolder, table in tables:
             _attach(source, title, subfolder, table, on_progress)
         columns = [column.to_dict() for column in source.columns.values()]
@@ -133,7 +145,11 @@ def stage(
     return source
 
 
-def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]], on_progress: OnProgress | None = None) -> Source:
+def stage_uploads(
+    uploads: Sequence[tuple[str, bytes | memoryview]],
+    on_progress: OnProgress | None = None,
+    form: InputFormat | None = None,
+) -> Source:
     """Read what came over the network: name and bytes of a file, then of tables beside it. Otherwise as `stage`."""
     folder = _staging_folder() / f"{secrets.token_hex(8)}.upload"
     try:
@@ -142,7 +158,7 @@ def stage_uploads(uploads: Sequence[tuple[str, bytes | memoryview]], on_progress
         for number, (name, content) in enumerate(uploads):
             written.append((folder / str(number), name))
             written[-1][0].write_bytes(content)
-        return stage(written[0][0], written[0][1], written[1:], on_progress=on_progress)
+        return stage(written[0][0], written[0][1], written[1:], on_progress=on_progress, form=form)
     except OSError as error:
         raise IntakeError(f"{uploads[0][0]} cannot be taken in: {describe_os_error(error)}") from error
     finally:
@@ -185,9 +201,17 @@ def _last_change(path: Path) -> float:
         return float("inf")
 
 
-def _read(path: Path, name: str, folder: Path, limits: Limits | None, on_progress: OnProgress | None) -> Contents:
+def _read(
+    path: Path,
+    name: str,
+    folder: Path,
+    limits: Limits | None,
+    on_progress: OnProgress | None,
+    form: InputFormat | None = None,
+    layout: str = "",
+) -> Contents:
     folder.mkdir(parents=True)
-    return intake.read(path, folder, name, limits, on_progress)
+    return intake.read(path, folder, name, limits, on_progress, form, layout)
 
 
 def _named(columns: Sequence[Column]) -> dict[str, Column]:
@@ -197,13 +221,27 @@ def _named(columns: Sequence[Column]) -> dict[str, Column]:
 def _source(token: str, contents: Contents, name: str) -> Source:
     columns = _named(contents.columns)
     return Source(
-        token, name, contents.kind, contents.rows, columns, contents.rate, contents.first_line, list(contents.notes)
+        token=token,
+        name=name,
+        kind=contents.kind,
+        rows=contents.rows,
+        columns=columns,
+        rate=contents.rate,
+        input_rate=contents.input_rate,
+        originals=contents.originals,
+        first_line=contents.first_line,
+        notes=list(contents.notes),
     )
+
+
+def id_columns(columns: dict[str, Column]) -> list[str]:
+    """Return the columns of text that are called like an id."""
+    return [name for name, column in columns.items() if column.text and name.lower() in ID_NAMES]
 
 
 def id_column(columns: dict[str, Column]) -> str:
     """Return the column of text that is called like an id, "" if there is none."""
-    return next((name for name, column in columns.items() if column.text and name.lower() in ID_NAMES), "")
+    return next(iter(id_columns(columns)), "")
 
 
 def _attach(source: Source, title: str, folder: Path, table: Contents, on_progress: OnProgress | None) -> None:
@@ -211,10 +249,12 @@ def _attach(source: Source, title: str, folder: Path, table: Contents, on_progre
     if table.kind != "table":
         raise IntakeError(f"{title} holds {table.kind}; beside {source.name} a table is expected")
     columns = _named(table.columns)
-    source_id, table_id = id_column(source.columns), id_column(columns)
-    if source_id and table_id:
+    source_ids, table_id = id_columns(source.columns), id_column(columns)
+    if source_ids and table_id:
         ids = np.load(folder / columns[table_id].file, allow_pickle=False).tolist()
-        order = _match_rows(source, source.values(source_id).tolist(), ids, title)
+        choices = [source.values(name).tolist() for name in source_ids]  # such as a file and a number
+        names = next((choice for choice in choices if not set(choice).isdisjoint(ids)), choices[0])
+        order = _match_rows(source, names, ids, title)
     elif table.rows == source.rows:
         order = None
         source.notes.append(f"{title} has no ids to match: its rows are taken to be in the same order")

@@ -65,11 +65,12 @@ def _write_files(
         if file not in files:
             files.append(file)
             _link_or_copy(source.folder / source.columns[name].file, building / file)
-        tables[name] = TableCard(file, source.columns[name].shape[1], draft.plan.source_task)
-    if source.rate:
-        files += ["waves.raw", "ends.npy"]
-        for file in files[-2:]:
-            _link_or_copy(source.folder / file, building / file)
+        *frames, width = source.columns[name].shape[1:]
+        source_task = source.columns[name].source_task or draft.plan.source_task
+        tables[name] = TableCard(file, width, source_task, *frames)
+    for file in source.originals:
+        files.append(file)
+        _link_or_copy(source.folder / file, building / file)
     card = DatasetCard(
         title=title,
         created=time.time(),
@@ -82,6 +83,8 @@ def _write_files(
         shape=list(draft.shape),
         modality=draft.modality,
         rate=source.rate,
+        input_rate=source.input_rate,
+        originals=source.originals,
         source=source.name,
         notes=draft.notes + draft.warnings,
     )

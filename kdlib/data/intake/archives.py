@@ -6,11 +6,11 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from kdlib.data.intake.limits import MB, IntakeError, Limits
 
@@ -34,6 +34,18 @@ class Member:
 
     name: str
     size: int
+
+
+class Container(Protocol):
+    """Something with members that can be read one by one: an archive, or a sound font."""
+
+    def read(self, member: Member) -> bytes:
+        """Return the bytes of a member."""
+        ...
+
+    def open(self, member: Member) -> AbstractContextManager[IO[bytes]]:
+        """Yield a stream of a member's bytes."""
+        ...
 
 
 class Archive:
@@ -130,14 +142,15 @@ def _list_zip(archive: zipfile.ZipFile, path: Path, limits: Limits) -> list[Memb
             f"the archive has {len(entries):,} entries, at most {limits.members:,} can be read (KDLIB_MAX_MEMBERS)"
         )
     total, members, spans = 0, [], []
+    largest = max(limits.dataset_mb, limits.originals_mb)  # what they hold has a limit of its own where it is decoded
     with path.open("rb") as raw:
         for entry in entries:
             _check_entry(entry)
             total += entry.file_size
-            if total > limits.dataset_mb * MB:
+            if total > largest * MB:
                 raise IntakeError(
-                    f"together the entries up to {entry.filename!r} unpack to more than {limits.dataset_mb:,} MB "
-                    "(KDLIB_MAX_DATASET_MB); on the command line, import --large reads more"
+                    f"together the entries up to {entry.filename!r} unpack to more than {largest:,} MB "
+                    "(KDLIB_MAX_ORIGINALS_MB); on the command line, import --large reads more"
                 )
             spans.append((*_span(raw, entry), entry.filename))
             skipped = entry.filename.startswith(SKIPPED[0]) or entry.filename.endswith(SKIPPED[1:])

@@ -1,7 +1,7 @@
 """Numpy files, header first and then chunk by chunk, so that a large one is never in memory as a whole."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -18,6 +18,10 @@ from kdlib.data.intake.progress import Reporter
 CHUNK = 4 * MB  # bytes read at a time
 MAX_COLUMNS = 1000
 MAX_HEADER = 10_000  # characters of a header: longer ones are made to be slow to parse
+
+
+class PickledError(IntakeError):
+    """An array of Python objects."""
 
 
 class Readable(Protocol):
@@ -67,8 +71,8 @@ class Writer:
             )
         return f"column-{len(self.columns)}.npy"
 
-    def write_text(self, name: str, values: list[str]) -> None:
-        """Write a column of text."""
+    def write_text(self, name: str, values: list[str], role: str = "") -> None:
+        """Write a column of text; `role` as in `Column`."""
         long = next((row for row, value in enumerate(values) if len(value) > TEXT), None)
         if long is not None:
             raise IntakeError(
@@ -76,21 +80,37 @@ class Writer:
             )
         array = np.array(values, dtype=str)
         column = Column(
-            name, array.shape, text=True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes)
+            name, array.shape, True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes), role=role
         )
         np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)
 
-    def write_numbers(self, name: str, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
-        """Write a column of numbers that comes in chunks of rows, and count its rows that cannot be learned from."""
-        self.limits.check_shape(name, shape)
-        column = Column(name, shape, file=self._next_file(name, 4 * math.prod(shape)))
+    def write_numbers(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        chunks: Iterator[np.ndarray],
+        dtype: str = "<f4",
+        is_media: bool = False,
+    ) -> None:
+        """Write a column of numbers that comes in chunks of rows, and count its rows that cannot be learned from.
+
+        Args:
+            name: of the column.
+            shape: of all rows.
+            chunks: of rows.
+            dtype: in which they are stored.
+            is_media: whether they are pictures or spectrograms, which may be wider than an embedding.
+        """
+        item_bytes = np.dtype(dtype).itemsize
+        self.limits.check_shape(name, shape, item_bytes, is_media)
+        column = Column(name, shape, file=self._next_file(name, item_bytes * math.prod(shape)))
         first, row = None, 0
         with (self.folder / column.file).open("wb") as out:
-            npy.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            npy.write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
             for chunk in chunks:
                 with np.errstate(over="ignore", invalid="ignore"):
-                    rows = np.ascontiguousarray(chunk, dtype="<f4").reshape(len(chunk), -1)
+                    rows = np.ascontiguousarray(chunk, dtype=dtype).reshape(len(chunk), -1)
                 finite = np.isfinite(rows).all(axis=1)
                 if not finite.all():
                     column.bad_row = row + int(np.argmin(finite)) if column.bad_row is None else column.bad_row
@@ -119,7 +139,7 @@ def _read_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np
     except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError) as error:
         raise IntakeError(f"{name} has a damaged header: it is not a plain numpy array") from error
     if dtype.hasobject:
-        raise IntakeError(f"{name} holds Python objects, which is a pickle: {PICKLE_MESSAGE}")
+        raise PickledError(f"{name} holds Python objects, which is a pickle: {PICKLE_MESSAGE}")
     if dtype.kind not in "fiubUS":
         raise IntakeError(f"{name} holds {dtype}, expected numbers or text")
     if not dtype.itemsize:
@@ -129,17 +149,18 @@ def _read_header(stream: Readable, name: str) -> tuple[tuple[int, ...], bool, np
     return shape, fortran, dtype
 
 
-def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
-    """Read one .npy stream into a column: text and one-dimensional arrays as text, all others as float32.
+def open_array(
+    stream: IO[bytes], size: int, name: str
+) -> tuple[tuple[int, ...], np.dtype, Callable[[], Iterator[np.ndarray]]]:
+    """Return shape and type of an .npy stream, and a function that yields its rows in chunks.
 
     Args:
         stream: of the array.
         size: of the stream, bytes.
-        name: of the column.
-        writer: receives the column.
+        name: shown in messages.
 
     Raises:
-        IntakeError: the header does not fit the bytes, or the array exceeds the limits.
+        IntakeError: the header does not fit the bytes.
     """
     counted = _CountingReader(stream)
     shape, fortran, dtype = _read_header(counted, name)
@@ -151,28 +172,52 @@ def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
         )
     if not shape or not shape[0]:
         raise IntakeError(f"{name} has no rows: its shape is {shape}")
-    is_text = len(shape) == 1
-    if dtype.kind in "US" and not is_text:
-        raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
-    writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if is_text else 4)
-    writer.reporter.begin(shape[0], shape[0])
-    if is_text:
-        writer.write_text(name, _to_texts(np.frombuffer(_read_exactly(counted, body, name), dtype), name))
-        writer.reporter.advance(shape[0])
-        return
-    if fortran:
-        values = np.frombuffer(_read_exactly(counted, body, name), dtype).reshape(shape, order="F")
-        writer.write_numbers(name, shape, (values[i : i + 1000] for i in range(0, len(values), 1000)))
-        return
     row_bytes = math.prod(shape[1:]) * dtype.itemsize
     step = max(1, CHUNK // max(row_bytes, 1))
 
     def chunks() -> Iterator[np.ndarray]:
+        if fortran:
+            values = np.frombuffer(_read_exactly(counted, body, name), dtype).reshape(shape, order="F")
+            yield from (values[start : start + step] for start in range(0, len(values), step))
+            return
         for start in range(0, shape[0], step):
             count = min(step, shape[0] - start)
             yield np.frombuffer(_read_exactly(counted, count * row_bytes, name), dtype).reshape(count, *shape[1:])
 
-    writer.write_numbers(name, shape, chunks())
+    return shape, dtype, chunks
+
+
+def read_array(stream: IO[bytes], size: int, name: str, writer: Writer) -> None:
+    """Read one .npy stream into a column: text and one-dimensional arrays as text, all others as float32.
+
+    Bytes with two or more dimensions an item are pictures and stay bytes.
+
+    Args:
+        stream: of the array.
+        size: of the stream, bytes.
+        name: of the column.
+        writer: receives the column.
+
+    Raises:
+        IntakeError: the header does not fit the bytes, or the array exceeds the limits.
+    """
+    shape, dtype, chunks = open_array(stream, size, name)
+    is_text = len(shape) == 1
+    if dtype.kind in "US" and not is_text:
+        raise IntakeError(f"{name} is a table of text of shape {shape}, expected one column of text")
+    stored = _stored_type(dtype, len(shape))
+    writer.limits.check_shape(name, shape, max(4, dtype.itemsize) if is_text else np.dtype(stored).itemsize)
+    writer.reporter.begin(shape[0], shape[0])
+    if is_text:
+        writer.write_text(name, to_texts(np.concatenate(list(chunks())), name))
+        writer.reporter.advance(shape[0])
+        return
+    writer.write_numbers(name, shape, chunks(), stored)
+
+
+def _stored_type(dtype: np.dtype, dimensions: int) -> str:
+    """Return in which type numbers are stored."""
+    return "|u1" if dtype == np.uint8 and dimensions > 2 else "<f4"
 
 
 class _CountingReader:
@@ -194,7 +239,7 @@ def _read_exactly(stream: Readable, size: int, name: str) -> bytes:
     return content
 
 
-def _to_texts(values: np.ndarray, name: str) -> list[str]:
+def to_texts(values: np.ndarray, name: str) -> list[str]:
     """Return one-dimensional values as text: whole numbers without a point, missing numbers as ""."""
     if values.dtype.kind == "U":
         # Halves of surrogate pairs are no letters, and no file holds them as UTF-8.

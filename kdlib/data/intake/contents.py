@@ -7,7 +7,9 @@ from typing import Any
 
 @dataclass
 class Column:
-    """One column of what was read: text (n,) as it is in the file, or numbers (n, ...) as float32.
+    """One column of what was read: text (n,) as it is in the file, or numbers (n, ...).
+
+    Numbers are float32, pictures uint8, spectrograms float16.
 
     Attributes:
         name: of the column or array.
@@ -18,6 +20,8 @@ class Column:
         zero_rows: number of rows that hold only zeros.
         constant: whether all rows are the same.
         file: its .npy file in the folder of the reading.
+        role: "target" or "attribute" where the format of the file says so.
+        source_task: what the network was trained for whose embeddings it holds, where the format of the file says so.
     """
 
     name: str
@@ -28,6 +32,8 @@ class Column:
     zero_rows: int = 0
     constant: bool = True
     file: str = ""
+    role: str = ""
+    source_task: str = ""
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Column":
@@ -49,7 +55,9 @@ class Contents:
         rows: items.
         columns: in the order of the file.
         notes: what the owner should know about the reading.
-        rate: sampling rate of recordings, Hz; 0 for anything else.
+        rate: most frequent sampling rate of recordings, Hz; 0 for anything else.
+        input_rate: of which their spectrograms are made, Hz.
+        originals: files that hold the original pictures or recordings, see `intake.originals`.
         first_line: line of the first row in a text file; 0 where rows are not lines.
         tables: contents of the tables inside an archive or a folder.
         name: of a table inside an archive or a folder.
@@ -61,6 +69,8 @@ class Contents:
     columns: list[Column]
     notes: list[str] = field(default_factory=list)
     rate: int = 0
+    input_rate: int = 0
+    originals: list[str] = field(default_factory=list)
     first_line: int = 0
     tables: list["Contents"] = field(default_factory=list)
     name: str = ""

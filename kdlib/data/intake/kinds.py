@@ -23,6 +23,12 @@ SUFFIX_KINDS = {  # kinds that a file with this ending may be
     "npy": {"npy"},
     "npz": {"zip"},
     "zip": {"zip"},
+    "sf2": {"soundfont"},
+}
+LAYOUTS = {  # published formats that are read as they come
+    "openmic": "the folder of OpenMIC-2018",
+    "magnatagatune": "the folder of MagnaTagATune",
+    "soundfont": "a sound font (.sf2), cut into its notes",
 }
 PICKLE_SUFFIXES = {"pkl", "pickle", "pt", "pth", "joblib", "ckpt", "dill"}  # usual endings of pickles
 PICKLE_MESSAGE = "pickles can run code and are never opened; save the numbers as .npz, .parquet or .csv instead"
@@ -57,7 +63,7 @@ def sniff(head: bytes) -> str:
     if not head:
         return "empty"
     if head[:4] == b"RIFF":
-        return {b"WAVE": "wav", b"WEBP": "webp"}.get(head[8:12], "unknown")
+        return {b"WAVE": "wav", b"WEBP": "webp", b"sfbk": "soundfont"}.get(head[8:12], "unknown")
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
         return "pickle"
     for start, kind in starts.items():

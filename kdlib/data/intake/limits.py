@@ -21,7 +21,7 @@ class IntakeError(ValueError):
 OS_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk is full",
-    errno.EFBIG: "it takes more room on the disk than is allowed (KDLIB_MAX_DATASET_MB)",
+    errno.EFBIG: "it takes more room on the disk than is allowed (KDLIB_MAX_DATASET_MB, KDLIB_MAX_ORIGINALS_MB)",
     errno.EACCES: "it, or the data folder, may not be opened; check their permissions",
     errno.EPERM: "it, or the data folder, may not be opened; check their permissions",
     errno.EROFS: "the disk of the data folder cannot be written to",
@@ -43,11 +43,16 @@ class Limits:
     Attributes:
         array_mb: of one decoded array, MiB.
         dataset_mb: of everything decoded together, MiB.
+        originals_mb: of the original pictures, or of the samples of recordings, that are kept beside it, MiB.
         rows: items.
-        width: numbers of an embedding.
+        width: numbers of a row of an array; pictures and spectrograms have limits of their own.
         members: files in a zip or a folder.
         pixels: of a picture, before it is shrunk.
         sound_s: length of a recording, s.
+        rate: sampling rate at which recordings are kept, Hz; those of a higher one are resampled.
+        side: of the pictures that a student gets, pixels.
+        input_s: length of the spectrograms that a student gets, s.
+        mels: bands of these.
         memory_mb: memory of the child process that reads, MiB.
         cpu_s: its processor time, s.
         stall_s: its time without progress, s.
@@ -56,11 +61,16 @@ class Limits:
 
     array_mb: int = 512
     dataset_mb: int = 1024
+    originals_mb: int = 4096
     rows: int = 1_000_000
     width: int = 16_384
     members: int = 20_000
     pixels: int = 25_000_000
     sound_s: int = 600
+    rate: int = 48_000
+    side: int = 256
+    input_s: int = 30
+    mels: int = 128
     memory_mb: int = 3072
     cpu_s: int = 240
     stall_s: int = 60
@@ -87,11 +97,22 @@ class Limits:
     def enlarged(self) -> "Limits":
         """Return the limits for files that are read from the command line because they are too large for a browser."""
         return replace(
-            self, array_mb=max(self.array_mb, 16_384), dataset_mb=max(self.dataset_mb, 32_768), cpu_s=3600, stall_s=300
+            self,
+            array_mb=max(self.array_mb, 16_384),
+            dataset_mb=max(self.dataset_mb, 32_768),
+            originals_mb=max(self.originals_mb, 32_768),
+            cpu_s=3600,
+            stall_s=300,
         )
 
-    def check_shape(self, name: str, shape: tuple[int, ...], item_bytes: int = 4) -> None:
+    def check_shape(self, name: str, shape: tuple[int, ...], item_bytes: int = 4, is_media: bool = False) -> None:
         """Return if an array of that shape may be decoded.
+
+        Args:
+            name: shown in messages.
+            shape: of the array.
+            item_bytes: of one number.
+            is_media: whether it holds pictures or spectrograms, which may be wider than an embedding.
 
         Raises:
             IntakeError: it is too long, too wide or too large.
@@ -99,14 +120,15 @@ class Limits:
         if shape and shape[0] > self.rows:
             raise IntakeError(f"{name} has {shape[0]:,} rows, at most {self.rows:,} can be read (KDLIB_MAX_ROWS)")
         width, size = math.prod(shape[1:]), item_bytes * math.prod(shape)
-        if width > self.width:
+        if width > self.width and not is_media:
             raise IntakeError(
                 f"{name} has {width:,} numbers per row, at most {self.width:,} can be read (KDLIB_MAX_WIDTH)"
             )
         if size > self.array_mb * MB:
+            smaller = "ask for smaller ones, or " if is_media else ""
             raise IntakeError(
                 f"{name} would take {size / MB:,.0f} MB once decoded, at most {self.array_mb:,} MB can be read; "
-                "on the command line, import --large reads more"
+                f"{smaller}on the command line, import --large reads more"
             )
 
     def apply_to_process(self) -> None:
@@ -114,6 +136,6 @@ class Limits:
         memory = self.memory_mb * MB
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (self.cpu_s, self.cpu_s + 5))
-        largest = self.dataset_mb * MB + 64 * MB
+        largest = (max(self.dataset_mb, self.originals_mb) + 64) * MB
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

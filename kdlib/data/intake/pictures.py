@@ -1,17 +1,20 @@
-"""Pictures: decoded one by one and brought to one size, (1 or 3, height, width) in [0, 1]."""
+"""Pictures: decoded one by one and brought to one size, (1 or 3, height, width) of bytes; the files are kept."""
 
 import io
 import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
+from kdlib.data.intake.formats import MIN_SIDE, InputFormat
 from kdlib.data.intake.limits import IntakeError
+from kdlib.data.intake.originals import PICTURE_ENDS, PICTURES, Originals
 
 UNREADABLE = (
     UnidentifiedImageError,
@@ -24,7 +27,8 @@ UNREADABLE = (
     KeyError,
     struct.error,
 )
-MAX_SIDE = 64  # pixels of a picture's side, at most
+DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits
+GREY = ("1", "L", "LA", *DEEP)
 
 
 def open_picture(name: str, raw: bytes, pixels: int) -> Image.Image:
@@ -58,39 +62,77 @@ def open_picture(name: str, raw: bytes, pixels: int) -> Image.Image:
     return picture
 
 
-def read_images(archive: Archive, pictures: list[Member], writer: Writer) -> None:
-    """Write pictures, all brought to one size, as column "picture"; grey ones keep one channel."""
+def read_images(archive: Archive, pictures: list[Member], writer: Writer, form: InputFormat) -> list[str]:
+    """Write pictures, all brought to one size, as column "picture"; return the files that hold the original ones.
+
+    Grey ones keep one channel.
+
+    Args:
+        archive: that holds them.
+        pictures: its members.
+        writer: receives them.
+        form: how large they may be; larger ones, and those of several sizes, become squares.
+
+    Raises:
+        IntakeError: one is damaged, or they are too large.
+    """
     sizes, grey = [], True
-    for member in pictures:
+    for member in pictures:  # so that a bad one is reported before much is written
         writer.reporter.advance()
         picture = open_picture(member.name, archive.read(member), writer.limits.pixels)
         sizes.append((picture.height, picture.width))
-        grey = grey and picture.mode in ("1", "L", "I", "I;16", "LA")
+        grey = grey and picture.mode in GREY
     common, count = Counter(sizes).most_common(1)[0]
-    if count == len(sizes) and max(common) <= MAX_SIDE:
+    if count == len(sizes) and max(common) <= form.size:
         height, width = common
     else:
-        height = width = int(min(MAX_SIDE, max(8, np.median([max(size) for size in sizes]) // 8 * 8)))
+        height = width = int(min(form.size, max(MIN_SIDE, np.median([max(size) for size in sizes]) // 8 * 8)))
+    originals = Originals(writer.folder / PICTURES, writer.limits)
 
     def decode() -> Iterator[np.ndarray]:
         for member in pictures:
-            picture = open_picture(member.name, archive.read(member), writer.limits.pixels)
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    values = _decode(picture, grey, (width, height))
-            except UNREADABLE as error:
-                raise IntakeError(f"{member.name!r} is damaged or cut off") from error
+            raw = archive.read(member)
+            picture = open_picture(member.name, raw, writer.limits.pixels)
+            values = _decode(member.name, picture, "L" if grey else "RGB", (width, height))
+            originals.add(member.name, raw)
             yield values[None]
 
-    writer.write_numbers("picture", (len(pictures), 1 if grey else 3, height, width), decode())
+    shape = (len(pictures), 1 if grey else 3, height, width)
+    with closing(originals):
+        writer.write_numbers("picture", shape, decode(), "|u1", is_media=True)
+    np.save(writer.folder / PICTURE_ENDS, np.array(originals.ends), allow_pickle=False)
+    return [PICTURES, PICTURE_ENDS]
 
 
-def _decode(picture: Image.Image, grey: bool, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture in [0, 1], (1 or 3, height, width), resized to (width, height)."""
-    deep = picture.mode in ("I", "I;16")
-    converted = picture.convert("F") if deep else picture.convert("L" if grey else "RGB")
-    if converted.size != size:
-        converted = converted.resize(size, Image.Resampling.BILINEAR)
-    values = np.asarray(converted, dtype=np.float32) / (65535 if deep else 255)
+def decode_colours(name: str, raw: bytes, pixels: int) -> np.ndarray:
+    """Return a picture as (h, w, 3) uint8, red first. Arguments and errors as in `open_picture`."""
+    return _decode(name, open_picture(name, raw, pixels), "RGB").transpose(1, 2, 0)
+
+
+def _decode(name: str, picture: Image.Image, mode: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Return a picture as (1 or 3, height, width) uint8.
+
+    Args:
+        name: shown in messages.
+        picture: not yet decoded.
+        mode: "L" or "RGB".
+        size: (width, height) to which it is resized; as it is without one.
+
+    Raises:
+        IntakeError: it is damaged or cut off.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if size is not None:
+                # A JPEG can be decoded at a half, a quarter or an eighth of its size, several times as fast.
+                picture.draft(None, (2 * size[0], 2 * size[1]))
+            if picture.mode in DEEP:
+                picture = Image.fromarray((np.asarray(picture.convert("I")) >> 8).clip(0, 255).astype(np.uint8))
+            picture = picture.convert(mode)
+            if size is not None and picture.size != size:
+                picture = picture.resize(size, Image.Resampling.BILINEAR)
+    except UNREADABLE as error:
+        raise IntakeError(f"{name!r} is damaged or cut off") from error
+    values = np.asarray(picture)
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)

@@ -1,17 +1,33 @@
 """What the child process does: identify a file, read it, write plain arrays."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from kdlib.data.intake import arrays, media
+from kdlib.data.intake import arrays, font_notes, magnatagatune, media, openmic
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
+from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.kinds import HEAD_BYTES, IMAGES, SOUNDS, identify, suffix
 from kdlib.data.intake.limits import MB, IntakeError, Limits
 from kdlib.data.intake.progress import Reporter
 
+LAYOUTS: dict[str, Callable[[Path, str, Writer, InputFormat], Contents]] = {
+    "openmic": openmic.read,
+    "magnatagatune": magnatagatune.read,
+    "soundfont": font_notes.read,
+}
 
-def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | None = None) -> Contents:
+
+def read(
+    path: Path,
+    name: str,
+    out: Path,
+    limits: Limits,
+    reporter: Reporter | None = None,
+    form: InputFormat | None = None,
+    layout: str = "",
+) -> Contents:
     """Read a file or folder into `out` and return what it holds.
 
     Args:
@@ -20,34 +36,45 @@ def read(path: Path, name: str, out: Path, limits: Limits, reporter: Reporter | 
         out: an empty folder; afterwards it holds one .npy per column.
         limits: what may be read.
         reporter: receives every item read.
+        form: in which a student gets pictures and recordings.
+        layout: one of `LAYOUTS`; "" goes by what the file holds.
 
     Raises:
         IntakeError: it is refused.
     """
-    writer = Writer(out, limits, reporter or Reporter())
+    writer, form = Writer(out, limits, reporter or Reporter()), form or InputFormat()
+    if layout:
+        return LAYOUTS[layout](path, name, writer, form)
     if path.is_dir():
-        return _read_media(Archive(path, limits, name), writer)
+        return _read_media(Archive(path, limits, name), writer, form)
     with path.open("rb") as stream:
         kind = identify(name, stream.read(HEAD_BYTES))
-    first_line = 0
-    if kind == "npy":
-        with path.open("rb") as stream:
+        if kind == "npy":
+            stream.seek(0)
             arrays.read_array(stream, path.stat().st_size, Path(name).stem, writer)
-    elif kind == "zip":
+    first_line = 0
+    if kind == "zip":
         archive = Archive(path, limits, name)
         if not _holds_arrays(archive):
-            return _read_media(archive, writer)
+            return _read_media(archive, writer, form)
         arrays.read_npz(archive, writer)
+    elif kind == "soundfont":
+        return font_notes.read(path, name, writer, form)
     elif kind == "parquet" or (kind == "csv" and suffix(name) in ("csv", "tsv", "txt", "")):
-        from kdlib.data.intake import tables  # loading pyarrow takes longer than most refusals
-
-        if kind == "csv":
-            first_line = tables.read_csv(path, writer)
-        else:
-            tables.read_parquet(path, writer)
-    else:
+        first_line = _read_rows(path, kind, writer)
+    elif kind != "npy":
         raise IntakeError(_explain_kind(name, kind))
     return Contents("table", _check_lengths(writer), writer.columns, first_line=first_line)
+
+
+def _read_rows(path: Path, kind: str, writer: Writer) -> int:
+    """Read a CSV or a parquet file; return the line of its first row, 0 where rows are not lines."""
+    from kdlib.data.intake import tables  # loading pyarrow takes longer than most refusals
+
+    if kind == "csv":
+        return tables.read_csv(path, writer)
+    tables.read_parquet(path, writer)
+    return 0
 
 
 def _holds_arrays(archive: Archive) -> bool:
@@ -74,7 +101,8 @@ def _explain_kind(name: str, kind: str) -> str:
         )
     holds = {"csv": "text", "unknown": "something unknown"}.get(kind, f"a {kind}")
     return (
-        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, or a zip or folder of recordings or pictures"
+        f"{name} is {holds}; what can be read: .npz, .npy, .parquet, .csv, a sound font (.sf2), "
+        "or a zip or folder of recordings or pictures"
     )
 
 
@@ -95,12 +123,12 @@ def _check_lengths(writer: Writer) -> int:
     return next(iter(lengths.values()), 0)
 
 
-def _read_media(archive: Archive, writer: Writer) -> Contents:
+def _read_media(archive: Archive, writer: Writer, form: InputFormat) -> Contents:
     members = media.sort_members(archive, writer.reporter)
     items = members.sounds or members.images
     if not items:
         raise IntakeError("there are no recordings (wav, flac, ogg, mp3) or pictures (png, jpeg, bmp, webp) in it")
-    notes, rate = [], 0
+    notes, rate, input_rate = [], 0, 0
     if members.others:
         notes.append(f"{len(members.others)} other files are left out, such as {members.others[0]!r}")
     writer.reporter.begin(len(items), len(items))
@@ -111,17 +139,19 @@ def _read_media(archive: Archive, writer: Writer) -> Contents:
     if members.sounds:
         from kdlib.data.intake.recordings import read_sounds  # loads the decoder only where it is needed
 
-        rate = read_sounds(archive, items, writer)
+        originals, rate, input_rate = read_sounds(archive, items, writer, form)
     else:
         from kdlib.data.intake.pictures import read_images
 
-        read_images(archive, items, writer)
+        originals = read_images(archive, items, writer, form)
     tables = [
         _read_table(archive, table, writer.folder / f"table-{number}", writer)
         for number, table in enumerate(members.tables)
     ]
     kind = "sounds" if members.sounds else "images"
-    return Contents(kind, _check_lengths(writer), writer.columns, notes, rate, tables=tables)
+    return Contents(
+        kind, _check_lengths(writer), writer.columns, notes, rate, input_rate, originals=originals, tables=tables
+    )
 
 
 def _read_table(archive: Archive, member: Member, folder: Path, writer: Writer) -> Contents:

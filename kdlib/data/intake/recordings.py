@@ -1,22 +1,25 @@
-"""Recordings, decoded one by one: log-mel spectrograms like those of the built-in sounds, and samples to be heard."""
+"""Recordings, decoded one by one: log-mel spectrograms like those of the built-in sounds, and whole waves."""
 
 import io
 import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import soundfile
 
-from kdlib.data.intake.archives import Archive, Member
+from kdlib.data.intake.archives import Container, Member
 from kdlib.data.intake.arrays import Writer
+from kdlib.data.intake.formats import MIN_RATE, MIN_S, InputFormat
 from kdlib.data.intake.limits import MB, IntakeError
-from kdlib.data.spectrograms import HOP, MELS, log_mel
+from kdlib.data.intake.originals import WAVE_ENDS, WAVE_RATES, WAVES, Originals, to_samples
+from kdlib.data.spectrograms import hop, log_mel
 
-RATE = 16_000  # Hz, at most; recordings of a lower rate are not resampled
-MIN_RATE, MAX_RATE = 1_000, 384_000  # Hz, of a recording that is read
-MIN_S, MAX_S = 0.25, 4.0  # length of the spectrogram of a recording, s
+MAX_RATE = 384_000  # Hz, of a recording that is read
+HEAD = 64 * MB  # bytes from which the length of a recording is read
+MARGIN_S = 0.05  # s that are resampled beyond what is used, so that the end of a part sounds as in the whole
 
 
 def _check_rate(name: str, rate: int) -> None:
@@ -91,10 +94,10 @@ def decode_sound(name: str, raw: bytes, max_seconds: float) -> tuple[np.ndarray,
     return mono, rate
 
 
-def _read_header(archive: Archive, member: Member) -> tuple[int, float]:
+def _read_header(archive: Container, member: Member) -> tuple[int, float]:
     """Return rate (Hz) and length (s) by the header of a recording; nothing is decoded."""
     with archive.open(member) as stream:
-        head = stream.read(min(member.size, 1 * MB))
+        head = stream.read(min(member.size, HEAD))
     if head[:4] == b"RIFF":
         _check_wav_rate(member.name, head)
     try:
@@ -109,42 +112,62 @@ def _read_header(archive: Archive, member: Member) -> tuple[int, float]:
     return header.samplerate, header.frames / header.samplerate
 
 
-def read_sounds(archive: Archive, recordings: list[Member], writer: Writer) -> int:
-    """Write spectrograms as column "spectrogram", samples as `waves.raw` with `ends.npy`; return their rate in Hz."""
+def read_sounds(
+    archive: Container, recordings: list[Member], writer: Writer, form: InputFormat
+) -> tuple[list[str], int, int]:
+    """Write spectrograms as column "spectrogram", and whole waves as `intake.originals` says.
+
+    The spectrograms show one rate, and begin with the recordings.
+
+    Args:
+        archive: that holds them.
+        recordings: its members.
+        writer: receives them.
+        form: how long and how fine the spectrograms are.
+
+    Returns:
+        files that hold the waves, the most frequent rate of these, the rate that the spectrograms show, both in Hz.
+
+    Raises:
+        IntakeError: one is damaged, or they are too large.
+    """
     rates: Counter[int] = Counter()
     lengths = []
     for member in recordings:  # so that a bad one is reported before much is written
         writer.reporter.advance()
         member_rate, length = _read_header(archive, member)
-        rates[member_rate] += 1
+        rates[min(member_rate, writer.limits.rate)] += 1
         lengths.append(length)
-    rate = min(RATE, rates.most_common(1)[0][0])
-    seconds = float(np.clip(np.quantile(lengths, 0.95), MIN_S, MAX_S))
-    frames = round(seconds * rate / HOP)
-    ends: list[int] = []
-    waves = (writer.folder / "waves.raw").open("wb")
+    kept_rate = rates.most_common(1)[0][0]
+    rate = min(form.rate, kept_rate)
+    seconds = float(np.clip(np.quantile(lengths, 0.95), MIN_S, form.seconds))
+    frames = round(seconds * rate / hop(rate))
+    waves, wave_rates = Originals(writer.folder / WAVES, writer.limits), []
 
     def spectrograms() -> Iterator[np.ndarray]:
-        total = 0
+        length = frames * hop(rate)
         for member in recordings:
-            samples, member_rate = decode_sound(member.name, archive.read(member), writer.limits.sound_s)
-            if member_rate != rate:
-                from scipy.signal import resample_poly  # loading it takes longer than most refusals
+            wave, wave_rate = decode_sound(member.name, archive.read(member), writer.limits.sound_s)
+            if wave_rate > writer.limits.rate:
+                wave, wave_rate = _resample(wave, wave_rate, writer.limits.rate), writer.limits.rate
+            waves.add(member.name, to_samples(wave).tobytes())
+            wave_rates.append(wave_rate)
+            start = wave[: round((length / rate + MARGIN_S) * wave_rate)]
+            start = _resample(start, wave_rate, rate)[:length]
+            yield np.clip(log_mel(np.pad(start, (0, length - len(start)))[None], rate, form.mels), 0, 1)
 
-                samples = resample_poly(samples, rate, member_rate).astype(np.float32)
-            pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2")
-            total += len(pcm)
-            if 2 * total > writer.limits.array_mb * MB:
-                raise IntakeError(
-                    f"up to {member.name!r} the recordings take more than {writer.limits.array_mb} MB "
-                    "(KDLIB_MAX_ARRAY_MB)"
-                )
-            ends.append(total)
-            waves.write(pcm.tobytes())
-            start = samples[: frames * HOP]
-            yield np.clip(log_mel(np.pad(start, (0, frames * HOP - len(start)))[None], rate), 0, 1)
+    shape = (len(recordings), 1, form.mels, frames)
+    with closing(waves):
+        writer.write_numbers("spectrogram", shape, spectrograms(), "<f2", is_media=True)
+    np.save(writer.folder / WAVE_ENDS, np.array(waves.ends) // 2, allow_pickle=False)
+    np.save(writer.folder / WAVE_RATES, np.array(wave_rates, np.int32), allow_pickle=False)
+    return [WAVES, WAVE_ENDS, WAVE_RATES], kept_rate, rate
 
-    with waves:
-        writer.write_numbers("spectrogram", (len(recordings), 1, MELS, frames), spectrograms())
-    np.save(writer.folder / "ends.npy", np.array(ends), allow_pickle=False)
-    return rate
+
+def _resample(wave: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Return a wave of rate `before` (Hz) at rate `after`."""
+    if before == after:
+        return wave
+    from scipy.signal import resample_poly  # loading it takes longer than most refusals
+
+    return resample_poly(wave, after, before).astype(np.float32)

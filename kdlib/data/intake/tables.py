@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -208,7 +208,8 @@ def _is_readable(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_readable(kind.value_type)
     if _is_list(kind):
-        return pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+        numbers = kind.value_type.value_type if _is_list(kind.value_type) else kind.value_type
+        return pa.types.is_floating(numbers) or pa.types.is_integer(numbers)
     plain = (
         pa.types.is_string,
         pa.types.is_large_string,
@@ -245,8 +246,8 @@ def _write_columns(batches: list[pa.RecordBatch], names: list[str], writer: Writ
             continue
         kind = batches[0].schema.field(name).type
         if _is_list(kind):
-            width = len(batches[0].column(name)[0].as_py() or ())
-            writer.write_numbers(name, (rows, width), _list_chunks(batches, name, width))
+            shape = _list_shape(batches[0].column(name)[0].as_py() or (), _is_list(kind.value_type))
+            writer.write_numbers(name, (rows, *shape), _list_chunks(batches, name, shape))
         else:
             writer.write_text(name, [text for batch in batches for text in _to_texts(batch.column(name))])
             writer.reporter.advance(rows)
@@ -273,22 +274,27 @@ def _to_texts(values: pa.Array) -> list[str]:
     return ["" if v is None else str(v) for v in values.to_pylist()]
 
 
-def _list_chunks(batches: list[pa.RecordBatch], name: str, width: int) -> Iterator[np.ndarray]:
-    """Yield a column of lists of numbers as (rows, width), batch by batch."""
+def _list_shape(first: Sequence, nested: bool) -> tuple[int, ...]:
+    """Return the shape of the first cell: how many numbers, or how many lists and how many numbers in the first."""
+    return (len(first), len(first[0] or ()) if first else 0) if nested else (len(first),)
+
+
+def _list_chunks(batches: list[pa.RecordBatch], name: str, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield a column of lists, or of lists of lists, of numbers as (rows, *shape), batch by batch."""
     row = 0
     for batch in batches:
-        counted = pc.call_function("list_value_length", [batch.column(name)])
-        lengths = counted.fill_null(0).to_numpy()
-        if (lengths != width).any():
-            at = int(np.argmax(lengths != width))
-            raise IntakeError(f"column {name!r} has {lengths[at]} numbers in row {row + at}, {width} in row 0")
-        yield (
-            batch.column(name)
-            .flatten()
-            .cast(pa.float32(), safe=False)
-            .to_numpy(zero_copy_only=False)
-            .reshape(-1, width)
-        )
+        values, lists = batch.column(name), 1
+        for axis, size in enumerate(shape):
+            counted = pc.call_function("list_value_length", [values])
+            lengths = counted.fill_null(0).to_numpy()
+            if (lengths != size).any():
+                at = int(np.argmax(lengths != size))
+                what = "frames" if axis < len(shape) - 1 else "numbers"
+                raise IntakeError(
+                    f"column {name!r} has {lengths[at]} {what} in row {row + at // lists}, {size} in row 0"
+                )
+            values, lists = values.flatten(), lists * max(size, 1)
+        yield values.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False).reshape(-1, *shape)
         row += batch.num_rows
 
 

@@ -3,6 +3,8 @@
 built_in      small networks of our own, whose weights ship with kdlib; their names have no scheme
 tables        embeddings imported with a dataset, "<dataset>/<table>"
 onnx          networks in ONNX files that people added
+packaged      networks whose weights come inside Python packages, "pip:<name>"; `networks` defines them, `waves` gives
+              them recordings at their rate
 
 A name "scheme:reference" belongs to the module that `PROVIDERS` gives for its scheme. Such a module has
 `list_teachers() -> {name: TeacherEntry}` of what is at hand (cheap: no heavy import, nothing is loaded) and
@@ -18,6 +20,7 @@ from kdlib.models.teacher import Teacher
 
 PROVIDERS: dict[str, str] = {  # scheme -> module
     "onnx": "kdlib.models.providers.onnx",
+    "pip": "kdlib.models.providers.packaged",
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from kdlib.data import imported
 from kdlib.models.teacher import EmbedRows, Teacher
+from kdlib.registry import lookup
 
 
 def imported_teachers(dataset: str = "") -> dict[str, Teacher]:
@@ -26,6 +27,7 @@ def imported_teachers(dataset: str = "") -> dict[str, Teacher]:
                 modality=card.modality,
                 dataset=name,
                 width=about.width,
+                frames=bool(about.frames),
             )
     return entries
 
@@ -35,7 +37,20 @@ def _load(name: str, file: str) -> EmbedRows:
     return lambda dataset, rows: table[rows]  # noqa: ARG005 - it knows one dataset only
 
 
+def open_table(teacher: str) -> np.ndarray:
+    """Return the embeddings (n, d_t) float32, or frames (n, t, d_t), of a teacher "<dataset>/<table>", all rows.
+
+    Raises:
+        ValueError: there is no such dataset (any more).
+
+    Example:
+        >>> open_table(list(imported_teachers())[0]).shape
+    """
+    dataset, _, table = teacher.partition("/")
+    return load_table(dataset, lookup(lookup(imported.cards(), dataset, "dataset").tables, table, "table").file)
+
+
 @lru_cache(maxsize=8)
 def load_table(name: str, file: str) -> np.ndarray:
-    """Return an imported table of embeddings, (n, d_t) float32; a large one stays on disk."""
+    """Return an imported table of embeddings; a large one stays on disk."""
     return imported.load_array(name, file)

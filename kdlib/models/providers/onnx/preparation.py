@@ -1,7 +1,5 @@
 """From the items of a dataset to what a network takes: pictures resized and scaled, waves resampled and cut."""
 
-from math import gcd
-
 import numpy as np
 
 from kdlib.data.dataset import AUDIO, Dataset
@@ -18,37 +16,12 @@ def prepare(data: Dataset, row: int, plan: Plan) -> np.ndarray:
         ValueError: the dataset has no such items to look at or to listen to.
     """
     if plan.modality == AUDIO:
-        return prepare_wave(*wave(data, row), plan)
-    return prepare_picture(picture(data, row), plan)
+        from kdlib.models.providers.waves import listen_at  # loads scipy, which a list of teachers does not need
 
-
-def picture(data: Dataset, row: int) -> np.ndarray:
-    """Return an item as a picture (h, w, 3) uint8: its original where there is one, else what students get.
-
-    Raises:
-        ValueError: the items are no pictures.
-    """
-    look = getattr(data, "look", None)
-    if look is not None:
-        return look(row)
-    inputs = data.inputs[row]
-    if inputs.ndim != 3 or len(inputs) not in (1, 3):
-        raise ValueError(f"{data.name} has no pictures to look at, its items have the shape {inputs.shape}")
-    shown = inputs if inputs.dtype == np.uint8 else np.round(255 * np.clip(inputs, 0, 1)).astype(np.uint8)
-    return np.repeat(shown, 3 // len(shown), axis=0).transpose(1, 2, 0)
-
-
-def wave(data: Dataset, row: int) -> tuple[int, np.ndarray]:
-    """Return an item's sampling rate in Hz and its wave (samples,) float32.
-
-    Raises:
-        ValueError: the items cannot be heard.
-    """
-    if data.listen is None:
-        raise ValueError(
-            f"{data.name} has spectrograms without recordings, and this teacher hears waves; import the recordings"
-        )
-    return data.listen(row)
+        return cut_wave(listen_at(data, row, plan.rate), plan)
+    if data.look is None:
+        raise ValueError(f"{data.name} has no pictures to look at, which this teacher sees; import the pictures")
+    return prepare_picture(data.look(row), plan)
 
 
 def prepare_picture(pixels: np.ndarray, plan: Plan) -> np.ndarray:
@@ -72,17 +45,12 @@ def prepare_picture(pixels: np.ndarray, plan: Plan) -> np.ndarray:
     return np.ascontiguousarray(values[None], TYPES[plan.type])
 
 
-def prepare_wave(rate: int, samples: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return a wave as a network takes it.
+def cut_wave(samples: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return a wave (samples,) as a network takes it.
 
     Where that wants so many samples, it is cut into as many pieces; the last is filled up with silence, or left out
     where less than half of it would be sound.
     """
-    if rate != plan.rate:
-        from scipy.signal import resample_poly
-
-        common = gcd(rate, plan.rate)
-        samples = resample_poly(samples, plan.rate // common, rate // common)
     samples = np.asarray(samples, TYPES[plan.type])
     count = plan.samples or max(1, len(samples))
     pieces = max(1, int(len(samples) / count + 0.5))

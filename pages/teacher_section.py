@@ -1,0 +1,160 @@
+"""What each teacher knows of a dataset, a part of Data & teachers: probes, a table, and embedding with those that cost.
+
+Only what is at hand is asked unbidden: built-in teachers, imported tables, and those that have embedded the dataset.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
+from kdlib.data import datasets
+from kdlib.models.teachers import is_built_in
+from kdlib.spaces import Failure, embedding_jobs, teacher_report
+from kdlib.spaces.embedding_jobs import EmbeddingState
+from kdlib.spaces.teacher_report import TeacherReport
+from pages import live, registries, show
+from pages.text import describe_seconds, escape
+
+
+def show_section(dataset: str) -> None:
+    """Show it, again and again while something is being found out."""
+    entries = registries.list_teachers(dataset)
+    if not entries:
+        show.empty("No teacher takes these items: import them once more together with embeddings of a network.")
+        return
+    states = embedding_jobs.states([entry["name"] for entry in entries], dataset)
+    missing = [name for name in _at_hand(states) if not teacher_report.cached(name, dataset)]
+    busy = bool(missing) or any(state.active for state in states.values())
+    live.draw_while(lambda: _draw(dataset, entries), busy)
+
+
+def _at_hand(states: Mapping[str, EmbeddingState]) -> list[str]:
+    """Return the teachers whom asking costs little."""
+    return [name for name, state in states.items() if state.state == embedding_jobs.DONE or is_built_in(name)]
+
+
+def _draw(dataset: str, entries: list[dict[str, str]]) -> bool:
+    """Show what is known of the teachers; return whether something is still being found out."""
+    states = embedding_jobs.states([entry["name"] for entry in entries], dataset)
+    reports = {name: teacher_report.request(name, dataset) for name in _at_hand(states)}
+    failed = {teacher: report for teacher, report in reports.items() if isinstance(report, Failure)}
+    ready = {teacher: report for teacher, report in reports.items() if isinstance(report, TeacherReport)}
+    waiting = len(reports) - len(ready) - len(failed)
+    if waiting:
+        st.progress(len(ready) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
+    _show_probes(ready, datasets.load(dataset).multi_label)
+    _show_table(entries, states, ready)
+    for teacher, failure in failed.items():
+        st.error(f"{escape(teacher)}: {escape(failure.reason)}", icon=":material/error:")
+        if st.button(f"Ask {escape(teacher)} again", key=f"again-{teacher}"):
+            teacher_report.discard(teacher, dataset)
+            st.rerun(scope="fragment")
+    costly = {name: state for name, state in states.items() if name not in reports}
+    _show_embedding(dataset, costly)
+    return bool(waiting) or any(state.active for state in costly.values())
+
+
+def _show_probes(reports: Mapping[str, TeacherReport], multi_label: bool) -> None:
+    """Show how well each teacher's embedding answers each question; nothing before the first report."""
+    rows = [
+        (teacher, question, probe.accuracy, probe.chance)
+        for teacher, report in reports.items()
+        for question, probe in report.questions.items()
+    ]
+    if not rows:
+        return
+    frame = pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
+    show.figure(
+        plot_teacher_heatmap(frame), "knowledge", "Probe accuracy of each teacher on the target and each attribute"
+    )
+    several = " With several labels an item, the target is told in mAP, and chance is the share of positives."
+    st.caption(
+        "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding "
+        "of test items. The stronger the colour, the further above chance. What it knows beside the target is what "
+        "compression may throw away." + (several if multi_label else "")
+    )
+
+
+def _show_table(
+    entries: list[dict[str, str]], states: Mapping[str, EmbeddingState], reports: Mapping[str, TeacherReport]
+) -> None:
+    """Show a table of the teachers: how well the target is read in and out of domain, what they were trained for."""
+    table = []
+    for entry in entries:
+        report, state = reports.get(entry["name"]), states[entry["name"]]
+        row = entry | {"embedded": 100 * state.done / max(state.rows, 1)}
+        if report:
+            row |= {"width": report.width, "effective rank": report.effective_rank}
+            row |= {"target": 100 * report.target.accuracy}
+            row |= {name: 100 * value for name, value in report.target.splits.items()}
+        table.append(row)
+    splits = sorted({name for report in reports.values() for name in report.target.splits})
+    columns = {
+        "target": st.column_config.NumberColumn(
+            "target, %", format="%.1f", help="How well a linear probe reads the target of test items."
+        ),
+        "effective rank": st.column_config.NumberColumn(
+            format="%.1f", help="How many directions of its embedding the teacher really uses."
+        ),
+        "embedded": st.column_config.ProgressColumn(
+            format="%.0f %%", min_value=0, max_value=100, help="How much of this dataset it has embedded here."
+        ),
+        "name": "teacher",
+        "help": "what it does",
+    }
+    for name in splits:
+        columns[name] = st.column_config.NumberColumn(
+            f"{name}, %", format="%.1f", help="The same probe on items of this out-of-domain set."
+        )
+    order = ["name", "target", *splits, "embedded", "source task", "supervision", "width", "effective rank", "help"]
+    st.dataframe(
+        pd.DataFrame(table, columns=pd.Index(dict.fromkeys([*order, "takes"]))),
+        hide_index=True,
+        column_config=columns,
+        column_order=order,
+        placeholder="–",
+        alt="The teachers, what they were trained for, and what they know of the target",
+    )
+
+
+def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
+    """Show a line for each teacher that has yet to embed the dataset: a button, or how far it is and how to stop it."""
+    if not states:
+        return
+    st.markdown("**To be asked, these have to embed the dataset first**")
+    for name, state in states.items():
+        line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
+        if state.active:
+            line.progress(state.done / max(state.rows, 1), text=f"{escape(name)}: {describe_state(state)}")
+            stopping = state.state == embedding_jobs.CANCELLING
+            button.button(
+                "Cancel",
+                key=f"cancel-{name}",
+                disabled=stopping,
+                width="stretch",
+                on_click=embedding_jobs.cancel,
+                args=(name, dataset),
+            )
+            continue
+        line.markdown(f"{escape(name)}: {escape(describe_state(state))}")
+        label = "Go on" if state.done else "Embed"
+        if button.button(label, key=f"embed-{name}", icon=":material/play_arrow:", width="stretch"):
+            embedding_jobs.request(name, dataset)
+            st.rerun()  # the whole page, which then follows the work
+
+
+def describe_state(state: EmbeddingState) -> str:
+    """Return how far embedding is, in words."""
+    count = f"{state.done:,} of {state.rows:,} items"
+    if state.state == embedding_jobs.RUNNING:
+        left = "" if state.seconds_left is None else f", about {describe_seconds(state.seconds_left)} to go"
+        return f"{count}{left}" if state.done < state.rows else "finding out what it knows"
+    return {
+        embedding_jobs.ABSENT: f"{state.rows:,} items to embed",
+        embedding_jobs.QUEUED: "waits for a free worker",
+        embedding_jobs.CANCELLING: f"stopping; {count} are kept",
+        embedding_jobs.STOPPED: f"{count} are embedded",
+        embedding_jobs.FAILED: f"failed: {state.reason}",
+    }.get(state.state, count)

