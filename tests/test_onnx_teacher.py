@@ -120,7 +120,7 @@ def test_the_shorter_side_is_resized_and_the_centre_cut_out(tmp_path):
 
 def test_items_that_cannot_be_seen_are_refused_in_words(tmp_path):
     data, _ = pictures(1)
-    with pytest.raises(ValueError, match="many has no pictures to look at"):
+    with pytest.raises(ValueError, match="many has no pictures, which this teacher looks at"):
         prepare(replace(data, look=None), 0, plan_of(tmp_path, image_model()))
 
 

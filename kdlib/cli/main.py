@@ -122,8 +122,8 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def paper(arguments: argparse.Namespace) -> int:
-    """Train what the papers compare (baseline, raw, compressed, soft labels, both) with every teacher that fits,
-    and print one table.
+    """Train what the papers compare (baseline, raw, compressed, soft labels, both) with the teacher named, by
+    default every built-in or imported one that fits, and print one table.
     """
     from kdlib import pipeline
     from kdlib.analysis import comparison, papers

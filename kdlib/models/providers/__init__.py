@@ -3,8 +3,8 @@
 built_in      small networks of our own, whose weights ship with kdlib; their names have no scheme
 tables        embeddings imported with a dataset, "<dataset>/<table>"
 onnx          networks in ONNX files that people added
-packaged      networks whose weights come inside Python packages, "pip:<name>"; `networks` defines them, `waves` gives
-              them recordings at their rate
+packaged      networks whose weights come inside Python packages, "pip:<name>"; `networks` defines them, `waves` and
+              `pictures` give them recordings and pictures as they take them
 
 A name "scheme:reference" belongs to the module that `PROVIDERS` gives for its scheme. Such a module has
 `list_teachers() -> {name: TeacherEntry}` of what is at hand (cheap: no heavy import, nothing is loaded) and

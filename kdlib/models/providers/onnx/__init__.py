@@ -15,7 +15,7 @@ from functools import partial
 from kdlib.models.providers import TeacherEntry
 from kdlib.models.providers.onnx.drafts import Draft, discard, keep_draft, reopen, stage, stage_uploads, try_out
 from kdlib.models.providers.onnx.network import Network, Tensor
-from kdlib.models.providers.onnx.plan import PRESETS, Plan, Wishes, make_plan
+from kdlib.models.providers.onnx.plan import PRESETS, Plan, Wishes, guess_input, make_plan, needs_size
 from kdlib.models.providers.onnx.running import Embedder, Runner
 from kdlib.models.providers.onnx.store import SCHEME, About, Card, cards, check_name, remove, suggest_name
 from kdlib.models.providers.onnx.trial import Trial
@@ -35,9 +35,11 @@ __all__ = [
     "check_name",
     "discard",
     "get",
+    "guess_input",
     "keep_draft",
     "list_teachers",
     "make_plan",
+    "needs_size",
     "remove",
     "reopen",
     "stage",

@@ -4,6 +4,7 @@ import numpy as np
 
 from kdlib.data.dataset import AUDIO, Dataset
 from kdlib.models.providers.onnx.plan import Plan
+from kdlib.models.providers.pictures import look_at
 
 VERSION = 1  # raise it when the same item would become something else
 TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "uint8": np.uint8}
@@ -19,9 +20,7 @@ def prepare(data: Dataset, row: int, plan: Plan) -> np.ndarray:
         from kdlib.models.providers.waves import listen_at  # loads scipy, which a list of teachers does not need
 
         return cut_wave(listen_at(data, row, plan.rate), plan)
-    if data.look is None:
-        raise ValueError(f"{data.name} has no pictures to look at, which this teacher sees; import the pictures")
-    return prepare_picture(data.look(row), plan)
+    return prepare_picture(look_at(data, row), plan)
 
 
 def prepare_picture(pixels: np.ndarray, plan: Plan) -> np.ndarray:
