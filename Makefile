@@ -8,7 +8,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app check test browser lint scripts bench slow teachers hub clean
+.PHONY: app check test browser lint scripts bench slow hub teachers clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -20,10 +20,10 @@ SCRIPTS := tests/scripts
 app: $(VENV)/.runtime
 	$(PY) -m streamlit run app.py
 
-check: lint teachers hub
+check: lint hub teachers
 	$(PYTEST) --ignore tests/browser
 
-test: lint teachers hub browser
+test: lint hub teachers browser
 	$(PYTEST)
 
 teachers: $(VENV)/.teachers
@@ -58,7 +58,7 @@ $(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package.json $(SCRIPTS)/package-l
 	cd $(SCRIPTS) && npm ci --silent
 	@touch $@
 
-slow: $(VENV)/.dev teachers hub browser
+slow: $(VENV)/.dev hub teachers browser
 	$(PYTEST) --slow
 
 bench: $(VENV)/.dev

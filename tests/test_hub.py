@@ -210,7 +210,7 @@ def test_what_is_gone_from_the_cache_is_not_downloaded_by_embedding(cache):
     hub_models.save_vit(folder)
     add("hf:tiny/vit")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="tiny/vit at 0123456789.* is not in the local cache of models"):
+    with pytest.raises(ValueError, match=r"tiny/vit at 0123456789.* is not in the local cache of models"):
         teachers.get_teacher("hf:tiny/vit").load()
 
 
@@ -234,8 +234,8 @@ def test_a_damaged_card_hides_only_itself():
     card = cards.HubCard("timm:a", "0" * 40, "0" * 64, IMAGE, 0, 8, 100, 0.1)
     cards.write_card(card)
     (cards.home() / cards.FOLDER / "hf--b.json").write_text("{")
-    assert cards.cards() == {"timm:a": card}
-    assert cards.cards("hf") == {}
+    assert cards.read_cards() == {"timm:a": card}
+    assert cards.read_cards("hf") == {}
 
 
 def test_a_network_of_timm_becomes_a_teacher(cache):

@@ -11,3 +11,8 @@ A network is loaded from files on this machine, at the revision that was recorde
 downloads. Weights are safetensors (torchaudio's: tensors alone), and no code of a model ever runs. To add a library,
 write a module as `timm_models`, and give it a line in `cards.REFERENCES` and in `providers.PROVIDERS`.
 """
+
+from kdlib.models.providers.hub.adding import add
+from kdlib.models.providers.hub.cards import HubCard, read_cards, remove
+
+__all__ = ["HubCard", "add", "read_cards", "remove"]

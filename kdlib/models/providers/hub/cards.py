@@ -72,11 +72,11 @@ def check_name(name: str) -> tuple[str, str]:
     return scheme, reference
 
 
-def cards(scheme: str = "") -> dict[str, HubCard]:
+def read_cards(scheme: str = "") -> dict[str, HubCard]:
     """Return name -> card of the networks that were added, of one hub or of all.
 
     Example:
-        >>> cards("timm")
+        >>> read_cards("timm")
         {}
     """
     found = {}
@@ -105,7 +105,7 @@ def remove(name: str) -> None:
     """
     check_name(name)
     if not _path(name).exists():
-        raise ValueError(f"there is no teacher {name}; there are: {', '.join(cards()) or 'none'}")
+        raise ValueError(f"there is no teacher {name}; there are: {', '.join(read_cards()) or 'none'}")
     _path(name).unlink()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kdlib.cache import content_key
 from kdlib.data.dataset import AUDIO, Dataset
 from kdlib.models.providers import PROVIDERS, TeacherEntry
-from kdlib.models.providers.hub.cards import HubCard, cards, check_name
+from kdlib.models.providers.hub.cards import HubCard, check_name, read_cards
 from kdlib.models.providers.hub.opened import OpenedNetwork
 from kdlib.models.providers.pictures import look_at
 from kdlib.models.providers.waves import listen_at
@@ -25,7 +25,7 @@ def list_teachers(scheme: str) -> dict[str, TeacherEntry]:
     """Return the networks of a hub that were added."""
     return {
         name: TeacherEntry(describe(card), card.source_task or "not said", card.supervised, card.modality)
-        for name, card in cards(scheme).items()
+        for name, card in read_cards(scheme).items()
     }
 
 
@@ -42,7 +42,7 @@ def get(scheme: str, reference: str) -> Teacher:
     """
     name = f"{scheme}:{reference}"
     check_name(name)
-    card = cards(scheme).get(name)
+    card = read_cards(scheme).get(name)
     if card is None:
         raise ValueError(
             f"{name} was not added yet; `kdlib teacher add {name}` does so, from the local cache or the hub"
