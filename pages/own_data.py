@@ -225,13 +225,8 @@ def _column_roles(
         help="Each becomes a teacher.",
     )
     names = [name for name in values if name not in target]
-    attributes = left.multiselect(
-        "Attributes",
-        names,
-        _present(guessed.attributes, names),
-        key="own-attributes",
-        help="Known factors beside the class.",
-    )
+    chosen, help_text = _present(guessed.attributes, names), "Known factors beside the class."
+    attributes = left.multiselect("Attributes", names, chosen, key="own-attributes", help=help_text)
     return replace(
         guessed,
         target=tuple(target),

@@ -17,9 +17,9 @@ import numpy as np
 from rich.console import Console
 
 from kdlib import pipeline
+from kdlib.cache import MappedArray
 from kdlib.data import datasets
 from kdlib.data.dataset import AUDIO, Dataset
-from kdlib.data.imported import MappedArray
 from kdlib.progress import Progress
 from kdlib.spec import RunSpec
 from kdlib.training.streaming import LIMIT
