@@ -41,6 +41,10 @@ DOORS = {
     "pyarrow": ("data.intake", "models.embedding_files"),  # foreign tables come in, embeddings go out
     "onnx": ("models.providers",),
     "onnxruntime": ("models.providers",),
+    "transformers": ("models.providers",),
+    "timm": ("models.providers",),
+    "torchaudio": ("models.providers",),
+    "huggingface_hub": ("models.providers",),
     "streamlit": ("app",),
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}
