@@ -86,17 +86,7 @@ def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
         why = f" ({source.notes[0]})" if source.notes else ""
         missing = f"no recordings, pictures or numbers that a student could learn from{why}"
         raise IntakeError(f"{source.name} holds {missing}; add them, or give embeddings (--embeddings)")
-    for name in dict.fromkeys((plan.inputs, *plan.tables)):
-        if source.columns.get(name) is None or source.columns[name].text:
-            raise IntakeError(f"{name!r} is no column of numbers; there are: {', '.join(source.number_columns)}")
-        warnings += _check_numbers(source, source.columns[name])
-    for name in plan.tables:
-        if len(source.columns[name].shape) not in TABLE_AXES:
-            raise IntakeError(
-                "an embedding is one list of numbers per item, or one for each of its frames; "
-                f"{name!r} has the shape {source.columns[name].shape[1:]}"
-            )
-
+    warnings += _check_columns(source, plan)
     split_of = _planned_splits(source, plan, words)
     groups = labels if labels.ndim == 1 else np.where(np.isnan(labels).all(axis=1), -1, 0)
     if labels.ndim == 1:
@@ -112,6 +102,26 @@ def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
     modality, shape = _modality(source, plan, shape)
     draft = DatasetDraft(plan, ids, labels, classes, split_of, attributes, modality, shape, notes + left_out, warnings)
     return replace(draft, warnings=warnings + _find_warnings(draft))
+
+
+def _check_columns(source: Source, plan: ImportPlan) -> list[str]:
+    """Return warnings about the numbers of inputs and embeddings.
+
+    Raises:
+        IntakeError: one cannot be what it is to be.
+    """
+    warnings: list[str] = []
+    for name in dict.fromkeys((plan.inputs, *plan.tables)):
+        if source.columns.get(name) is None or source.columns[name].text:
+            raise IntakeError(f"{name!r} is no column of numbers; there are: {', '.join(source.number_columns)}")
+        warnings += _check_numbers(source, source.columns[name])
+    for name in plan.tables:
+        if len(source.columns[name].shape) not in TABLE_AXES:
+            raise IntakeError(
+                "an embedding is one list of numbers per item, or one for each of its frames; "
+                f"{name!r} has the shape {source.columns[name].shape[1:]}"
+            )
+    return warnings
 
 
 def _ids(source: Source, names: list[str] | None) -> np.ndarray:
