@@ -12,7 +12,6 @@ from kdlib.data import datasets, imported, importing
 from kdlib.data.intake import IntakeError, Limits, font_notes, reading, soundfont
 from tests.font_writer import LEFT, MONO, RIGHT, FontFile, Zone, small_font
 
-
 FLUID = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 
 
