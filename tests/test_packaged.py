@@ -4,17 +4,20 @@ Reference numbers were computed once with the packages' own code. What is not in
 installs it, and `make test` does so.
 """
 
+import dataclasses
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.datasets import load_sample_images
 
-from kdlib.data.dataset import AUDIO, Attribute, Dataset
+from kdlib.data.dataset import AUDIO, IMAGE, Dataset
 from kdlib.models import teachers
 from kdlib.models.providers import list_model_teachers, packaged
-from kdlib.models.providers.networks import crepe, speaker
+from kdlib.models.providers.networks import basic_pitch, crepe, efficientnet, ocr, sessions, speaker
 from kdlib.models.providers.packaged import NETWORKS
 
 TIME = np.arange(40000) / 16000
@@ -40,13 +43,28 @@ def sounds():
         labels=np.zeros(5, np.int64),
         classes=("a", "b"),
         splits={"train": np.arange(5)},
-        attributes={"kind": Attribute(np.zeros(5, np.int64), ("noise",))},
         modality=AUDIO,
         listen=lambda row: (8000, waves[row]),
     )
 
 
-ITEMS = {AUDIO: sounds}
+def pictures():
+    """Return pictures of four sizes, one of them black."""
+    rng = np.random.default_rng(0)
+    sizes = [(16, 16), (70, 200), (64, 64), (300, 240), (64, 64)]
+    shown = [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+    shown[2][:] = 0
+    return Dataset(
+        name="some pictures",
+        inputs=np.zeros((5, 1, 16, 16), np.float32),
+        labels=np.zeros(5, np.int64),
+        classes=("a", "b"),
+        splits={"train": np.arange(5)},
+        look=lambda row: shown[row],
+    )
+
+
+ITEMS = {AUDIO: sounds, IMAGE: pictures}
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "crepe-full"])
@@ -72,8 +90,10 @@ def test_what_is_known_of_a_network_is_complete_and_its_size_is_right(name):
     assert teacher.seconds_per_item > 0
     assert len(teacher.weights_hash) == 64
     assert teacher.origin.startswith(f"{NETWORKS[name].package} ")
-    if NETWORKS[name].module in ("crepe", "speaker"):
-        network = {"crepe": crepe, "speaker": speaker}[NETWORKS[name].module].load_network(path)
+    if path.suffix != ".onnx":
+        network = {"crepe": crepe, "speaker": speaker, "efficientnet": efficientnet}[
+            NETWORKS[name].module
+        ].load_network(path)
         assert sum(each.numel() for each in network.parameters()) == teacher.parameters
         assert not network.training
 
@@ -156,3 +176,70 @@ def test_windows_of_the_speaker_encoder_overlap_and_the_last_is_filled_enough():
         seconds: len(speaker.cut_windows(np.zeros(int(seconds * second), np.float32))) for seconds in (0, 1, 2, 5, 30)
     }
     assert counts == {0: 1, 1: 1, 2: 2, 5: 5, 30: 38}, "as the package cuts"
+
+
+def test_efficientnet_is_what_its_package_computes():
+    network = efficientnet.load_network(weights("efficientnet-lite0"))
+    wave = torch.sin(50 * torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64))
+    with torch.inference_mode():
+        features = network(wave)
+        logits = network.classes(features)[0]
+    np.testing.assert_allclose(features[0, [0, 1, 5, 6, 7]], [0.07585, 0, 0.00527, 1.65847, 0.577624], atol=1e-4)
+    assert features.norm().item() == pytest.approx(57.1331, abs=1e-3)
+    np.testing.assert_allclose(logits[:4], [-1.61807, 4.50708, -1.57289, -9.54446], atol=1e-3)
+
+
+def test_efficientnet_recognises_the_photographs_of_scikit_learn():
+    network = efficientnet.load_network(weights("efficientnet-lite0"))
+    shown = [torch.from_numpy(efficientnet.prepare(photograph)) for photograph in load_sample_images().images]
+    with torch.inference_mode():
+        best = network.classes(network(torch.stack(shown))).topk(3).indices.tolist()
+    assert 698 in best[0], "a palace"
+    assert best[1][0] == 985, "a daisy, the nearest that ImageNet has to a dahlia"
+
+
+@pytest.mark.parametrize(("size", "side"), [((8, 8), 64), ((100, 300), 96), ((500, 250), 224), ((64, 65), 64)])
+def test_a_picture_is_taken_at_its_size_within_limits(size, side):
+    assert efficientnet.prepare(np.zeros((*size, 3), np.uint8)).shape == (3, side, side)
+
+
+def test_the_reader_reads():
+    path = weights("ocr")
+    strip = Image.new("RGB", (200, 48), "white")
+    ImageDraw.Draw(strip).text((10, 4), "kd 2026", fill="black", font=ImageFont.load_default(36))
+    session = sessions.open_session(path, "fetch_name_0")
+    likely = session.run(None, {"x": ocr.prepare(np.asarray(strip))[None]})[0][0].argmax(axis=1)
+    characters = ["", *session.get_modelmeta().custom_metadata_map["character"].split("\n")]
+    characters[18709:] = [" "]
+    letters = [index for i, index in enumerate(likely) if i == 0 or index != likely[i - 1]]
+    assert "".join(characters[index] for index in letters) == "kd 2026"
+
+
+def test_the_reader_takes_wide_and_high_pictures():
+    assert ocr.prepare(np.zeros((20, 5, 3), np.uint8)).shape == (3, 48, 48)
+    assert ocr.prepare(np.zeros((10, 30, 3), np.uint8)).shape == (3, 48, 144)
+    assert ocr.prepare(np.zeros((10, 3000, 3), np.uint8)).shape == (3, 48, 960)
+    blue = np.zeros((48, 48, 3), np.uint8)
+    blue[..., 2] = 255
+    np.testing.assert_array_equal(ocr.prepare(blue)[:, 0, 0], [1, -1, -1])
+
+
+def test_basic_pitch_hears_the_note_a():
+    session = sessions.open_session(weights("basic-pitch"), "StatefulPartitionedCall:1")
+    windows = basic_pitch.cut_windows(np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32))
+    notes = session.run(None, {session.get_inputs()[0].name: windows})[0][0]
+    assert notes[20:60].mean(axis=0).argmax() == 48, "the 49th key of a piano is the A of 440 Hz"
+    assert notes[110:].max() < 0.5, "silence after a second"
+
+
+def test_what_fills_up_the_last_window_of_basic_pitch_does_not_count():
+    weights("basic-pitch")
+    rng, lengths = np.random.default_rng(1), (11025, 43844, 50000)
+    assert [len(basic_pitch.cut_windows(np.zeros(length))) for length in (0, *lengths)] == [1, 1, 1, 2]
+    embed_rows, wave = packaged.get("basic-pitch").load(), rng.normal(0, 0.1, 22050).astype(np.float32)
+
+    def embed(samples):
+        return embed_rows(dataclasses.replace(sounds(), listen=lambda row: (22050, samples)), np.arange(1))[0]
+
+    short, filled = embed(wave), embed(np.pad(wave, (0, 43844 - 22050)))
+    assert np.abs(short - filled).max() > 0.01 * np.abs(short).max(), "silence that belongs to the recording counts"

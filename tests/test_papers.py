@@ -31,7 +31,7 @@ def test_treatments_differ_in_what_they_are_named_after():
         papers.treatments(BASE.replace(method="raw"))
 
 
-def test_the_baseline_comes_once_and_every_teacher_that_fits_comes():
+def test_the_baseline_comes_once_and_every_own_teacher_that_fits_comes():
     specs = papers.paper_specs(BASE)
     assert [key for key in specs if key[1] == "baseline"] == [("", "baseline")]
     names = compatible_teachers("tones")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kdlib import RunSpec, pipeline
+from kdlib.cache import MappedArray
 from kdlib.data import datasets
 from kdlib.data.dataset import IMAGE, Dataset, to_float
-from kdlib.data.imported import MappedArray
 from kdlib.training import streaming
 from kdlib.training.streaming import StreamedRows, fit_in_memory, load_rows, read_ahead
 

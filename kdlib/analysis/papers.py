@@ -59,17 +59,20 @@ def paper_specs(base: RunSpec, names: Sequence[str] = ()) -> dict[tuple[str, str
 
     Args:
         base: what all of them share, as for `treatments`.
-        names: of the teachers; by default all that take what the dataset holds.
+        names: of the teachers; by default the built-in and imported ones that fit: a network of other people embeds
+            for minutes to hours, so it is named.
 
     Example:
         >>> specs = paper_specs(kdlib.checks.default_spec("tones"), ["tones-simclr"])
         >>> results = dict(zip(specs, kdlib.pipeline.compare(list(specs.values()))))
         >>> rows = paper_rows(results)
     """
+    from kdlib.models.providers import list_model_teachers
     from kdlib.models.teachers import compatible_teachers  # loads torch, which tables of results do without
 
     specs: dict[tuple[str, str], RunSpec] = {}
-    for name in names or compatible_teachers(base.dataset):
+    networks = list_model_teachers()
+    for name in names or [name for name in compatible_teachers(base.dataset) if name not in networks]:
         for treatment, spec in treatments(base.replace(teacher=name)).items():
             specs.setdefault(("" if treatment == "baseline" else name, treatment), spec)
     return specs

