@@ -7,6 +7,7 @@ import numpy as np
 from kdlib.data.dataset import AUDIO
 from kdlib.models.providers.hub.cards import REVISION, HubCard, check_name, write_card
 from kdlib.models.providers.hub.loading import load_library, open_network
+from kdlib.models.providers.hub.opened import OpenedNetwork
 
 TRIALS = 3
 
@@ -35,8 +36,31 @@ def add(
         raise ValueError(f"a revision is a commit, branch or tag, got {revision[:100]!r}")
     files = load_library(scheme).find_files(reference, revision, download=True)
     network = open_network(name, files.folder)
-    rng = np.random.default_rng(0)
-    times, width = [], 0
+    width, seconds = _try_out(name, network)
+    card = HubCard(
+        name,
+        files.revision,
+        files.hash_weights(),
+        network.modality,
+        network.rate,
+        width,
+        network.parameters,
+        seconds,
+        licence or files.licence,
+        source_task,
+        supervised,
+    )
+    write_card(card)
+    return card
+
+
+def _try_out(name: str, network: OpenedNetwork) -> tuple[int, float]:
+    """Return width and seconds of an embedding of noise.
+
+    Raises:
+        ValueError: it is no vector, or not finite.
+    """
+    rng, width, times = np.random.default_rng(0), 0, []
     for _ in range(TRIALS):
         if network.modality == AUDIO:
             item = rng.normal(0, 0.1, network.rate).astype(np.float32)
@@ -48,18 +72,4 @@ def add(
         if embedding.ndim != 1 or not np.isfinite(embedding).all():
             raise ValueError(f"{name} gives {embedding.shape} for one item, or numbers that are not finite")
         width = len(embedding)
-    card = HubCard(
-        name,
-        files.revision,
-        files.hash_weights(),
-        network.modality,
-        network.rate,
-        width,
-        network.parameters,
-        min(times),
-        licence or files.licence,
-        source_task,
-        supervised,
-    )
-    write_card(card)
-    return card
+    return width, min(times)
