@@ -20,10 +20,8 @@ own, and no code of its authors runs. Weights that it keeps in files of their ow
 200 MB here; `python -m kdlib teacher add --help` takes larger ones.
 """
 PART = "network"
-OPEN, STAGED, REFUSED, TRIED, ADDED, CARD = (
-    PART,
-    *(f"{PART}-{each}" for each in ("token", "refused", "tried", "added", "card")),
-)
+OPEN, STAGED, REFUSED = PART, "network-token", "network-refused"
+TRIED, ADDED, CARD = "network-tried", "network-added", "network-card"
 SUPERVISIONS = {"not said": None, "supervised": True, "unsupervised": False}
 POOL_HELPS = {"mean": "mean over places or tokens", "cls": "first token", "flatten": "all numbers"}
 
