@@ -256,8 +256,8 @@ def show_card(names: Sequence[str]) -> None:
         del st.session_state["card"]
     name = st.selectbox("Card of a teacher", names, key="card", help="What is known of where it comes from.")
     with st.container(border=True), show_errors():
-        for fact, value in get_teacher(name).describe().items():
-            st.markdown(f"**{escape(fact)}**: {escape(value)}")
+        facts = get_teacher(name).describe().items()
+        st.markdown("  \n".join(f"**{escape(fact)}**: {escape(value)}" for fact, value in facts))
         if name.removeprefix("onnx:") in onnx.cards():
             with st.popover("Remove this teacher", icon=":material/delete:"):
                 st.markdown(f"Remove {escape(name)}? Runs that had it keep their results.")
