@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdlib.analysis.teacher_report import best_teacher
 from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
@@ -54,7 +55,10 @@ class Context:
 
 
 def default_spec(dataset: str) -> RunSpec:
-    """Return the spec a dataset is first shown with: the default, adapted to its modality, size and tables.
+    """Return the spec a dataset is first shown with: the default, adapted to its modality and size.
+
+    The teacher of an imported dataset is the one that is known to know most of its target, see `best_teacher`; "" where
+    none has been asked: a network that was trained for something else is nobody's choice without a word.
 
     Example:
         >>> default_spec("mixtures").teacher
@@ -62,10 +66,12 @@ def default_spec(dataset: str) -> RunSpec:
     """
     data = datasets.load(dataset)
     spec = RunSpec(dataset=dataset, **MODALITY_DEFAULTS.get(data.modality, {}))
-    for table in list(teachers.imported_teachers(dataset))[:1]:
-        widest = 2 ** int(math.log2(embedding.embedding_width(table, dataset)))
-        spec = spec.replace(teacher=table, dim=min(spec.dim, widest))
-    return spec.replace(labels=min(spec.labels, data.labelled_rows))
+    spec = spec.replace(labels=min(spec.labels, data.labelled_rows))
+    if dataset in datasets.DATASETS:
+        return spec
+    teacher = best_teacher(dataset, spec.labels)
+    widest = 2 ** int(math.log2(embedding.embedding_width(teacher, dataset))) if teacher else spec.dim
+    return spec.replace(teacher=teacher, dim=min(spec.dim, widest))
 
 
 def describe_methods() -> dict[str, str]:

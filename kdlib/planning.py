@@ -20,7 +20,7 @@ from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
 if TYPE_CHECKING:
-    from kdlib.spaces.teacher_report import TargetProbe
+    from kdlib.analysis.teacher_report import TargetProbe
 
 TRANSFER_SHARE = 0.6  # share of a probe's accuracy that should be left out of domain
 SECONDS_PER_ITEM = 6e-5  # per member and item of the default student on one core, until runs of this machine are known
@@ -176,7 +176,8 @@ def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     options = "".join(
         f" --{name.replace('_', '-')} {shlex.quote(str(value))}"
         for name, value in everything.items()
-        if value != omitted[name]
+        # What is best known of imported data changes as teachers are asked.
+        if value != omitted[name] or (name == "teacher" and spec.dataset not in datasets.DATASETS)
     )
     arguments = ", ".join(f"{name}={value!r}" for name, value in everything.items() if value != getattr(RunSpec, name))
     lines = [f"methods: [{', '.join(json.dumps(method) for method in methods)}]"]

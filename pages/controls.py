@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from kdlib.analysis import teacher_report
 from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
@@ -50,9 +51,13 @@ def apply_preset(values: dict[str, Any]) -> None:
 
 
 def follow_dataset() -> None:
-    """Let the other controls follow the dataset: if the teacher does not fit it, what depends on it is set anew."""
-    spec = default_spec(st.session_state["dataset"])
-    if st.session_state.get("teacher") not in compatible_teachers(spec.dataset):
+    """Let the other controls follow the dataset: if the teacher does not fit it, what depends on it is set anew.
+
+    A teacher that has not been asked about imported data does not fit them.
+    """
+    spec, teacher = default_spec(st.session_state["dataset"]), st.session_state.get("teacher")
+    fits = teacher in compatible_teachers(spec.dataset)
+    if not fits or (spec.dataset not in datasets.DATASETS and not teacher_report.cached(teacher, spec.dataset)):
         for name in DATASET_DEPENDENT:
             st.session_state[name] = getattr(spec, name)
     available = datasets.load(spec.dataset).labelled_rows

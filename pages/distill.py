@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kdlib import engine, planning, runs
-from kdlib.analysis import frames
+from kdlib.analysis import frames, teacher_report
 from kdlib.analysis.comparison import verdict
 from kdlib.analysis.figures.curves import plot_curves
-from kdlib.spaces import teacher_report
-from kdlib.spaces.teacher_report import TeacherReport
-from kdlib.spec import RunSpec
+from kdlib.analysis.teacher_report import TargetProbe, TeacherReport
+from kdlib.models import embedding
+from kdlib.spec import BASELINE, RunSpec
 from kdlib.store import RunInfo
 from pages import address, controls, live, run_tables, show
 from pages.text import escape
@@ -28,13 +28,20 @@ def show_plan(spec: RunSpec, methods: Sequence[str]) -> None:
     """Show what a launch costs and what speaks against it, the button, and the same thing as code."""
     specs = [spec.replace(method=method) for method in methods]
     errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
-    for error in errors:
-        st.error(escape(error), icon=":material/block:")
+    taught = any(method != BASELINE for method in methods)
+    if taught and not spec.teacher:
+        st.info(
+            "No teacher has been asked about these data yet: embed one on Data & teachers, or choose one here.",
+            icon=":material/school:",
+        )
+        ask_link(spec.dataset, "Embed a teacher")
+    else:
+        for error in errors:
+            st.error(escape(error), icon=":material/block:")
     if not errors:
         past = runs.list_runs(limit=200, states=["done"])
+        target = show_knowledge(spec) if taught else None
         show.fact_list(planning.estimate_cost(specs, past, engine.status().workers or 2))
-        report = teacher_report.cached(spec.teacher, spec.dataset)
-        target = report.target.for_labels(spec.labels) if isinstance(report, TeacherReport) else None
         for warning in planning.find_warnings(specs, target, past):
             st.warning(escape(warning), icon=":material/lightbulb:")
     launching, naming = st.columns([1, 2], vertical_alignment="bottom")
@@ -55,6 +62,25 @@ def show_plan(spec: RunSpec, methods: Sequence[str]) -> None:
         for language, code in planning.as_code(spec, methods).items():
             st.caption(language)
             st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
+
+
+def show_knowledge(spec: RunSpec) -> TargetProbe | None:
+    """Show what is known of the teacher and the target before anything is trained; return it, if any."""
+    report, name = teacher_report.cached(spec.teacher, spec.dataset), escape(spec.teacher)
+    if isinstance(report, TeacherReport):
+        target = report.target.for_labels(spec.labels)
+        st.info(f"**{name}**: {escape(target.describe())}.", icon=":material/school:")
+        return target
+    done, rows = embedding.count_embedded(spec.teacher, spec.dataset)
+    first = "" if done == rows else f" A launch embeds {rows - done:,} items first."
+    st.info(f"Nobody has asked **{name}** yet what it knows of this target.{first}", icon=":material/school:")
+    ask_link(spec.dataset, "Ask it on Data & teachers")
+    return None
+
+
+def ask_link(dataset: str, label: str) -> None:
+    """Show the way to where teachers are asked."""
+    st.page_link("pages/data_teachers.py", label=label, icon=":material/help:", query_params={"dataset": dataset})
 
 
 def draw_runs() -> list[RunInfo]:

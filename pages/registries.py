@@ -45,7 +45,7 @@ def select_entry(
         label: of the box.
         registry: a name in `catalog.NAMES`.
         key: of the box, in session state and address.
-        default: what is selected at first.
+        default: what is selected at first; "" for nothing.
         names: the entries to choose from, by default all. Empty: only a note is shown, and the default is returned.
         on_change: called when a visitor selects another entry.
     """
@@ -53,17 +53,14 @@ def select_entry(
     if not names:
         st.caption(f"{label}: there is none for this dataset.")
         return default
-    if st.session_state.get(key, names[0]) not in names:  # it is gone, or does not fit any more
-        st.session_state[key] = names[_position(names, default)]
-    name = st.selectbox(
-        label, names, index=_position(names, default), key=key, bind="query-params", on_change=on_change
-    )
-    st.caption(escape(describe(registry)[name]))
-    return name
-
-
-def _position(names: Sequence[str], name: str) -> int:
-    return names.index(name) if name in names else 0
+    position = (names.index(default) if default in names else 0) if default else None
+    chosen = st.session_state.get(key)
+    if chosen is not None and chosen not in names:  # it is gone, or does not fit any more
+        st.session_state[key] = None if position is None else names[position]
+    name = st.selectbox(label, names, index=position, key=key, bind="query-params", on_change=on_change)
+    if name:
+        st.caption(escape(describe(registry)[name]))
+    return name or ""
 
 
 def run_filters() -> tuple[str, dict[str, list[str]]]:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from kdlib.analysis import teacher_report
 from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
+from kdlib.analysis.teacher_report import TeacherReport
 from kdlib.data import datasets
 from kdlib.models.teachers import is_built_in
-from kdlib.spaces import Failure, embedding_jobs, teacher_report
+from kdlib.spaces import Failure, embedding_jobs, teacher_jobs
 from kdlib.spaces.embedding_jobs import EmbeddingState
-from kdlib.spaces.teacher_report import TeacherReport
 from pages import live, registries, show
 from pages.text import describe_seconds, escape
 
@@ -38,7 +39,7 @@ def _at_hand(states: Mapping[str, EmbeddingState]) -> list[str]:
 def _draw(dataset: str, entries: list[dict[str, str]]) -> bool:
     """Show what is known of the teachers; return whether something is still being found out."""
     states = embedding_jobs.states([entry["name"] for entry in entries], dataset)
-    reports = {name: teacher_report.request(name, dataset) for name in _at_hand(states)}
+    reports = {name: teacher_jobs.request(name, dataset) for name in _at_hand(states)}
     failed = {teacher: report for teacher, report in reports.items() if isinstance(report, Failure)}
     ready = {teacher: report for teacher, report in reports.items() if isinstance(report, TeacherReport)}
     waiting = len(reports) - len(ready) - len(failed)

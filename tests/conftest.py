@@ -87,7 +87,6 @@ def app_home(tmp_path, monkeypatch):
     from streamlit.runtime.pages_manager import PagesManager
 
     from kdlib import engine
-    from kdlib.spaces import teacher_report
 
     original = PagesManager.__init__
 
@@ -98,7 +97,6 @@ def app_home(tmp_path, monkeypatch):
     monkeypatch.setattr(PagesManager, "__init__", init)
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
     monkeypatch.setattr(engine, "submit", lambda *_, **__: None)
-    monkeypatch.setattr(teacher_report.engine, "submit", lambda *_, **__: None)
     return tmp_path
 
 

@@ -23,7 +23,7 @@ ROOMS = (
     ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
     ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
-    ("analysis", "comparison papers frames result_tables items figures"),
+    ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
     ("cli", "tables output data teacher embed runs sweeps store main"),
     ("", "__main__"),
@@ -41,6 +41,10 @@ DOORS = {
     "pyarrow": ("data.intake", "models.embedding_files"),  # foreign tables come in, embeddings go out
     "onnx": ("models.providers",),
     "onnxruntime": ("models.providers",),
+    "transformers": ("models.providers",),
+    "timm": ("models.providers",),
+    "torchaudio": ("models.providers",),
+    "huggingface_hub": ("models.providers",),
     "streamlit": ("app",),
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from kdlib.analysis import teacher_report
+from kdlib.analysis.teacher_report import TeacherReport
 from kdlib.cli.main import main
 from kdlib.models import embedding
-from kdlib.spaces import teacher_report
-from kdlib.spaces.teacher_report import TeacherReport
 from tests import slow_teachers
 from tests.live_engine import ROOT, wait_until
 

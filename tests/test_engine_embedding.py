@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from kdlib import engine
+from kdlib.analysis import teacher_report
+from kdlib.analysis.teacher_report import TeacherReport
 from kdlib.data import datasets
 from kdlib.models import embedding, providers
-from kdlib.spaces import embedding_jobs, teacher_report
-from kdlib.spaces.teacher_report import TeacherReport
+from kdlib.spaces import embedding_jobs
 from tests import slow_teachers
 from tests.live_engine import data_folder, has_ended, wait_for_workers, wait_until
 

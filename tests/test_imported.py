@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from kdlib import cache, pipeline
+from kdlib.analysis import teacher_report
 from kdlib.analysis.comparison import verdict
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets, imported, importing
 from kdlib.models import embedding
-from kdlib.spaces import deletion, teacher_report
+from kdlib.spaces import deletion, teacher_jobs
 from kdlib.spec import RunSpec
 from tests.small_tables import ROWS, imported_table, table
 
@@ -113,7 +114,7 @@ def test_a_damaged_card_hides_no_other_dataset(text, tmp_path, home):
 
 def test_what_is_deleted_is_gone_with_what_was_made_of_it(tmp_path, home):
     name = imported_table(tmp_path)
-    teacher_report.compute(f"{name}/y", name)
+    teacher_jobs.compute(f"{name}/y", name)
     assert teacher_report.cached(f"{name}/y", name).questions["place"]
     paths = {
         path for path in home.rglob("*") if path.is_file() and "staging" not in path.parts and "locks" not in path.parts

@@ -6,9 +6,9 @@ import shlex
 import pytest
 
 from kdlib import planning
+from kdlib.analysis.teacher_report import TargetProbe
 from kdlib.checks import default_spec
 from kdlib.cli import main, runs
-from kdlib.spaces.teacher_report import TargetProbe
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from kdlib import pipeline, planning
-from kdlib.analysis import comparison
+from kdlib.analysis import comparison, teacher_report
 from kdlib.checks import default_spec
 from kdlib.data import importing
-from kdlib.spaces import teacher_report
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "fsdd"
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason=f"the recordings are not in {FOLDER}")

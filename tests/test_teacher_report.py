@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from kdlib import engine
+from kdlib.analysis import teacher_report
+from kdlib.analysis.teacher_report import TeacherReport
 from kdlib.data import datasets
 from kdlib.models.providers.built_in import TEACHERS
-from kdlib.spaces import Failure, teacher_report
-from kdlib.spaces.teacher_report import TeacherReport
+from kdlib.spaces import Failure, teacher_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -16,19 +18,17 @@ def submitted(monkeypatch, tmp_path):
     """Return what was submitted to the engine, which does not run here."""
     monkeypatch.setenv("KDLIB_HOME", str(tmp_path))
     jobs = []
-    monkeypatch.setattr(
-        teacher_report.engine, "submit", lambda function, *arguments, key: jobs.append((function, arguments, key))
-    )
+    monkeypatch.setattr(engine, "submit", lambda function, *arguments, key: jobs.append((function, arguments, key)))
     return jobs
 
 
 def test_a_report_is_computed_under_one_key_and_then_read(submitted):
-    assert teacher_report.request("random", "digits") is None
-    assert teacher_report.request("random", "digits") is None
+    assert teacher_jobs.request("random", "digits") is None
+    assert teacher_jobs.request("random", "digits") is None
     assert len({key for _, _, key in submitted}) == 1
     function, arguments, _ = submitted[0]
     function(*arguments)
-    report = teacher_report.request("random", "digits")
+    report = teacher_jobs.request("random", "digits")
     assert set(report.questions) == {"target", "ink"}
     assert 0 <= report.target.chance < report.target.accuracy <= 1
     assert 1 <= report.effective_rank <= report.width
@@ -66,8 +66,8 @@ def test_a_report_that_fails_says_why_until_it_is_requested_again(monkeypatch, s
         raise ValueError("no such weights")
 
     monkeypatch.setattr(teacher_report.embedding, "embed", broken)
-    teacher_report.compute("random", "digits")
-    assert teacher_report.request("random", "digits") == Failure("no such weights")
+    teacher_jobs.compute("random", "digits")
+    assert teacher_jobs.request("random", "digits") == Failure("no such weights")
     assert not submitted
     teacher_report.discard("random", "digits")
     assert teacher_report.cached("random", "digits") is None
@@ -86,7 +86,7 @@ def test_a_damaged_report_is_one_that_has_not_been_made(text, submitted):
     path = teacher_report._path("random", "digits")
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert teacher_report.request("random", "digits") is None
+    assert teacher_jobs.request("random", "digits") is None
     assert len(submitted) == 1
     assert not path.exists()
 
@@ -99,23 +99,23 @@ def test_other_content_under_the_same_name_is_another_report(monkeypatch):
         "splits": replace(data, splits=data.splits | {"test": data.splits["test"][1:]}),
         "attributes": replace(data, attributes={}),
     }
-    keys = {teacher_report._key("random", "digits")}
+    keys = {teacher_report.report_key("random", "digits")}
     for other in changed.values():
         datasets.content.cache_clear()
         monkeypatch.setattr(datasets, "load", lambda _, other=other: other)
-        keys.add(teacher_report._key("random", "digits"))
+        keys.add(teacher_report.report_key("random", "digits"))
     datasets.content.cache_clear()
     assert len(keys) == 1 + len(changed)
 
 
 def test_a_changed_teacher_is_another_report(monkeypatch, tmp_path):
-    keys, teacher = {teacher_report._key("random", "digits")}, TEACHERS["random"]
+    keys, teacher = {teacher_report.report_key("random", "digits")}, TEACHERS["random"]
     with monkeypatch.context() as patch:
         patch.setitem(TEACHERS, "random", replace(teacher, version="2"))
-        keys.add(teacher_report._key("random", "digits"))
+        keys.add(teacher_report.report_key("random", "digits"))
     weights = tmp_path / "random.safetensors"
     weights.write_bytes(teacher.weights.read_bytes() + b" ")
     weights.with_suffix(".json").write_bytes(teacher.weights.with_suffix(".json").read_bytes())
     monkeypatch.setitem(TEACHERS, "random", replace(teacher, weights=weights))
-    keys.add(teacher_report._key("random", "digits"))
+    keys.add(teacher_report.report_key("random", "digits"))
     assert len(keys) == 3

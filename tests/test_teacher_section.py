@@ -6,8 +6,9 @@ from dataclasses import asdict
 import pytest
 
 from kdlib import engine
+from kdlib.analysis import teacher_report
 from kdlib.models import embedding, providers
-from kdlib.spaces import embedding_jobs, teacher_report
+from kdlib.spaces import embedding_jobs, teacher_jobs
 from pages import teacher_section
 from pages.text import describe_seconds
 from tests.opened_pages import opened, texts
@@ -53,9 +54,11 @@ def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted):
     app = page()
     assert not app.exception
     assert not app.error, texts(app)
-    keys = {teacher_report._key(name, "digits") for name in ("simclr", "random", "parity")}
+    keys = {teacher_report.report_key(name, "digits") for name in ("simclr", "random", "parity")}
     assert {f"knowledge-{key}" for key in keys} <= set(submitted)
-    assert not [key for key in submitted if key.startswith("embed") or teacher_report._key(TEACHER, "digits") in key]
+    assert not [
+        key for key in submitted if key.startswith("embed") or teacher_report.report_key(TEACHER, "digits") in key
+    ]
     assert "2,997 items to embed" in texts(app).replace("\\", "")
 
 
@@ -100,8 +103,8 @@ def test_an_embedded_teacher_is_asked_and_its_out_of_domain_probe_is_in_the_tabl
         lambda _: iter([embedding.np.random.default_rng(0).normal(size=(2997, 2)).astype("float32")]),
     )
     page()
-    assert f"knowledge-{teacher_report._key(TEACHER, 'digits')}" in submitted
-    teacher_report.compute(TEACHER, "digits")
+    assert f"knowledge-{teacher_report.report_key(TEACHER, 'digits')}" in submitted
+    teacher_jobs.compute(TEACHER, "digits")
     report = teacher_report.cached(TEACHER, "digits")
     table = next(each.value for each in page().dataframe if "source task" in each.value).set_index("name")
     assert table.loc[TEACHER, "embedded"] == 100

@@ -28,10 +28,11 @@ def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar
 
 def embed(arguments: argparse.Namespace) -> int:
     """Embed a dataset here and now, say what the teacher knows of the target; Ctrl-C keeps what is done."""
+    from kdlib.analysis import teacher_report
+    from kdlib.analysis.failure import Failure
     from kdlib.data import datasets
     from kdlib.models import embedding, embedding_files
-    from kdlib.spaces import teacher_report
-    from kdlib.spaces.failure import Failure
+    from kdlib.spaces import teacher_jobs
 
     dataset, teacher = (imported.resolve_name(name) for name in (arguments.dataset, arguments.teacher))
     if arguments.export:
@@ -48,7 +49,7 @@ def embed(arguments: argparse.Namespace) -> int:
     if arguments.export:
         embedding_files.write_embeddings(arguments.export, data.ids, embeddings)
     if not teacher_report.cached(teacher, dataset):
-        teacher_report.compute(teacher, dataset)
+        teacher_jobs.compute(teacher, dataset)
     report = teacher_report.cached(teacher, dataset)
     if isinstance(report, Failure):
         errors.print(f"what {teacher} knows cannot be said: {report.reason}", markup=False)

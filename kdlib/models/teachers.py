@@ -54,6 +54,12 @@ def check_compatible(name: str, dataset: str) -> None:
     Raises:
         ValueError: unknown teacher, or one that takes something else.
     """
+    if not name:
+        choices = ", ".join(compatible_teachers(dataset)) or "none yet: import embeddings with it"
+        raise ValueError(
+            f"no teacher has been asked about {dataset} yet: embed one on Data & teachers or with `kdlib embed`, "
+            f"or name the one to take; there are: {choices}"
+        )
     teacher, modality = get_teacher(name), datasets.load(dataset).modality
     if teacher.dataset == dataset or (not teacher.dataset and teacher.modality == modality):
         return

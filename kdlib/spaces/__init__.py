@@ -1,15 +1,15 @@
 """The spaces of a run: what the teacher, the compressor and a student make of the same rows.
 
 rows.py            which rows, where they lie in each space
-results.py         what is computed about spaces, typed; failure.py what stands in its place when that fails
+results.py         what is computed about spaces, typed
 presentation.py    what rows are coloured by, which neighbours they keep, how spaces formed
 jobs.py            maps and scorecard, from the cache or computed by the engine
-teacher_report.py  what a teacher knows of a dataset
+teacher_jobs.py    what a teacher knows of a dataset, found out by the engine
 embedding_jobs.py  embedding a dataset, by the engine
 deletion.py        deleting what was imported
 """
 
-from kdlib.spaces.failure import Failure
+from kdlib.analysis.failure import Failure
 from kdlib.spaces.jobs import SpaceRequest, cached, compute, discard, project_now, request
 from kdlib.spaces.presentation import (
     Colouring,

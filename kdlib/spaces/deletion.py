@@ -1,8 +1,9 @@
 """Deleting what was imported, with everything that was computed from it."""
 
+from kdlib.analysis import teacher_report
 from kdlib.data import datasets, imported
 from kdlib.models import embedding, teachers
-from kdlib.spaces import embedding_jobs, teacher_report
+from kdlib.spaces import embedding_jobs
 
 
 def delete_dataset(name: str) -> None:

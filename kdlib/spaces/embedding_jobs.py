@@ -16,11 +16,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from kdlib import engine
+from kdlib.analysis.failure import Failure
 from kdlib.cache import atomic_path, home
 from kdlib.models import embedding, teachers
 from kdlib.progress import CancelledError, Progress
-from kdlib.spaces import teacher_report
-from kdlib.spaces.failure import Failure
+from kdlib.spaces import teacher_jobs
 
 ABSENT, QUEUED, RUNNING, CANCELLING = "absent", "queued", "running", "cancelling"
 STOPPED, FAILED, DONE = "stopped", "failed", "done"
@@ -188,7 +188,7 @@ def compute(teacher: str, dataset: str, attempt: int) -> None:
     try:
         with _all_cores():
             embedding.embed(teacher, dataset, _StopCheck(key, attempt))
-            teacher_report.compute(teacher, dataset)
+            teacher_jobs.compute(teacher, dataset)
         end, reason = DONE, ""
     except CancelledError:
         end, reason = STOPPED, ""

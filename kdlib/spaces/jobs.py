@@ -12,13 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from kdlib import engine
+from kdlib.analysis.failure import Failure
 from kdlib.analysis.geometry import distance_correlation, effective_rank, linear_cka, sample_rows, silhouette
 from kdlib.analysis.neighbours import find_neighbours, permuted_overlap, shared_neighbours
 from kdlib.analysis.projection import PROJECTIONS, Maps, faithfulness, project
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
 from kdlib.registry import lookup
-from kdlib.spaces.failure import Failure
 from kdlib.spaces.presentation import first_label
 from kdlib.spaces.results import PairScores, Scorecard, SpaceMaps, SpaceScores
 from kdlib.spaces.rows import Spaces, load_spaces

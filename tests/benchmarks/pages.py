@@ -57,13 +57,14 @@ def measure(page: str, run_ids: list[str]) -> np.ndarray:
 
 def reports() -> None:
     """Have what the teachers know found out before, as it is for everyone but the first visitor."""
+    from kdlib.analysis import teacher_report
     from kdlib.models import teachers
-    from kdlib.spaces import teacher_report
+    from kdlib.spaces import teacher_jobs
     from kdlib.spec import RunSpec
 
     for teacher in teachers.compatible_teachers(RunSpec.dataset):
         if not teacher_report.cached(teacher, RunSpec.dataset):
-            teacher_report.compute(teacher, RunSpec.dataset)
+            teacher_jobs.compute(teacher, RunSpec.dataset)
 
 
 def main(count: int) -> None:

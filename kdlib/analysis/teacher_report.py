@@ -1,25 +1,23 @@
 """What a teacher knows: how well a linear probe reads the target and each attribute, and how rich its embedding is.
 
-Embedding a dataset and fitting probes take seconds, so `request` answers at once from the cache and otherwise hands the
-work to the engine.
+Making a report takes seconds, so it is stored; `kdlib.spaces.teacher_jobs` has the engine make those that are missing.
 """
 
 import json
-import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdlib import engine
 from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
+from kdlib.analysis.failure import Failure
 from kdlib.analysis.geometry import effective_rank
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
-from kdlib.models import embedding
-from kdlib.spaces.failure import Failure
+from kdlib.models import embedding, teachers
 
 VERSION = 3  # of the report: raise it when the same teacher would be reported otherwise
 LABELS, FEW_LABELS = 1000, 200  # labelled rows the probes are fitted on
@@ -127,7 +125,12 @@ class TeacherReport:
         return cls(int(data["width"]), float(data["effective_rank"]), target, attributes)
 
 
-def _key(teacher: str, dataset: str) -> str:
+def report_key(teacher: str, dataset: str) -> str:
+    """Return what names a report by everything that decides it.
+
+    Example:
+        >>> report_key("simclr", "digits")
+    """
     settings = {"version": VERSION, "labels": LABELS, "few": FEW_LABELS, "rows": PROBE_ROWS}
     return content_key(
         **settings, teacher=[teacher, embedding.provenance(teacher)], dataset=[dataset, datasets.content(dataset)]
@@ -135,7 +138,7 @@ def _key(teacher: str, dataset: str) -> str:
 
 
 def _path(teacher: str, dataset: str) -> Path:
-    return home() / "cache" / "knowledge" / f"{_key(teacher, dataset)}.json"
+    return home() / "cache" / "knowledge" / f"{report_key(teacher, dataset)}.json"
 
 
 def cached(teacher: str, dataset: str) -> TeacherReport | Failure | None:
@@ -151,32 +154,44 @@ def cached(teacher: str, dataset: str) -> TeacherReport | Failure | None:
         return None
 
 
-def request(teacher: str, dataset: str) -> TeacherReport | Failure | None:
-    """Return what is `cached`; if nothing is, have the engine make it. Repeated requests are one piece of work.
-
-    Example:
-        >>> request("simclr", "digits")
-    """
-    report = cached(teacher, dataset)
-    if report is None:
-        engine.submit(compute, teacher, dataset, key=f"knowledge-{_key(teacher, dataset)}")
-    return report
-
-
 def discard(teacher: str, dataset: str) -> None:
     """Forget a report that failed, so that the next `request` has it made again."""
     _path(teacher, dataset).unlink(missing_ok=True)
 
 
-def compute(teacher: str, dataset: str) -> None:
-    """Make the report and store it; what goes wrong is stored as its "error"."""
-    try:
-        data = make_report(teacher, dataset).to_dict()
-    except Exception as error:  # a page that waits for the report must learn that none will come
-        traceback.print_exc()
-        data = Failure.of(error).to_dict()
+def best_teacher(dataset: str, labels: int = LABELS) -> str:
+    """Return the teacher from whose embedding a probe reads the target best, of those with a report; "" without any.
+
+    Networks that were never trained do not count. Embeddings imported with the dataset are at hand: the first stands
+    for them where none of them has a report.
+
+    Args:
+        dataset: whose target.
+        labels: how many labels a run will have.
+
+    Example:
+        >>> best_teacher("digits")
+    """
+    tables = list(teachers.imported_teachers(dataset))
+    accuracies = {}
+    for name in teachers.compatible_teachers(dataset):
+        with suppress(ValueError):  # a network of other people that is not at hand any more
+            report = None if teachers.get_teacher(name).control else cached(name, dataset)
+            if isinstance(report, TeacherReport):
+                accuracies[name] = report.target.for_labels(labels).accuracy
+    if tables and not accuracies.keys() & set(tables):
+        return tables[0]
+    return max(accuracies, key=accuracies.__getitem__, default="")
+
+
+def store(teacher: str, dataset: str, report: TeacherReport | Failure) -> None:
+    """Write a report where `cached` finds it.
+
+    Example:
+        >>> store("simclr", "digits", make_report("simclr", "digits"))
+    """
     with atomic_path(_path(teacher, dataset)) as temporary:
-        temporary.write_text(json.dumps(data), encoding="utf-8")
+        temporary.write_text(json.dumps(report.to_dict()), encoding="utf-8")
 
 
 def make_report(teacher: str, dataset: str) -> TeacherReport:
