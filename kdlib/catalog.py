@@ -101,10 +101,11 @@ def _first_line(function: ast.FunctionDef) -> str:
 
 def _teacher(name: str, about: Any) -> Entry:
     about = about if isinstance(about, dict) else vars(about)
+    is_known = about["supervised"] is not None or ":" not in name  # of other people's networks nobody may have said
     return {
         "name": name,
         "takes": ITEM_NAMES[about["modality"]],
-        "supervision": SUPERVISION[about["supervised"]],
+        "supervision": SUPERVISION[about["supervised"]] if is_known else "not said",
         "source task": about["source_task"],
         "help": about["help"],
     }

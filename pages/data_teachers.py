@@ -6,7 +6,7 @@ from kdlib.analysis.figures.pictures import plot_gallery
 from kdlib.analysis.items import gallery_tiles, split_table
 from kdlib.data import datasets
 from kdlib.spec import RunSpec
-from pages import own_data, registries, show, sounds, teacher_section
+from pages import own_data, own_teachers, registries, show, sounds, teacher_section
 from pages.text import escape
 
 st.title("Data & teachers")
@@ -14,6 +14,7 @@ own_data.receive_upload()
 name = registries.select_entry("Dataset", "datasets", "dataset", RunSpec.dataset)
 data = datasets.load(name)
 own_data.show_section()
+own_teachers.show_section(data)
 
 
 def items() -> None:
@@ -68,6 +69,7 @@ with left:
 with right:
     st.subheader("What each teacher knows")
     teacher_section.show_section(name)
+    own_teachers.show_card([entry["name"] for entry in registries.list_teachers(name)])
     st.page_link(
         "pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name}
     )

@@ -1,19 +1,15 @@
 """Own data, a part of Data & teachers: choose a file, say what each column is, see what comes of it, import, delete."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from threading import Lock
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.data import imported, importing
-from kdlib.progress import OnProgress, Progress
 from kdlib.spaces import deletion
-from pages import show
+from pages import page_jobs, show
 from pages.own_format import choose_format
 from pages.text import escape, show_errors
 
@@ -26,8 +22,7 @@ val, test or `ood:name`.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
-OPEN, STAGED, REFUSED, ARRIVED, JOB = "own", "own-token", "own-refused", "own-arrived", "own-job"
-WORKING = "lock-of-own-data"  # held while a job runs
+OPEN, STAGED, REFUSED, ARRIVED = "own", "own-token", "own-refused", "own-arrived"
 
 
 def receive_upload() -> None:
@@ -38,24 +33,14 @@ def receive_upload() -> None:
 
 
 def show_section() -> None:
-    """Show the whole part; what takes long is done in the page's run: only a click outside of fragments ends one.
-
-    A click that stops a job begins the next run of the page while the one before still cleans up: it is waited for.
-    """
-    job, working = st.session_state.pop(JOB, None), st.session_state.setdefault(WORKING, Lock())
-    if job is None:
-        with working:
-            pass
-        _section()
-        return
-    with working, show_errors():
-        job()
+    """Show the whole part; what takes long is done in the page's run."""
+    page_jobs.work_or_draw(OPEN, _section)
 
 
 @st.fragment
 def _section() -> None:
     """Show the controls; a click in them leaves the rest of the page alone until there is something to do."""
-    if ARRIVED in st.session_state or JOB in st.session_state:
+    if ARRIVED in st.session_state or page_jobs.is_waiting(OPEN):
         st.rerun()
     opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
     if not opened.open:
@@ -65,29 +50,6 @@ def _section() -> None:
             _describe(importing.reopen(st.session_state[STAGED]))
         else:
             _choose()
-
-
-def _start(job: Callable[..., None], *arguments: object) -> None:
-    """Have a job done in the next run of the whole page."""
-    st.session_state[JOB] = partial(job, *arguments)
-
-
-@contextmanager
-def _progress(doing: str) -> Iterator[OnProgress]:
-    """Yield a callback that moves a bar beside a button that stops.
-
-    A click on it makes Streamlit end this run inside the next call that draws, as leaving the page does; what runs then
-    ends its child process and removes its files.
-    """
-    with st.container(border=True):
-        st.button(f"Stop {doing.split()[0].lower()}", icon=":material/stop_circle:", key="own-stop")
-        bar = st.progress(0.0, escape(doing))
-
-        def move(progress: Progress) -> None:
-            count = f": {progress.step:,} of {progress.steps:,}" if progress.steps else ""
-            bar.progress(progress.share, escape(doing + count))
-
-        yield move
 
 
 def _choose() -> None:
@@ -107,8 +69,8 @@ def _choose() -> None:
         "Read",
         type="primary",
         disabled=chosen is None,
-        on_click=_start,
-        args=(_read, [chosen, *others], form),
+        on_click=page_jobs.start,
+        args=(OPEN, _read, [chosen, *others], form),
         key="own-read",
     )
 
@@ -119,7 +81,7 @@ def _read(chosen: Sequence, form: importing.InputFormat) -> None:
     st.session_state[REFUSED] = f"Reading {chosen[0].name} was stopped; nothing of it is left."
     st.session_state["own-number"] += 1
     try:
-        with _progress(f"Reading {chosen[0].name}") as on_progress:
+        with page_jobs.progress_bar(OPEN, f"Reading {chosen[0].name}") as on_progress:
             uploads = [(each.name, each.getbuffer()) for each in chosen]
             st.session_state[STAGED] = importing.stage_uploads(uploads, on_progress, form).token
         del st.session_state[REFUSED]
@@ -156,8 +118,8 @@ def _describe(source: importing.Source) -> None:
             "Import",
             type="primary",
             disabled=draft is None,
-            on_click=_start,
-            args=(_import, source, draft, name),
+            on_click=page_jobs.start,
+            args=(OPEN, _import, source, draft, name),
             key="own-import",
         )
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
@@ -301,7 +263,7 @@ def _import(source: importing.Source, draft: importing.DatasetDraft, name: str) 
     st.session_state[OPEN] = True
     st.session_state[REFUSED] = "Importing was stopped; nothing was kept yet."
     try:
-        with _progress(f"Importing {source.name}") as on_progress:
+        with page_jobs.progress_bar(OPEN, f"Importing {source.name}") as on_progress:
             stored = importing.store_dataset(source, draft, name, on_progress)
         _drop(source)
         st.session_state[OPEN] = False

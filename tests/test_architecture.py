@@ -25,7 +25,7 @@ ROOMS = (
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
-    ("cli", "tables output data embed runs sweeps store main"),
+    ("cli", "tables output data teacher embed runs sweeps store main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())
@@ -39,6 +39,12 @@ DOORS = {
     "umap": ("analysis.projection",),
     "soundfile": ("data.intake",),
     "pyarrow": ("data.intake", "models.embedding_files"),  # foreign tables come in, embeddings go out
+    "onnx": ("models.providers",),
+    "onnxruntime": ("models.providers",),
+    "transformers": ("models.providers",),
+    "timm": ("models.providers",),
+    "torchaudio": ("models.providers",),
+    "huggingface_hub": ("models.providers",),
     "streamlit": ("app",),
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}
@@ -175,7 +181,7 @@ def test_a_function_fits_on_a_screen(path):
     assert not long, f"{relative(path)}: at most {LONGEST_FUNCTION} lines a function; split where the concept splits"
 
 
-HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly"
+HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly onnx onnxruntime"
 
 
 def loaded(code: str, **environment: str) -> set[str]:
@@ -214,7 +220,15 @@ def test_what_a_command_or_the_server_begins_with_loads_in_a_moment(module):
 
 @pytest.mark.parametrize(
     "words",
-    [["runs"], ["runs", "--json"], ["show", "mine"], ["show", "mine", "--json"], ["list", "losses"], ["data", "list"]],
+    [
+        ["runs"],
+        ["runs", "--json"],
+        ["show", "mine"],
+        ["show", "mine", "--json"],
+        ["list", "losses"],
+        ["list", "teachers"],
+        ["data", "list"],
+    ],
 )
 def test_commands_that_only_look_once_loaded_seconds_of_libraries(words, fresh_home):
     run_id = store.create(RunSpec(), name="mine", user="")

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from kdlib.data import intake, spectrograms
 from kdlib.data.intake import IntakeError, Limits, progress, reading
+from kdlib.data.intake import child as child_process
 from kdlib.progress import CancelledError, Progress
 from tests.evil_files import EVIL
 from tests.file_writers import GOOD_CSV, csv, npy, png, wav, zipped
@@ -56,7 +57,7 @@ def test_a_refusal_does_not_show_the_words_of_a_library(evil, tmp_path):
 
 def test_a_refusal_does_not_show_the_trace_of_a_child_that_crashed():
     complaint = "Traceback (most recent call last):\nValueError: cannot reshape array of size 3 into shape (2,)\n"
-    message = intake._explain_exit("x.npz", 1, complaint, Limits())
+    message = child_process.explain_exit("x.npz", 1, complaint, Limits())
     assert message.startswith("x.npz could not be read: it is damaged")
     assert not INTERNALS.search(message)
 

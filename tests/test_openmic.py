@@ -23,7 +23,7 @@ def understood(path, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["int64", "uint8", "float16", "float64"])
-def test_labels_are_missing_where_the_mask_says_so_and_frames_are_averaged(kind, tmp_path):
+def test_labels_are_missing_where_the_mask_says_so_and_frames_stay_frames(kind, tmp_path):
     arrays = openmic_arrays(kind=kind)
     contents, values = understood(write_openmic(tmp_path / "openmic-2018", arrays), tmp_path)
     assert values["classes"].tolist() == list(INSTRUMENTS)
@@ -34,7 +34,8 @@ def test_labels_are_missing_where_the_mask_says_so_and_frames_are_averaged(kind,
                 assert label == (arrays["Y_true"][row, column] >= 0.5)
             else:
                 assert np.isnan(label)
-    np.testing.assert_allclose(values["vggish"][7], arrays["X"][7].astype(float).mean(axis=0), rtol=1e-3)
+    np.testing.assert_array_equal(values["vggish"], arrays["X"])
+    np.testing.assert_allclose(values["inputs"][7], arrays["X"][7].astype(float).mean(axis=0), rtol=1e-3)
     assert contents.kind == "table"
 
 
@@ -98,6 +99,7 @@ def test_recordings_become_what_the_student_gets(tmp_path):
     contents, values = understood(path, tmp_path)
     assert contents.kind == "sounds"
     assert values["spectrogram"].shape[:3] == (12, 1, 32)
+    assert "inputs" not in values
     (path / "audio" / "000" / "000003_11520.ogg").unlink()
     with pytest.raises(IntakeError, match=r"audio is there for 11 of 12 clips: '000/000003_11520\.ogg'"):
         understood(path, tmp_path)
@@ -149,6 +151,9 @@ def test_one_command_imports_it_and_the_papers_table_takes_its_title(tmp_path, m
     assert data.multi_label
     assert np.isnan(data.labels).any()
     assert data.classes == INSTRUMENTS
+    assert data.inputs.shape == (240, 128)
+    assert list(imported.cards()[name].tables) == ["vggish"]
+    assert imported.cards()[name].tables["vggish"].frames == 10
     assert teachers.get_teacher(f"{name}/vggish").source_task == "video tags of AudioSet (VGGish)"
     options = ["--teachers", "openmic/vggish", "--labels", "60", "--epochs", "1", "--seeds", "1", "--dim", "4"]
     assert main(["paper", "--dataset", "openmic", *options]) == 0

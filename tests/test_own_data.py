@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pages import own_data
+from pages import own_data, page_jobs
 from tests.opened_pages import opened, texts
 
 
@@ -23,7 +23,7 @@ def test_the_page_waits_for_a_stopped_job_to_clean_up_before_it_says_that_nothin
         cleaned.set()
         working.release()
 
-    app.session_state[own_data.WORKING] = working
+    app.session_state[page_jobs.lock_key(own_data.OPEN)] = working
     app.session_state[own_data.OPEN] = True
     app.session_state[own_data.REFUSED] = "Reading many.zip was stopped; nothing of it is left."
     timer = threading.Timer(0.5, clean_up)

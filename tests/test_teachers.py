@@ -99,7 +99,7 @@ def test_pretraining_again_gives_the_same_weights(name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["random", "tones-random"])
 def test_the_command_builds_the_shipped_controls_again(name, tmp_path, capsys):
-    assert main(["teachers", "build", name, "--folder", str(tmp_path), "--quiet"]) == 0
+    assert main(["teacher", "build", name, "--folder", str(tmp_path), "--quiet"]) == 0
     assert "probe accuracy" in capsys.readouterr().out
     assert (tmp_path / f"{name}.safetensors").read_bytes() == (encoder.WEIGHTS / f"{name}.safetensors").read_bytes()
 

@@ -1,4 +1,4 @@
-"""The command line: `kdlib compare`, `list`, `teachers build`, and the commands for own data and background runs.
+"""The command line: `kdlib compare`, `paper`, `list`, and the commands for own data, teachers and background runs.
 
 Answers go to standard output, progress and complaints to standard error. Bad input is one line and exit code 2; Ctrl-C
 is exit code 130.
@@ -6,7 +6,6 @@ is exit code 130.
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, embed, runs, store, sweeps, tables
+from kdlib.cli import data, embed, runs, store, sweeps, tables, teacher
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -163,19 +162,6 @@ def list_entries(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def build_teachers(arguments: argparse.Namespace) -> int:
-    """Train the built-in teachers anew and write weights and cards."""
-    from kdlib.analysis.evaluation import probe_accuracy
-    from kdlib.models import pretraining
-
-    for name in arguments.names or pretraining.OBJECTIVES:
-        with progress_bar(f"Training {name}", arguments.quiet) as on_progress:
-            card = pretraining.build(name, probe_accuracy, arguments.folder or pretraining.WEIGHTS, on_progress)
-        reads = ", ".join(f"{key} {100 * value:.1f} %" for key, value in card["probe_accuracy"].items())
-        sys.stdout.write(f"{name}: probe accuracy {reads}\n")
-    return 0
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; each command sets `handler`, which returns the exit code."""
     main_parser = Parser(prog="kdlib", description="Embedding compression in teacher-to-student knowledge transfer.")
@@ -208,15 +194,8 @@ def parser() -> argparse.ArgumentParser:
 
     listing = command("list", list_entries)
     listing.add_argument("what", choices=list(catalog.NAMES))
-
-    building = commands.add_parser("teachers", help="Work with the built-in teachers.").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    build = command("build", build_teachers, building)
-    build.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
-    build.add_argument("--folder", type=Path, help="where to write (default: the project's assets)")
-    build.add_argument("--quiet", action="store_true", help="no progress bar")
     data.add_commands(commands, progress_bar)
+    teacher.add_commands(commands, progress_bar)
     embed.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.data.dataset import IMAGE, Dataset
+from kdlib.data.dataset import IMAGE, ITEM_NAMES, Dataset
 
 EmbedRows = Callable[[Dataset, np.ndarray], np.ndarray]  # dataset, rows (b,) -> (b, d_t) or (b, t, d_t) float32
 BATCH = 64  # rows that are embedded at once, unless a teacher says otherwise
@@ -71,3 +71,29 @@ class Teacher:
         """Return what was recorded when it was trained: data, seed, version, probe accuracies. Empty if nothing was."""
         path = self.weights and self.weights.with_suffix(".json")
         return json.loads(path.read_text()) if path and path.exists() else {}
+
+    def describe(self) -> dict[str, str]:
+        """Return what is known of it, in words for people: name of a fact -> fact. What nobody knows is left out.
+
+        Example:
+            >>> get_teacher("simclr").describe()["supervision"]
+            'unsupervised'
+        """
+        card = self.card
+        supervision = "unsupervised" if self.supervised is False else "supervised"
+        if self.supervised is None:
+            supervision = "untrained" if self.source_task == "none" else "not said"
+        width, parameters = self.width or card.get("width"), self.parameters or card.get("parameters")
+        facts = {
+            "what it is": self.help,
+            "takes": ITEM_NAMES[self.modality],
+            "source task": self.source_task,
+            "supervision": supervision,
+            "width": f"{width:,}" if width else "",
+            "parameters": f"{parameters:,}" if parameters else "",
+            "time per item": f"{1000 * self.seconds_per_item:.3g} ms" if self.seconds_per_item else "",
+            "licence": self.licence,
+            "comes from": self.origin or card.get("data", ""),
+            "SHA-256 of the weights": self.weights_hash or card.get("weights_sha256", ""),
+        }
+        return {name: fact for name, fact in facts.items() if fact}

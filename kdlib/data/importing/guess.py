@@ -25,7 +25,8 @@ def guess_plan(source: Source) -> ImportPlan:
         target = rest[0] if rest and source.kind == "table" else ""
     numbers = [name for name in source.number_columns if name != target]
     media = {"sounds": "spectrogram", "images": "picture"}.get(source.kind, "")
-    deep = next((name for name in numbers if len(source.columns[name].shape) > 2 and not _is_frames(name)), "")
+    known = [name for name in numbers if role_of[name] == "embeddings" or _is_frames(name)]
+    deep = next((name for name in numbers if len(source.columns[name].shape) > 2 and name not in known), "")
     inputs = (
         media
         or next((name for name in numbers if name.lower() in ("inputs", "input")), deep)

@@ -20,7 +20,7 @@ class Column:
         zero_rows: number of rows that hold only zeros.
         constant: whether all rows are the same.
         file: its .npy file in the folder of the reading.
-        role: "target" or "attribute" where the format of the file says so.
+        role: "target", "attribute" or "embeddings" where the format of the file says so.
         source_task: what the network was trained for whose embeddings it holds, where the format of the file says so.
     """
 

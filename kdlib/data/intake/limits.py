@@ -56,6 +56,7 @@ class Limits:
         memory_mb: memory of the child process that reads, MiB.
         cpu_s: its processor time, s.
         stall_s: its time without progress, s.
+        model_mb: of a network's files together, MiB.
     """
 
     array_mb: int = 512
@@ -73,6 +74,7 @@ class Limits:
     memory_mb: int = 3072
     cpu_s: int = 240
     stall_s: int = 60
+    model_mb: int = 2048
 
     @classmethod
     def current(cls, environment: Mapping[str, str] = os.environ) -> "Limits":

@@ -5,6 +5,8 @@ its own scripts write it.
 """
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,14 +44,16 @@ def read(path: Path, name: str, writer: Writer, form: InputFormat) -> Contents:
     keys, notes = _read_keys(archive, path, truth, mask, classes, writer)
     split, split_notes = _read_splits(path, keys, writer)
     audio = _find_audio(path, keys, writer)
-    writer.reporter.begin(count, (3 if audio else 2) * count)
+    writer.reporter.begin(count, 3 * count)
     writer.write_text("id", keys)
     writer.write_text("split", split)
     writer.write_text("classes", classes)
     labels = np.where(mask, truth >= PRESENT, np.nan)
     writer.write_numbers("labels", labels.shape, iter([labels]))
     writer.columns[-1].role = "target"
-    _write_embeddings(archive, count, writer)
+    _write_frames(archive, count, writer)
+    if not audio:
+        _write_means(archive, count, writer)
     originals, rate, input_rate = [], 0, 0
     if audio:
         from kdlib.data.intake.recordings import read_sounds  # loads the decoder only where it is needed
@@ -182,13 +186,26 @@ def _find_audio(path: Path, keys: list[str], writer: Writer) -> tuple[Archive, l
     return archive, [members[name] for name in names]
 
 
-def _write_embeddings(archive: Archive, count: int, writer: Writer) -> None:
-    """Write the mean of the VGGish frames of each clip as column "vggish"."""
+def _write_frames(archive: Archive, count: int, writer: Writer) -> None:
+    """Write the VGGish frames of each clip as column "vggish", (n, 10, 128)."""
+    with _open_frames(archive, count) as (shape, chunks):
+        writer.write_numbers("vggish", shape, chunks())
+    writer.columns[-1].role, writer.columns[-1].source_task = "embeddings", VGGISH
+
+
+def _write_means(archive: Archive, count: int, writer: Writer) -> None:
+    """Write the mean of the frames as column "inputs", for a student without audio."""
+    with _open_frames(archive, count) as (shape, chunks):
+        means = (chunk.astype(np.float32).mean(axis=1) for chunk in chunks())
+        writer.write_numbers("inputs", (count, shape[2]), means)
+
+
+@contextmanager
+def _open_frames(archive: Archive, count: int) -> Iterator[tuple[tuple[int, ...], Callable[[], Iterator[np.ndarray]]]]:
+    """Yield the shape of X, and a function that yields its rows in chunks."""
     member = _member(archive, "X")
     with archive.open(member) as stream:
         shape, dtype, chunks = open_array(stream, member.size, "X")
         if len(shape) != 3 or shape[0] != count or dtype.kind not in "fiu" or 0 in shape:
             raise IntakeError(f"X in {archive.name} is {dtype} of shape {shape}, expected {count:,} x frames x numbers")
-        means = (chunk.astype(np.float32).mean(axis=1) for chunk in chunks())
-        writer.write_numbers("vggish", (count, shape[2]), means)
-    writer.columns[-1].source_task = VGGISH
+        yield shape, chunks

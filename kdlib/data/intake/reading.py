@@ -1,6 +1,5 @@
-"""What the child process does: identify a file, read it, write plain arrays and one JSON."""
+"""What the child process does: identify a file, read it, write plain arrays."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.contents import Contents
 from kdlib.data.intake.formats import InputFormat
 from kdlib.data.intake.kinds import HEAD_BYTES, IMAGES, SOUNDS, identify, suffix
-from kdlib.data.intake.limits import MB, IntakeError, Limits, describe_os_error
-from kdlib.data.intake.progress import RESULT_FILE, Reporter
+from kdlib.data.intake.limits import MB, IntakeError, Limits
+from kdlib.data.intake.progress import Reporter
 
 LAYOUTS: dict[str, Callable[[Path, str, Writer, InputFormat], Contents]] = {
     "openmic": openmic.read,
@@ -166,19 +165,3 @@ def _read_table(archive: Archive, member: Member, folder: Path, writer: Writer) 
     copy.unlink()
     contents.name, contents.folder = member.name, folder.name
     return contents
-
-
-def write_result(
-    path: Path, name: str, out: Path, limits: Limits, reporter: Reporter, form: InputFormat, layout: str = ""
-) -> None:
-    """Read, and write the contents or {"refused": why} as JSON into `out`."""
-    try:
-        record = read(path, name, out, limits, reporter, form, layout).to_dict()
-    except IntakeError as error:
-        record = {"refused": str(error)}
-    except MemoryError:
-        needed = f"{name} needs more than {limits.memory_mb:,} MB of memory to be read (KDLIB_MAX_MEMORY_MB)"
-        record = {"refused": needed}
-    except OSError as error:
-        record = {"refused": f"{name} cannot be read: {describe_os_error(error)}"}
-    (out / RESULT_FILE).write_text(json.dumps(record), encoding="utf-8")

@@ -2,8 +2,10 @@
 
 built_in      small networks of our own, whose weights ship with kdlib; their names have no scheme
 tables        embeddings imported with a dataset, "<dataset>/<table>"
+onnx          networks in ONNX files that people added
 packaged      networks whose weights come inside Python packages, "pip:<name>"; `networks` defines them, `waves` and
               `pictures` give them recordings and pictures as they take them
+hub           networks out of the hubs of transformers, timm and torchaudio, once they were added
 
 A name "scheme:reference" belongs to the module that `PROVIDERS` gives for its scheme. Such a module has
 `list_teachers() -> {name: TeacherEntry}` of what is at hand (cheap: no heavy import, nothing is loaded) and
@@ -18,7 +20,11 @@ from typing import Protocol
 from kdlib.models.teacher import Teacher
 
 PROVIDERS: dict[str, str] = {  # scheme -> module
+    "onnx": "kdlib.models.providers.onnx",
     "pip": "kdlib.models.providers.packaged",
+    "hf": "kdlib.models.providers.hub.transformers_models",
+    "timm": "kdlib.models.providers.hub.timm_models",
+    "torchaudio": "kdlib.models.providers.hub.torchaudio_bundles",
 }
 
 

@@ -1,0 +1,62 @@
+"""Work that a click starts in the page's own run: only a click outside of fragments ends one.
+
+A part of a page has a name, with which the keys of what it keeps in the session begin.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Lock
+
+import streamlit as st
+
+from kdlib.progress import OnProgress, Progress
+from pages.text import escape, show_errors
+
+
+def lock_key(part: str) -> str:
+    """Return under which key of the session the lock is that is held while work of a part runs."""
+    return f"lock-of-{part}"
+
+
+def start(part: str, job: Callable[..., None], *arguments: object) -> None:
+    """Have a job done in the next run of the whole page."""
+    st.session_state[f"{part}-job"] = partial(job, *arguments)
+
+
+def is_waiting(part: str) -> bool:
+    """Return whether a job of the part waits for a run of the whole page."""
+    return f"{part}-job" in st.session_state
+
+
+def work_or_draw(part: str, draw: Callable[[], None]) -> None:
+    """Do the job that waits, if there is one; otherwise draw the part.
+
+    A click that stops a job begins the next run of the page while the one before still cleans up: it is waited for.
+    """
+    job, working = st.session_state.pop(f"{part}-job", None), st.session_state.setdefault(lock_key(part), Lock())
+    if job is None:
+        with working:
+            pass
+        draw()
+        return
+    with working, show_errors():
+        job()
+
+
+@contextmanager
+def progress_bar(part: str, doing: str) -> Iterator[OnProgress]:
+    """Yield a callback that moves a bar beside a button that stops.
+
+    A click on it makes Streamlit end this run inside the next call that draws, as leaving the page does; what runs then
+    ends its child process and removes its files.
+    """
+    with st.container(border=True):
+        st.button(f"Stop {doing.split()[0].lower()}", icon=":material/stop_circle:", key=f"{part}-stop")
+        bar = st.progress(0.0, escape(doing))
+
+        def move(progress: Progress) -> None:
+            count = f": {progress.step:,} of {progress.steps:,}" if progress.steps else ""
+            bar.progress(progress.share, escape(doing + count))
+
+        yield move

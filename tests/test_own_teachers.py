@@ -1,0 +1,66 @@
+"""Adding a network on the page, without a browser: what is asked, what a trial shows, what is kept."""
+
+import pytest
+
+from kdlib.models.providers import onnx
+from pages import own_teachers
+from tests.evil_models import image_model
+from tests.opened_pages import opened, texts
+
+
+@pytest.fixture(autouse=True)
+def home(app_home):
+    return app_home
+
+
+@pytest.fixture
+def waiting():
+    """The page with a network that was read and waits."""
+    app = opened("data_teachers", dataset="digits")
+    draft = onnx.stage_uploads([("tiny.onnx", image_model(side="side").SerializeToString())])
+    app.session_state[own_teachers.OPEN] = True
+    app.session_state[own_teachers.STAGED] = draft.token
+    return app.run()
+
+
+def test_what_the_file_does_not_say_is_asked(waiting):
+    assert "tiny\\.onnx**: 424 parameters" in texts(waiting)
+    assert waiting.number_input(key="network-size").value == 224
+    waiting.selectbox(key="network-output").set_value("places").run()
+    assert waiting.session_state["network-pool"] == "mean"
+    waiting.text_input(key="network-mean").set_value("a").run()
+    assert "the mean consists of numbers separated by commas" in texts(waiting).replace("\\", "")
+    assert waiting.button(key="network-try").disabled
+
+
+def test_a_trial_is_shown_and_belongs_to_its_answers_alone(waiting):
+    waiting.number_input(key="network-size").set_value(32).run()
+    waiting.button(key="network-try").click().run()
+    assert [each.label for each in waiting.metric if each.label == "Width"] == ["Width"]
+    assert waiting.button(key="network-keep")
+    waiting.selectbox(key="network-output").set_value("features").run()
+    assert "network-keep" not in [each.key for each in waiting.button]
+
+
+def test_a_kept_network_has_a_card_and_can_be_removed(waiting):
+    waiting.number_input(key="network-size").set_value(32).run()
+    waiting.button(key="network-try").click().run()
+    waiting.text_input(key="network-name").set_value("A/B").run()
+    waiting.button(key="network-keep").click().run()
+    assert "a teacher's name has 1 to 40" in texts(waiting).replace("\\", "")
+    waiting.text_input(key="network-name").set_value("mine").run()
+    waiting.button(key="network-keep").click().run()
+    assert list(onnx.cards()) == ["mine"]
+    assert waiting.selectbox(key="card").value == "onnx:mine"
+    assert "**comes from**: tiny\\.onnx" in texts(waiting)
+    waiting.button(key="network-remove").click().run()
+    assert not onnx.cards()
+    assert not waiting.exception
+
+
+def test_every_teacher_has_a_card():
+    app = opened("data_teachers", dataset="digits")
+    for name in ("simclr", "random"):
+        app.selectbox(key="card").set_value(name).run()
+        assert "**source task**" in texts(app)
+    assert "**supervision**: untrained" in texts(app)
