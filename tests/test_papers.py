@@ -5,7 +5,6 @@ import pytest
 from kdlib.analysis import papers
 from kdlib.checks import default_spec
 from kdlib.cli.main import main
-from kdlib.models.teachers import compatible_teachers
 from kdlib.results import RunResult, SplitMetrics, Summary
 from kdlib.spec import RunSpec
 
@@ -34,10 +33,9 @@ def test_treatments_differ_in_what_they_are_named_after():
 def test_the_baseline_comes_once_and_every_own_teacher_that_fits_comes():
     specs = papers.paper_specs(BASE)
     assert [key for key in specs if key[1] == "baseline"] == [("", "baseline")]
-    names = compatible_teachers("tones")
+    names = {"tones-autoencoder", "tones-simclr", "tones-pitch", "tones-random"}
     assert len(specs) == 1 + 4 * len(names)
-    assert {spec.teacher for spec in specs.values()} == set(names)
-    assert set(names) >= {"tones-autoencoder", "tones-simclr", "tones-pitch", "tones-random"}
+    assert {spec.teacher for spec in specs.values()} == names
 
 
 def test_differences_are_paired_with_the_baseline_and_with_the_same_teacher_raw():
