@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kdlib.models import embedding_files
 from kdlib.models.embedding_files import WRITERS, write_embeddings
 
 ROWS = 2500  # more than are written at a time
@@ -30,7 +31,8 @@ READERS = {".npy": read_npy, ".npz": read_npz, ".parquet": read_parquet}
 
 @pytest.mark.parametrize("ending", list(WRITERS))
 @pytest.mark.parametrize("rows", [1, ROWS])
-def test_what_is_written_is_read_back(ending, rows, tmp_path):
+def test_what_is_written_is_read_back(ending, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding_files, "CHUNK_BYTES", 12 * 1000)
     path = tmp_path / f"e{ending}"
     write_embeddings(path, IDS[:rows], EMBEDDINGS[:rows])
     ids, embeddings = READERS[ending](path)

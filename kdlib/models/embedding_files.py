@@ -4,7 +4,7 @@ To add a format, write `(path, ids, embeddings) -> None` and give it a line in `
 `tests/test_embedding_files.py` reads every one back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from kdlib.cache import atomic_path
 from kdlib.registry import lookup
 
-CHUNK = 1000  # rows written at a time
+CHUNK_BYTES = 8 << 20  # bytes of embeddings written at a time
 Writer = Callable[[Path, np.ndarray, np.ndarray], None]
 
 
@@ -44,10 +44,11 @@ def write_embeddings(path: Path, ids: np.ndarray, embeddings: np.ndarray) -> Non
 
 
 def _write_npy(path: Path, ids: np.ndarray, embeddings: np.ndarray) -> None:  # noqa: ARG001 - rows in their order
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=embeddings.shape)
-    for start in range(0, len(embeddings), CHUNK):
-        out[start : start + CHUNK] = _rows(embeddings, start)
-    out.flush()
+    with path.open("wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": embeddings.shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for rows in _chunks(embeddings):
+            stream.write(np.ascontiguousarray(embeddings[rows], "<f4").tobytes())
 
 
 def _write_npz(path: Path, ids: np.ndarray, embeddings: np.ndarray) -> None:
@@ -62,15 +63,17 @@ def _write_parquet(path: Path, ids: np.ndarray, embeddings: np.ndarray) -> None:
     width = embeddings.shape[1]
     schema = pa.schema([("id", pa.string()), ("embedding", pa.list_(pa.float32(), width))])
     with parquet.ParquetWriter(path, schema) as writer:
-        for start in range(0, len(embeddings), CHUNK):
-            flat = pa.array(_rows(embeddings, start).ravel(), pa.float32())
-            columns = [pa.array(ids[start : start + CHUNK].tolist()), pa.FixedSizeListArray.from_arrays(flat, width)]
+        for rows in _chunks(embeddings):
+            flat = pa.array(embeddings[rows].ravel(), pa.float32())
+            columns = [pa.array(ids[rows].tolist()), pa.FixedSizeListArray.from_arrays(flat, width)]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
-def _rows(embeddings: np.ndarray, start: int) -> np.ndarray:
-    """Return the rows from `start` on by their numbers: so read, those of a large array leave no memory behind."""
-    return np.asarray(embeddings[np.arange(start, min(start + CHUNK, len(embeddings)))], dtype=np.float32)
+def _chunks(embeddings: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield all row numbers, some at a time: read by them, the rows of a large array leave no memory behind."""
+    count = max(1, CHUNK_BYTES // (4 * embeddings.shape[1]))
+    for start in range(0, len(embeddings), count):
+        yield np.arange(start, min(start + count, len(embeddings)))
 
 
 WRITERS: dict[str, Writer] = {".parquet": _write_parquet, ".npz": _write_npz, ".npy": _write_npy}
