@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from kdlib.cli.data import ProgressBar
 from kdlib.cli.output import plain_table, print_lines, print_table
+from kdlib.models.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from kdlib.models.providers import onnx
@@ -55,8 +56,9 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="an ONNX file")
+    parser.add_argument("source", help="an ONNX file, or hf:<id>, timm:<name>, torchaudio:<bundle>")
     parser.add_argument("--name", default="", help="what to call it (default: after the file)")
+    parser.add_argument("--revision", default="", metavar="X", help="of a network out of a hub (default: the newest)")
     parser.add_argument("--outputs", action="store_true", help="list what can be the embedding; keep nothing")
     parser.add_argument("--dry-run", action="store_true", help="try it on three items and keep nothing")
     parser.add_argument("--dataset", default="", metavar="X", help="whose items it is tried on")
@@ -84,12 +86,35 @@ OPTIONS = {"add": _add_options, "show": _show_options, "remove": _remove_options
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Add an ONNX file as a teacher: check it, try it on three items, keep it."""
+    """Add an ONNX file, or a network out of a hub, as a teacher: check it, try it, keep it."""
+    return _add_hub(arguments) if _is_hub(arguments.source) else _add_onnx(arguments)
+
+
+def _is_hub(name: str) -> bool:
+    scheme = name.partition(":")[0]
+    return PROVIDERS.get(scheme, "").startswith("kdlib.models.providers.hub.")
+
+
+def _add_hub(arguments: argparse.Namespace) -> int:
+    from kdlib.models.providers import hub
+
+    said = {name: text for name in ("source_task", "licence") if (text := getattr(arguments, name)) != "not said"}
+    supervised = SUPERVISIONS.get(arguments.supervision)
+    card = hub.add(arguments.source, arguments.revision, supervised=supervised, **said)
+    print_lines(
+        f"{card.width:,} wide, {card.parameters:,} parameters, {_milliseconds(card.seconds_per_item)} an item",
+        f"kept as {card.name} at revision {card.revision}",
+    )
+    return 0
+
+
+def _add_onnx(arguments: argparse.Namespace) -> int:
     from kdlib.models.providers import onnx
 
-    bar, file = arguments.progress_bar, arguments.path.name
+    path = Path(arguments.source)
+    bar, file = arguments.progress_bar, path.name
     name = onnx.check_name(arguments.name or onnx.suggest_name(file))
-    draft = onnx.stage(arguments.path)
+    draft = onnx.stage(path)
     try:
         if arguments.outputs:
             _print_tensors(draft.network)
@@ -159,10 +184,13 @@ def show(arguments: argparse.Namespace) -> int:
 
 def remove(arguments: argparse.Namespace) -> int:
     """Remove teachers that were added; runs keep their results."""
-    from kdlib.models.providers import onnx
+    from kdlib.models.providers import hub, onnx
 
     for name in arguments.names:
-        onnx.remove(name)
+        if _is_hub(name):
+            hub.remove(name)
+        else:
+            onnx.remove(name)
     return 0
 
 
