@@ -174,17 +174,16 @@ def _picture_controls(
     size = 0
     if onnx.needs_size(network):
         size = column.number_input("Side, pixels", 8, 1024, 224, key="network-size", help="The network takes any size.")
-    mean = column.text_input(
-        "Mean",
-        key="network-mean",
-        placeholder="the preset's",
-        help="Numbers like 0.485, 0.456, 0.406, of values in [0, 1].",
-    )
-    std = column.text_input(
-        "Std",
-        key="network-std",
-        placeholder="the preset's",
-        help="Numbers like 0.229, 0.224, 0.225, of values in [0, 1].",
+    mean, std = (
+        each.text_input(
+            what.title(),
+            key=f"network-{what}",
+            placeholder="the preset's",
+            help=f"One number or three with commas, of values in [0, 1], like {example}.",
+        )
+        for each, what, example in zip(
+            column.columns(2), ("mean", "std"), ("0.485, 0.456, 0.406", "0.229, 0.224, 0.225"), strict=True
+        )
     )
     return preset if preset in onnx.PRESETS else "", int(size), _numbers("mean", mean), _numbers("std", std)
 

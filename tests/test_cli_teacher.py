@@ -88,3 +88,9 @@ def test_what_is_not_there_is_said(tmp_path, capsys):
     assert "there is no file" in capsys.readouterr().err
     assert main(["teacher", "remove", "nobody"]) == 2
     assert "unknown added teacher 'nobody'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["add", "remove"])
+def test_a_name_of_a_hub_goes_to_the_hub(command, capsys):
+    assert main(["teacher", command, "hf:../secret"]) == 2
+    assert "a model of hf: is called like" in capsys.readouterr().err
