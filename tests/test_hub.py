@@ -126,6 +126,20 @@ def test_a_picture_model_of_the_cache_becomes_a_teacher(cache):
     assert "hf:tiny/vit" not in list_model_teachers()
 
 
+def test_the_command_adds_shows_and_removes(cache, capsys):
+    from kdlib.cli.main import main
+
+    hub_models.save_vit(hub_models.snapshot(cache, "tiny/vit"))
+    assert main(["teacher", "add", "hf:tiny/vit", "--source-task", "none", "--revision", "main"]) == 0
+    assert f"kept as hf:tiny/vit at {hub_models.COMMIT}" in capsys.readouterr().out
+    assert main(["teacher", "show", "hf:tiny/vit"]) == 0
+    assert "apache-2.0" in capsys.readouterr().out
+    assert main(["teacher", "remove", "hf:tiny/vit"]) == 0
+    assert cards.read_cards() == {}
+    assert main(["teacher", "add", "hf:../x"]) != 0
+    assert "is called like" in capsys.readouterr().err
+
+
 def test_a_pooler_that_the_files_lack_is_not_made_of_random_numbers(cache):
     from transformers import ViTImageProcessorPil, ViTModel
 

@@ -55,7 +55,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="an ONNX file")
+    parser.add_argument("path", type=Path, help="an ONNX file, or of a hub hf:ID, timm:NAME, torchaudio:BUNDLE")
+    parser.add_argument("--revision", default="", metavar="COMMIT", help="of a model of a hub (default: the newest)")
     parser.add_argument("--name", default="", help="what to call it (default: after the file)")
     parser.add_argument("--outputs", action="store_true", help="list what can be the embedding; keep nothing")
     parser.add_argument("--dry-run", action="store_true", help="try it on three items and keep nothing")
@@ -84,9 +85,17 @@ OPTIONS = {"add": _add_options, "show": _show_options, "remove": _remove_options
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Add an ONNX file as a teacher: check it, try it on three items, keep it."""
-    from kdlib.models.providers import onnx
+    """Add an ONNX file, or a model of a hub, as a teacher: check it, try it, keep it."""
+    from kdlib.models.providers import hub, onnx
 
+    if hub.is_hub_name(str(arguments.path)):
+        about = (arguments.source_task.replace("not said", ""), SUPERVISIONS.get(arguments.supervision))
+        card = hub.add(str(arguments.path), arguments.revision, *about, arguments.licence.replace("not said", ""))
+        print_lines(
+            f"{card.width:,} wide, {card.parameters:,} parameters, {_milliseconds(card.seconds_per_item)} an item",
+            f"kept as {card.name} at {card.revision}",
+        )
+        return 0
     bar, file = arguments.progress_bar, arguments.path.name
     name = onnx.check_name(arguments.name or onnx.suggest_name(file))
     draft = onnx.stage(arguments.path)
@@ -159,10 +168,10 @@ def show(arguments: argparse.Namespace) -> int:
 
 def remove(arguments: argparse.Namespace) -> int:
     """Remove teachers that were added; runs keep their results."""
-    from kdlib.models.providers import onnx
+    from kdlib.models.providers import hub, onnx
 
     for name in arguments.names:
-        onnx.remove(name)
+        (hub if hub.is_hub_name(name) else onnx).remove(name)
     return 0
 
 
