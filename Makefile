@@ -87,7 +87,7 @@ $(VENV)/.hub: requirements-hub.txt $(VENV)/.runtime
 	    $(PY) -c "import $$name" 2>/dev/null && continue; \
 	    $(PY) -m pip uninstall --quiet --yes $$name; \
 	    echo "took $$name away again: it does not load with this build of torch. The teachers timm: need torchvision, and" \
-	        "torchaudio: torchaudio; builds for processors: pip install --index-url https://download.pytorch.org/whl/cpu" >&2; \
+	        "torchaudio: torchaudio; PyTorch's own package index has builds for processors" >&2; \
 	done
 	@touch $@
 

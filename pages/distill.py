@@ -16,6 +16,7 @@ from kdlib.store import RunInfo
 from pages import address, controls, live, run_tables, show
 from pages.text import escape
 
+NO_BREAK = "\u00a0"
 CURVES = {
     "val": "Validation score",
     "prediction": "Prediction loss",
@@ -69,7 +70,7 @@ def show_knowledge(spec: RunSpec) -> TargetProbe | None:
     report, name = teacher_report.cached(spec.teacher, spec.dataset), escape(spec.teacher)
     if isinstance(report, TeacherReport):
         target = report.target.for_labels(spec.labels)
-        st.info(f"**{name}**: {escape(target.describe())}.", icon=":material/school:")
+        st.info(f"**{name}**: {escape(target.describe()).replace(' %', NO_BREAK + '%')}.", icon=":material/school:")
         return target
     done, rows = embedding.count_embedded(spec.teacher, spec.dataset)
     first = "" if done == rows else f" A launch embeds {rows - done:,} items first."

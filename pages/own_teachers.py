@@ -20,10 +20,8 @@ own, and no code of its authors runs. Weights that it keeps in files of their ow
 200 MB here; `python -m kdlib teacher add --help` takes larger ones.
 """
 PART = "network"
-OPEN, STAGED, REFUSED, TRIED, ADDED, CARD = (
-    PART,
-    *(f"{PART}-{each}" for each in ("token", "refused", "tried", "added", "card")),
-)
+OPEN, STAGED, REFUSED = PART, "network-token", "network-refused"
+TRIED, ADDED, CARD = "network-tried", "network-added", "network-card"
 SUPERVISIONS = {"not said": None, "supervised": True, "unsupervised": False}
 POOL_HELPS = {"mean": "mean over places or tokens", "cls": "first token", "flatten": "all numbers"}
 
@@ -258,8 +256,8 @@ def show_card(names: Sequence[str]) -> None:
         del st.session_state["card"]
     name = st.selectbox("Card of a teacher", names, key="card", help="What is known of where it comes from.")
     with st.container(border=True), show_errors():
-        for fact, value in get_teacher(name).describe().items():
-            st.markdown(f"**{escape(fact)}**: {escape(value)}")
+        facts = get_teacher(name).describe().items()
+        st.markdown("  \n".join(f"**{escape(fact)}**: {escape(value)}" for fact, value in facts))
         if name.removeprefix("onnx:") in onnx.cards():
             with st.popover("Remove this teacher", icon=":material/delete:"):
                 st.markdown(f"Remove {escape(name)}? Runs that had it keep their results.")

@@ -128,7 +128,7 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
     for name, state in states.items():
         line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
         if state.active:
-            line.progress(state.done / max(state.rows, 1), text=f"{escape(name)}: {describe_state(state)}")
+            line.progress(state.done / max(state.rows, 1), text=f"**{escape(name)}** · {describe_state(state)}")
             stopping = state.state == embedding_jobs.CANCELLING
             button.button(
                 "Cancel",
@@ -139,7 +139,7 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
                 args=(name, dataset),
             )
             continue
-        line.markdown(f"{escape(name)}: {escape(describe_state(state))}")
+        line.markdown(f"**{escape(name)}** · {escape(describe_state(state))}")
         label = "Go on" if state.done else "Embed"
         if button.button(label, key=f"embed-{name}", icon=":material/play_arrow:", width="stretch"):
             embedding_jobs.request(name, dataset)
@@ -149,11 +149,12 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
 def describe_state(state: EmbeddingState) -> str:
     """Return how far embedding is, in words."""
     count = f"{state.done:,} of {state.rows:,} items"
+    time = "" if state.seconds_left is None else f", about {describe_seconds(state.seconds_left)}"
     if state.state == embedding_jobs.RUNNING:
-        left = "" if state.seconds_left is None else f", about {describe_seconds(state.seconds_left)} to go"
+        left = f"{time} to go" if time else ""
         return f"{count}{left}" if state.done < state.rows else "finding out what it knows"
     return {
-        embedding_jobs.ABSENT: f"{state.rows:,} items to embed",
+        embedding_jobs.ABSENT: f"{state.rows:,} items to embed{time}",
         embedding_jobs.QUEUED: "waits for a free worker",
         embedding_jobs.CANCELLING: f"stopping; {count} are kept",
         embedding_jobs.STOPPED: f"{count} are embedded",

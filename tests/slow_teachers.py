@@ -17,7 +17,7 @@ ABOUT = ("Takes its time", "wait", False)
 
 
 def list_teachers() -> dict[str, TeacherEntry]:
-    return {"slow:100": TeacherEntry(*ABOUT, "image")}
+    return {"slow:1000": TeacherEntry(*ABOUT, "image")}
 
 
 def get(reference: str) -> Teacher:

@@ -47,7 +47,7 @@ def test_a_kept_network_has_a_card_and_can_be_removed(waiting):
     waiting.button(key="network-try").click().run()
     waiting.text_input(key="network-name").set_value("A/B").run()
     waiting.button(key="network-keep").click().run()
-    assert "a teacher's name has 1 to 40" in texts(waiting).replace("\\", "")
+    assert "A teacher's name has 1 to 40" in texts(waiting).replace("\\", "")
     waiting.text_input(key="network-name").set_value("mine").run()
     waiting.button(key="network-keep").click().run()
     assert list(onnx.cards()) == ["mine"]

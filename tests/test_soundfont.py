@@ -1,7 +1,8 @@
 """Sound fonts: notes with family, instrument and pitch, what is left out, instruments never heard, damaged files."""
 
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from kdlib.cli.main import main
 from kdlib.data import datasets, imported, importing
 from kdlib.data.intake import IntakeError, Limits, font_notes, reading, soundfont
 from tests.font_writer import LEFT, MONO, RIGHT, FontFile, Zone, small_font
+
+FLUID = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 
 
 def parsed(font: FontFile, tmp_path) -> soundfont.Font:
@@ -152,6 +155,15 @@ def test_a_font_with_one_family_is_refused_with_the_reasons(tmp_path):
     font.add_program(30, [60], kind=RIGHT)
     with pytest.raises(IntakeError, match=r"two families .* or more need .*; 1 sample is left out: right"):
         understood(font, tmp_path)
+
+
+@pytest.mark.skipif(not FLUID.exists(), reason="needs Debian's fluid-soundfont-gm")
+def test_a_large_font_gives_the_notes_that_the_docs_promise():
+    with FLUID.open("rb") as stream:
+        notes, _ = font_notes.choose_notes(soundfont.read_font(stream, FLUID.stat().st_size, FLUID.name))
+    assert (len(notes), len({note.program for note in notes}), len({note.family for note in notes})) == (684, 77, 11)
+    splits = Counter(font_notes.split_notes(notes))
+    assert splits == {"train": 329, "val": 73, "test": 101, "ood:instrument": 181}
 
 
 def _headers(tables: dict[str, bytes], place: int, record: int, value: int) -> bytes:

@@ -1,7 +1,7 @@
 """What Data & teachers shows of the teachers: nothing that costs is begun unbidden; progress, cancel and going on."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -11,9 +11,10 @@ from kdlib.models import embedding, providers
 from kdlib.spaces import embedding_jobs, teacher_jobs
 from pages import teacher_section
 from pages.text import describe_seconds
+from tests import slow_teachers
 from tests.opened_pages import opened, texts
 
-TEACHER = "slow:100"
+TEACHER = "slow:1000"
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ def test_progress_time_left_and_cancel(submitted):
     record()
     app = page()
     shown = [each.proto.text for each in app.get("progress") if "slow" in each.proto.text]
-    assert [each.replace("\\", "") for each in shown] == ["slow:100: 600 of 2,997 items, about 4 min to go"]
+    assert [each.replace("\\", "") for each in shown] == ["**slow:1000** · 600 of 2,997 items, about 4 min to go"]
     app.button(key=f"cancel-{TEACHER}").click().run()
     assert app.button(key=f"cancel-{TEACHER}").disabled
     assert "stopping; 600 of 2,997 items are kept" in app.get("progress")[-1].proto.text.replace("\\", "")
@@ -111,6 +112,18 @@ def test_an_embedded_teacher_is_asked_and_its_out_of_domain_probe_is_in_the_tabl
     assert table.loc[TEACHER, "target"] == pytest.approx(100 * report.target.accuracy)
     assert table.loc[TEACHER, "ood:noise"] == pytest.approx(100 * report.target.splits["ood:noise"])
     assert report.target.ood == pytest.approx(sum(report.target.splits.values()) / len(report.target.splits))
+
+
+def test_a_name_makes_no_emoji(submitted):
+    """The name of a teacher and a colon after it were shown as the emoji of that name."""
+    shown = [each.value for each in page().markdown if "slow" in each.value]
+    assert shown == ["**slow\\:1000** · 2,997 items to embed"]
+
+
+def test_what_a_teacher_takes_for_an_item_is_said_before(submitted, monkeypatch):
+    slow = slow_teachers.get("1000")
+    monkeypatch.setattr(slow_teachers, "get", lambda _: replace(slow, seconds_per_item=0.1))
+    assert "2,997 items to embed, about 5 min" in texts(page()).replace("\\", "")
 
 
 def test_every_state_has_words():

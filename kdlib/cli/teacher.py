@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from kdlib.models.providers import onnx
 
 SUPERVISIONS = {"supervised": True, "unsupervised": False}
+HUBS = ("hf", "timm", "torchaudio")
+NOT_SAID = "not said"
 
 
 def add_commands(commands: argparse._SubParsersAction, progress_bar: ProgressBar) -> None:
@@ -55,8 +57,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="an ONNX file, or of a hub hf:ID, timm:NAME, torchaudio:BUNDLE")
-    parser.add_argument("--revision", default="", metavar="COMMIT", help="of a model of a hub (default: the newest)")
+    parser.add_argument("what", help="an ONNX file, or hf:ID, timm:NAME, torchaudio:BUNDLE (see make hub)")
+    parser.add_argument("--revision", default="", help="commit, branch or tag in a hub (default: the newest)")
     parser.add_argument("--name", default="", help="what to call it (default: after the file)")
     parser.add_argument("--outputs", action="store_true", help="list what can be the embedding; keep nothing")
     parser.add_argument("--dry-run", action="store_true", help="try it on three items and keep nothing")
@@ -76,29 +78,39 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     line = "where the features of a tensor of places are, after the items or last"
     output.add_argument("--features", choices=["first", "last"], default="", help=line)
     card = parser.add_argument_group("what only you know")
-    card.add_argument("--source-task", default="not said", metavar="TEXT", help="what it was trained for")
+    card.add_argument("--source-task", default=NOT_SAID, metavar="TEXT", help="what it was trained for")
     card.add_argument("--supervision", choices=list(SUPERVISIONS), help="whether that used labels")
-    card.add_argument("--licence", default="not said", metavar="TEXT", help="of its weights")
+    card.add_argument("--licence", default=NOT_SAID, metavar="TEXT", help="of its weights")
 
 
 OPTIONS = {"add": _add_options, "show": _show_options, "remove": _remove_options, "build": _build_options}
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Add an ONNX file, or a model of a hub, as a teacher: check it, try it, keep it."""
-    from kdlib.models.providers import hub, onnx
+    """Add a network as a teacher: an ONNX file or one out of a hub; check it, try it on three items, keep it."""
+    return (_add_from_hub if arguments.what.partition(":")[0] in HUBS else _add_file)(arguments)
 
-    if hub.is_hub_name(str(arguments.path)):
-        about = (arguments.source_task.replace("not said", ""), SUPERVISIONS.get(arguments.supervision))
-        card = hub.add(str(arguments.path), arguments.revision, *about, arguments.licence.replace("not said", ""))
-        print_lines(
-            f"{card.width:,} wide, {card.parameters:,} parameters, {_milliseconds(card.seconds_per_item)} an item",
-            f"kept as {card.name} at {card.revision}",
-        )
-        return 0
-    bar, file = arguments.progress_bar, arguments.path.name
+
+def _add_from_hub(arguments: argparse.Namespace) -> int:
+    from kdlib.models.providers import hub
+
+    supervised, task = SUPERVISIONS.get(arguments.supervision), arguments.source_task
+    licence = "" if arguments.licence == NOT_SAID else arguments.licence
+    card = hub.add(arguments.what, arguments.revision, task, supervised, licence)
+    print_lines(
+        f"trial on 3 made-up items: {card.width:,} wide, {_milliseconds(card.seconds_per_item)} an item",
+        f"kept as {card.name}, revision {card.revision}",
+    )
+    return 0
+
+
+def _add_file(arguments: argparse.Namespace) -> int:
+    from kdlib.models.providers import onnx
+
+    path = Path(arguments.what)
+    bar, file = arguments.progress_bar, path.name
     name = onnx.check_name(arguments.name or onnx.suggest_name(file))
-    draft = onnx.stage(arguments.path)
+    draft = onnx.stage(path)
     try:
         if arguments.outputs:
             _print_tensors(draft.network)
@@ -171,7 +183,7 @@ def remove(arguments: argparse.Namespace) -> int:
     from kdlib.models.providers import hub, onnx
 
     for name in arguments.names:
-        (hub if hub.is_hub_name(name) else onnx).remove(name)
+        (hub if name.partition(":")[0] in HUBS else onnx).remove(name)
     return 0
 
 

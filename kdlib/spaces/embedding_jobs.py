@@ -37,7 +37,7 @@ class EmbeddingState:
         state: "absent", "queued", "running", "cancelling", "stopped" (it can go on), "failed" or "done".
         done: rows embedded so far.
         rows: of the dataset.
-        seconds_left: about how long it still takes; None while that is not known.
+        seconds_left: about how long it takes, or still takes; None while that is not known.
         reason: why it failed.
     """
 
@@ -152,7 +152,10 @@ def states(names: Sequence[str], dataset: str) -> dict[str, EmbeddingState]:
     for name, key in keys.items():
         record = _read(key) if name in tasks else before[name]  # it may have ended before the engine was asked
         done, rows = embedding.count_embedded(name, dataset)
-        states[name] = _state(record, known.get(tasks.get(name, ""), ""), done, rows)
+        state = _state(record, known.get(tasks.get(name, ""), ""), done, rows)
+        seconds = teachers.get_teacher(name).seconds_per_item  # as somebody measured it, until there is a rate here
+        guess = seconds * (rows - done) if seconds and not state.active and done < rows else state.seconds_left
+        states[name] = replace(state, seconds_left=guess)
     return states
 
 

@@ -244,10 +244,14 @@ def _validated_epochs(epochs: int) -> set[int]:
 @torch.no_grad()
 def predict(students: Population, inputs: Tensor | StreamedRows) -> dict[str, Tensor]:
     """Return "features" (m, n, d_s) and "logits" (m, n, k) of all members on the same inputs (n, ...), on the CPU."""
-    chunk = min(50, max(1, CHUNK_NUMBERS // math.prod(inputs.shape[1:])))
-    parts = [students.on_same(part)[:2] for part in inputs.split(chunk)]
-    features, logits = (torch.cat(kind, dim=1).cpu() for kind in zip(*parts, strict=True))
-    return {"features": features, "logits": logits}
+    chunk, done, outputs = min(50, max(1, CHUNK_NUMBERS // math.prod(inputs.shape[1:]))), 0, {}
+    for part in inputs.split(chunk):
+        for name, values in zip(("features", "logits"), students.on_same(part), strict=False):
+            if name not in outputs:  # in one piece: small results between large buffers would leave the heap in holes
+                outputs[name] = torch.empty(values.shape[0], len(inputs), values.shape[2], dtype=values.dtype)
+            outputs[name][:, done : done + len(part)] = values
+        done += len(part)
+    return outputs
 
 
 @torch.no_grad()

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import onnx as onnx_library
@@ -78,25 +80,41 @@ def prepare(folder: Path, count: int) -> str:
     return dataset
 
 
-def schedule() -> tuple[float, float]:
-    """Return how long the threads of this process have run and have waited for a core, s."""
-    spent = [path.read_text().split() for path in Path("/proc/self/task").glob("*/schedstat")]
-    return sum(int(each[0]) for each in spent) / 1e9, sum(int(each[1]) for each in spent) / 1e9
+class Watch(Thread):
+    """Notes four times a second how long each thread of this process has run, and has waited for a core."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.over, self.threads = Event(), {}
+
+    def run(self) -> None:
+        while not self.over.wait(0.25):
+            for path in Path("/proc/self/task").glob("*/schedstat"):
+                with suppress(OSError):  # it has just ended
+                    ran, waited, _ = path.read_text().split()
+                    self.threads[path.parent.name] = int(ran) / 1e9, int(waited) / 1e9
 
 
 def measure(dataset: str) -> None:
     """Embed the dataset in this process and print what it cost."""
+    from kdlib.data import datasets
     from kdlib.models.embedding import embed
 
-    before, started = schedule(), time.perf_counter()
-    embeddings = embed("onnx:network", dataset)
-    seconds, count = time.perf_counter() - started, len(embeddings)
-    ran, waited = (after - first for after, first in zip(schedule(), before, strict=True))
+    datasets.load(dataset)
+    watch = Watch()
+    watch.start()
+    started, own = time.perf_counter(), time.process_time()
+    count = len(embed("onnx:network", dataset))
+    seconds, own = time.perf_counter() - started, time.process_time() - own
+    watch.over.set()
+    watch.join()
+    wanted = sum(ran + waited for ran, waited in watch.threads.values())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     sys.stdout.write(
-        f"{count:,} items of {SIDE} x {SIDE} in {seconds:.1f} s, {count / seconds:.1f} items a second\n"
-        f"of {os.cpu_count()} cores it used {ran / seconds:.2f} and could have used {(ran + waited) / seconds:.2f}, "
-        f"what others took from it included; largest memory {peak:.2f} GB\n"
+        f"{count:,} items of {SIDE} x {SIDE} in {seconds:.1f} s, {count / seconds:.1f} items a second, "
+        f"{1000 * own / count:.1f} ms of a core each\n"
+        f"of {os.cpu_count()} cores it had {own / seconds:.2f} and its threads asked for {wanted / seconds:.2f}; "
+        f"largest memory {peak:.2f} GB\n"
     )
 
 

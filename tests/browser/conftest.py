@@ -18,9 +18,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 SLOW = 120_000  # ms; a race on a busy machine
 expect.set_options(timeout=60_000)
 
-# A dataset whose every label is an attack, known to every process of the app and its engine. It is added after the
-# module is executed: a finder that imports does so under the lock of all imports, and two threads then wait for one
-# another.
+# A dataset whose every label is an attack, and a teacher that takes its time, known to every process of the app and its
+# engine. They are added after the module is executed: a finder that imports does so under the lock of all imports, and
+# two threads then wait for one another.
 HOSTILE = """
 import sys
 from dataclasses import replace
@@ -34,15 +34,18 @@ def add_hostile(datasets):
                  "# head", "`code`")
         return replace(data, name="<i>hostile</i>", classes=names)
     datasets.DATASETS["<i>hostile</i>"] = hostile
+def add_slow(providers):
+    providers.PROVIDERS["slow"] = "tests.slow_teachers"
+ADD = {"kdlib.data.datasets": add_hostile, "kdlib.models.providers": add_slow}
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name != "kdlib.data.datasets":
+        if name not in ADD:
             return None
         spec = PathFinder.find_spec(name, path, target)
         execute = spec.loader.exec_module
         def exec_module(module):
             execute(module)
-            add_hostile(module)
+            ADD[name](module)
         spec.loader.exec_module = exec_module
         return spec
 sys.meta_path.insert(0, Finder())

@@ -51,11 +51,6 @@ class HubCard:
     supervised: bool | None = None
 
 
-def is_hub_name(name: str) -> bool:
-    """Return whether a name begins with the scheme of a hub."""
-    return name.partition(":")[0] in REFERENCES and ":" in name
-
-
 def check_name(name: str) -> tuple[str, str]:
     """Return scheme and reference of a name.
 
