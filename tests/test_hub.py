@@ -130,7 +130,7 @@ def test_a_picture_model_of_the_cache_becomes_a_teacher(cache):
 def test_the_command_line_adds_shows_and_removes_it(cache, capsys):
     hub_models.save_vit(hub_models.snapshot(cache, "tiny/vit"))
     assert main(["teacher", "add", "hf:tiny/vit", "--source-task", "views", "--supervision", "unsupervised"]) == 0
-    assert capsys.readouterr().out.endswith(f"kept as hf:tiny/vit, revision {hub_models.COMMIT}\n")
+    assert capsys.readouterr().out.endswith(f"kept as hf:tiny/vit at revision {hub_models.COMMIT}\n")
     assert main(["teacher", "show", "hf:tiny/vit"]) == 0
     out = capsys.readouterr().out
     assert "source task: views" in out
