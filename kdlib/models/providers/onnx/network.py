@@ -34,10 +34,13 @@ class Tensor:
         return cls(shape=None if shape is None else tuple(shape), **known)
 
     def describe_shape(self) -> str:
-        """Return the shape in words: "n × 3 × 224 × 224"."""
+        """Return the shape in words: "n × 3 × 224 × 224"; an open axis that is not the items' is "?"."""
         if self.shape is None:
             return "not known"
-        return " × ".join(str(each) if each != "" else "?" for each in self.shape) or "one number"
+        axes = [str(each) if isinstance(each, int) else "?" for each in self.shape]
+        if axes[:1] == ["?"]:
+            axes[0] = "n"
+        return " × ".join(axes) or "one number"
 
 
 @dataclass(frozen=True)
