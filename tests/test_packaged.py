@@ -207,7 +207,7 @@ def test_the_reader_reads():
     path = weights("ocr")
     strip = Image.new("RGB", (200, 48), "white")
     ImageDraw.Draw(strip).text((10, 4), "kd 2026", fill="black", font=ImageFont.load_default(36))
-    session = sessions.open_session(path, "fetch_name_0")
+    session = sessions.open_cut_session(path, "fetch_name_0")
     likely = session.run(None, {"x": ocr.prepare(np.asarray(strip))[None]})[0][0].argmax(axis=1)
     characters = ["", *session.get_modelmeta().custom_metadata_map["character"].split("\n")]
     characters[18709:] = [" "]
@@ -225,7 +225,7 @@ def test_the_reader_takes_wide_and_high_pictures():
 
 
 def test_basic_pitch_hears_the_note_a():
-    session = sessions.open_session(weights("basic-pitch"), "StatefulPartitionedCall:1")
+    session = sessions.open_cut_session(weights("basic-pitch"), "StatefulPartitionedCall:1")
     windows = basic_pitch.cut_windows(np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32))
     notes = session.run(None, {session.get_inputs()[0].name: windows})[0][0]
     assert notes[20:60].mean(axis=0).argmax() == 48, "the 49th key of a piano is the A of 440 Hz"

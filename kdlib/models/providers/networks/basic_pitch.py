@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kdlib.models.providers.networks.sessions import open_session
+from kdlib.models.providers.networks.sessions import open_cut_session
 from kdlib.models.providers.waves import listen_at
 from kdlib.models.teacher import EmbedRows
 
@@ -27,7 +27,7 @@ def cut_windows(wave: np.ndarray) -> np.ndarray:
 
 def load(weights: Path) -> EmbedRows:
     """Return the function that embeds recordings, 352 wide."""
-    session = open_session(weights, HIDDEN)
+    session = open_cut_session(weights, HIDDEN)
     name = session.get_inputs()[0].name
 
     def embed_one(wave: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kdlib.models.providers.networks.sessions import open_session
+from kdlib.models.providers.networks.sessions import open_cut_session
 from kdlib.models.providers.pictures import look_at, resize
 from kdlib.models.teacher import EmbedRows
 
@@ -26,7 +26,7 @@ def prepare(picture: np.ndarray) -> np.ndarray:
 
 def load(weights: Path) -> EmbedRows:
     """Return the function that embeds pictures, 120 wide."""
-    session = open_session(weights, HIDDEN)
+    session = open_cut_session(weights, HIDDEN)
     name = session.get_inputs()[0].name
 
     def embed_one(picture: np.ndarray) -> np.ndarray:

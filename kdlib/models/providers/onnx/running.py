@@ -30,6 +30,18 @@ def threads() -> int:
     return int(os.environ.get("KDLIB_WORKER_THREADS") or len(os.sched_getaffinity(0)))
 
 
+def open_session(model: Path | bytes) -> Any:
+    """Return onnxruntime's session of a network that was checked: a file, or its bytes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads(), 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # memory stays flat whatever comes
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 class Runner:
     """A network that is ready to embed.
 
@@ -43,16 +55,9 @@ class Runner:
     """
 
     def __init__(self, model: Path, plan: Plan, name: str) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads(), 1
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # memory stays flat whatever comes
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4
         self.plan, self.name = plan, name
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = open_session(model)
         except Exception as error:  # its errors have no common class
             raise self._explain(error) from error
         self._input = self._session.get_inputs()[0].name
