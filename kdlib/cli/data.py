@@ -109,7 +109,10 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--id", default="", metavar="COLUMN", help="names the items")
     parser.add_argument(
-        "--inputs", default="", metavar="COLUMN", help="numbers that the student gets (default: the items themselves)"
+        "--inputs",
+        default="",
+        metavar="COLUMN",
+        help="numbers or texts that the student gets (default: the items themselves)",
     )
     parser.add_argument(
         "--tables",

@@ -17,7 +17,8 @@ class ImportPlan:
     Attributes:
         target: one column whose values are the classes, or several with 0, 1 and blank for unknown, one class each.
         id: column that names the items; "" takes the file names, or numbers the rows.
-        inputs: column of numbers that the student gets; "" takes the recordings or pictures, otherwise the first table.
+        inputs: column of numbers or texts that the student gets; "" takes the recordings or pictures, otherwise the
+            first table, otherwise texts.
         tables: columns of numbers that are embeddings of teachers.
         attributes: further known factors of an item.
         pattern: takes names of files apart: "{digit}_{speaker}_{take}.wav"; each part is a column then.
