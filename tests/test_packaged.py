@@ -287,7 +287,7 @@ def test_wordllama_knows_what_texts_are_about_and_gives_zeros_for_none():
 
 def test_a_teacher_of_texts_refuses_what_cannot_be_read_and_says_what_is_missing(monkeypatch):
     path = weights("wordllama")
-    with pytest.raises(ValueError, match="some sounds has no texts, .*import a table of texts"):
+    with pytest.raises(ValueError, match=r"some sounds has no texts, .*import a table of texts"):
         wordllama.load(path)(sounds(), np.arange(1))
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(ValueError, match=r"pip:wordllama needs the package tokenizers, .* `make teachers` installs it"):

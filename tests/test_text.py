@@ -17,6 +17,7 @@ from kdlib.models import embedding, teachers
 from kdlib.models.providers.packaged import NETWORKS
 from kdlib.pipeline import compare
 from pages import maps, own_data
+from tests import stored_runs
 from tests.opened_pages import opened, texts
 
 TOPICS = {
@@ -44,6 +45,14 @@ def table(path, read, labels, names=("review", "topic")):
     """Write a CSV; return its path."""
     lines = ['"{}",{}'.format(text.replace('"', '""'), label) for text, label in zip(read, labels, strict=True)]
     path.write_text("\n".join([",".join(names), *lines, ""]), encoding="utf-8")
+    return path
+
+
+def with_vectors(path):
+    """Write an .npz of texts and an embedding; return its path."""
+    read, topics = sentences()
+    vectors = np.random.default_rng(0).normal(size=(90, 4))
+    np.savez(path, label=np.array(topics), words=np.array(read), vectors=vectors)
     return path
 
 
@@ -100,16 +109,16 @@ def test_a_column_of_texts_can_be_named_where_it_would_not_be_taken(tmp_path):
         "vectors": np.random.default_rng(0).normal(size=(90, 4)),
     }
     np.savez(tmp_path / "a.npz", **arrays)
-    source = importing.stage(tmp_path / "a.npz")
+    source = importing.stage(path)
     assert importing.guess_plan(source).inputs == "vectors", "numbers come first"
-    name = stored(tmp_path / "a.npz", inputs="words", tables=("vectors",))
+    name = stored(path, inputs="words", tables=("vectors",))
     assert datasets.load(name).modality == "text"
     assert default_spec(name).dataset == name
     assert f"{name}/vectors" in teachers.compatible_teachers(name)
 
 
 def test_short_and_repeated_values_are_no_texts(tmp_path):
-    read, topics = sentences()
+    topics = sentences()[1]
     for values in (topics, [f"{i}" for i in range(90)], ["a much longer value, always the same"] * 90):
         source = importing.stage(table(tmp_path / "a.csv", values, topics, names=("value", "topic")))
         assert importing.guess_plan(source).inputs == ""
@@ -125,11 +134,10 @@ def test_what_cannot_be_is_refused_in_words(tmp_path, monkeypatch):
         importing.build_draft(source, replace(plan, inputs="topic"))
     with pytest.raises(IntakeError, match="'other' is no column of numbers or texts; there are: review, topic"):
         importing.build_draft(source, replace(plan, inputs="other"))
+    constant = importing.stage(table(tmp_path / "b.csv", ["the same everywhere"] * 90, topics, ("constant", "topic")))
+    plan = replace(plan, inputs="constant")
     with pytest.raises(IntakeError, match="'constant' is constant"):
-        constant = importing.stage(
-            table(tmp_path / "b.csv", ["the same everywhere"] * 90, topics, ("constant", "topic"))
-        )
-        importing.build_draft(constant, replace(importing.guess_plan(constant), inputs="constant", target=("topic",)))
+        importing.build_draft(constant, plan)
     with pytest.raises(IntakeError, match=r"review holds a text of 301 characters in row 3, at most 300 can be read"):
         importing.stage(
             table(tmp_path / "c.csv", [*read[:3], "x" * 301, *read[4:]], topics), limits=replace(Limits(), text=300)
@@ -223,6 +231,22 @@ def test_a_column_of_texts_is_offered_as_what_the_student_gets(tmp_path):
     choice = app.selectbox(key="own-inputs")
     assert (choice.options, choice.value) == (["review", "topic"], "review")
     assert "1024 numbers per item" in texts(app)
+
+
+def test_the_spaces_of_texts_say_what_was_written_and_draw_no_pictures(tmp_path):
+    name = stored(with_vectors(tmp_path / "a.npz"), inputs="words", tables=("vectors",))
+    spec = default_spec(name).replace(teacher=f"{name}/vectors", method="raw", labels=30, epochs=2, seeds=1, dim=4)
+    run_id = stored_runs.store_result(compare([spec])[0], "texts")
+    data = datasets.load(name)
+    rows = data.splits["test"][:3].tolist()
+    app = opened("embeddings", runs=run_id, row=",".join(map(str, rows)))
+    assert not app.exception
+    selected = next(each.value for each in app.dataframe if "text" in each.value)
+    assert selected["text"].tolist() == [data.read(row) for row in rows]
+    assert "picture" not in selected
+    app = opened("embeddings", runs=run_id, row=str(rows[0]))
+    assert "Its 10 nearest neighbours" in texts(app)
+    assert not app.get("imgs"), "no pictures of hashed words"
 
 
 def test_neighbours_are_listed_as_texts(tmp_path):
