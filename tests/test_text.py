@@ -104,58 +104,6 @@ def test_the_texts_count_for_the_name_although_the_students_bag_is_the_same(tmp_
 def test_a_column_of_texts_can_be_named_where_it_would_not_be_taken(tmp_path):
     path = with_vectors(tmp_path / "a.npz")
     source = importing.stage(path)
-    plan = replace(importing.guess_plan(source), **changes)
-    return importing.store_dataset(source, importing.build_draft(source, plan), title)
-
-
-# --- from a table to a dataset
-
-
-def test_a_table_of_texts_is_recognised_and_its_texts_are_kept(tmp_path):
-    read, topics = sentences()
-    source = importing.stage(table(tmp_path / "a.csv", read, topics))
-    plan = importing.guess_plan(source)
-    assert (plan.inputs, plan.target, plan.tables) == ("review", ("topic",), ())
-    name = importing.store_dataset(source, importing.build_draft(source, plan), "reviews")
-    data = datasets.load(name)
-    assert (data.modality, data.inputs.shape, data.inputs.dtype) == ("text", (90, 1024), np.float16)
-    assert [data.read(row) for row in range(90)] == read
-    np.testing.assert_array_equal(data.inputs, hash_texts(read))
-    assert [data.classes[label] for label in data.labels] == topics
-
-
-def test_long_texts_are_kept_without_a_second_copy(tmp_path):
-    read, topics = sentences()
-    read[4] = 'Zürich, "Straße"\nund 日本語 🙂. ' * 40
-    source = importing.stage(table(tmp_path / "a.csv", read, topics))
-    assert source.text_columns == ["topic"]
-    assert source.input_columns == ["review", "topic"]
-    name = importing.store_dataset(source, importing.build_draft(source, importing.guess_plan(source)), "reviews")
-    data = datasets.load(name)
-    assert [data.read(row) for row in range(90)] == read
-    np.testing.assert_array_equal(data.inputs, hash_texts(read))
-    kept = imported.dataset_folder(name) / "texts.raw"
-    assert os.path.samefile(kept, source.folder / source.columns["review"].file)
-    assert kept.read_bytes() == "".join(read).encode()
-
-
-def test_the_texts_count_for_the_name_although_the_students_bag_is_the_same(tmp_path):
-    read, topics = sentences()
-    lower, upper = [table(tmp_path / f"{i}.csv", each, topics) for i, each in enumerate((read, map(str.upper, read)))]
-    first, second = stored(lower), stored(upper)
-    assert first != second
-    np.testing.assert_array_equal(datasets.load(first).inputs, datasets.load(second).inputs)
-
-
-def test_a_column_of_texts_can_be_named_where_it_would_not_be_taken(tmp_path):
-    read, topics = sentences()
-    arrays = {
-        "label": np.array(topics),
-        "words": np.array(read),
-        "vectors": np.random.default_rng(0).normal(size=(90, 4)),
-    }
-    np.savez(tmp_path / "a.npz", **arrays)
-    source = importing.stage(path)
     assert importing.guess_plan(source).inputs == "vectors", "numbers come first"
     name = stored(path, inputs="words", tables=("vectors",))
     assert datasets.load(name).modality == "text"
