@@ -9,9 +9,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.data.dataset import Dataset
-from kdlib.models.providers import onnx
+from kdlib.models.providers import hub, onnx
 from kdlib.models.teachers import get_teacher
-from pages import page_jobs
+from pages import hub_teachers, page_jobs
 from pages.text import escape, show_errors
 
 ABOUT = """
@@ -49,12 +49,33 @@ def _section(data: Dataset) -> None:
 
 
 def _choose() -> None:
+    number = st.session_state.setdefault("network-number", 0)  # another key empties the controls
+    file, out_of_hub = st.tabs(["A file", "Out of a hub"])
+    with out_of_hub:
+        hub_teachers.choose(PART, number, _add_from_hub)
+    with file:
+        _choose_file(number)
+    _refusal()
+
+
+def _add_from_hub(name: str, revision: str, task: str, supervised: bool | None) -> None:
+    st.session_state[OPEN] = True
+    st.session_state[REFUSED] = f"Adding {name} was stopped."
+    try:
+        kept = hub_teachers.add(name, revision, task, supervised)
+        del st.session_state[REFUSED]
+        st.session_state["network-number"] += 1
+        st.session_state[ADDED] = st.session_state[CARD] = kept
+    except ValueError as error:
+        st.session_state[REFUSED] = f"Refused: {error}"
+    st.rerun()
+
+
+def _choose_file(number: int) -> None:
     st.markdown(ABOUT)
-    number = st.session_state.setdefault("network-number", 0)  # another key empties the uploader
     chosen = st.file_uploader("Its file", accept_multiple_files=True, key=f"network-files-{number}")
     if chosen:  # another try
         st.session_state.pop(REFUSED, None)
-    _refusal()
     st.button(
         "Check it",
         type="primary",
@@ -257,7 +278,7 @@ def show_card(names: Sequence[str]) -> None:
     with st.container(border=True), show_errors():
         facts = get_teacher(name).describe().items()
         st.markdown("  \n".join(f"**{escape(fact)}**: {escape(value)}" for fact, value in facts))
-        if name.removeprefix("onnx:") in onnx.cards():
+        if name.removeprefix("onnx:") in onnx.cards() or name in hub.read_cards():
             with st.popover("Remove this teacher", icon=":material/delete:"):
                 st.markdown(f"Remove {escape(name)}? Runs that had it keep their results.")
                 st.button("Remove for good", type="primary", on_click=_remove, args=(name,), key="network-remove")
@@ -265,4 +286,4 @@ def show_card(names: Sequence[str]) -> None:
 
 def _remove(name: str) -> None:
     with show_errors():
-        onnx.remove(name)
+        (onnx if name.startswith("onnx:") else hub).remove(name)

@@ -3,6 +3,7 @@
 import pytest
 
 from kdlib.models.providers import onnx
+from kdlib.models.providers.hub.cards import HubCard, write_card
 from pages import own_teachers
 from tests.evil_models import image_model
 from tests.opened_pages import opened, texts
@@ -56,6 +57,43 @@ def test_a_kept_network_has_a_card_and_can_be_removed(waiting):
     waiting.button(key="network-remove").click().run()
     assert not onnx.cards()
     assert not waiting.exception
+
+
+def add_from_hub(name, **said):
+    app = opened("data_teachers", dataset="digits")
+    app.session_state[own_teachers.OPEN] = True
+    app.run()
+    assert app.button(key="network-hub-add").disabled
+    app.text_input(key="network-hub-name-0").set_value(name).run()
+    for what, value in said.items():
+        app.text_input(key=f"network-hub-{what}-0").set_value(value).run()
+    return app.button(key="network-hub-add").click().run()
+
+
+@pytest.mark.parametrize("name", ["hf:../../etc/passwd", "https://example.org/model.bin", "hf:<b>x</b>"])
+def test_what_is_no_name_in_a_hub_is_refused_in_a_sentence(name):
+    app = add_from_hub(name)
+    assert not app.exception
+    assert len(app.error) == 1
+    assert app.error[0].value.startswith("Refused\\:")
+    assert app.text_input(key="network-hub-name-0").value == name
+
+
+def test_a_network_out_of_a_hub_is_added_with_what_a_person_said_and_can_be_removed(monkeypatch):
+    def find_and_try(name, revision, source_task, supervised):
+        asked.append((name, revision, source_task, supervised))
+        card = HubCard(name, "c0ffee", "0" * 64, "image", 0, 16, 99, 0.001, "MIT", source_task, supervised)
+        write_card(card)
+        return card
+
+    asked = []
+    monkeypatch.setattr("kdlib.models.providers.hub.add", find_and_try)
+    app = add_from_hub("hf:tiny/vit", task="views", revision="main")
+    assert asked == [("hf:tiny/vit", "main", "views", None)]
+    assert app.selectbox(key="card").value == "hf:tiny/vit"
+    assert "**source task**: views" in texts(app)
+    app.button(key="network-remove").click().run()
+    assert "hf:tiny/vit" not in app.selectbox(key="card").options
 
 
 def test_every_teacher_has_a_card():
