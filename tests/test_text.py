@@ -164,6 +164,15 @@ def test_bags_of_words_count_what_occurs_whatever_the_case():
     assert not bags[3].any()
 
 
+def test_a_bag_is_as_wide_as_one_says(tmp_path):
+    read, topics = sentences()
+    path = table(tmp_path / "a.csv", read, topics)
+    np.testing.assert_array_equal(datasets.load(stored(path, text_width=64)).inputs, hash_texts(read, 64))
+    for width in (8, 65, 20_000):
+        with pytest.raises(ValueError, match=f"even number of 16 to 16,384 places, got {width:,}"):
+            stored(path, text_width=width)
+
+
 def test_a_student_of_texts_learns_topics(tmp_path):
     name = stored(table(tmp_path / "a.csv", *sentences(240)))
     spec = default_spec(name)

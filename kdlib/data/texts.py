@@ -8,6 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 
 WIDTH = 1024  # numbers of an input: half of them for words, half for letters
+NARROWEST, WIDEST = 16, 16_384  # that make sense: fewer tell nothing apart, more cost a student more than they tell
+
+
+def check_width(width: int) -> int:
+    """Return a number of places that texts can be hashed into.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not NARROWEST <= width <= WIDEST or width % 2:
+        raise ValueError(
+            f"what a student gets of a text must be an even number of {NARROWEST} to {WIDEST:,} places, got {width:,}"
+        )
+    return width
 
 
 def hash_texts(texts: Sequence[str], width: int = WIDTH) -> np.ndarray:
@@ -19,7 +33,7 @@ def hash_texts(texts: Sequence[str], width: int = WIDTH) -> np.ndarray:
 
     Args:
         texts: upper and lower case count as the same.
-        width: an even number of places.
+        width: an even number of places, see `check_width`.
 
     Source: Weinberger, Dasgupta, Langford, Smola, Attenberg 2009, Feature hashing for large scale multitask learning,
     arXiv 0902.2206, as in scikit-learn's HashingVectorizer. Differs: words and letters are scaled apart.

@@ -300,7 +300,7 @@ def _modality(source: Source, plan: ImportPlan, shape: tuple[int, ...]) -> tuple
     if plan.inputs == "spectrogram" and source.kind == "sounds":
         return AUDIO, shape
     if source.columns[plan.inputs].text:
-        return TEXT, (texts.WIDTH,)
+        return TEXT, (texts.check_width(plan.text_width),)
     if plan.inputs in plan.tables:  # the frames of a teacher are no picture
         return VECTOR, (math.prod(shape),)
     if len(shape) == 2:

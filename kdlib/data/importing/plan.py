@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kdlib.data import texts
 from kdlib.data.intake import IntakeError
 
 PART = re.compile(r"\{(\w+)\}")
@@ -25,6 +26,7 @@ class ImportPlan:
         split: column with train, val, test or ood:<name>.
         test: items whose column has one of these values are the test set.
         leave_out: items whose column has one of these values are an out-of-domain test set and nothing else.
+        text_width: numbers that a student gets of a text.
         source_task: what the imported teachers were trained for, in words.
     """
 
@@ -37,6 +39,7 @@ class ImportPlan:
     split: str = ""
     test: Selection = ("", ())
     leave_out: Selection = ("", ())
+    text_width: int = texts.WIDTH
     source_task: str = "not said"
 
 

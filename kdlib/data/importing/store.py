@@ -123,7 +123,7 @@ def _write_texts(source: Source, draft: DatasetDraft, building: Path, on_progres
     for start in range(0, source.rows, TEXT_ROWS):
         report_progress(on_progress, "importing", start, source.rows)
         batch = list(islice(texts, TEXT_ROWS))
-        inputs[start : start + len(batch)] = hash_texts(batch)
+        inputs[start : start + len(batch)] = hash_texts(batch, *draft.shape)
     inputs.flush()
     return [TEXTS, TEXT_ENDS]
 
