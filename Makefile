@@ -2,7 +2,7 @@
 # make check  lint, and the tests that need no browser: for every day
 # make test   lint, and all tests but the slow ones; sets up everything they need, the browser too
 # make slow   the tests of make test and the slow ones
-# make teachers  install packages that hold pretrained networks, as more teachers (133 MB)
+# make teachers  install packages that hold pretrained networks, as more teachers (170 MB)
 # make hub    install the libraries with which networks of the hubs become teachers
 # make lint | scripts | bench | clean
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kdlib.analysis.teacher_report import best_teacher
 from kdlib.data import datasets
-from kdlib.data.datasets import AUDIO, ITEM_NAMES, VECTOR, Dataset
+from kdlib.data.datasets import AUDIO, ITEM_NAMES, TEXT, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
 from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
 from kdlib.models.pooling import POOLINGS
@@ -25,6 +25,7 @@ SMALL_SETS = {"labels": 600, "epochs": 50, "lr": 0.02}
 MODALITY_DEFAULTS = {
     AUDIO: SMALL_SETS | {"teacher": "tones-simclr", "student": "mel-cnn", "width": 4, "distance_weight": 0.75},
     VECTOR: SMALL_SETS | {"student": "mlp"},
+    TEXT: {"student": "mlp", "labels": 600, "epochs": 30, "lr": 0.01},
 }  # modality -> what is not as in `RunSpec()`
 
 

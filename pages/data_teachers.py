@@ -3,7 +3,7 @@
 import streamlit as st
 
 from kdlib.analysis.figures.pictures import plot_gallery
-from kdlib.analysis.items import gallery_tiles, split_table
+from kdlib.analysis.items import gallery_tiles, split_table, text_table
 from kdlib.data import datasets
 from kdlib.spec import RunSpec
 from pages import own_data, own_teachers, registries, show, sounds, teacher_section
@@ -15,6 +15,23 @@ name = registries.select_entry("Dataset", "datasets", "dataset", RunSpec.dataset
 data = datasets.load(name)
 own_data.show_section()
 own_teachers.show_section(data)
+
+
+def sample_number() -> int:
+    """Let a visitor choose which items are shown."""
+    return st.number_input(
+        "Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params"
+    )
+
+
+def texts() -> None:
+    """Show test items as texts, letter by letter as they are."""
+    st.dataframe(
+        text_table(data, sample_number() - 1),
+        hide_index=True,
+        column_config={"text": st.column_config.TextColumn(width="large")},
+        alt="Some test items: their class and the beginning of their text",
+    )
 
 
 def items() -> None:
@@ -33,9 +50,7 @@ def items() -> None:
             bind="query-params",
             format_func=escape,
         )
-    turn = st.number_input(
-        "Sample", 1, 50, 1, key="sample", help="Another number shows other items.", bind="query-params"
-    )
+    turn = sample_number()
     tiles, names = gallery_tiles(data, attribute, turn - 1)
     show.figure(
         plot_gallery(tiles, list(data.classes[: len(tiles)]), names, attribute),
@@ -62,6 +77,8 @@ with left:
     st.subheader("Items")
     if data.modality == datasets.VECTOR:
         own_data.no_pictures()
+    elif data.modality == datasets.TEXT:
+        texts()
     else:
         items()
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from kdlib import spaces
 from kdlib.analysis.figures.accuracy import plot_probes
+from kdlib.analysis.items import short_text
 from kdlib.data.datasets import Dataset
 from kdlib.results import RunResult
 from kdlib.spaces import Scorecard, Spaces
@@ -36,13 +37,16 @@ def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None
         return
     listed = positions[:MAX_LISTED]
     frame = spaces.row_table(data, view.rows[listed], view.logits[listed])
-    frame.insert(0, "picture", items.addresses(data, view.rows[listed].tolist()))
+    if data.read:
+        frame.insert(0, "text", [short_text(data, row) for row in view.rows[listed].tolist()])
+    else:
+        frame.insert(0, "picture", items.addresses(data, view.rows[listed].tolist()))
     st.dataframe(
         frame,
         hide_index=True,
         height=min(420, 40 + 36 * len(frame)),
         column_config={"picture": st.column_config.ImageColumn(width="small")},
-        alt="The selected rows with picture, class, prediction and attributes",
+        alt="The selected rows with picture or text, class, prediction and attributes",
     )
     if len(positions) > MAX_LISTED:
         st.caption(f"The first {MAX_LISTED} of {len(positions):,} selected rows.")
@@ -86,6 +90,10 @@ def show_gallery(data: Dataset, rows: np.ndarray) -> None:
         st.text("none")
         return
     labels = spaces.first_label(data.labels[rows])
+    if data.read:
+        names = [data.classes[label] if label >= 0 else "–" for label in labels]
+        st.text("\n".join(f"{name}: {short_text(data, row)}" for name, row in zip(names, rows.tolist(), strict=True)))
+        return
     captions = [escape(data.classes[label]) if label >= 0 else "–" for label in labels]
     st.image(items.addresses(data, rows.tolist()), caption=captions, width=56)
 

@@ -13,6 +13,7 @@ from streamlit.components.v2 import component
 
 from kdlib import spaces
 from kdlib.analysis.figures.style import COLOURS
+from kdlib.analysis.items import short_text
 from kdlib.analysis.projection import PROJECTIONS, Maps
 from kdlib.data.datasets import Dataset
 from kdlib.spaces import Colouring, Failure, Scorecard, SpaceMaps, SpaceRequest, Spaces
@@ -101,7 +102,7 @@ def linked_maps(
         ],
         "legend": _legend(colouring),
         "facts": [{"name": fact.name, "names": [str(name) for name in fact.names]} for fact in facts],
-        "item": items.source(data),
+        "item": "" if data.read else items.source(data),
         "when": list(when),
         "live": active,
         "selected": st.session_state.get(first, []),
@@ -257,11 +258,14 @@ def _how(request: SpaceRequest) -> str:
 
 
 def row_facts(data: Dataset, rows: np.ndarray, logits: np.ndarray | None) -> list[Fact]:
-    """Return what the maps show of each row: class, prediction, attributes."""
+    """Return what the maps show of each row: class, prediction, attributes, the beginning of a text."""
     facts = [Fact("class", data.classes, spaces.first_label(data.labels[rows]))]
     if logits is not None:
         facts.append(Fact("prediction", data.classes, spaces.predictions(logits, data.labels[rows])[0]))
-    return facts + [Fact(name, each.names, each.values[rows]) for name, each in data.attributes.items()]
+    facts += [Fact(name, each.names, each.values[rows]) for name, each in data.attributes.items()]
+    if data.read:
+        facts.append(Fact("text", [short_text(data, int(row)) for row in rows], np.arange(len(rows))))
+    return facts
 
 
 def describe_trust(score: Mapping[str, Any] | None, note: str = "") -> str:

@@ -19,6 +19,7 @@ unknown) and one or
   several embeddings: arrays, lists, or columns `e0, e1, …`. A column `id` ties files together, `split` says train, \
 val, test or `ood:name`.
 - **A sound font** (`.sf2`): its notes, by instrument family.
+- **Texts**: a table with a column of them and a column of labels.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
@@ -94,8 +95,7 @@ def _describe(source: importing.Source) -> None:
     kinds = {"sounds": "recordings", "images": "pictures", "table": "rows"}
     kept = f"; originals kept, {source.original_bytes / 1e6:,.1f} MB" if source.originals else ""
     st.markdown(f"**{escape(source.name)}**: {source.rows:,} {kinds[source.kind]}{kept}")
-    holds = {True: "one value each", False: "numbers"}
-    rows = [(name, holds[each.text], " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
+    rows = [(name, _holds(each), " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
     st.dataframe(
         pd.DataFrame(rows, columns=["column", "holds", "shape"]), hide_index=True, alt="The columns that were found"
     )
@@ -124,6 +124,12 @@ def _describe(source: importing.Source) -> None:
         )
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
     _refusal()
+
+
+def _holds(column: importing.Column) -> str:
+    if not column.text:
+        return "numbers"
+    return "long texts" if column.ends else "one value each"
 
 
 def _refusal() -> None:
@@ -172,10 +178,11 @@ def _column_roles(
     )
     help_text = "Names each item; ties files together."
     item_id = right.selectbox("Id", ids, index=ids.index(guessed.id), key="own-id", format_func=_named, help=help_text)
+    choices = source.input_columns
     inputs = left.selectbox(
         "What the student gets",
-        numbers,
-        index=_index(numbers, guessed.inputs),
+        choices,
+        index=_index(choices, guessed.inputs),
         key="own-inputs",
         help="The input it learns from.",
     )

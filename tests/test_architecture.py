@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
     ("", "spec results progress registry cache"),
-    ("data", "dataset spectrograms sounds intake imported digit_sets sound_sets datasets importing"),
+    ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
     ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
@@ -42,6 +42,7 @@ DOORS = {
     "onnx": ("models.providers",),
     "onnxruntime": ("models.providers",),
     "transformers": ("models.providers",),
+    "tokenizers": ("models.providers",),
     "timm": ("models.providers",),
     "torchaudio": ("models.providers",),
     "huggingface_hub": ("models.providers",),

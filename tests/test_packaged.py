@@ -14,10 +14,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
-from kdlib.data.dataset import AUDIO, IMAGE, Dataset
+from kdlib.data.dataset import AUDIO, IMAGE, TEXT, Dataset
 from kdlib.models import teachers
 from kdlib.models.providers import list_model_teachers, packaged
-from kdlib.models.providers.networks import basic_pitch, crepe, efficientnet, ocr, sessions, speaker
+from kdlib.models.providers.networks import basic_pitch, crepe, efficientnet, ocr, sessions, speaker, wordllama
 from kdlib.models.providers.packaged import NETWORKS
 
 TIME = np.arange(40000) / 16000
@@ -64,7 +64,21 @@ def pictures():
     )
 
 
-ITEMS = {AUDIO: sounds, IMAGE: pictures}
+def texts(*read):
+    """Return these texts, by default five, one of them blank."""
+    read = read or ("The cat sat on the mat.", "日本語 <b>x</b>", " ", "a", "two\nlines " * 300)
+    return Dataset(
+        name="some texts",
+        inputs=np.zeros((len(read), 8), np.float32),
+        labels=np.zeros(len(read), np.int64),
+        classes=("a", "b"),
+        splits={"train": np.arange(len(read))},
+        modality=TEXT,
+        read=read.__getitem__,
+    )
+
+
+ITEMS = {AUDIO: sounds, IMAGE: pictures, TEXT: texts}
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "crepe-full"])
@@ -91,9 +105,8 @@ def test_what_is_known_of_a_network_is_complete_and_its_size_is_right(name):
     assert len(teacher.weights_hash) == 64
     assert teacher.origin.startswith(f"{NETWORKS[name].package} ")
     if path.suffix != ".onnx":
-        network = {"crepe": crepe, "speaker": speaker, "efficientnet": efficientnet}[
-            NETWORKS[name].module
-        ].load_network(path)
+        modules = {"crepe": crepe, "speaker": speaker, "efficientnet": efficientnet, "wordllama": wordllama}
+        network = modules[NETWORKS[name].module].load_network(path)
         assert sum(each.numel() for each in network.parameters()) == teacher.parameters
         assert not network.training
 
@@ -243,3 +256,39 @@ def test_what_fills_up_the_last_window_of_basic_pitch_does_not_count():
 
     short, filled = embed(wave), embed(np.pad(wave, (0, 43844 - 22050)))
     assert np.abs(short - filled).max() > 0.01 * np.abs(short).max(), "silence that belongs to the recording counts"
+
+
+def test_wordllama_is_what_its_package_computes():
+    embed_rows = wordllama.load(weights("wordllama"))
+    read = (
+        "The cat sat on the mat.",
+        "Überraschung! 日本語 🙂 <b>x</b>",
+        "a",
+        "Teachers see originals;\n\tstudents see hashed n-grams.  ",
+    )
+    points = embed_rows(texts(*read), np.arange(4))
+    first = [
+        [-0.233601, 0.138814, -0.229706, 0.463457, 0.103503],
+        [-0.243876, -0.16077, -0.068596, -0.270606, 0.077247],
+        [0.017975, 0.022842, -0.099426, 0.073975, -0.02211],
+        [-0.226861, 0.172295, 0.122318, -0.096451, -0.043582],
+    ]
+    np.testing.assert_allclose(points[:, :5], first, atol=2e-6)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), [4.88716, 2.04802, 1.97799, 2.17536], atol=1e-4)
+
+
+def test_wordllama_knows_what_texts_are_about_and_gives_zeros_for_none():
+    read = ("The doctor gave her a pill.", "The physician prescribed medicine.", "We sailed across the lake.", "")
+    points = wordllama.load(weights("wordllama"))(texts(*read), np.arange(4))
+    unit = points[:3] / np.linalg.norm(points[:3], axis=1, keepdims=True)
+    assert unit[0] @ unit[1] > unit[0] @ unit[2] + 0.1
+    assert not points[3].any()
+
+
+def test_a_teacher_of_texts_refuses_what_cannot_be_read_and_says_what_is_missing(monkeypatch):
+    path = weights("wordllama")
+    with pytest.raises(ValueError, match=r"some sounds has no texts, .*import a table of texts"):
+        wordllama.load(path)(sounds(), np.arange(1))
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(ValueError, match=r"pip:wordllama needs the package tokenizers, .* `make teachers` installs it"):
+        wordllama.load(path)

@@ -8,6 +8,7 @@ import pandas as pd
 from kdlib.data.datasets import AUDIO, Dataset, to_float
 
 MAX_TILES = 24  # rows and columns of a gallery
+SHORT, LISTED = 160, 400  # characters of a text beside a pointer, and in a list
 UNSORTED_TILES = 8  # items of a class in a gallery without an attribute
 COLOURS = 3
 LARGEST_TILE = 64  # pixels of a side: a sheet of larger ones takes a browser seconds to draw
@@ -75,6 +76,38 @@ def describe_item(data: Dataset, row: int) -> dict[str, str]:
         if attribute.values[row] >= 0:
             result[name] = attribute.names[attribute.values[row]]
     return result | {"item": str(data.ids[row])}
+
+
+def short_text(data: Dataset, row: int, length: int = SHORT) -> str:
+    """Return the beginning of a text of a dataset in one line, "" where it holds none.
+
+    Args:
+        data: of which `read` is asked.
+        row: of the item.
+        length: characters at most.
+    """
+    text = " ".join(data.read(row).split()) if data.read else ""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def text_table(data: Dataset, turn: int = 0) -> pd.DataFrame:
+    """Return test items that can be read, one line each, classes in turn: their class and the beginning of the text.
+
+    Args:
+        data: texts.
+        turn: another number, other items.
+
+    Example:
+        >>> text_table(datasets.load("reviews"))
+    """
+    classes = data.classes[:MAX_TILES]
+    each = max(1, MAX_TILES // len(classes))
+    lines = []
+    for number, name in enumerate(classes):
+        rows = rows_of_class(data, number)
+        chosen = [rows[(turn * each + i) % len(rows)] for i in range(min(each, len(rows)))]
+        lines += [(str(name), short_text(data, int(row), LISTED)) for row in chosen]
+    return pd.DataFrame(lines, columns=["class", "text"])
 
 
 def split_table(data: Dataset) -> pd.DataFrame:

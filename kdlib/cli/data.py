@@ -15,6 +15,7 @@ from rich.table import Table
 from kdlib.data import imported
 from kdlib.data.dataset import ITEM_NAMES
 from kdlib.data.intake import LAYOUTS, InputFormat, Limits
+from kdlib.data.texts import WIDTH
 from kdlib.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -109,8 +110,13 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--id", default="", metavar="COLUMN", help="names the items")
     parser.add_argument(
-        "--inputs", default="", metavar="COLUMN", help="numbers that the student gets (default: the items themselves)"
+        "--inputs",
+        default="",
+        metavar="COLUMN",
+        help="numbers or texts that the student gets (default: the items themselves)",
     )
+    description = f"texts: numbers that the student gets of each, hashed n-grams (default: {WIDTH})"
+    parser.add_argument("--text-width", type=int, default=WIDTH, metavar="N", help=description)
     parser.add_argument(
         "--tables",
         type=_names,
@@ -197,6 +203,7 @@ def _plan(arguments: argparse.Namespace, source: "importing.Source") -> "importi
         split=arguments.split or guessed.split,
         test=arguments.test,
         leave_out=arguments.leave_out,
+        text_width=arguments.text_width,
         source_task=arguments.source_task,
     )
 

@@ -5,8 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-IMAGE, AUDIO, VECTOR = "image", "audio", "vector"
-ITEM_NAMES = {IMAGE: "images", AUDIO: "sounds", VECTOR: "vectors"}  # modality -> plural name of its items
+IMAGE, AUDIO, VECTOR, TEXT = "image", "audio", "vector", "text"
+ITEM_NAMES = {
+    IMAGE: "images",
+    AUDIO: "sounds",
+    VECTOR: "vectors",
+    TEXT: "texts",
+}  # modality -> plural name of its items
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,12 @@ class Dataset:
         splits: "train", "val", "test" and any number of "ood:<name>" -> row indices. No row is in two splits.
         attributes: name -> `Attribute`.
         ids: (n,) names of the items, unique.
-        modality: "image", "vector", or "audio", whose inputs are log-mel spectrograms (1, mels, frames), low
-            frequencies first.
+        modality: "image", "vector", "audio", whose inputs are log-mel spectrograms (1, mels, frames), low frequencies
+            first, or "text", whose inputs are bags of n-grams.
         listen: row -> (sampling rate in Hz, wave (samples,) float32), for items that can be played: the whole recording
             at its own rate.
         look: row -> the original picture (h, w, 3) uint8, red first, for items that can be looked at.
+        read: row -> the original text, for items that can be read.
         rate: of the sound that spectrograms show, Hz; 0 for anything else.
 
     Example:
@@ -57,6 +63,7 @@ class Dataset:
     modality: str = IMAGE
     listen: Callable[[int], tuple[int, np.ndarray]] | None = None
     look: Callable[[int], np.ndarray] | None = None
+    read: Callable[[int], str] | None = None
     rate: int = 0
 
     @property

@@ -11,9 +11,9 @@ import numpy as np
 
 from kdlib.cache import Unkeyed, content_key
 from kdlib.data import imported
-from kdlib.data.dataset import AUDIO, IMAGE, ITEM_NAMES, VECTOR, Attribute, Dataset, to_colours, to_float
+from kdlib.data.dataset import AUDIO, IMAGE, ITEM_NAMES, TEXT, VECTOR, Attribute, Dataset, to_colours, to_float
 from kdlib.data.digit_sets import CANVAS, ORIENTATIONS, cluttered_digits, digits
-from kdlib.data.intake.originals import PICTURES, load_picture, load_wave
+from kdlib.data.intake.originals import PICTURES, TEXTS, load_picture, load_text, load_wave
 from kdlib.data.sound_sets import mixtures, tones
 from kdlib.progress import OnProgress
 from kdlib.registry import call_reporting, lookup
@@ -25,6 +25,7 @@ __all__ = [
     "IMAGE",
     "ITEM_NAMES",
     "ORIENTATIONS",
+    "TEXT",
     "VECTOR",
     "Attribute",
     "Dataset",
@@ -124,5 +125,6 @@ def _load_imported(name: str) -> Dataset:
         modality=card.modality,
         listen=partial(load_wave, folder, rate=card.rate) if card.rate else None,
         look=look,
+        read=partial(load_text, folder) if TEXTS in card.originals else None,
         rate=card.input_rate or card.rate,
     )

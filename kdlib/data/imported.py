@@ -62,10 +62,10 @@ class DatasetCard:
         tables: name -> `TableCard`.
         inputs: file of the inputs.
         shape: of one input.
-        modality: "image", "audio" or "vector".
+        modality: "image", "audio", "text" or "vector".
         rate: most frequent sampling rate of recordings, Hz; 0 for anything else.
         input_rate: of which their spectrograms are made, Hz; 0 where that is `rate`.
-        originals: files that hold the original pictures or recordings, see `intake.originals`.
+        originals: files that hold the original pictures, recordings or texts, see `intake.originals`.
         source: name of the file it was read from.
         notes: notes and warnings of the import.
         name: "<title>@<first digits of the hash>".

@@ -12,11 +12,12 @@ from kdlib.data.importing.guess import TABLE_AXES, column_values, guess_plan
 from kdlib.data.importing.plan import ImportPlan, pattern_parts
 from kdlib.data.importing.source import Source, discard, reopen, stage, stage_uploads
 from kdlib.data.importing.store import store_dataset
-from kdlib.data.intake import InputFormat
+from kdlib.data.intake import Column, InputFormat
 
 __all__ = [
     "MAX_CATEGORIES",
     "TABLE_AXES",
+    "Column",
     "DatasetDraft",
     "ImportPlan",
     "InputFormat",

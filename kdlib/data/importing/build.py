@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kdlib.data.datasets import AUDIO, IMAGE, VECTOR
+from kdlib.data import texts
+from kdlib.data.datasets import AUDIO, IMAGE, TEXT, VECTOR
 from kdlib.data.importing import splits
 from kdlib.data.importing.guess import TABLE_AXES, guess_plan
 from kdlib.data.importing.plan import ImportPlan, parse_names
@@ -82,9 +83,11 @@ def build_draft(source: Source, plan: ImportPlan) -> DatasetDraft:
         raise IntakeError(f"which column holds the labels? There are: {', '.join(words)}")
 
     labels, classes = _labels(source, plan, words)
+    if plan.inputs in plan.target:
+        raise IntakeError(f"{plan.inputs!r} cannot be both the class and what the student gets; choose another column")
     if not plan.inputs:
         why = f" ({source.notes[0]})" if source.notes else ""
-        missing = f"no recordings, pictures or numbers that a student could learn from{why}"
+        missing = f"no recordings, pictures, texts or numbers that a student could learn from{why}"
         raise IntakeError(f"{source.name} holds {missing}; add them, or give embeddings (--embeddings)")
     warnings += _check_columns(source, plan)
     split_of = _planned_splits(source, plan, words)
@@ -112,8 +115,10 @@ def _check_columns(source: Source, plan: ImportPlan) -> list[str]:
     """
     warnings: list[str] = []
     for name in dict.fromkeys((plan.inputs, *plan.tables)):
-        if source.columns.get(name) is None or source.columns[name].text:
-            raise IntakeError(f"{name!r} is no column of numbers; there are: {', '.join(source.number_columns)}")
+        choices = source.input_columns if name == plan.inputs else source.number_columns
+        if name not in choices:
+            what = "numbers or texts" if name == plan.inputs and source.kind == "table" else "numbers"
+            raise IntakeError(f"{name!r} is no column of {what}; there are: {', '.join(choices)}")
         warnings += _check_numbers(source, source.columns[name])
     for name in plan.tables:
         if len(source.columns[name].shape) not in TABLE_AXES:
@@ -229,6 +234,8 @@ def _check_numbers(source: Source, column: Column) -> list[str]:
         raise IntakeError(
             f"{column.name!r} is constant: all {source.rows:,} rows are the same, nothing can be learned from it"
         )
+    if column.text:
+        return [f"{column.name!r} has {column.zero_rows:,} blank texts"] if column.zero_rows else []
     if column.shape[1:] == (1,):
         raise IntakeError(f"{column.name!r} has width 1: it needs two or more numbers per item")
     if column.zero_rows:
@@ -292,6 +299,8 @@ def _modality(source: Source, plan: ImportPlan, shape: tuple[int, ...]) -> tuple
     """Return what an input is and its shape: pictures without channels get one."""
     if plan.inputs == "spectrogram" and source.kind == "sounds":
         return AUDIO, shape
+    if source.columns[plan.inputs].text:
+        return TEXT, (texts.check_width(plan.text_width),)
     if plan.inputs in plan.tables:  # the frames of a teacher are no picture
         return VECTOR, (math.prod(shape),)
     if len(shape) == 2:

@@ -2,18 +2,22 @@
 
 from contextlib import suppress
 
+import numpy as np
+
 from kdlib.data.importing.plan import ImportPlan, parse_names
-from kdlib.data.importing.source import Source, id_column
+from kdlib.data.importing.source import ID_NAMES, Source, id_column
 from kdlib.data.intake import IntakeError
 
 LABELS = ("label", "labels", "class", "target", "y", "category", "tag", "tags", "folder")
 SPLITS = ("split", "subset", "partition", "fold", "set")
+LONG_TEXT = 20  # mean characters above which different texts are what the items are
 TABLE_AXES = (2, 3)  # axes of embeddings (n, d), and of frames (n, t, d)
 
 
 def guess_plan(source: Source) -> ImportPlan:
     """Return what the names of the columns suggest."""
-    texts = source.text_columns
+    text = _guess_text(source)
+    texts = [name for name in source.text_columns if name != text]
     answers = [
         name for name in source.number_columns if name.lower() != "y"
     ]  # a matrix called y may as well be an embedding
@@ -30,7 +34,7 @@ def guess_plan(source: Source) -> ImportPlan:
     inputs = (
         media
         or next((name for name in numbers if name.lower() in ("inputs", "input")), deep)
-        or (numbers[0] if numbers else "")
+        or (numbers[0] if numbers else text)
     )
     tables = tuple(
         name
@@ -45,6 +49,22 @@ def guess_plan(source: Source) -> ImportPlan:
         attributes=tuple(name for name in texts if role_of[name] == "attribute"),
         split=next((name for name in texts if name.lower() in SPLITS), ""),
     )
+
+
+def _guess_text(source: Source) -> str:
+    """Return the column of text that the items of a table without numbers are, "" if none looks like one."""
+    if source.kind != "table" or source.number_columns:
+        return ""
+    long = [name for name, column in source.columns.items() if column.ends]
+    names = [name for name in source.text_columns if name.lower() not in (*LABELS, *SPLITS, *ID_NAMES)]
+    lengths = {name: _mean_length(source.values(name)) for name in names}
+    wordy = [name for name, length in lengths.items() if length > LONG_TEXT]
+    return next(iter((*long, *wordy)), "")
+
+
+def _mean_length(texts: np.ndarray) -> float:
+    """Return the mean number of characters of texts of which most are different, otherwise 0."""
+    return float(np.strings.str_len(texts).mean()) if len(set(texts.tolist())) > len(texts) / 2 else 0.0
 
 
 def _is_frames(name: str) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kdlib.data import texts
 from kdlib.data.intake import IntakeError
 
 PART = re.compile(r"\{(\w+)\}")
@@ -17,13 +18,15 @@ class ImportPlan:
     Attributes:
         target: one column whose values are the classes, or several with 0, 1 and blank for unknown, one class each.
         id: column that names the items; "" takes the file names, or numbers the rows.
-        inputs: column of numbers that the student gets; "" takes the recordings or pictures, otherwise the first table.
+        inputs: column of numbers or texts that the student gets; "" takes the recordings or pictures, otherwise the
+            first table, otherwise texts.
         tables: columns of numbers that are embeddings of teachers.
         attributes: further known factors of an item.
         pattern: takes names of files apart: "{digit}_{speaker}_{take}.wav"; each part is a column then.
         split: column with train, val, test or ood:<name>.
         test: items whose column has one of these values are the test set.
         leave_out: items whose column has one of these values are an out-of-domain test set and nothing else.
+        text_width: numbers that a student gets of a text.
         source_task: what the imported teachers were trained for, in words.
     """
 
@@ -36,6 +39,7 @@ class ImportPlan:
     split: str = ""
     test: Selection = ("", ())
     leave_out: Selection = ("", ())
+    text_width: int = texts.WIDTH
     source_task: str = "not said"
 
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from kdlib.cache import home
 from kdlib.data import imported, intake
 from kdlib.data.intake import Column, Contents, InputFormat, IntakeError, Limits, describe_os_error
+from kdlib.data.intake.originals import read_texts
 from kdlib.progress import OnProgress, report_progress
 
 ID_NAMES = ("id", "ids", "file", "files", "filename", "filenames", "file_name", "path", "name", "names", "key", "item")
@@ -63,13 +64,19 @@ class Source:
 
     @property
     def text_columns(self) -> list[str]:
-        """Return the names of the columns of text."""
-        return [name for name, column in self.columns.items() if column.text and name != "classes"]
+        """Return the names of the columns of text that is short enough for a label or an id."""
+        return [name for name, each in self.columns.items() if each.text and not each.ends and name != "classes"]
 
     @property
     def number_columns(self) -> list[str]:
         """Return the names of the columns of numbers."""
         return [name for name, column in self.columns.items() if not column.text]
+
+    @property
+    def input_columns(self) -> list[str]:
+        """Return the names of the columns that a student can get: numbers, and the texts of a table."""
+        texts = [name for name, column in self.columns.items() if column.text and name != "classes"]
+        return self.number_columns + (texts if self.kind == "table" else [])
 
     def values(self, name: str) -> np.ndarray:
         """Return a column, mapped from disk.
@@ -80,6 +87,17 @@ class Source:
         if name not in self.columns:
             raise IntakeError(f"{self.name} has no column {name!r}; it has: {', '.join(self.columns)}")
         return np.load(self.folder / self.columns[name].file, mmap_mode="r", allow_pickle=False)
+
+    def texts(self, name: str) -> Iterator[str]:
+        """Yield a column of text of any length.
+
+        Raises:
+            IntakeError: there is none of that name.
+        """
+        column = self.columns.get(name)
+        if column is None or not column.ends:
+            return iter(self.values(name).tolist())
+        return read_texts(self.folder / column.file, self.folder / column.ends)
 
     def describe_row(self, row: int) -> str:
         """Return how a person finds a row: by its line, or by its number from 0."""
@@ -265,6 +283,9 @@ def _attach(source: Source, title: str, folder: Path, table: Contents, on_progre
         )
     for name, column in columns.items():
         if name == table_id and order is not None:
+            continue
+        if column.ends:
+            source.notes.append(f"the long texts {name!r} of {title} are left out: texts are items of a table only")
             continue
         new_name = name
         if name in source.columns or (not column.text and name in GENERIC_NAMES):

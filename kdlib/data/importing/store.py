@@ -4,16 +4,22 @@ import os
 import secrets
 import shutil
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from kdlib.data import imported
+from kdlib.data.dataset import TEXT
 from kdlib.data.imported import DatasetCard, TableCard
 from kdlib.data.importing.build import DatasetDraft
 from kdlib.data.importing.source import Source
-from kdlib.data.intake import IntakeError, describe_os_error
-from kdlib.progress import OnProgress
+from kdlib.data.intake import IntakeError, Limits, describe_os_error
+from kdlib.data.intake.originals import TEXT_ENDS, TEXTS, Originals
+from kdlib.data.texts import hash_texts
+from kdlib.progress import OnProgress, report_progress
+
+TEXT_ROWS = 1000  # texts that are hashed at a time
 
 
 def store_dataset(source: Source, draft: DatasetDraft, title: str, on_progress: OnProgress | None = None) -> str:
@@ -49,7 +55,7 @@ def _write_files(
     source: Source, draft: DatasetDraft, title: str, building: Path, on_progress: OnProgress | None
 ) -> str:
     files = ["inputs.npy", "labels.npy", "splits.npy", "ids.npy"]
-    _link_or_copy(source.folder / source.columns[draft.plan.inputs].file, building / "inputs.npy")
+    originals = _write_inputs(source, draft, building, on_progress)
     np.save(building / "labels.npy", draft.labels, allow_pickle=False)
     np.save(building / "ids.npy", draft.ids, allow_pickle=False)
     codes = {name: number for number, name in enumerate(draft.split_names)} | {"": -1}
@@ -68,9 +74,7 @@ def _write_files(
         *frames, width = source.columns[name].shape[1:]
         source_task = source.columns[name].source_task or draft.plan.source_task
         tables[name] = TableCard(file, width, source_task, *frames)
-    for file in source.originals:
-        files.append(file)
-        _link_or_copy(source.folder / file, building / file)
+    files += originals
     card = DatasetCard(
         title=title,
         created=time.time(),
@@ -84,11 +88,44 @@ def _write_files(
         modality=draft.modality,
         rate=source.rate,
         input_rate=source.input_rate,
-        originals=source.originals,
+        originals=originals,
         source=source.name,
         notes=draft.notes + draft.warnings,
     )
     return imported.add_dataset(building, card, files, on_progress)
+
+
+def _write_inputs(source: Source, draft: DatasetDraft, building: Path, on_progress: OnProgress | None) -> list[str]:
+    """Write the student's inputs and the originals they are made of; return the files of the originals."""
+    if draft.modality == TEXT:
+        return _write_texts(source, draft, building, on_progress)
+    _link_or_copy(source.folder / source.columns[draft.plan.inputs].file, building / "inputs.npy")
+    for file in source.originals:
+        _link_or_copy(source.folder / file, building / file)
+    return source.originals
+
+
+def _write_texts(source: Source, draft: DatasetDraft, building: Path, on_progress: OnProgress | None) -> list[str]:
+    """Write the texts and the student's inputs made of them; return the files of the texts."""
+    column = source.columns[draft.plan.inputs]
+    if column.ends:
+        _link_or_copy(source.folder / column.file, building / TEXTS)
+        _link_or_copy(source.folder / column.ends, building / TEXT_ENDS)
+    else:
+        written = Originals(building / TEXTS, Limits.current())
+        for row, text in enumerate(source.texts(column.name)):
+            written.add(source.describe_row(row), text.encode())
+        written.close()
+        np.save(building / TEXT_ENDS, np.array(written.ends, np.int64), allow_pickle=False)
+    shape = (source.rows, *draft.shape)
+    inputs = np.lib.format.open_memmap(building / "inputs.npy", mode="w+", dtype=np.float16, shape=shape)
+    texts = source.texts(column.name)
+    for start in range(0, source.rows, TEXT_ROWS):
+        report_progress(on_progress, "importing", start, source.rows)
+        batch = list(islice(texts, TEXT_ROWS))
+        inputs[start : start + len(batch)] = hash_texts(batch, *draft.shape)
+    inputs.flush()
+    return [TEXTS, TEXT_ENDS]
 
 
 def _link_or_copy(before: Path, after: Path) -> None:

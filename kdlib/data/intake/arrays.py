@@ -13,6 +13,7 @@ from kdlib.data.intake.archives import Archive
 from kdlib.data.intake.contents import Column
 from kdlib.data.intake.kinds import HEAD_BYTES, PICKLE_MESSAGE, identify
 from kdlib.data.intake.limits import MB, TEXT, IntakeError, Limits
+from kdlib.data.intake.originals import Originals
 from kdlib.data.intake.progress import Reporter
 
 CHUNK = 4 * MB  # bytes read at a time
@@ -72,18 +73,37 @@ class Writer:
         return f"column-{len(self.columns)}.npy"
 
     def write_text(self, name: str, values: list[str], role: str = "") -> None:
-        """Write a column of text; `role` as in `Column`."""
-        long = next((row for row, value in enumerate(values) if len(value) > TEXT), None)
-        if long is not None:
+        """Write a column of text; `role` as in `Column`. Texts too long for a label or an id go into one file.
+
+        Raises:
+            IntakeError: one is longer than a text may be.
+        """
+        longest = max(range(len(values)), key=lambda row: len(values[row]), default=-1)
+        characters = len(values[longest]) if values else 0
+        if characters > self.limits.text:
             raise IntakeError(
-                f"{name} holds a text of {len(values[long])} characters in row {long}, at most {TEXT} can be read"
+                f"{name} holds a text of {characters:,} characters in row {longest}, "
+                f"at most {self.limits.text:,} can be read (KDLIB_MAX_TEXT)"
             )
-        array = np.array(values, dtype=str)
-        column = Column(
-            name, array.shape, True, constant=len(set(values)) < 2, file=self._next_file(name, array.nbytes), role=role
-        )
-        np.save(self.folder / column.file, array, allow_pickle=False)
+        column = Column(name, (len(values),), True, constant=len(set(values)) < 2, role=role)
+        column.zero_rows = sum(not value.strip() for value in values)
+        if characters > TEXT:
+            self._write_long(column, values)
+        else:
+            array = np.array(values, dtype=str)
+            column.file = self._next_file(name, array.nbytes)
+            np.save(self.folder / column.file, array, allow_pickle=False)
         self.columns.append(column)
+
+    def _write_long(self, column: Column, values: list[str]) -> None:
+        """Write texts one after another: an array would give each the room of the longest."""
+        column.ends = self._next_file(column.name, sum(map(len, values)))
+        column.file = column.ends.replace(".npy", ".raw")
+        texts = Originals(self.folder / column.file, self.limits)
+        for row, value in enumerate(values):
+            texts.add(f"row {row} of {column.name}", value.encode())
+        texts.close()
+        np.save(self.folder / column.ends, np.array(texts.ends, np.int64), allow_pickle=False)
 
     def write_numbers(
         self,

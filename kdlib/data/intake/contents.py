@@ -17,11 +17,12 @@ class Column:
         text: whether it holds text.
         bad_row: first row with NaN or infinity, None if all are finite.
         bad: number of rows with NaN or infinity.
-        zero_rows: number of rows that hold only zeros.
+        zero_rows: number of rows that hold only zeros, or only blanks.
         constant: whether all rows are the same.
-        file: its .npy file in the folder of the reading.
+        file: its .npy file in the folder of the reading; that of long texts holds UTF-8.
         role: "target", "attribute" or "embeddings" where the format of the file says so.
         source_task: what the network was trained for whose embeddings it holds, where the format of the file says so.
+        ends: of a column with long texts, the .npy file that says where each ends, in bytes.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column:
     file: str = ""
     role: str = ""
     source_task: str = ""
+    ends: str = ""
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Column":

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 MB = 1 << 20
-TEXT = 200  # characters of a label, an id or a file name, at most
+TEXT = 200  # characters of a label, an id or a file name, at most; a column of longer ones holds texts
 
 
 class IntakeError(ValueError):
@@ -46,6 +46,7 @@ class Limits:
         originals_mb: of the original pictures, or of the samples of recordings, that are kept beside it, MiB.
         rows: items.
         width: numbers of a row of an array; pictures and spectrograms have limits of their own.
+        text: characters of a text that is an item.
         members: files in a zip or a folder.
         pixels: of a picture, before it is shrunk.
         sound_s: length of a recording, s.
@@ -64,6 +65,7 @@ class Limits:
     originals_mb: int = 4096
     rows: int = 1_000_000
     width: int = 16_384
+    text: int = 20_000
     members: int = 20_000
     pixels: int = 25_000_000
     sound_s: int = 600

@@ -1,9 +1,10 @@
-"""Originals: what pictures and recordings were before a student's inputs were made of them.
+"""Originals: what pictures, recordings and texts were before a student's inputs were made of them.
 
 All originals of a kind lie in one file, and another says where each ends: pictures as the files they came in, in
-`PICTURES`, recordings as samples of 16 bits at their own rates, in `WAVES`.
+`PICTURES`, recordings as samples of 16 bits at their own rates, in `WAVES`, texts as UTF-8, in `TEXTS`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from kdlib.data.intake.limits import MB, IntakeError, Limits
 
 PICTURES, PICTURE_ENDS = "originals.raw", "original-ends.npy"  # bytes; (n,) int64 where each ends
 WAVES, WAVE_ENDS, WAVE_RATES = "waves.raw", "ends.npy", "rates.npy"  # int16; (n,) int64 in samples; (n,) int32 Hz
+TEXTS, TEXT_ENDS = "texts.raw", "text-ends.npy"  # UTF-8; (n,) int64 where each ends, in bytes
 FULL_SCALE = 32_768  # of samples of 16 bits
 
 
@@ -81,6 +83,21 @@ def load_picture(folder: Path, row: int) -> np.ndarray:
     start, end = _bounds(folder / PICTURE_ENDS, row)
     content = np.fromfile(folder / PICTURES, dtype=np.uint8, count=end - start, offset=start).tobytes()
     return decode_colours(f"picture {row}", content, Limits.current().pixels)
+
+
+def load_text(folder: Path, row: int) -> str:
+    """Return an original text."""
+    start, end = _bounds(folder / TEXT_ENDS, row)
+    return np.fromfile(folder / TEXTS, dtype=np.uint8, count=end - start, offset=start).tobytes().decode()
+
+
+def read_texts(texts: Path, ends: Path) -> Iterator[str]:
+    """Yield all texts of a file, given where each ends."""
+    start = 0
+    with texts.open("rb") as stream:
+        for end in np.load(ends, mmap_mode="r", allow_pickle=False).tolist():
+            yield stream.read(end - start).decode()
+            start = end
 
 
 def _bounds(path: Path, row: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from kdlib.data.dataset import AUDIO, IMAGE
+from kdlib.data.dataset import AUDIO, IMAGE, TEXT
 from kdlib.models.providers import TeacherEntry
 from kdlib.models.teacher import BATCH, EmbedRows, Teacher
 from kdlib.registry import lookup
@@ -34,7 +34,7 @@ class PackagedNetwork:
         width: d_t.
         parameters: of the whole network.
         licence: of the weights.
-        seconds_per_item: measured on one core, for a second of sound or a picture of 64 x 64.
+        seconds_per_item: measured on one core, for a second of sound, a picture of 64 x 64 or a sentence.
         batch: rows that are embedded at once: a few seconds of work.
         version: raised when `networks` would give other embeddings for the same weights.
     """
@@ -134,6 +134,18 @@ NETWORKS: dict[str, PackagedNetwork] = {
         5_267_734,
         "Apache-2.0",
         0.0039,
+    ),
+    "wordllama": PackagedNetwork(
+        "WordLlama: what a text is about, from the words in it",
+        "texts that mean the same (token vectors of large language models)",
+        "wordllama",
+        "wordllama",
+        "wordllama/weights/l2_supercat_256.safetensors",
+        TEXT,
+        256,
+        8_192_000,
+        "MIT",
+        0.000025,
     ),
 }
 

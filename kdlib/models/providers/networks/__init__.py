@@ -8,5 +8,6 @@ speaker       who speaks
 basic_pitch   notes of music
 efficientnet  what is on a photograph
 ocr           text on a photograph
+wordllama     what a text is about
 sessions      runs those that are ONNX files
 """
