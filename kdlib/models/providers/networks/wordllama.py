@@ -32,7 +32,7 @@ def load(weights: Path) -> EmbedRows:
         ValueError: the library that splits texts into tokens is not installed.
     """
     try:
-        from tokenizers import Tokenizer
+        from tokenizers import Tokenizer  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ValueError(
             "teacher pip:wordllama needs the package tokenizers, which is not installed; `make teachers` installs it"
