@@ -16,9 +16,12 @@ LARGEST = 128  # pixels
 def picture(data: datasets.Dataset, row: int) -> np.ndarray:
     """Return what shows an item, (h, w) or (h, w, 3) in [0, 1], at most `LARGEST` high and wide.
 
-    The one place that knows how an item becomes visible: images as they are, sounds as spectrograms, vectors folded
-    into a square.
+    The one place that knows how an item becomes visible: images as they are, the originals where they are larger than
+    what students see; sounds as spectrograms, vectors folded into a square.
     """
+    original = _thumbnail(data, row)
+    if original is not None:
+        return original
     values = np.nan_to_num(datasets.to_float(data.inputs[row]))
     if values.ndim < 3:
         flat = values.ravel()
@@ -33,6 +36,17 @@ def picture(data: datasets.Dataset, row: int) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     shown = np.moveaxis((values - low) / max(high - low, 1e-9), 0, -1)
     return shown if shown.shape[-1] == 3 else shown[..., 0]
+
+
+def _thumbnail(data: datasets.Dataset, row: int) -> np.ndarray | None:
+    """Return the original of an image, small, if it is larger than what students see; None otherwise."""
+    if data.modality != datasets.IMAGE or data.look is None:
+        return None
+    original = Image.fromarray(data.look(row))
+    if max(original.size) <= max(data.inputs.shape[-2:]):
+        return None
+    original.thumbnail((LARGEST, LARGEST))
+    return np.asarray(original) / np.float32(255)
 
 
 def enlarged(shown: np.ndarray, side: int = 64) -> np.ndarray:

@@ -72,7 +72,7 @@ FIGURES = {
     "plot_confusion": lambda: plot_confusion(np.eye(2), [HOSTILE, "1"], "raw"),
     "plot_teacher_heatmap": lambda: plot_teacher_heatmap(knowledge_frame()),
     "plot_spectrogram": lambda: plot_spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
-    "plot_gallery": lambda: plot_gallery(np.full((2, 3, 4, 4), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
+    "plot_gallery": lambda: plot_gallery(np.full((2, 3, 4, 4, 3), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
 }
 
 

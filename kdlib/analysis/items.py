@@ -10,6 +10,7 @@ from kdlib.data.datasets import AUDIO, Dataset, to_float
 MAX_TILES = 24  # rows and columns of a gallery
 SHORT, LISTED = 160, 400  # characters of a text beside a pointer, and in a list
 UNSORTED_TILES = 8  # items of a class in a gallery without an attribute
+COLOURS = 3
 LARGEST_TILE = 64  # pixels of a side: a sheet of larger ones takes a browser seconds to draw
 
 
@@ -21,7 +22,7 @@ def rows_of_class(data: Dataset, number: int, split: str = "test") -> np.ndarray
 
 
 def gallery_tiles(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndarray, list[str]]:
-    """Return test items as grey tiles in [0, 1], (classes, categories, h, w), and the names of the categories.
+    """Return test items as tiles in [0, 1], (classes, categories, h, w, 3), and the names of the categories.
 
     A tile is NaN where there is no such item.
 
@@ -37,8 +38,8 @@ def gallery_tiles(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndar
     values = data.attributes.get(attribute)
     categories = range(UNSORTED_TILES) if values is None else np.unique(values.values[data.splits["test"]]).tolist()
     categories = [category for category in categories if category >= 0][:MAX_TILES]
-    classes, (height, width) = min(len(data.classes), MAX_TILES), _picture(data, 0).shape
-    tiles = np.full((classes, len(categories), height, width), nan, np.float32)
+    classes, shape = min(len(data.classes), MAX_TILES), _picture(data, 0).shape
+    tiles = np.full((classes, len(categories), *shape), nan, np.float32)
     for i in range(classes):
         rows = rows_of_class(data, i)
         for j, category in enumerate(categories):
@@ -49,10 +50,12 @@ def gallery_tiles(data: Dataset, attribute: str, turn: int = 0) -> tuple[np.ndar
 
 
 def _picture(data: Dataset, row: int) -> np.ndarray:
-    """Return an item as grey values (h, w), stretched to [0, 1], of large ones every few pixels."""
-    picture = to_float(data.inputs[row]).mean(0)
-    high, wide = (-(-side // LARGEST_TILE) for side in picture.shape)
-    picture = picture[::high, ::wide]
+    """Return an item in colours (h, w, 3), stretched to [0, 1], of large ones every few pixels."""
+    picture = to_float(data.inputs[row])
+    if len(picture) != COLOURS:
+        picture = np.repeat(picture.mean(0, keepdims=True), COLOURS, axis=0)
+    step = -(-max(picture.shape[1:]) // LARGEST_TILE)
+    picture = picture[:, ::step, ::step].transpose(1, 2, 0)
     picture = picture[::-1] if data.modality == AUDIO else picture
     return (picture - picture.min()) / max(float(picture.max() - picture.min()), 1e-9)
 
