@@ -145,7 +145,7 @@ NETWORKS: dict[str, PackagedNetwork] = {
         256,
         8_192_000,
         "MIT",
-        0.000025,
+        0.00002,
     ),
 }
 
