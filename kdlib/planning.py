@@ -12,8 +12,13 @@ from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING
 
+import torch
+from torch import nn
+
+from kdlib.analysis.costs import multiply_adds
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets
+from kdlib.data.datasets import CANVAS
 from kdlib.models import embedding, students
 from kdlib.models.compressors import COMPRESSORS
 from kdlib.spec import BASELINE, RAW, RunSpec
@@ -23,7 +28,10 @@ if TYPE_CHECKING:
     from kdlib.analysis.teacher_report import TargetProbe
 
 TRANSFER_SHARE = 0.6  # share of a probe's accuracy that should be left out of domain
-SECONDS_PER_ITEM = 6e-5  # per member and item of the default student on one core, until runs of this machine are known
+# Per member and item of the default student on one core, until runs of this machine are known; a smaller one takes as
+# long, a larger one as many times longer as it multiplies more.
+SECONDS_PER_ITEM = 6e-5
+DEFAULT_SHAPE, DEFAULT_CLASSES = (1, CANVAS, CANVAS), 10  # of what the default student gets
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,19 @@ class CostEstimate:
     compressed_width: int | None
 
 
+def student_size(spec: RunSpec) -> tuple[int, int]:
+    """Return the parameters of a spec's student at inference, and its multiply-adds for one item."""
+    data = datasets.load(spec.dataset)
+    return _size(spec.student, data.inputs.shape[1:], spec.width, len(data.classes), spec.depth)
+
+
 @lru_cache(maxsize=256)
-def student_parameters(student: str, width: int, dataset: str, depth: int = 1) -> int:
-    """Return the parameters of a student at inference."""
-    data = datasets.load(dataset)
-    built = students.build_student(student, data.inputs.shape[1:], width, len(data.classes), depth=depth)
-    return sum(p.numel() for part in (built.body, built.head) for p in part.parameters())
+def _size(student: str, shape: tuple[int, ...], width: int, classes: int, depth: int) -> tuple[int, int]:
+    built = students.build_student(student, shape, width, classes, depth=depth)
+    network = nn.Sequential(built.body, built.head)
+    with torch.no_grad():
+        operations = multiply_adds(network, torch.zeros(1, *shape))
+    return sum(parameter.numel() for parameter in network.parameters()), operations
 
 
 def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), workers: int = 1) -> CostEstimate:
@@ -68,18 +83,15 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     first = specs[0]
     alike = [run for run in past if (run.spec.student, run.spec.dataset) == (first.student, first.dataset)]
     rates = [
-        (run.metrics or {})["cost/seconds"]
-        / _count_items(run.spec)
-        / student_parameters(first.student, run.spec.width, first.dataset, run.spec.depth)
+        (run.metrics or {})["cost/seconds"] / _count_items(run.spec) / student_size(run.spec)[1]
         for run in alike[:20]
         if (run.metrics or {}).get("cost/seconds")
     ]
-    parameters = student_parameters(first.student, first.width, first.dataset, first.depth)
-    shape = datasets.load(first.dataset).inputs.shape[1:]
-    default = student_parameters(students.compatible_students(shape)[0], RunSpec.width, first.dataset)
+    parameters, operations = student_size(first)
+    default = _size(RunSpec.student, DEFAULT_SHAPE, RunSpec.width, DEFAULT_CLASSES, RunSpec.depth)[1]
     # The share of a core counts for a guess only: past runs had others beside them as well.
-    guess = SECONDS_PER_ITEM / default * max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))
-    seconds = (median(rates) if rates else guess) * parameters * _count_items(first)
+    guess = SECONDS_PER_ITEM / min(default, operations) * max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))
+    seconds = (median(rates) if rates else guess) * operations * _count_items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
     taught = any(spec.method != BASELINE for spec in specs)
