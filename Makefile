@@ -80,15 +80,10 @@ $(VENV)/.teachers: requirements-teachers.txt $(VENV)/.runtime
 	$(PIP) --no-deps -r requirements-teachers.txt
 	@touch $@
 
-# PyPI builds these two for graphics cards: with a torch for processors they do not load, and transformers fails with them.
+# PyPI builds torchaudio for graphics cards. With a torch for processors its compiled parts do not load; without them it does.
 $(VENV)/.hub: requirements-hub.txt $(VENV)/.runtime
 	$(PIP) -r requirements-hub.txt
-	@for name in torchvision torchaudio; do \
-	    $(PY) -c "import $$name" 2>/dev/null && continue; \
-	    $(PY) -m pip uninstall --quiet --yes $$name; \
-	    echo "took $$name away again: it does not load with this build of torch. The teachers timm: need torchvision, and" \
-	        "torchaudio: torchaudio; PyTorch's own package index has builds for processors" >&2; \
-	done
+	@$(PY) -c "import torchaudio" 2>/dev/null || find $(VENV)/lib*/*/site-packages/torchaudio/lib -name '*.so' -delete
 	@touch $@
 
 $(VENV)/.runtime: requirements.txt | $(PY)

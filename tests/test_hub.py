@@ -24,7 +24,8 @@ ROWS = np.arange(3)
 
 
 def library(name):
-    """Return a library, or skip where it cannot be loaded: some builds of it need a torch for graphics cards."""
+    """Return a library, or skip where it cannot be loaded."""
+    loading.declare_torchvision_operators()
     try:
         return importlib.import_module(name)
     except (ImportError, OSError, RuntimeError) as error:

@@ -1,10 +1,13 @@
 """From the card of a network that was added to a teacher. Nothing here downloads."""
 
 import logging
+import re
+import sys
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +21,9 @@ from kdlib.models.providers.waves import listen_at
 from kdlib.models.teacher import EmbedRows, Teacher
 
 VERSION = 1  # of how items are prepared and outputs pooled
+MISSING_OPERATOR = re.compile(r"operator torchvision::(\w+) does not exist")
+MOST_OPERATORS = 20
+_declarations: list[Any] = []  # what torch forgets with the object that declared it
 log = logging.getLogger("kdlib.models.hub")
 
 
@@ -88,6 +94,7 @@ def load_library(scheme: str) -> ModuleType:
         ValueError: it is not installed, or was built for another torch.
     """
     module = import_module(PROVIDERS[scheme])
+    declare_torchvision_operators()
     if find_spec(module.PACKAGE) is None:
         raise ValueError(
             f"{scheme}: needs the package {module.PACKAGE}, which is not installed; `make hub` installs it"
@@ -100,6 +107,34 @@ def load_library(scheme: str) -> ModuleType:
             f"{scheme}: needs the package {module.PACKAGE}, which cannot be loaded here; `make hub` says why"
         ) from error
     return module
+
+
+def declare_torchvision_operators() -> None:
+    """Let torchvision, which timm needs and transformers takes, load beside a torch that it was not built for.
+
+    PyPI builds it for graphics cards. With a torch for processors its compiled part is left out, but its Python part
+    describes operators of that part (such as `nms`) and fails where they are not declared. Pictures are prepared
+    without them; one that is called all the same raises an error.
+    """
+    if "torchvision" in sys.modules or find_spec("torchvision") is None:
+        return
+    import torch
+
+    for _ in range(MOST_OPERATORS):
+        try:
+            import_module("torchvision")
+        except RuntimeError as error:
+            missing = MISSING_OPERATOR.search(str(error))
+            if missing is None:
+                return  # who needs it says so
+            _declarations.append(torch.library.Library("torchvision", "FRAGMENT"))
+            _declarations[-1].define(f"{missing[1]}(Tensor x) -> Tensor")
+            for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+                del sys.modules[module]
+        except (ImportError, OSError):
+            return
+        else:
+            return
 
 
 def open_network(name: str, folder: object) -> OpenedNetwork:
