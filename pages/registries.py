@@ -28,7 +28,8 @@ def list_teachers(dataset: str) -> list[dict[str, str]]:
     """Return name, help, source task and supervision of each teacher that takes what the dataset holds."""
     from kdlib.models.teachers import compatible_teachers  # loads torch, which a first page does without
 
-    return [entry for entry in catalog.list_entries("teachers") if entry["name"] in compatible_teachers(dataset)]
+    names = set(compatible_teachers(dataset))
+    return [entry for entry in catalog.list_entries("teachers") if entry["name"] in names]
 
 
 def select_entry(
