@@ -322,5 +322,8 @@ def _find_warnings(draft: DatasetDraft) -> list[str]:
         missing = int((draft.labels < 0).sum())
         warnings += [f"{missing:,} items have no label"] if missing else []
     if not draft.plan.tables:
-        warnings.append("no teacher's embeddings come with it")
+        warnings.append(
+            "no teacher's embeddings come with it: embed it on Data & teachers or with `kdlib embed`, with one of "
+            "`kdlib list teachers` or one that you add there or with `kdlib teacher add`"
+        )
     return warnings
