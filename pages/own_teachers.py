@@ -274,7 +274,7 @@ def show_card(names: Sequence[str]) -> None:
     if CARD in st.session_state:  # it was just kept
         st.session_state["card"] = st.session_state.pop(CARD)
     if st.session_state.get("card", names[0]) not in names:
-        del st.session_state["card"]
+        st.session_state["card"] = names[0]  # forgotten here, a browser would go on showing the old name
     name = st.selectbox("Card of a teacher", names, key="card", help="What is known of where it comes from.")
     with st.container(border=True), show_errors():
         facts = get_teacher(name).describe().items()

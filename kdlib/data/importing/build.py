@@ -323,7 +323,7 @@ def _find_warnings(draft: DatasetDraft) -> list[str]:
         warnings += [f"{missing:,} items have no label"] if missing else []
     if not draft.plan.tables:
         warnings.append(
-            "no teacher's embeddings come with it: embed it on Data & teachers or with `kdlib embed`, with one of "
-            "`kdlib list teachers` or one that you add there or with `kdlib teacher add`"
+            "no teacher's embeddings come with it: have a network that is installed embed it, or add one of yours "
+            "(Data & teachers, or kdlib embed and kdlib teacher add)"
         )
     return warnings
