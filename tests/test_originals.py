@@ -153,6 +153,13 @@ def test_an_original_is_decoded_under_the_limits_of_the_day(tmp_path, home, monk
         load_picture(kept.parent, 12)
 
 
+@pytest.mark.parametrize(("height", "width", "student"), [(64, 64, "resnet"), (64, 63, "cnn"), (40, 30, "cnn")])
+def test_pictures_of_64_pixels_are_first_given_to_a_resnet(height, width, student, tmp_path):
+    data = stored(tmp_path, [(".png", picture(noise(row, height, width))) for row in range(12)])
+    assert data.inputs.shape[2:] == (height, width)
+    assert default_spec(data.name).student == student
+
+
 def test_students_and_teachers_take_bytes(tmp_path):
     data = colours(tmp_path, rows=60, form=InputFormat(size=16))
     network = encoder.Encoder(16)
