@@ -29,7 +29,7 @@ ROOMS = (
     ("analysis", "intervals evaluation class_scores geometry neighbours retrieval width_precision projection"),
     ("analysis", "costs probes measure failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
-    ("cli", "tables output data teacher embed runs sweeps store main"),
+    ("cli", "tables output data teacher embed runs sweeps widths store main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

@@ -44,17 +44,31 @@ class PrecisionRequest:
     space: str = COMPRESSED_SPACE
 
 
-def precision_requests(run_id: str, spec: RunSpec) -> list[PrecisionRequest]:
+def list_requests(run_id: str, spec: RunSpec) -> list[PrecisionRequest]:
     """Return what there is to measure of a run: nothing of a baseline, the raw embedding alone of one that keeps it.
 
     Example:
-        >>> [request.space for request in precision_requests(run_id, spec)]
+        >>> [request.space for request in list_requests(run_id, spec)]
         ['raw', 'compressed']
     """
     if spec.method == BASELINE:
         return []
     spaces = [RAW_SPACE] if spec.method in (RAW, "none") else [RAW_SPACE, COMPRESSED_SPACE]
     return [PrecisionRequest(run_id, space) for space in spaces]
+
+
+def widths_of(spec: RunSpec) -> tuple[int, ...]:
+    """Return the widths in which the compressed embedding of a run is measured, its full one the last.
+
+    Example:
+        >>> widths_of(RunSpec(method="matryoshka"))
+        (2, 4, 8, 16)
+    """
+    d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
+    if spec.method in (RAW, "none"):
+        return (d_t,)
+    classes = len(datasets.load(spec.dataset).classes)
+    return nested_widths(spec, COMPRESSORS[spec.method].width(d_t, spec.dim, classes))
 
 
 def request_key(request: PrecisionRequest, spec: RunSpec) -> str:
@@ -139,7 +153,7 @@ def measure(request: PrecisionRequest) -> list[PrecisionRow]:
         >>> [row.width for row in measure(PrecisionRequest(run_id))]
     """
     spec = runs.get(request.run).spec
-    if request not in precision_requests(request.run, spec):
+    if request not in list_requests(request.run, spec):
         raise ValueError(f"a run of {spec.method} has no {request.space} embedding to measure")
     data = datasets.load(spec.dataset)
     labelled, test = data.labelled(spec.labels), data.splits["test"]

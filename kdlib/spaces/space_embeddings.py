@@ -93,25 +93,33 @@ def open_space(
     if not 0 <= member < spec.seeds:
         raise ValueError(f"run {run.name} has the seeds 0 to {spec.seeds - 1}, got {member}")
     data, own = datasets.load(items), datasets.load(spec.dataset)
-    labelled = calibration_rows(own.labelled(spec.labels))
     try:
         if space == "student":
-            _check_full_width(space, width)
-            compute = _student(run_id, spec, own, member)
-            _check_inputs(own, data)
-            return _space(data, lambda rows: compute(data.inputs[rows]), compute(own.inputs[labelled]), None)
+            return _student_space(run_id, spec, own, data, member, width)
         if spec.method == BASELINE:
             raise ValueError(f"run {run.name} is a baseline: it has no teacher, only --space student")
         embeddings = embedding.embed(spec.teacher, items, on_progress, spec.pooling)
         source = embedding.embed(spec.teacher, spec.dataset, on_progress, spec.pooling)
         if space == "raw" or spec.method in (RAW, "none"):
             _check_full_width(space, width)
-            return _space(data, lambda rows: embeddings[rows], source[labelled], None)
+            training = source[calibration_rows(own.labelled(spec.labels))]
+            return _space(data, lambda rows: embeddings[rows], training, None)
         _check_width(spec, source.shape[1], own, width)
         transform = _compressor(run_id, spec, own, source, member)
     except RunNotFoundError as error:
         raise ValueError(f"the files of run {run.name} have been deleted: {error}") from error
-    return _space(data, lambda rows: transform(embeddings[rows]), transform(source[labelled]), width)
+    training = transform(source[calibration_rows(own.labelled(spec.labels))])
+    return _space(data, lambda rows: transform(embeddings[rows]), training, width)
+
+
+def _student_space(
+    run_id: str, spec: RunSpec, own: Dataset, data: Dataset, member: int, width: int | None
+) -> SpaceEmbeddings:
+    _check_full_width("student", width)
+    _check_inputs(own, data)
+    compute = _student(run_id, spec, own, member)
+    training = compute(own.inputs[calibration_rows(own.labelled(spec.labels))])
+    return _space(data, lambda rows: compute(data.inputs[rows]), training, None)
 
 
 def calibration_rows(rows: np.ndarray) -> np.ndarray:
@@ -126,9 +134,9 @@ def calibration_rows(rows: np.ndarray) -> np.ndarray:
 
 def _space(data: Dataset, compute: Transform, training: np.ndarray, width: int | None) -> SpaceEmbeddings:
     """Return the leading `width` numbers, or all, of what `compute` makes of rows of a dataset."""
-    width = width or training.shape[1]
+    kept = training.shape[1] if width is None else width
     return SpaceEmbeddings(
-        data.ids, width, training[:, :width], lambda rows: np.asarray(compute(rows)[:, :width], np.float32)
+        data.ids, kept, training[:, :kept], lambda rows: np.asarray(compute(rows)[:, :kept], np.float32)
     )
 
 
