@@ -17,7 +17,7 @@ import { along, bytes, nearestIndex, sentence, sweep } from "./numbers.js";
 
 const STEP = 450; // ms a sweep takes from one width to the next
 const STILL_STEP = 900; // the same where a person wants little motion: it jumps
-const ROOM = 1.08; // how much more than all points a map shows: its title lies over its upper edge
+const ROOM = 0.95; // of what the widest map reaches: maps of one number are long lines, the others need less
 const NEAR = 14; // CSS pixels within which a pointer means a point
 
 export class DialView {
@@ -139,8 +139,9 @@ export class DialView {
   #build(data) {
     const { parts, scene } = this;
     this.panels = scene.labels.map((label, index) => {
-      const home = extent(scene.frames[index]), box = { left: 0, top: 0, width: 0, height: 0 };
-      const panel = { ...createPanel(), index, box, home, camera: wholeMap({ ...home, reach: ROOM * home.reach }) };
+      const { reach } = scene.frames[index].map((frame) => extent([frame])).sort((a, b) => b.reach - a.reach)[0];
+      const home = { x: 0, y: 0, reach: ROOM * reach }, box = { left: 0, top: 0, width: 0, height: 0 };
+      const panel = { ...createPanel(), index, box, home, camera: wholeMap(home) };
       panel.element.dataset.panel = label.name;
       panel.element.removeAttribute("tabindex"); // there is nothing to press in it
       panel.element.setAttribute("role", "img");
