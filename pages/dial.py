@@ -6,7 +6,7 @@ from kdlib import runs
 from kdlib.checks import default_spec
 from kdlib.spaces import width_jobs
 from kdlib.spec import RunSpec
-from kdlib.store import RunInfo, RunNotFoundError
+from kdlib.store import DONE, FAILED, RunInfo, RunNotFoundError
 from pages import address, live, run_tables, show, width_dial
 from pages.text import escape
 
@@ -80,8 +80,9 @@ def show_run(run: RunInfo) -> None:
         st.info("This run is training; its dial comes when it is done.", icon=":material/model_training:")
         live.draw_while_active(lambda: draw_training(run), [run])
         return
-    if run.state != "done":
-        st.error(f"This run {run.state}, so it has no widths to turn. {escape(run.reason)}", icon=":material/error:")
+    if run.state != DONE:
+        ending = "failed" if run.state == FAILED else "was cancelled"
+        st.error(f"This run {ending}, so it has no widths to turn. {escape(run.reason)}", icon=":material/error:")
         launch_button()
         return
     report = width_dial.show_dial(run.id)

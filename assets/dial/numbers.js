@@ -1,5 +1,8 @@
 // What the dial says and where its curves run. Pure functions.
 
+import { extent } from "../maps/geometry.js";
+
+/** @import { Extent } from "../maps/types.js" */
 /** @import { Series } from "./types.js" */
 
 const BYTES = 4; // of a number, float32
@@ -100,6 +103,19 @@ export function sentence(series, widths, index) {
     parts.push(`Thrown away most: ${lost.name}, ${raw} in the raw embedding, ${trained} here; PCA ${pca}.`);
   }
   return parts.join(" ");
+}
+
+/**
+ * Return the extent, around the middle that all maps share, in which the widest of them lies: one scale for all widths.
+ * @param {readonly Float32Array[]} frames each (2n,): x0, y0, x1, y1, ...
+ * @returns {Extent}
+ */
+export function widest(frames) {
+  const reaches = frames.map((frame) => {
+    const { x, y, reach } = extent([frame]);
+    return reach + Math.max(Math.abs(x), Math.abs(y));
+  });
+  return { x: 0, y: 0, reach: Math.max(...reaches) };
 }
 
 /**

@@ -3,12 +3,12 @@
 
 import { parseRGB } from "../maps/colours.js";
 import { createLegend, createPanel, find, writeLabel } from "../maps/elements.js";
-import { extent, pixelsPerUnit, pointSize, toData, toScreen, wholeMap } from "../maps/geometry.js";
+import { pixelsPerUnit, pointSize, toData, toScreen, wholeMap } from "../maps/geometry.js";
 import { FlatPainter, paintOverlay, WebGLPainter } from "../maps/paint.js";
 import { Scene } from "../maps/scene.js";
 import { Tip } from "../maps/tip.js";
 import { Card } from "./cards.js";
-import { along, bytes, nearestIndex, sentence, sweep } from "./numbers.js";
+import { along, bytes, nearestIndex, sentence, sweep, widest } from "./numbers.js";
 
 /** @import { Point, Viewport } from "../maps/types.js" */
 /** @import { DialData } from "./types.js" */
@@ -17,7 +17,6 @@ import { along, bytes, nearestIndex, sentence, sweep } from "./numbers.js";
 
 const STEP = 450; // ms a sweep takes from one width to the next
 const STILL_STEP = 900; // the same where a person wants little motion: it jumps
-const ROOM = 0.95; // of what the widest map reaches: maps of one number are long lines, the others need less
 const NEAR = 14; // CSS pixels within which a pointer means a point
 
 export class DialView {
@@ -139,8 +138,7 @@ export class DialView {
   #build(data) {
     const { parts, scene } = this;
     this.panels = scene.labels.map((label, index) => {
-      const { reach } = scene.frames[index].map((frame) => extent([frame])).sort((a, b) => b.reach - a.reach)[0];
-      const home = { x: 0, y: 0, reach: ROOM * reach }, box = { left: 0, top: 0, width: 0, height: 0 };
+      const home = widest(scene.frames[index]), box = { left: 0, top: 0, width: 0, height: 0 };
       const panel = { ...createPanel(), index, box, home, camera: wholeMap(home) };
       panel.element.dataset.panel = label.name;
       panel.element.removeAttribute("tabindex"); // there is nothing to press in it
@@ -305,6 +303,7 @@ export class DialView {
     parts.of.textContent = `of ${last} numbers`;
     parts.bytes.textContent = `${bytes(widths[index])} per item`;
     parts.slider.setAttribute("aria-valuetext", words);
+    parts.slider.style.setProperty("--share", `${(100 * index) / Math.max(1, widths.length - 1)}%`);
     parts.sentence.textContent = words;
     for (const panel of this.panels) {
       writeLabel(panel, scene.labels[panel.index], scene.count);

@@ -17,7 +17,8 @@ from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.models.compressors import COMPRESSORS
-from kdlib.progress import Progress
+from kdlib.progress import OnProgress, Progress
+from kdlib.spaces.rows import MAX_ROWS
 from kdlib.spaces.storage import answer_path, read_answer, write_answer
 from kdlib.spec import RunSpec
 from kdlib.store import DONE, RunInfo
@@ -124,7 +125,7 @@ def compute(fields: dict[str, Any]) -> None:
         path.unlink(missing_ok=True)
 
 
-def make_report(request: WidthRequest, on_progress: Any = None) -> WidthReport:
+def make_report(request: WidthRequest, on_progress: OnProgress | None = None) -> WidthReport:
     """Return what the leading widths of a run hold, beside PCA of the same embeddings fitted to the same rows.
 
     At the full width these are the numbers that the run itself reported for this member.
@@ -143,15 +144,12 @@ def make_report(request: WidthRequest, on_progress: Any = None) -> WidthReport:
     spec = runs.get(request.run).spec
     check_nested(spec)
     data = datasets.load(spec.dataset)
-    train, test = data.labelled(spec.labels), data.splits["test"]
+    train, test = data.labelled(spec.labels), data.splits["test"][:MAX_ROWS]
     embeddings = ScaledEmbeddings.to_unit(embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling), train)
     raw = SpaceRows(embeddings[train], embeddings[test])
-    trained = SpaceRows(
-        *(
-            runs.member_array(request.run, "features", f"compressed/{split}", request.member)
-            for split in ("train", "test")
-        )
-    )
+    kept = {split: f"compressed/{split}" for split in ("train", "test")}
+    arrays = {split: runs.member_array(request.run, "features", name, request.member) for split, name in kept.items()}
+    trained = SpaceRows(arrays["train"], arrays["test"][:MAX_ROWS])
     dim = trained.test.shape[1]
     fitted = COMPRESSORS["pca"].build(min(dim, *raw.train.shape), request.member).fit(raw.train, data.labels[train])
     pca = SpaceRows(*(fitted.transform(rows).astype(np.float32) for rows in (raw.train, raw.test)))

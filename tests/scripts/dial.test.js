@@ -67,6 +67,13 @@ test("the sentence says what is kept of the target and which attribute was throw
   assert.doesNotMatch(numbers.sentence([series(), series({ ...attribute, raw: 0.12 })], WIDTHS, 2), /Thrown/);
 });
 
+test("one scale holds the maps of all widths, also a lopsided one", () => {
+  const frames = [[1, 0, -1, 0], [4, 0, -2, 0]].map((frame) => Float32Array.from(frame));
+  const { x, y, reach } = numbers.widest(frames);
+  assert.deepEqual([x, y], [0, 0]);
+  assert.ok(reach >= 4 && reach < 6, String(reach));
+});
+
 test("a sweep goes from wide to narrow, glides or jumps, and ends at one number", () => {
   assert.equal(numbers.sweep(5, 0, 400, false), 5);
   assert.equal(numbers.sweep(5, 600, 400, false), 3.5);
