@@ -83,7 +83,7 @@ export class Card {
   show(index, share) {
     const { series } = this;
     this.trained.textContent = format(series.kind, series.trained[index]);
-    this.pca.textContent = `PCA ${format(series.kind, series.pca[index])}`;
+    this.pca.textContent = `PCA\u00a0${format(series.kind, series.pca[index])}`;
     this.place.style.left = `${100 * share}%`;
     for (const name of /** @type {const} */ (["trained", "pca"])) {
       const value = series[name][index], dot = this.dots[name];

@@ -19,7 +19,7 @@ export function bytes(width) {
  */
 export function format(kind, value) {
   if (value === null) return "–";
-  return kind === "rank" ? value.toFixed(1) : `${Math.round(100 * value)} %`;
+  return kind === "rank" ? value.toFixed(1) : `${Math.round(100 * value)}\u00a0%`;
 }
 
 /**

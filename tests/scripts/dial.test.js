@@ -36,7 +36,7 @@ test("a curve runs from left to right, up for larger values, with a gap where a 
 });
 
 test("a fraction is a percentage, a rank a number, and what does not exist a dash", () => {
-  assert.equal(numbers.format("target", 0.815), "82 %");
+  assert.equal(numbers.format("target", 0.815), "82\u00a0%");
   assert.equal(numbers.format("rank", 3), "3.0");
   assert.equal(numbers.format("overlap", null), "–");
   assert.equal(numbers.bytes(16), "64 bytes");
@@ -61,8 +61,8 @@ test("the sentence says what is kept of the target and which attribute was throw
   ];
   assert.equal(
     numbers.sentence(all, WIDTHS, 2),
-    "4 of 16 numbers, 16 bytes per item. A linear probe reads the target at 70 %; from PCA 50 %, by guessing 10 %. " +
-    "Thrown away most: position, 90 % in the raw embedding, 10 % here; PCA 50 %.",
+    ("4 of 16 numbers, 16 bytes per item. A linear probe reads the target at 70 %; from PCA 50 %, by guessing 10 %. " +
+    "Thrown away most: position, 90 % in the raw embedding, 10 % here; PCA 50 %.").replaceAll(" %", "\u00a0%"),
   );
   assert.doesNotMatch(numbers.sentence([series(), series({ ...attribute, raw: 0.12 })], WIDTHS, 2), /Thrown/);
 });
