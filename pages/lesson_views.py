@@ -4,18 +4,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import streamlit as st
+from kdlib.analysis.figures.maps import plot_maps
 
 from kdlib import runs, spaces
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import metric_names
+from kdlib.analysis.figures import teaching
 from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_over_dim, plot_probes
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.data import datasets
+from kdlib.lessons import tables
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
-from pages import map_sections, show
+from pages import map_sections, show, width_dial
 
 HEIGHT = 380  # pixels of a figure
 
@@ -30,6 +34,7 @@ class Shown:
         infos: name of a run -> the run.
         results: name of a run -> its result.
         large: whether it is shown to a room.
+        about: what a view is shown by, the second word of its name; "" without one.
     """
 
     key: str
@@ -37,6 +42,7 @@ class Shown:
     infos: Mapping[str, RunInfo]
     results: Mapping[str, RunResult]
     large: bool = False
+    about: str = ""
 
     def figure(self, plot: object, name: str, alt: str) -> None:
         """Show a figure, with larger letters for a room."""
@@ -105,8 +111,62 @@ def dimension(shown: Shown) -> None:
 def items(shown: Shown) -> None:
     """Show some items of the dataset with their class."""
     data = datasets.load(next(iter(shown.specs.values())).dataset)
-    map_sections.show_gallery(data, data.splits["test"][:24])
+    map_sections.show_gallery(data, data.splits["test"][:30])
     st.caption("Some test pictures with the digit that is in them.")
+
+
+def shifted_items(shown: Shown) -> None:
+    """Show the same kind of items in-domain and in each out-of-domain set."""
+    data = datasets.load(next(iter(shown.specs.values())).dataset)
+    for split in [name for name in data.splits if name == "test" or name.startswith("ood")]:
+        st.caption(frames.split_name(split))
+        map_sections.show_gallery(data, data.splits[split][:10])
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _maps(run_id: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    view = spaces.load_spaces(run_id)
+    shown, maps = spaces.project_now(view)
+    return view.rows[shown], dict(zip(view.spaces, maps.places, strict=True))
+
+
+def maps(shown: Shown) -> None:
+    """Show the spaces of the last run in the plane, coloured by class or by an attribute."""
+    run = list(shown.infos.values())[-1]
+    data, (rows, places) = datasets.load(run.spec.dataset), _maps(run.id)
+    colouring = spaces.colours(shown.about or "class", data, rows, None, {})
+    figure = plot_maps(places, colouring.codes, colouring.names, colouring.colours)
+    shown.figure(figure, f"maps-{shown.about}", f"Maps of the spaces, coloured by {shown.about or 'class'}")
+    st.caption(f"Test items, coloured by {shown.about or 'class'}: the two directions in which each space varies most.")
+
+
+def distances(shown: Shown) -> None:
+    """Show the distances of a small batch in each space of the last run."""
+    run = list(shown.infos.values())[-1]
+    view = spaces.load_spaces(run.id)
+    rows = tables.batch_rows(view)
+    data = datasets.load(run.spec.dataset)
+    labels = spaces.first_label(data.labels[view.rows[rows]])
+    widths = {name: space.shape[1] for name, space in view.spaces.items()}
+    figure = teaching.plot_distance_tables(
+        tables.distance_tables(view, rows), widths, [data.classes[label] for label in labels]
+    )
+    shown.figure(figure, "distances", "How far all pairs of 16 items lie apart, in each space")
+    st.caption("16 test items, every pair of them. Dark: near, light: far apart. Rows and columns say the class.")
+
+
+def seeds(shown: Shown) -> None:
+    """Show the difference of the last two runs for each number of seeds."""
+    other, result = list(shown.results.values())[-2:]
+    names = list(shown.results)[-2:]
+    frame = tables.difference_over_seeds(result, other)
+    shown.figure(teaching.plot_difference_over_seeds(frame), "seeds", "The difference over the number of seeds")
+    st.caption(f"{names[1]} minus {names[0]} with the first 2, 3, 4 ... seeds; bars: 95 % interval.")
+
+
+def dial(shown: Shown) -> None:
+    """Show the dial of the last run, which holds every width."""
+    width_dial.show_dial(list(shown.infos.values())[-1].id, key=f"{shown.key}-dial")
 
 
 VIEWS = {
@@ -115,5 +175,10 @@ VIEWS = {
     "curves": View(curves),
     "probes": View(probes),
     "dimension": View(dimension),
+    "maps": View(maps),
+    "distances": View(distances),
+    "seeds": View(seeds),
+    "dial": View(dial),
     "items": View(items, needs_runs=False),
+    "shifted-items": View(shifted_items, needs_runs=False),
 }

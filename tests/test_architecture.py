@@ -27,8 +27,8 @@ ROOMS = (
     ),
     ("models", "pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours retrieval width_precision projection"),
-    ("analysis", "costs probes measure failure teacher_report comparison papers frames result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces planning"),
+    ("analysis", "costs probes measure widths failure teacher_report comparison papers frames result_tables items figures"),
+    ("", "catalog checks groups pipeline store engine runs spaces planning lessons"),
     ("cli", "tables output data teacher embed runs sweeps widths store main"),
     ("", "__main__"),
 )

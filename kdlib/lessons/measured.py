@@ -183,12 +183,9 @@ def check_lesson(lesson: Lesson, views: Collection[str], questions: Callable[[st
         LessonError: one does not; the message names file and line.
     """
     for step in lesson.steps:
-        for view in step.show:
-            if view not in views:
-                known = ", ".join(sorted(views))
-                raise LessonError(f"{lesson.file}:{step.line}: unknown view {view!r}, choose from: {known}")
         try:
             specs = step.specs()
+            _check_views(step, specs, views, questions)
             for name, options in step.choose.items():
                 for option in options:
                     step.specs({name: option})
@@ -199,6 +196,21 @@ def check_lesson(lesson: Lesson, views: Collection[str], questions: Callable[[st
                 evaluate(text, lambda name, arguments, specs=specs: _check_call(name, arguments, specs, questions))
             except ValueError as error:
                 raise LessonError(f"{lesson.file}:{line}: {error}") from None
+
+
+def _check_views(
+    step: Step, specs: Mapping[str, RunSpec], views: Collection[str], questions: Callable[[str], Collection[str]]
+) -> None:
+    """Return if the step's views exist, and what they are shown by."""
+    for name in step.show:
+        view, _, about = name.partition(" ")
+        if view not in views:
+            raise ValueError(f"unknown view {view!r}, choose from: {', '.join(sorted(views))}")
+        if not specs:
+            raise ValueError(f"view {view} shows runs, but no step up to here sets methods")
+        known = {question for spec in specs.values() for question in questions(spec.dataset)}
+        if about and about not in known:
+            raise ValueError(f"unknown attribute {about!r} of view {view}, choose from: {', '.join(sorted(known))}")
 
 
 def _expressions(step: Step) -> list[tuple[int, str]]:
