@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from kdlib.results import Comparison, RunResult, Summary
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
+    from kdlib.analysis.figures.style import Figure
     from kdlib.spaces import Spaces
 
 ARRAY_KINDS = ("student", "features", "predictions", "replay")
@@ -21,8 +20,8 @@ ARRAY_KINDS = ("student", "features", "predictions", "replay")
 @overload
 def open_run(runs: str) -> RunResult: ...
 @overload
-def open_run(runs: Sequence[str]) -> Comparison: ...
-def open_run(runs: str | Sequence[str]) -> RunResult | Comparison:
+def open_run(runs: list[str] | tuple[str, ...]) -> Comparison: ...
+def open_run(runs: str | list[str] | tuple[str, ...]) -> RunResult | Comparison:
     """Return the stored result of a run with its arrays, or of several runs side by side.
 
     Args:
@@ -51,7 +50,7 @@ def _load(run_id: str) -> RunResult:
 
     arrays = {}
     for kind in ARRAY_KINDS:
-        with suppress(store.RunNotFoundError):  # a baseline has no replay of a teacher, an old run no replay at all
+        with suppress(store.RunNotFoundError):  # a run of an earlier version may lack one
             arrays |= runs.arrays(run_id, kind)
     return replace(runs.result(run_id), arrays=arrays)
 
@@ -71,7 +70,7 @@ class Figures:
     def __repr__(self) -> str:
         return "figures: accuracy(), over_dim(), curves(), maps(), probes(), scorecard()"
 
-    def accuracy(self) -> "go.Figure":
+    def accuracy(self) -> "Figure":
         """Return bars of the mean with its 95 % interval and the seeds as dots, in-domain and out of it."""
         from kdlib.analysis import frames
         from kdlib.analysis.comparison import metric_names
@@ -79,7 +78,7 @@ class Figures:
 
         return plot_accuracy_bars(frames.accuracies(self._results), metric_names(self._results))
 
-    def over_dim(self) -> "go.Figure":
+    def over_dim(self) -> "Figure":
         """Return accuracy over the width of the compressed embedding."""
         from kdlib.analysis import frames
         from kdlib.analysis.comparison import metric_names
@@ -87,7 +86,7 @@ class Figures:
 
         return plot_accuracy_over_dim(frames.accuracy_over_dim(self._results), metric_names(self._results))
 
-    def curves(self, curve: str = "val") -> "go.Figure":
+    def curves(self, curve: str = "val") -> "Figure":
         """Return training curves, the mean of the seeds in a band from the lowest to the highest.
 
         Args:
@@ -105,14 +104,14 @@ class Figures:
         roles = dict(zip(labels, map(frames.method_role, specs), strict=True))
         return plot_curves(frame, curve, max(spec.epochs for spec in specs), roles, metric_names(self._results))
 
-    def probes(self) -> "go.Figure":
+    def probes(self) -> "Figure":
         """Return what a linear probe reads of the target and of each attribute from every space of a run."""
         from kdlib import spaces
         from kdlib.analysis.figures.accuracy import plot_probes
 
         return plot_probes(spaces.probe_table(self._one()))
 
-    def maps(self, by: str = "class", projection: str = "pca", split: str = "test", member: int = 0) -> "go.Figure":
+    def maps(self, by: str = "class", projection: str = "pca", split: str = "test", member: int = 0) -> "Figure":
         """Return maps of the raw, the compressed and the student's space of a run.
 
         Args:
@@ -133,7 +132,7 @@ class Figures:
         places = dict(zip(view.spaces, maps.places, strict=True))
         return plot_maps(places, colouring.codes, colouring.names, colouring.colours, colouring.shapes)
 
-    def scorecard(self, split: str = "test", member: int = 0) -> "go.Figure":
+    def scorecard(self, split: str = "test", member: int = 0) -> "Figure":
         """Return how alike the spaces of a run are: neighbours kept, CKA, distance correlation. It takes seconds.
 
         Args:

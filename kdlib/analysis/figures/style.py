@@ -21,6 +21,7 @@ WHISKER = "#6b6b6b"  # visible on bars, on white and on black
 GRID = "rgba(128,128,128,0.25)"
 
 LabelStyle = tuple[str, str, str]  # colour, dash, mark
+Figure = go.Figure  # for modules that say what they return and import no plotly
 
 
 def escape(text: object) -> str:
