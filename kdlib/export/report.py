@@ -12,19 +12,21 @@ from kdlib.analysis.comparison import verdict
 from kdlib.cache import atomic_path
 from kdlib.export import report_background as background
 from kdlib.export import report_findings as findings
-from kdlib.export.report_blocks import Report
+from kdlib.export.report_blocks import CodeBlock, Report
 from kdlib.export.report_html import to_html
 from kdlib.export.report_markdown import to_markdown
 from kdlib.export.report_notebook import to_notebook
 from kdlib.export.report_source import ReportSource, load_source
-from kdlib.planning import as_code
-from kdlib.spec import RunSpec
 
 FORMATS: dict[str, Callable[[Report], str]] = {"html": to_html, "ipynb": to_notebook, "md": to_markdown}
 
 
-def make_report(run_ids: Sequence[str]) -> Report:
+def make_report(run_ids: Sequence[str], *, measure: bool = False) -> Report:
     """Return the report of some runs; those that are not done are named and left out.
+
+    Args:
+        run_ids: of the runs.
+        measure: whether to measure how alike the spaces are where that is not known yet, which takes seconds.
 
     Raises:
         ValueError: a run is not in the store, or none of them is done.
@@ -32,7 +34,7 @@ def make_report(run_ids: Sequence[str]) -> Report:
     Example:
         >>> make_report([run_id]).sentence
     """
-    source = load_source(run_ids)
+    source = load_source(run_ids, measure=measure)
     sections = [
         background.question(source),
         findings.accuracy(source),
@@ -49,7 +51,8 @@ def make_report(run_ids: Sequence[str]) -> Report:
         background.citations(source),
     ]
     names = ", ".join(dict.fromkeys(result.spec.dataset for result in source.results))
-    code = "\n".join(as_code(spec, names)["Python"] for spec, names in _comparisons(source))
+    blocks = [block for section in sections for block in section.blocks if isinstance(block, CodeBlock)]
+    code = "\n".join(block.text for block in blocks if block.language == "python")
     return Report(
         f"Knowledge transfer on {names}",
         verdict(source.results),
@@ -61,16 +64,13 @@ def make_report(run_ids: Sequence[str]) -> Report:
     )
 
 
-def _comparisons(source: ReportSource) -> list[tuple[RunSpec, list[str]]]:
-    return background.comparisons([result.spec for result in source.results])
-
-
-def render(run_ids: Sequence[str], file_format: str) -> str:
+def render(run_ids: Sequence[str], file_format: str, *, measure: bool = False) -> str:
     """Return the report of some runs as text.
 
     Args:
         run_ids: of the runs.
         file_format: "html", "ipynb" or "md".
+        measure: as in `make_report`.
 
     Raises:
         ValueError: an unknown format, or as `make_report`.
@@ -80,7 +80,7 @@ def render(run_ids: Sequence[str], file_format: str) -> str:
     """
     if file_format not in FORMATS:
         raise ValueError(f"a report is a file that ends in {', '.join(f'.{n}' for n in FORMATS)}, got .{file_format}")
-    return FORMATS[file_format](make_report(run_ids))
+    return FORMATS[file_format](make_report(run_ids, measure=measure))
 
 
 def write_report(run_ids: Sequence[str], path: Path) -> None:
@@ -92,6 +92,6 @@ def write_report(run_ids: Sequence[str], path: Path) -> None:
     Example:
         >>> write_report([run_id], Path("report.html"))
     """
-    text = render(run_ids, path.suffix.removeprefix(".").lower())
+    text = render(run_ids, path.suffix.removeprefix(".").lower(), measure=True)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

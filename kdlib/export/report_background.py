@@ -224,12 +224,13 @@ def reproduce(source: ReportSource) -> Section:
     """Return how to train the same again: command, Python, YAML, versions, hashes."""
     blocks: list[Block] = []
     for spec, names in comparisons([result.spec for result in source.results]):
-        forms = planning.as_code(spec, names)
-        blocks += [
-            CodeBlock("Command line", "bash", forms["Command line"]),
-            CodeBlock("Python", "python", forms["Python"]),
-            CodeBlock("YAML", "yaml", forms["YAML"]),
-        ]
+        try:
+            forms = planning.as_code(spec, names)
+        except ValueError as error:  # a dataset that is gone
+            blocks += [Paragraph(f"This cannot be run here: {error}."), CodeBlock("Spec", "json", spec.to_json())]
+            continue
+        languages = {"Command line": "bash", "Python": "python", "YAML": "yaml"}
+        blocks += [CodeBlock(form, languages[form], text) for form, text in forms.items()]
     ids = " ".join(info.id[:12] for info in source.infos)
     blocks.append(CodeBlock("This report again", "bash", f"python -m kdlib report {ids} --to report.html"))
     blocks.append(

@@ -94,7 +94,7 @@ class CodeBlock:
 
     Attributes:
         title: what it is.
-        language: "bash", "python", "yaml" or "text".
+        language: "bash", "python", "yaml" or "json".
         text: as it is written.
     """
 

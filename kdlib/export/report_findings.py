@@ -27,6 +27,8 @@ from kdlib.spec import BASELINE, RAW, UNCOMPRESSED
 
 MAP_ROWS = 1000  # rows that a map shows; more would be a heavy page and not a clearer picture
 MAP_ATTRIBUTES = 2  # attributes by which maps are coloured, beside the class
+ABOVE_CHANCE = 0.02  # by less, a teacher hardly knows a question
+KEPT_SHARE, HALF = 0.9, 0.5  # of what is read above chance
 UMAP = "by UMAP: neighbours stay together, distances between groups say little"
 BARS = "Bars: mean over the seeds; whiskers: 95 % interval; dots: the seeds; hatched: out of domain."
 
@@ -147,13 +149,22 @@ def _questions(result: RunResult) -> dict[str, Probe]:
 
 
 def _describe_kept(label: str, result: RunResult) -> str:
-    """Return in words what a probe reads from raw and from compressed."""
-    parts = [
-        f"{name} {100 * probe.raw.mean:.1f} → {100 * probe.compressed.mean:.1f} %"
-        for name, probe in _questions(result).items()
-        if probe.raw is not None and probe.compressed is not None
-    ]
-    return f"What a probe reads before and after the compression by {label}: {', '.join(parts)}."
+    """Return in words which questions compression kept, weakened or lost, by what lies above chance."""
+    groups: dict[str, list[str]] = {"keeps": [], "weakens": [], "loses more than half of": []}
+    absent = []
+    for name, probe in _questions(result).items():
+        if probe.raw is None or probe.compressed is None:
+            continue
+        known = probe.raw.mean - (probe.chance or 0.0)
+        if known < ABOVE_CHANCE:
+            absent.append(name)
+            continue
+        share = 1 + (probe.compressed.mean - probe.raw.mean) / known
+        word = "keeps" if share >= KEPT_SHARE else "weakens" if share >= HALF else "loses more than half of"
+        groups[word].append(f"{name} ({100 * probe.raw.mean:.1f} → {100 * probe.compressed.mean:.1f} %)")
+    parts = [f"{word} {', '.join(names)}" for word, names in groups.items() if names]
+    sentence = f"Of what a probe reads above chance, {label} {'; it '.join(parts)}." if parts else ""
+    return sentence + (f" Hardly above chance before: {', '.join(absent)}." if absent else "")
 
 
 def _probe_rows(label: str, result: RunResult) -> list[list[str]]:

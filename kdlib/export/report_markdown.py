@@ -24,7 +24,7 @@ def section_text(section: Section) -> str:
 
 
 def block_text(block: Block) -> str:
-    """Return a block as markdown, "" for a figure: its numbers are in the table beside it."""
+    """Return a block as markdown; of a figure what it shows, its numbers are in the table beside it."""
     if isinstance(block, Paragraph):
         return f"**{escape(block.text)}**" if block.strong else escape(block.text)
     if isinstance(block, Bullets):
@@ -36,7 +36,7 @@ def block_text(block: Block) -> str:
     if isinstance(block, CodeBlock):
         return f"### {escape(block.title)}\n\n{fenced(block.text, block.language)}"
     assert isinstance(block, FigureBlock)
-    return ""
+    return f"*Figure, in the page and in the notebook: {escape(block.alt)}.*"
 
 
 def _table(block: Table) -> str:
@@ -68,7 +68,9 @@ def escape(text: object) -> str:
     line = re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", line)
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # Only at the beginning of a line are these marks more than characters; "://" and "www." make links anywhere.
-    line = re.sub(r"^([-+=]|\d+[.)])", lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
+    line = re.sub(
+        r"^([-+](?=\s|$)|[-=](?=[-=])|\d+[.)](?=\s|$))", lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line
+    )
     return line.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kdlib import runs, spaces, store
 from kdlib.analysis import frames
@@ -58,8 +58,12 @@ class ReportSource:
     no_view: str = ""
 
 
-def load_source(run_ids: Sequence[str]) -> ReportSource:
+def load_source(run_ids: Sequence[str], *, measure: bool = False) -> ReportSource:
     """Return what a report of these runs is about.
+
+    Args:
+        run_ids: of the runs.
+        measure: whether to measure how alike the spaces are where that is not known yet, which takes seconds.
 
     Raises:
         ValueError: a run is not in the store, or none of them is done and has its files.
@@ -69,7 +73,7 @@ def load_source(run_ids: Sequence[str]) -> ReportSource:
     """
     infos, results, left_out = [], [], []
     for info in map(runs.get, dict.fromkeys(run_ids)):
-        reason = f"it {info.state}" if info.state == store.FAILED else f"it is {info.state}"
+        reason = {store.FAILED: "it failed", store.CANCELLED: "it was cancelled"}.get(info.state, "it is not over")
         if info.state == store.DONE:
             try:
                 result, reason = runs.result(info.id), "it has no scores"
@@ -89,12 +93,16 @@ def load_source(run_ids: Sequence[str]) -> ReportSource:
     for name in dict.fromkeys(result.spec.dataset for result in results):
         with suppress(ValueError):  # imported once, and deleted since
             data[name] = datasets.load(name)
-    view, reason = _load_view(infos, results, labels, data)
+    view, reason = _load_view(infos, results, labels, data, measure)
     return ReportSource(infos, results, labels, left_out, data, view, reason)
 
 
 def _load_view(
-    infos: Sequence[RunInfo], results: Sequence[RunResult], labels: Sequence[str], data: dict[str, Dataset]
+    infos: Sequence[RunInfo],
+    results: Sequence[RunResult],
+    labels: Sequence[str],
+    data: dict[str, Dataset],
+    measure: bool,
 ) -> tuple[RunView | None, str]:
     """Return the spaces of the run to look into, and why there are none."""
     place = best_compressed(results)
@@ -112,6 +120,8 @@ def _load_view(
         view = spaces.load_spaces(info.id)
     except (ValueError, OSError) as error:
         return None, f"The maps are left out: {error}."
+    if measure and spaces.cached(SpaceRequest(info.id), view) is None:
+        spaces.compute(asdict(SpaceRequest(info.id)))
     card = spaces.cached(SpaceRequest(info.id), view)
     umap = spaces.cached(SpaceRequest(info.id, projection="umap"), view)
     known = card if isinstance(card, Scorecard) else None

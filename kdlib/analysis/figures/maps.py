@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from kdlib.analysis.figures.style import COLOURS, WHISKER, escape, new_figure
 
 MARKS = ("circle", "square", "triangle-up", "diamond")  # as `Colouring.shapes` counts them
 TITLES = {"raw": "raw teacher", "compressed": "compressed", "student": "student"}
 HEIGHT = 360  # pixels
+GAP = 0.03  # between two maps, a share of the width
 
 
 def plot_maps(
@@ -33,26 +33,30 @@ def plot_maps(
     Example:
         >>> plot_maps({"student": np.zeros((2, 2))}, np.array([0, 1]), ["cat", "dog"], ["#0072b2", "#e69f00"]).show()
     """
-    titles = [TITLES.get(name, escape(name)) for name in places] if len(places) > 1 else None
-    base = new_figure("", "", HEIGHT)
-    figure = make_subplots(cols=len(places), subplot_titles=titles, horizontal_spacing=0.03)
-    figure.update_layout(base.layout, xaxis_title=None, yaxis_title=None)
-    for column, flat in enumerate(places.values(), start=1):
+    figure, count = new_figure("", "", HEIGHT), len(places)
+    width = (1 - GAP * (count - 1)) / max(count, 1)
+    # Distances on a map mean the same in both directions; the numbers on its axes mean nothing.
+    axis = {"showticklabels": False, "showgrid": False, "zeroline": False, "title": None}
+    layout, titles = {}, []
+    for number, (name, flat) in enumerate(places.items()):
+        key, left = str(number + 1) if number else "", number * (width + GAP)
+        layout[f"xaxis{key}"] = axis | {"domain": [left, left + width], "anchor": f"y{key}", "constrain": "domain"}
+        layout[f"yaxis{key}"] = axis | {"anchor": f"x{key}", "scaleanchor": f"x{key}", "scaleratio": 1}
+        title = {"text": escape(TITLES.get(name, name)), "x": left + width / 2, "y": 1.0, "yanchor": "bottom"}
+        titles.append(title | {"xref": "paper", "yref": "paper", "showarrow": False})
         for code in np.unique(codes):
             rows = codes == code
             figure.add_scatter(
-                x=np.round(flat[rows, 0], 3), y=np.round(flat[rows, 1], 3), mode="markers", col=column, row=1,
-                name=escape(names[code]), legendgroup=str(code), showlegend=column == 1,
+                x=np.round(flat[rows, 0], 3), y=np.round(flat[rows, 1], 3), mode="markers",
+                xaxis=f"x{key}", yaxis=f"y{key}",
+                name=escape(names[code]), legendgroup=str(code), showlegend=not number,
                 marker={"color": colours[code], "size": 5, "opacity": 0.75,
                         "symbol": MARKS[shapes[code] if shapes else 0]},
                 hovertemplate=f"{escape(names[code])}<extra></extra>",
             )  # fmt: skip
-    # Distances on a map mean the same in both directions; the numbers on its axes mean nothing.
-    figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, constrain="domain")
-    figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, scaleratio=1)
-    for column in range(1, len(places) + 1):
-        figure.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", col=column)
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 56 if titles else 8, "b": 8}, legend={"y": 1.1})
+    several = count > 1
+    layout |= {"margin": {"l": 8, "r": 8, "t": 56 if several else 8, "b": 8}, "annotations": titles if several else []}
+    figure.update_layout(**layout, legend_y=1.12)
     return figure
 
 
