@@ -1,9 +1,10 @@
-"""Reports: the numbers of the store, recomputed here; hostile names shown literally in every format; what is left out."""
+"""Reports: the numbers of the store, recomputed here; hostile names shown literally in every format."""
 
 import base64
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -64,26 +65,43 @@ class Page(HTMLParser):
                 self.tables[-1][-1][-1] += data
 
 
-@pytest.fixture
-def stored(fresh_home):  # noqa: ARG001
-    return store_all()
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory, empty_database):
+    """Return the ids of runs in a store that the tests here share."""
+    home = tmp_path_factory.mktemp("reports")
+    shutil.copyfile(empty_database, home / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDLIB_HOME", str(home))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.delenv("KDLIB_SCHEDULER", raising=False)
+        yield store_all()
 
 
-def test_the_page_has_the_means_and_intervals_of_the_stored_values(stored):
-    tables = Page(render(stored, "html")).tables
+@pytest.fixture(scope="module")
+def text(stored):
+    return render(stored, "html")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_the_page_has_the_means_and_intervals_of_the_stored_values(stored, page):
+    tables = page.tables
     rows = {row[0]: row for row in tables[0][1:]}
     for run_id, label in zip(stored, ("baseline", "raw", "mlp 4"), strict=True):
         metrics = json.loads(store.artifact_path(run_id, "result.json").read_text())["metrics"]
         for split, column in (("test", "in-domain"), ("ood", "mean out-of-domain")):
             values = 100 * np.array(metrics[split]["accuracy"]["values"])
-            low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+            half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
             cell = rows[label][tables[0][0].index(column)]
-            assert cell == f"{values.mean():.1f} ± {(high - low) / 2:.1f}"
+            assert cell == f"{values.mean():.1f} ± {half:.1f}"
         assert rows[label][-1] == str(len(values))
 
 
-def test_the_page_has_the_paired_differences_of_the_stored_values(stored):
-    rows = {row[0]: row for row in Page(render(stored, "html")).tables[1]}
+def test_the_page_has_the_paired_differences_of_the_stored_values(stored, page):
+    rows = {row[0]: row for row in page.tables[1]}
     mlp, raw = (np.array(runs.result(run).metrics["test"]["accuracy"].values) for run in (stored[2], stored[1]))
     interval = stats.ttest_rel(mlp, raw).confidence_interval(0.95)
     mean, half = 100 * (mlp - raw).mean(), 50 * (interval.high - interval.low)
@@ -91,22 +109,19 @@ def test_the_page_has_the_paired_differences_of_the_stored_values(stored):
     assert rows["mlp 4 − raw"][1] == f"{mean:+.1f} ± {half:.1f}{star}"
 
 
-def test_the_result_stands_first_and_is_what_compare_says(stored):
-    page = Page(render(stored, "html"))
+def test_the_result_stands_first_and_is_what_compare_says(stored, page):
     sentence = verdict([runs.result(run) for run in stored])
     assert sentence in page.text
     assert "".join(page.text).index(sentence) < "".join(page.text).index("Question")
     assert "baseline − raw" not in "".join(page.text), "raw less baseline says the same"
 
 
-def test_the_page_is_one_file_below_six_megabytes_with_plotly_once(stored):
-    text = render(stored, "html")
+def test_the_page_is_one_file_below_six_megabytes_with_plotly_once(text):
     assert len(text.encode()) < 6 * MEGABYTE
     assert text.count(library_script()[:2000]) == 1
 
 
-def test_the_policy_of_the_page_lets_its_own_scripts_run_and_nothing_else(stored):
-    page = Page(render(stored, "html"))
+def test_the_policy_of_the_page_lets_its_own_scripts_run_and_nothing_else(page):
     [policy] = [
         given["content"] for tag, given in page.elements if given.get("http-equiv") == "Content-Security-Policy"
     ]
@@ -131,7 +146,7 @@ def test_sections_answer_what_a_supervisor_asks(stored):
 
 
 @pytest.fixture
-def hostile(fresh_home, monkeypatch):  # noqa: ARG001
+def hostile(fresh_home, monkeypatch):
     """Return the ids of runs on data whose every name is an attack, under names that are."""
     name = "<i>hostile</i>`|"
 
@@ -192,7 +207,7 @@ def test_runs_that_are_not_done_are_named_and_left_out(stored):
         render([failed], "html")
 
 
-def test_a_dataset_that_was_deleted_once_left_its_runs_without_a_report(fresh_home):  # noqa: ARG001
+def test_a_dataset_that_was_deleted_once_left_its_runs_without_a_report(fresh_home):
     gone = [replace(result, spec=result.spec.replace(dataset="gone@12345678")) for result in trained()]
     text = render([store_result(result, "x") for result in gone], "html")
     assert "not on this machine any more" in text
@@ -215,7 +230,7 @@ def test_the_command_writes_a_report(stored, tmp_path, capsys, ending):
     assert "mlp" in path.read_text()
 
 
-def test_the_command_takes_the_name_of_several_runs_and_says_what_it_cannot_write(fresh_home, tmp_path, capsys):  # noqa: ARG001
+def test_the_command_takes_the_name_of_several_runs_and_says_what_it_cannot_write(fresh_home, tmp_path, capsys):
     ids = [store_result(result, "one name") for result in trained()]
     assert [run.id for run in runs.find_all(["one name"])] == ids
     assert main(["report", "one name", "--to", str(tmp_path / "a.docx")]) == 2
@@ -230,7 +245,8 @@ def test_a_sweep_is_known_by_its_name(stored):
     assert [run.id for run in runs.find_all(["0123456789ab"])] == stored
 
 
-def test_a_written_report_has_measured_how_alike_the_spaces_are(stored, tmp_path):
+def test_a_written_report_has_measured_how_alike_the_spaces_are(fresh_home, tmp_path):
+    stored = store_all()
     assert "linear CKA" not in render(stored, "md")
     write_report(stored, tmp_path / "a.md")
     assert "linear CKA" in (tmp_path / "a.md").read_text()

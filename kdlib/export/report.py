@@ -16,7 +16,7 @@ from kdlib.export.report_blocks import CodeBlock, Report
 from kdlib.export.report_html import to_html
 from kdlib.export.report_markdown import to_markdown
 from kdlib.export.report_notebook import to_notebook
-from kdlib.export.report_source import ReportSource, load_source
+from kdlib.export.report_source import load_source
 
 FORMATS: dict[str, Callable[[Report], str]] = {"html": to_html, "ipynb": to_notebook, "md": to_markdown}
 
