@@ -1,4 +1,4 @@
-"""The lesson files: read once, checked against views, numbers and words; those that are broken are named on the page."""
+"""The lesson files: read once, checked against views, numbers and words; broken ones are named on the page."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""What lessons draw of their results: a small batch as two tables of distances, a difference over the number of seeds."""
+"""What lessons draw of their results: distances in a small batch, a difference over the number of seeds."""
 
 from collections.abc import Sequence
 

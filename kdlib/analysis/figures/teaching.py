@@ -148,7 +148,7 @@ def plot_difference_over_seeds(frame: pd.DataFrame) -> go.Figure:
             marker={"size": 11, "color": colour if clear else LIGHTEST, "line": {"color": colour, "width": 2}},
             error_y={"type": "data", "array": rows["high"] - rows["mean"], "color": WHISKER, "width": 6},
             customdata=rows[["low", "high"]],
-            hovertemplate="%{x} seeds: %{y:.1f}, from %{customdata[0]:.1f} to %{customdata[1]:.1f} points<extra></extra>",
+            hovertemplate="%{x} seeds: %{y:.1f} (%{customdata[0]:.1f} to %{customdata[1]:.1f}) points<extra></extra>",
         )  # fmt: skip
     figure.add_hline(0, line={"color": GRID, "width": 3})
     if len(frame):  # the interval of two seeds is so wide that nothing else could be seen
