@@ -6,12 +6,13 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from kdlib.lessons import Lesson
+from kdlib.lessons import Lesson, Step
 from kdlib.lessons.votes import clean_class
 from pages.text import escape
 
@@ -112,6 +113,43 @@ def answer(step: int, values: Sequence[float] | None) -> None:
     st.query_params["answers"] = "_".join(texts)
     if not kept:
         st.query_params.pop("answers", None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A step on the page.
+
+    Attributes:
+        lesson, number: which; the number from 0 up.
+        step: what is there.
+        answer: what was predicted; None if nothing was, or nothing that is an answer.
+    """
+
+    lesson: Lesson
+    number: int
+    step: Step
+    answer: list[float] | None
+
+    @property
+    def key(self) -> str:
+        """A prefix for keys of elements."""
+        return f"{self.lesson.name}-{self.number + 1}"
+
+    @property
+    def question(self) -> str:
+        """What names the question among those of a class."""
+        return f"{self.lesson.name} {self.number + 1}"
+
+    def give_answer(self, values: Sequence[float] | None) -> None:
+        """Keep what was predicted here; None takes it back."""
+        answer(self.number, values)
+
+
+def place_in(lesson: Lesson) -> Place:
+    """Return the step of a lesson that the address names."""
+    number = step_number(lesson)
+    step, given = lesson.steps[number], answers().get(number)
+    return Place(lesson, number, step, given if given and step.predict and step.predict.accepts(given) else None)
 
 
 def link(lesson: Lesson, *, step: int = 0, group: str = "", hide: Sequence[str] = (), present: bool = False) -> str:

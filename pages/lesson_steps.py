@@ -6,15 +6,21 @@ from typing import Any
 
 import streamlit as st
 
-from kdlib import runs, store
-from kdlib.lessons import Lesson, Measured, Step
+from kdlib import planning, runs, store
+from kdlib.lessons import Lesson, Measured
+from kdlib.results import RunResult
 from kdlib.runs import sweeps
-from kdlib.spec import RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import DONE, RunInfo
-from pages import address, glossary, lesson_place, live, run_tables
-from pages.lesson_questions import show_question
+from pages import address, glossary, lesson_place, lesson_votes, live, run_tables
+from pages.lesson_place import Place
+from pages.lesson_questions import show_outcome, show_question
 from pages.lesson_views import VIEWS, Shown
-from pages.text import escape, show_errors
+from pages.text import describe_seconds, escape, show_errors
+
+Specs = dict[str, RunSpec]  # name of a run -> its spec
+DISTILL = ("dataset", "teacher", "dim", "loss", "distance_weight", "labels", "epochs", "seeds")  # controls there
+FIELD_NAMES = {"dim": "Numbers kept", "distance_weight": "Weight λ of the distance"}
 
 
 def show_list(lessons: Sequence[Lesson]) -> None:
@@ -44,15 +50,15 @@ def show_list(lessons: Sequence[Lesson]) -> None:
 
 def show_lesson(lesson: Lesson, lessons: Sequence[Lesson]) -> None:
     """Show the step of a lesson that the address names."""
-    number = lesson_place.step_number(lesson)
-    step = lesson.steps[number]
-    _show_head(lesson, number)
+    place = lesson_place.place_in(lesson)
+    _show_head(lesson, place.number)
     left, right = st.columns([5, 6], gap="large")
     with left:
-        st.subheader(step.title, anchor=False)
-        glossary.show_text(step.prose)
-    _Part(lesson, number, step).show(left, right)
-    _show_ways(lesson, number, lessons)
+        st.subheader(place.step.title, anchor=False)
+        glossary.show_text(place.step.prose)
+    if place.step.show:
+        _Part(place).show(left, right)
+    _show_ways(lesson, place.number, lessons)
 
 
 def _show_head(lesson: Lesson, number: int) -> None:
@@ -140,53 +146,83 @@ def find_runs(specs: dict[str, RunSpec]) -> dict[str, RunInfo]:
 class _Part:
     """Question, run and result of a step."""
 
-    def __init__(self, lesson: Lesson, number: int, step: Step) -> None:
-        self.lesson, self.number, self.step = lesson, number, step
-        self.key = f"{lesson.name}-{number + 1}"
-        self.answer = lesson_place.answers().get(number)
-        self.asked = step.predict is not None and "prediction" not in lesson_place.hidden()
+    def __init__(self, place: Place) -> None:
+        self.place, self.step, self.key = place, place.step, place.key
+        hidden = lesson_place.hidden()
+        self.explains, self.tells_settings = "explanation" not in hidden, "settings" not in hidden
+        self.question = place.step.predict if "prediction" not in hidden else None
+        self.votes = bool(self.question and lesson_place.class_name())
 
     def show(self, left: Any, right: Any) -> None:
         """Show all of it: words and controls on the left, what is to be seen on the right."""
-        with left:
+        with left, show_errors():
             specs = self.step.specs(self._choose())
-            waiting = self.asked and show_question(self.step.predict, self.key, self.number, self.answer)
-        views = [VIEWS[name] for name in self.step.show]
+            waiting = self.question is not None and show_question(self.place, self.question)
         with right, show_errors():
+            if waiting or (self.votes and not self._revealed()):
+                self._show_waiting(waiting)
             if waiting:
-                st.info(
-                    "What comes out is shown here once you have said what you expect.", icon=":material/visibility_off:"
-                )
                 return
+            views = [VIEWS[name.partition(" ")[0]] for name in self.step.show]
             if not any(view.needs_runs for view in views):
-                for view in views:
-                    view.draw(Shown(self.key, specs, {}, {}, lesson_place.presenting()))
+                self._draw(specs, {}, {})
                 return
+            if st.session_state.pop(f"{self.key}-launch", False):
+                launch(specs)
             infos = find_runs(specs)
             ready = len(infos) == len(specs) and all(run.state == DONE for run in infos.values())
-            if ready:
+            if not ready:
+                self._show_running(specs, infos)
+            elif not self.votes or self._revealed():
                 self._show_result(specs, infos, left)
             else:
-                self._show_running(specs, infos)
+                st.button("Show the result", key="reveal", type="primary", on_click=self._reveal)
+            if self.tells_settings:
+                _show_settings(specs)
+
+    def _revealed(self) -> bool:
+        return bool(st.session_state.get(f"{self.key}-revealed"))
+
+    def _reveal(self) -> None:
+        st.session_state[f"{self.key}-revealed"] = True
+
+    def _show_waiting(self, waiting: bool) -> None:
+        """Show what stands where the result will be: what a class predicted, to who has answered or asks for it."""
+        if waiting:
+            st.info("The result is shown here once you have said what you expect.", icon=":material/visibility_off:")
+        if self.votes and self.question:
+            label = "Show the answers of the class"
+            if not waiting or st.toggle(label, key=f"{self.key}-peek", value=lesson_place.presenting()):
+                lesson_votes.show_votes(self.place, self.question)
 
     def _choose(self) -> dict[str, Any]:
         return {
             name: st.segmented_control(
-                name.replace("_", " ").capitalize(), options, default=options[0], required=True,
+                FIELD_NAMES.get(name, name.replace("_", " ").capitalize()),
+                options,
+                default=options[0],
+                required=True,
                 key=f"{self.key}-{name}",
             )
             for name, options in self.step.choose.items()
-        }  # fmt: skip
+        }
 
-    def _show_running(self, specs: dict[str, RunSpec], infos: dict[str, RunInfo]) -> None:
+    def _draw(self, specs: Specs, infos: dict[str, RunInfo], results: dict[str, RunResult]) -> None:
+        for name in self.step.show:
+            view, _, about = name.partition(" ")
+            large, said = lesson_place.presenting(), self.place.answer or ()
+            VIEWS[view].draw(Shown(self.key, specs, infos, results, large, about, self.step.predict, said))
+
+    def _show_running(self, specs: Specs, infos: dict[str, RunInfo]) -> None:
         """Show what starts the runs, or how far they are."""
-        active = any(run.active for run in infos.values())
-        if not active:
-            missing = len(specs) - sum(run.state == DONE for run in infos.values())
+        if not any(run.active for run in infos.values()):
             for name, run in infos.items():
                 if run.state != DONE:
                     st.warning(f"{escape(name)} {run.state}. {escape(run.reason)}", icon=":material/error:")
-            st.markdown(f"{missing} of {len(specs)} trainings are still to be run, on this machine, now.")
+            missing = [spec for name, spec in specs.items() if name not in infos or infos[name].state != DONE]
+            count = "1 training" if len(missing) == 1 else f"{len(missing)} trainings"
+            seconds = describe_seconds(planning.estimate_cost(missing).seconds)
+            st.markdown(f"{count} to run on this machine, about {seconds}.")
             if st.button("Run it", key="run", type="primary", icon=":material/play_arrow:"):
                 launch(specs)
                 st.rerun()
@@ -196,28 +232,42 @@ class _Part:
             current = find_runs(specs)
             share = sum(run.progress if run.active else 1.0 for run in current.values()) / len(specs)
             left = run_tables.remaining_time(list(current.values()), time.time())
-            st.progress(min(share, 1.0), text=f"Training {len(specs)} students: {left}")
-            VIEWS["curves"].draw(Shown(f"{self.key}-live", specs, current, {}, lesson_place.presenting()))
+            st.progress(min(share, 1.0), text=f"Training now, for real: {left}")
+            if not self.votes or self._revealed():
+                VIEWS["curves"].draw(Shown(f"{self.key}-live", specs, current, {}, lesson_place.presenting()))
             return list(current.values())
 
         live.draw_while_active(draw, list(infos.values()))
 
-    def _show_result(self, specs: dict[str, RunSpec], infos: dict[str, RunInfo], left: Any) -> None:
-        results = {name: address.load_results([run])[0] for name, run in infos.items()}
-        shown = Shown(self.key, specs, infos, results, lesson_place.presenting())
-        for name in self.step.show:
-            VIEWS[name].draw(shown)
-        measured = Measured(results, self.answer or ())
+    def _show_result(self, specs: Specs, infos: dict[str, RunInfo], left: Any) -> None:
+        results = {name: result for name, run in infos.items() for result in address.load_results([run])}
+        if len(results) < len(specs):
+            return
+        self._draw(specs, infos, results)
+        answer = self.place.answer
+        measured = Measured(results, answer or (), {name: run.id for name, run in infos.items()})
         with left:
-            if self.asked and self.step.predict and self.answer:
-                from pages.lesson_questions import show_outcome
-
-                show_outcome(self.step.predict, self.answer, measured)
-            if "explanation" not in lesson_place.hidden():
+            if self.question and answer:
+                show_outcome(self.question, answer, measured)
+            if self.explains:
                 for text in measured.explain(self.step):
                     glossary.show_text(text)
+            if self.question and self.votes:
+                lesson_votes.show_votes(self.place, self.question, measured)
 
 
-def launch(specs: dict[str, RunSpec]) -> None:
+def launch(specs: Specs) -> None:
     """Start what the store lacks of some runs; the same runs of others are waited for, not trained again."""
     sweeps.launch(list(specs.values()), user=address.visitor())
+
+
+def _show_settings(specs: Specs) -> None:
+    """Show in words what is run, and the way to a page where all of it can be changed."""
+    spec = next((each for each in specs.values() if each.method not in (BASELINE, RAW)), next(iter(specs.values())))
+    teachers = ", ".join(dict.fromkeys(each.teacher for each in specs.values() if each.method != BASELINE))
+    words = [f"data {spec.dataset}", f"teacher {teachers}" if teachers else "", f"{spec.labels:,} labels"]
+    words += [f"{spec.epochs} epochs", f"{spec.seeds} seeds", f"λ {spec.distance_weight:g}"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(escape(" · ".join(word for word in words if word)), width="content")
+        changed = {name: str(getattr(spec, name)) for name in DISTILL if getattr(spec, name) != getattr(RunSpec, name)}
+        st.page_link("pages/distill.py", label="Try it on Distill", icon=":material/science:", query_params=changed)

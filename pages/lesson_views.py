@@ -1,12 +1,12 @@
 """What a lesson can show: registry `VIEWS`, a function of a step's runs per line; lessons name them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import streamlit as st
-from kdlib.analysis.figures.maps import plot_maps
 
 from kdlib import runs, spaces
 from kdlib.analysis import frames
@@ -14,12 +14,14 @@ from kdlib.analysis.comparison import metric_names
 from kdlib.analysis.figures import teaching
 from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_over_dim, plot_probes
 from kdlib.analysis.figures.curves import plot_curves
+from kdlib.analysis.figures.maps import plot_maps
 from kdlib.data import datasets
-from kdlib.lessons import tables
+from kdlib.lessons import Measured, Prediction, tables
 from kdlib.results import RunResult
+from kdlib.spaces import width_jobs
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
-from pages import map_sections, show, width_dial
+from pages import live, map_sections, show, width_dial
 
 HEIGHT = 380  # pixels of a figure
 
@@ -35,6 +37,8 @@ class Shown:
         results: name of a run -> its result.
         large: whether it is shown to a room.
         about: what a view is shown by, the second word of its name; "" without one.
+        prediction: the question of the step, None without one.
+        answer: what the visitor predicted, () for nothing.
     """
 
     key: str
@@ -43,6 +47,8 @@ class Shown:
     results: Mapping[str, RunResult]
     large: bool = False
     about: str = ""
+    prediction: Prediction | None = None
+    answer: Sequence[float] = ()
 
     def figure(self, plot: object, name: str, alt: str) -> None:
         """Show a figure, with larger letters for a room."""
@@ -99,6 +105,30 @@ def probes(shown: Shown) -> None:
             shown.figure(plot_probes(frame), "probes", "Probe accuracy in each space for the target and each attribute")
             st.caption("How often a linear probe is right, on test items; dotted: chance.")
             return
+
+
+def probes_raw(shown: Shown) -> None:
+    """Show what a probe reads from the raw embedding alone."""
+    for result in shown.results.values():
+        frame = spaces.probe_table(result)
+        if result.teacher and not frame.empty:
+            raw = frame[frame["label"] == "raw"]
+            shown.figure(plot_probes(raw), "probes-raw", "Probe accuracy on the raw embedding, for each question")
+            st.caption("How often a linear probe on the teacher's embedding is right, on test items; dotted: chance.")
+            return
+
+
+def teacher_probes(shown: Shown) -> None:
+    """Show how well the target can be read from the raw embedding of each teacher."""
+    rows = [
+        (result.spec.teacher, "raw", "target", False, raw.mean, raw.ci95, raw.values, result.teacher.probe.chance)
+        for result in shown.results.values()
+        if result.teacher and (raw := result.teacher.probe.raw)
+    ]
+    columns = ["label", "role", "split", "outside", "mean", "ci95", "values", "chance"]
+    figure = plot_probes(pd.DataFrame(rows, columns=columns))
+    shown.figure(figure, "teacher-probes", "How often a probe on each teacher's embedding tells the target")
+    st.caption("How often a linear probe on each teacher's embedding is right about the target; dotted: chance.")
 
 
 def dimension(shown: Shown) -> None:
@@ -164,6 +194,31 @@ def seeds(shown: Shown) -> None:
     st.caption(f"{names[1]} minus {names[0]} with the first 2, 3, 4 ... seeds; bars: 95 % interval.")
 
 
+def guess(shown: Shown) -> None:
+    """Show the curve that was drawn and the one that was measured, for a run that holds every width."""
+    run = list(shown.infos.values())[-1]
+    request = width_jobs.WidthRequest(run.id)
+    if width_jobs.cached(request) is None:
+        live.draw_while(lambda: _draw_reading(request), active=True)
+        return
+    if shown.prediction:
+        measured = Measured(shown.results, (), {name: info.id for name, info in shown.infos.items()})
+        values = [measured.value(each) for each in shown.prediction.value]
+        guesses = [shown.answer] if shown.answer else []
+        figure = teaching.plot_guesses(
+            shown.prediction.at, guesses, values, shown.prediction.axis, shown.prediction.unit
+        )
+        figure.update_yaxes(range=[shown.prediction.low, shown.prediction.high])
+        shown.figure(figure, "guess", "The curve that was guessed and the curve that was measured")
+
+
+def _draw_reading(request: width_jobs.WidthRequest) -> bool:
+    """Show how far the widths are read; return whether it goes on."""
+    waiting = width_jobs.request(request) is None
+    st.progress(width_jobs.read_progress(request), text="Reading every width of this run.")
+    return waiting
+
+
 def dial(shown: Shown) -> None:
     """Show the dial of the last run, which holds every width."""
     width_dial.show_dial(list(shown.infos.values())[-1].id, key=f"{shown.key}-dial")
@@ -174,10 +229,13 @@ VIEWS = {
     "out-of-domain": View(out_of_domain),
     "curves": View(curves),
     "probes": View(probes),
+    "probes-raw": View(probes_raw),
+    "teacher-probes": View(teacher_probes),
     "dimension": View(dimension),
     "maps": View(maps),
     "distances": View(distances),
     "seeds": View(seeds),
+    "guess": View(guess),
     "dial": View(dial),
     "items": View(items, needs_runs=False),
     "shifted-items": View(shifted_items, needs_runs=False),

@@ -7,14 +7,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kdlib.analysis.comparison import excludes_zero, paired_differences
+from kdlib.analysis.geometry import distance_correlation
 from kdlib.analysis.intervals import paired_difference, summarize
+from kdlib.analysis.widths import WidthReport
 from kdlib.lessons.conditions import PLACEHOLDER, Argument, UnknownNumberError, evaluate, fill
 from kdlib.lessons.reading import Lesson, LessonError, Prediction, Step
 from kdlib.results import SPACES, Probe, RunResult, Summary
+from kdlib.spaces import load_spaces, width_jobs
 from kdlib.spec import RunSpec
 
 RUN, SPACE, QUESTION, COUNT = "run", "space", "question", "count"  # kinds of arguments
 TARGET = "target"
+LIKENESS_ROWS = 300
 
 
 class Number(NamedTuple):
@@ -38,14 +42,17 @@ class Measured:
         >>> Measured({"raw": raw, "mlp": compressed}).holds("gain(mlp, raw) > 0 and clear(mlp, raw)")
     """
 
-    def __init__(self, results: Mapping[str, RunResult], answer: Sequence[float] = ()) -> None:
+    def __init__(
+        self, results: Mapping[str, RunResult], answer: Sequence[float] = (), ids: Mapping[str, str] | None = None
+    ) -> None:
         """Look at results.
 
         Args:
             results: name of a run -> its result.
             answer: what the visitor predicted: the number of a choice from 1 up, or numbers.
+            ids: name of a run -> its id, for what is read from its files: `alike` and `kept`.
         """
-        self.results, self.answer = results, answer
+        self.results, self.answer, self.ids = results, answer, dict(ids or {})
 
     def call(self, name: str, arguments: tuple[Argument, ...]) -> float:
         """Return a named number.
@@ -134,6 +141,30 @@ class Measured:
             raise UnknownNumberError("one seed has no interval")
         return 100 * summary.ci95
 
+    def spread(self, name: Argument) -> float:
+        """Return how far the best and the worst seed of a run lie apart on the test set, points."""
+        values = self.score(name, "test").values
+        return 100 * (max(values) - min(values))
+
+    def alike(self, a: Argument, b: Argument, run: Argument) -> float:
+        """Return how alike the distances in two spaces of a run are, 0 to 100."""
+        if str(run) not in self.ids:
+            raise UnknownNumberError(f"there is no run {run}")
+        found = load_spaces(self.ids[str(run)]).spaces
+        if a not in found or b not in found:
+            raise UnknownNumberError(f"{run} lacks one of the spaces {a} and {b}")
+        return 100 * distance_correlation(found[str(a)], found[str(b)], sample=LIKENESS_ROWS)
+
+    def kept(self, question: Argument, width: Argument) -> float:
+        """Return how well a probe reads a question from the first numbers of a run with every width, percent."""
+        for run_id in self.ids.values():
+            report = width_jobs.cached(width_jobs.WidthRequest(run_id))
+            if isinstance(report, WidthReport) and width in report.widths:
+                value = report.scores[width_jobs.TRAINED].probes[str(question)][report.widths.index(int(float(width)))]
+                if value is not None:
+                    return 100 * value
+        raise UnknownNumberError("the widths are still being measured")
+
     def rank(self, space: Argument, run: Argument) -> float:
         """Return the effective rank of a space of a run."""
         spaces = self.run(run).spaces
@@ -166,6 +197,9 @@ NUMBERS: dict[str, Number] = {
     "clear_of": Number(lambda m, a, b, count: excludes_zero(_first_seeds(m, a, b, count)), (RUN, RUN, COUNT)),
     "probe": Number(Measured.probed, (QUESTION, SPACE, RUN), optional=1),
     "chance": Number(Measured.chance, (QUESTION,)),
+    "spread": Number(Measured.spread, (RUN,)),
+    "alike": Number(Measured.alike, (SPACE, SPACE, RUN)),
+    "kept": Number(Measured.kept, (QUESTION, COUNT)),
     "rank": Number(Measured.rank, (SPACE, RUN)),
     "answer": Number(Measured.answered, (COUNT,), optional=1),
 }

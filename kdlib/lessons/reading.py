@@ -53,6 +53,12 @@ class Prediction:
     axis: str = ""
     line: int = 0
 
+    def accepts(self, answer: Sequence[float]) -> bool:
+        """Return whether numbers, which may come from an address, are an answer to this question."""
+        if self.choices:
+            return len(answer) == 1 and answer[0] in range(1, len(self.choices) + 1)
+        return len(answer) == len(self.value) and all(self.low <= value <= self.high for value in answer)
+
 
 @dataclass(frozen=True)
 class Explanation:

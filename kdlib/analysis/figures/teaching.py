@@ -67,26 +67,33 @@ def plot_number_votes(
 
 
 def plot_guesses(
-    at: Sequence[float], guesses: Sequence[Sequence[float]], measured: Sequence[float] | None, axis: str, unit: str
+    at: Sequence[float],
+    guesses: Sequence[Sequence[float]],
+    measured: Sequence[float] | None,
+    axis: str,
+    unit: str,
+    own: bool = True,
 ) -> go.Figure:
     """Return curves that were guessed, and the one that was measured.
 
     Args:
         at: places on the horizontal axis, above 0.
-        guesses: a curve each; the first is the visitor's own.
+        guesses: a curve each; with `own`, the first is the visitor's own.
         measured: what came out at these places, None while it is not shown.
         axis, unit: what the axes are.
+        own: whether the first guess is the visitor's own.
 
     Example:
         >>> plot_guesses([1, 4, 16], [[20, 60, 90]], [30, 70, 88], "numbers kept", "%").show()
     """
     figure = new_figure(escape(axis), escape(unit), height=300)
     for number, guess in enumerate(guesses):
-        own = number == 0
+        first = own and number == 0
         figure.add_scatter(
-            x=list(at), y=list(guess), mode="lines+markers" if own else "lines", name="your guess" if own else "others",
-            line={"color": VOTE if own else fade(VOTE, 0.3), "dash": "dash" if own else "solid", "width": 2.5},
-            showlegend=number < 2,
+            x=list(at), y=list(guess), mode="lines+markers" if first else "lines",
+            name="your guess" if first else "guesses",
+            line={"color": VOTE if first else fade(VOTE, 0.4), "dash": "dash" if first else "solid", "width": 2.5},
+            showlegend=number == 0 or (own and number == 1),
         )  # fmt: skip
     if measured is not None:
         line = {"color": CAME, "width": 3}
