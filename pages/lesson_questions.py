@@ -99,7 +99,7 @@ def _curve(prediction: Prediction, key: str) -> list[float]:
         default={"values": start},
         on_values_change=lambda: None,
     )
-    values = [float(value) for value in drawn.values or start]
+    values = [float(value) for value in drawn["values"] or start]
     return values if prediction.accepts(values) else start
 
 

@@ -155,7 +155,7 @@ class _Part:
 
     def show(self, left: Any, right: Any) -> None:
         """Show all of it: words and controls on the left, what is to be seen on the right."""
-        with left, show_errors():
+        with left:
             specs = self.step.specs(self._choose())
             waiting = self.question is not None and show_question(self.place, self.question)
         with right, show_errors():

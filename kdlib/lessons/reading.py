@@ -105,7 +105,7 @@ class Step:
             ValueError: a value is of another kind than its field, or there are too many runs.
         """
         chosen = {name: options[0] for name, options in self.choose.items()} | dict(chosen or {})
-        settings = {name: value for name, value in (self.settings | chosen).items() if name != "methods"}
+        settings = {name: value for name, value in {**self.settings, **chosen}.items() if name != "methods"}
         varied = {name: value for name, value in settings.items() if isinstance(value, list)}
         base = RunSpec(**{name: value for name, value in settings.items() if name not in varied})
         grid = [base.replace(method=method) for method in self.settings.get("methods", ())]
