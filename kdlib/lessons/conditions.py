@@ -76,7 +76,7 @@ def format_number(value: float) -> str:
         >>> format_number(-2.04)
         '−2.0'
     """
-    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.1f}".replace("-", "−")
+    return f"{value:.{0 if float(value).is_integer() else 1}f}".replace("-", "−")
 
 
 def _value(node: ast.expr, call: Call) -> float:
