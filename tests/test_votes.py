@@ -40,7 +40,7 @@ def test_a_session_is_not_found_in_the_file(home):
 
 
 def test_a_class_cannot_fill_the_disk(monkeypatch):
-    monkeypatch.setattr(votes, "MAX_BYTES", 200)
+    monkeypatch.setattr(votes, "MAX_BYTES", 150)
     votes.share("8b", "01 1", "first", [1])
     votes.share("8b", "01 1", "second", [1])
     with pytest.raises(ValueError, match="too many answers"):
