@@ -52,7 +52,8 @@ def show_lesson(lesson: Lesson, lessons: Sequence[Lesson]) -> None:
     """Show the step of a lesson that the address names."""
     place = lesson_place.place_in(lesson)
     _show_head(lesson, place.number)
-    left, right = st.columns([5, 6], gap="large")
+    wide = "dial" in place.step.show  # it holds maps and curves
+    left, right = st.columns([4, 9] if wide else [5, 6], gap="large")
     with left:
         st.subheader(place.step.title, anchor=False)
         glossary.show_text(place.step.prose)
@@ -266,7 +267,11 @@ def _show_settings(specs: Specs) -> None:
     spec = next((each for each in specs.values() if each.method not in (BASELINE, RAW)), next(iter(specs.values())))
     teachers = ", ".join(dict.fromkeys(each.teacher for each in specs.values() if each.method != BASELINE))
     words = [f"data {spec.dataset}", f"teacher {teachers}" if teachers else "", f"{spec.labels:,} labels"]
-    words += [f"{spec.epochs} epochs", f"{spec.seeds} seeds", f"λ {spec.distance_weight:g}"]
+    words += [
+        f"{spec.epochs} epochs",
+        "1 seed" if spec.seeds == 1 else f"{spec.seeds} seeds",
+        f"λ {spec.distance_weight:g}",
+    ]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(escape(" · ".join(word for word in words if word)), width="content")
         changed = {name: str(getattr(spec, name)) for name in DISTILL if getattr(spec, name) != getattr(RunSpec, name)}

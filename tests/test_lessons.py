@@ -157,7 +157,7 @@ def test_nothing_but_comparisons_of_numbers_is_understood(text):
 
 
 def test_texts_are_filled_with_numbers_as_a_reader_expects_them():
-    assert fill("{a(x)} of {1 + 1}", lambda *_: -0.26) == "−0.3 of 2"
+    assert fill("{a(x)} of {1 + 1}", lambda *_: -0.26) == "−0.3 of 2.0"
     assert [format_number(value) for value in (3.0, 71.26, -2.0)] == ["3", "71.3", "−2"]
 
 

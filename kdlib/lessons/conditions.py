@@ -66,7 +66,7 @@ def fill(text: str, call: Call) -> str:
         >>> fill("{test(mlp)} %", lambda name, arguments: 71.24)
         '71.2 %'
     """
-    return PLACEHOLDER.sub(lambda found: format_number(evaluate(found[1], call)), text)
+    return PLACEHOLDER.sub(lambda found: _minus(f"{evaluate(found[1], call):.1f}"), text)
 
 
 def format_number(value: float) -> str:
@@ -76,7 +76,11 @@ def format_number(value: float) -> str:
         >>> format_number(-2.04)
         '−2.0'
     """
-    return f"{value:.{0 if float(value).is_integer() else 1}f}".replace("-", "−")
+    return _minus(f"{value:.{0 if float(value).is_integer() else 1}f}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 def _value(node: ast.expr, call: Call) -> float:

@@ -10,7 +10,7 @@ from kdlib.analysis.figures.heatmaps import LIGHTEST
 from kdlib.analysis.figures.style import COLOURS, GRID, WHISKER, escape, fade, new_figure
 
 VOTE, CAME = "#6a51a3", COLOURS["student"]  # what people said, what came out
-TITLES = {"raw": "teacher, raw", "compressed": "compressed", "student": "student"}
+TITLES = {"raw": "teacher", "compressed": "compressed", "student": "student"}
 
 
 def plot_votes(counts: Sequence[int], choices: Sequence[str], came_true: int | None = None) -> go.Figure:
@@ -29,7 +29,7 @@ def plot_votes(counts: Sequence[int], choices: Sequence[str], came_true: int | N
     figure.add_bar(
         x=list(counts), y=list(range(len(choices))), orientation="h", marker_color=colours, width=0.6,
         text=[str(count) for count in counts], textposition="outside", cliponaxis=False,
-        hovertemplate="%{x} answers<extra></extra>",
+        customdata=[escape(choice) for choice in choices], hovertemplate="%{customdata}: %{x}<extra></extra>",
     )  # fmt: skip
     names = [_wrapped(choice) for choice in choices]
     figure.update_yaxes(tickvals=list(range(len(choices))), ticktext=names, autorange="reversed", showgrid=False)
