@@ -8,7 +8,6 @@ from playwright.sync_api import expect
 from tests.browser.conftest import SLOW
 
 pytestmark = pytest.mark.timeout(600)
-# Lesson 1 with what is quick to train instead of its own settings: the same steps, questions and runs on the engine.
 
 
 def press_until(page, name: str, limit: int = 60) -> None:
@@ -31,7 +30,7 @@ def test_a_whole_lesson_with_the_keyboard_alone_and_a_real_training(visit):
     slider = page.get_by_role("slider")
     slider.focus()
     page.keyboard.press("ArrowLeft")
-    expect(slider).to_have_attribute("aria-valuenow", "49")
+    expect(slider).to_have_value("49")
     press_until(page, "This is what I expect")
     expect(page.get_by_text(re.compile(r"You said 49 %, measured: \d+"))).to_be_visible(timeout=3 * SLOW)
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
@@ -85,7 +84,7 @@ def test_votes_of_two_browsers_appear_in_a_third(visit):
         page.get_by_role("slider").focus()
         for _ in range(steps):
             page.keyboard.press("ArrowRight")
-        expect(page.get_by_role("slider")).to_have_attribute("aria-valuenow", str(20 + steps))
+        expect(page.get_by_role("slider")).to_have_value(str(20 + steps))
         page.get_by_text("Share my answer with the class").click()
         page.get_by_role("button", name="This is what I expect").click()
         expect(page.get_by_text(f"{number + 1} answer")).to_be_visible(timeout=SLOW)
