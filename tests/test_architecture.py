@@ -24,7 +24,7 @@ ROOMS = (
     ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces planning"),
+    ("", "catalog checks groups pipeline store engine runs spaces planning export"),
     ("cli", "tables output data teacher embed runs sweeps store main"),
     ("", "__main__"),
 )
@@ -39,8 +39,8 @@ DOORS = {
     "umap": ("analysis.projection",),
     "soundfile": ("data.intake",),
     "pyarrow": ("data.intake", "models.embedding_files"),  # foreign tables come in, embeddings go out
-    "onnx": ("models.providers",),
-    "onnxruntime": ("models.providers",),
+    "onnx": ("models.providers", "export"),
+    "onnxruntime": ("models.providers", "export"),
     "transformers": ("models.providers",),
     "tokenizers": ("models.providers",),
     "timm": ("models.providers",),
