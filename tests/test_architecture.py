@@ -25,7 +25,7 @@ ROOMS = (
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning export"),
-    ("cli", "tables output data teacher embed runs sweeps store main"),
+    ("cli", "tables output data teacher embed runs sweeps export store main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

@@ -1,4 +1,15 @@
 """What leaves the lab: a trained student as files that run anywhere.
 
 Everything heavy is imported inside functions, so that a page or a command that offers an export begins at once.
+
+source.py      which students of a run, with what is known of them
+inputs.py      what an exported student takes
+graph.py       students as one ONNX graph
+checking.py    whether that does what the students did
+folder.py      everything that an export holds
+shipped/       files that go into every export as they are
 """
+
+from kdlib.export.folder import Export, export_student
+
+__all__ = ["Export", "export_student"]
