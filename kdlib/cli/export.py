@@ -30,7 +30,7 @@ def export(arguments: argparse.Namespace) -> int:
         from kdlib.export.folder import folder_name
 
         written = export_student(run.id, arguments.to or folder_name(run.name), arguments.seed, int8=arguments.int8)
-    far, size = written.agreement, sum(written.files.values())
+    far, size = written.measured.agreement, sum(written.files.values())
     errors.print(
         f"{len(written.files)} files, {size / 1000:,.0f} kB; on {far.items:,} test items the graph differs from torch "
         f"by at most {far.probabilities:.1g} in a probability",

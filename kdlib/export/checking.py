@@ -89,23 +89,3 @@ def latency_ms(session: Any, item: np.ndarray) -> float:
         session.run(["probabilities"], {name: item})
         seconds.append(time.perf_counter() - started)
     return 1000 * median(seconds)
-
-
-def ensemble_logits(logits: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Return the logits (n, k) of the mean probability of members' logits (m, n, k)."""
-    from scipy.special import expit, log_softmax, logsumexp
-
-    if len(logits) == 1:
-        return logits[0]
-    if not multi_label:
-        return logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
-    mean = expit(logits.astype(np.float64)).mean(axis=0).clip(1e-7, 1 - 1e-7)
-    return np.log(mean) - np.log1p(-mean)
-
-
-def ensemble_thresholds(source: ExportSource) -> np.ndarray:
-    """Return the probability (k,) from which each class counts as present, chosen on the validation rows."""
-    from kdlib.analysis.evaluation import thresholds
-
-    labels = source.data.labels[source.data.splits["val"]]
-    return thresholds(ensemble_logits(source.logits["val"], source.data.multi_label), labels)

@@ -17,12 +17,13 @@ import numpy as np
 from kdlib import __version__
 from kdlib.cache import atomic_path
 from kdlib.export import checking
+from kdlib.export.measuring import Measurements
 from kdlib.export.source import BEST, ExportSource, load_source, narrow_result
 
 FORMAT = 1  # of config.json: raise it when older readers would take it wrongly
 SHIPPED = Path(__file__).parent / "shipped"
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # of every file in a zip: the same export is the same bytes
-MODEL, WEIGHTS, CONFIG = "student.onnx", "student.safetensors", "config.json"
+MODEL, INT8_MODEL, WEIGHTS, CONFIG = "student.onnx", "student-int8.onnx", "student.safetensors", "config.json"
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ class Export:
     Attributes:
         path: the folder or zip.
         files: name -> bytes.
-        agreement: what `checking.Agreement` found.
+        measured: what its card says in numbers.
     """
 
     path: Path
     files: dict[str, int]
-    agreement: checking.Agreement
+    measured: Measurements
 
 
 def export_student(run_id: str, to: Path | str, seed: str | int = BEST, *, int8: bool = False) -> Export:
@@ -62,7 +63,7 @@ def export_student(run_id: str, to: Path | str, seed: str | int = BEST, *, int8:
     target.parent.mkdir(parents=True, exist_ok=True)
     built = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        agreement = write_files(source, built, int8=int8)
+        measured = write_files(source, built, int8=int8)
         files = {path.name: path.stat().st_size for path in sorted(built.iterdir())}
         if target.suffix.lower() == ".zip":
             with atomic_path(target) as temporary:
@@ -71,7 +72,7 @@ def export_student(run_id: str, to: Path | str, seed: str | int = BEST, *, int8:
             os.rename(built, target)
     finally:
         shutil.rmtree(built, ignore_errors=True)
-    return Export(target, files, agreement)
+    return Export(target, files, measured)
 
 
 def folder_name(run_name: str) -> str:
@@ -93,21 +94,38 @@ def write_zip(folder: Path, target: Path) -> None:
             archive.writestr(entry, path.read_bytes())
 
 
-def write_files(source: ExportSource, folder: Path, *, int8: bool) -> checking.Agreement:
-    """Write every file of an export into an empty folder; return how well the graph agrees with torch."""
+def write_files(source: ExportSource, folder: Path, *, int8: bool = False) -> Measurements:
+    """Write every file of an export into an empty folder, and return what was measured."""
+    from kdlib.export import card, measuring
+    from kdlib.export.compressor import export_compressor
     from kdlib.export.graph import PortableStudent, export_graph
 
     network = PortableStudent(source.students(), source.form, source.data.multi_label)
-    (folder / MODEL).write_bytes(export_graph(network, source.form).SerializeToString(deterministic=True))
-    agreement = checking.check_agreement(source, network, folder / MODEL)
+    models = [folder / MODEL]
+    _write_model(models[0], export_graph(network, source.form))
+    agreement = checking.check_agreement(source, network, models[0])
+    if int8:
+        from kdlib.export.quantize import quantize
+
+        models.append(folder / INT8_MODEL)
+        quantize(source, *models)
+    compressor, note = export_compressor(source)
+    if compressor is not None:
+        _write_model(folder / "compressor.onnx", compressor)
     weights_hash = write_weights(source, folder / WEIGHTS)
-    labels = labels_record(source)
+    measured = measuring.measure_export(source, agreement, models, weights_hash)
     config = config_record(source, weights_hash) | {"agreement": agreement.to_dict()}
-    for name, record in (("labels.json", labels), (CONFIG, config)):
+    for name, record in (("labels.json", labels_record(source)), (CONFIG, config)):
         (folder / name).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card.write_card(source, measured, note), encoding="utf-8")
+    (folder / "spec.yaml").write_text(card.spec_yaml(source), encoding="utf-8")
     for name in ("predict.py", "reading.py"):
         shutil.copyfile(SHIPPED / name, folder / name)
-    return agreement
+    return measured
+
+
+def _write_model(path: Path, model: Any) -> None:
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def write_weights(source: ExportSource, path: Path) -> str:
@@ -129,8 +147,8 @@ def write_weights(source: ExportSource, path: Path) -> str:
 
 def labels_record(source: ExportSource) -> dict[str, Any]:
     """Return what labels.json holds: class names, and of several labels the thresholds chosen on validation rows."""
-    multi_label = source.data.multi_label
-    cuts = checking.ensemble_thresholds(source).tolist() if multi_label else None
+    multi_label, found = source.data.multi_label, source.thresholds()
+    cuts = None if isinstance(found, float) else found.tolist()
     return {"classes": [str(name) for name in source.data.classes], "multi_label": multi_label, "thresholds": cuts}
 
 

@@ -67,6 +67,21 @@ class ExportSource:
             built.append(student.eval())
         return built
 
+    def combined_logits(self, split: str) -> np.ndarray:
+        """Return the logits (n, k) of what is exported: of the one member, or of the mean of their probabilities."""
+        return ensemble_logits(self.logits[split], self.data.multi_label)
+
+    def thresholds(self) -> np.ndarray | float:
+        """Return the probability (k,) from which each class counts as present, chosen on the validation rows.
+
+        0.5 where every item has one label, and nothing is decided by it.
+        """
+        from kdlib.analysis.evaluation import thresholds
+
+        if not self.data.multi_label:
+            return 0.5
+        return thresholds(self.combined_logits("val"), self.data.labels[self.data.splits["val"]])
+
     def metrics(self) -> dict[str, SplitMetrics]:
         """Return the scores of the members that are exported, each by itself."""
         return {
@@ -137,12 +152,23 @@ def choose_seeds(result: RunResult, seed: str | int) -> tuple[int, ...]:
     if seed == BEST:
         score = result.score("val")
         return (int(np.argmax(score.values)) if score and score.values else 0,)
-    if isinstance(seed, int) or str(seed).isdecimal():
-        if int(seed) < count:
-            return (int(seed),)
+    if str(seed).isdecimal() and int(seed) < count:
+        return (int(seed),)
     raise ValueError(f"seed must be {BEST}, {ENSEMBLE} or a number from 0 to {count - 1}, got {seed!r}")
 
 
 def narrow_result(source: ExportSource) -> RunResult:
     """Return the result as far as it is about the members that are exported, without arrays and curves."""
     return replace(source.result, metrics=source.metrics(), history=[], arrays={})
+
+
+def ensemble_logits(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """Return the logits (n, k) of the mean probability of members' logits (m, n, k)."""
+    from scipy.special import expit, log_softmax, logsumexp
+
+    if len(logits) == 1:
+        return logits[0]
+    if not multi_label:
+        return logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
+    mean = expit(logits.astype(np.float64)).mean(axis=0).clip(1e-7, 1 - 1e-7)
+    return np.log(mean) - np.log1p(-mean)

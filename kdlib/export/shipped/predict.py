@@ -6,35 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-
-sys.path.insert(0, str(Path(__file__).parent))
 from reading import read_items
 
 HERE = Path(__file__).parent
 
 
-def predict(paths: list[str], model: str = "student.onnx") -> list[tuple[str, np.ndarray]]:
+def predict(paths: list, model: str = "student.onnx") -> list:
     """Return a name and the probabilities (k,) of every item in some files."""
-    form = json.loads((HERE / "config.json").read_text(encoding="utf-8"))["input"]
+    form, results = json.loads((HERE / "config.json").read_text("utf-8"))["input"], []
     session = onnxruntime.InferenceSession(str(HERE / model), providers=["CPUExecutionProvider"])
-    named = [(f"{path}:{row}" if len(items) > 1 else path, item) for path in paths
-             for items in [read_items(path, form)] for row, item in enumerate(items)]  # fmt: skip
-    return [
-        (name, np.asarray(session.run(["probabilities"], {form["name"]: item[None]})[0])[0]) for name, item in named
-    ]
+    for path in paths:
+        for row, item in enumerate(read_items(path, form)):
+            outputs = session.run(["probabilities"], {form["name"]: item[None]})
+            results.append((f"{path}:{row}" if row else path, np.asarray(outputs[0])[0]))
+    return results
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list) -> None:
     """Print the classes of each item, the most probable first; of several labels, * marks what counts as present."""
-    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
-    labels = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
+    labels = json.loads((HERE / "labels.json").read_text("utf-8"))
+    cuts = labels["thresholds"] or [2.0] * len(labels["classes"])  # no class of a single label is marked
     paths = [each for each in arguments if each != "--int8"] or sys.exit(__doc__)
     for name, probabilities in predict(paths, "student-int8.onnx" if "--int8" in arguments else "student.onnx"):
         print(name)
         for number in np.argsort(-probabilities, kind="stable"):
-            cut = labels["thresholds"][number] if labels["multi_label"] else None
-            mark = "" if cut is None else " *" if probabilities[number] >= cut else f"  (from {cut:.4f})"
-            print(f"  {probabilities[number]:.4f}  {labels['classes'][number]!r}{mark}")
+            mark = " *" if probabilities[number] >= cuts[number] else ""
+            print(f"  {probabilities[number]:.4f}  {ascii(labels['classes'][number])[1:-1]}{mark}")
 
 
 if __name__ == "__main__":

@@ -226,7 +226,7 @@ def hash_texts(texts: list, width: int) -> np.ndarray:
     result = np.zeros((len(texts), width), np.float32)
     for row, text in enumerate(texts):
         words = re.findall(r"(?u)\b\w\w+\b", text.lower())
-        pairs = [f"{one} {other}" for one, other in zip(words, words[1:], strict=False)]
+        pairs = [" ".join(words[i : i + 2]) for i in range(len(words) - 1)]
         blanked = [f" {word} " for word in text.lower().split()]
         runs = [word[i : i + 3] for word in blanked for i in range(len(word) - 2)]
         for start, grams in ((0, words + pairs), (half, runs)):
