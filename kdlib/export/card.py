@@ -108,7 +108,7 @@ def spec_yaml(source: ExportSource) -> str:
 def _introduction(source: ExportSource) -> str:
     spec, data = source.result.spec, source.data
     kind = "which of these classes are present" if data.multi_label else "which of these classes it is"
-    seeds = f"number {source.seeds[0]}" if len(source.seeds) == 1 else f"the mean of all"
+    seeds = f"number {source.seeds[0]}" if len(source.seeds) == 1 else "the mean of all"
     classes = ", ".join(plain(name) for name in data.classes[:SHOWN_CLASSES])
     more = f" and {len(data.classes) - SHOWN_CLASSES:,} more" if len(data.classes) > SHOWN_CLASSES else ""
     learnt = (
@@ -133,9 +133,9 @@ def _usage(source: ExportSource) -> str:
     example = {PIXELS: "picture.png", WAVE: "sound.wav", BAG: "text.txt"}.get(form.kind, "table.csv")
     return (
         f"## How to use\n\n```\npip install onnxruntime numpy\npython predict.py {example}\n```\n\n"
-        f"`student.onnx` takes `{form.name}`: {takes}. It gives `probabilities`, `logits` and `features`; the number of "
-        "items is free. `reading.py` brings files to that form as they were imported: PNG (others with Pillow), WAV, "
-        "CSV, NPZ."
+        f"`student.onnx` takes `{form.name}`: {takes}. It gives `probabilities`, `logits` and `features`; "
+        "the number of items is free. `reading.py` brings files to that form as they were imported: PNG (others with "
+        "Pillow), WAV, CSV, NPZ."
     )
 
 
@@ -182,18 +182,13 @@ def _calibration(source: ExportSource, measured: Measurements) -> str:
         )
     rows = [
         f"| {plain(name)} | {'–' if error is None else f'{error:.3f}'} | {cut:.3f} |"
-        for name, error, cut in zip(source.data.classes, errors, _cuts(source), strict=True)
+        for name, error, cut in zip(source.data.classes, errors, source.thresholds(), strict=True)
     ]
     return (
         "## Calibration\n\nExpected calibration error of each class on the test set (15 bins, 0 is perfect), and the "
         "probability from which it counts as present, chosen on the validation set by F1:\n\n"
         "| class | calibration error | threshold |\n|---|---|---|\n" + "\n".join(rows)
     )
-
-
-def _cuts(source: ExportSource) -> list[float]:
-    cuts = source.thresholds()
-    return [float(cuts)] * len(source.data.classes) if isinstance(cuts, float) else cuts.tolist()
 
 
 def _costs(measured: Measurements) -> str:
@@ -223,8 +218,9 @@ def _data(source: ExportSource) -> str:
     sizes = ", ".join(f"{plain(split)} {len(rows):,}" for split, rows in data.splits.items())
     return (
         f"## Data\n\n{plain(data.name)}: {len(data.inputs):,} {ITEM_NAMES[data.modality]}, {len(data.classes):,} "
-        f"classes, {'several labels an item' if data.multi_label else 'one label an item'}. Items in each split: {sizes}. The "
-        f"student saw the labels of {spec.labels:,} training items. Whoever publishes this states the data's licence."
+        f"classes, {'several labels an item' if data.multi_label else 'one label an item'}. "
+        f"Splits: {sizes}. The student saw the labels of {spec.labels:,} training items. Whoever "
+        "publishes this states the data's licence."
     )
 
 

@@ -1,6 +1,5 @@
 """The compressor of a run as a graph: the teacher's embedding (n, d_t) -> compressed (n, d_c)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +100,7 @@ def affine_layer(fitted: FixedCompressor, width: int) -> nn.Linear:
 @torch.no_grad()
 def _distance_to_run(source: ExportSource, network: nn.Module, embeddings: np.ndarray, member: int) -> float:
     """Return how far the compressor is from what the run computed, in shares of the largest number there."""
-    test: Sequence[int] = source.data.splits["test"][:CHECKED]
+    test = source.data.splits["test"][:CHECKED]
     expected = runs.member_array(source.run.id, "features", "compressed/test", member)[:CHECKED]
-    computed = network(torch.from_numpy(np.ascontiguousarray(embeddings[np.asarray(test)], np.float32))).numpy()
+    computed = network(torch.from_numpy(np.ascontiguousarray(embeddings[test], np.float32))).numpy()
     return float(np.abs(computed - expected).max() / max(np.abs(expected).max(), 1e-9))

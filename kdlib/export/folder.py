@@ -147,8 +147,8 @@ def write_weights(source: ExportSource, path: Path) -> str:
 
 def labels_record(source: ExportSource) -> dict[str, Any]:
     """Return what labels.json holds: class names, and of several labels the thresholds chosen on validation rows."""
-    multi_label, found = source.data.multi_label, source.thresholds()
-    cuts = None if isinstance(found, float) else found.tolist()
+    multi_label = source.data.multi_label
+    cuts = source.thresholds().tolist() if multi_label else None
     return {"classes": [str(name) for name in source.data.classes], "multi_label": multi_label, "thresholds": cuts}
 
 

@@ -87,7 +87,7 @@ def measure_export(source: ExportSource, agreement: Agreement, models: list[Path
     return Measurements(splits, calibration_errors(combined["test"], labels), agreement, graphs)
 
 
-def _split_scores(logits: np.ndarray, labels: np.ndarray, cuts: np.ndarray | float) -> SplitScores:
+def _split_scores(logits: np.ndarray, labels: np.ndarray, cuts: np.ndarray) -> SplitScores:
     values = scores(logits, labels, cuts)
     if labels.ndim == 2:
         return SplitScores(int((~np.isnan(labels)).any(axis=1).sum()), values)

@@ -71,7 +71,7 @@ class ExportSource:
         """Return the logits (n, k) of what is exported: of the one member, or of the mean of their probabilities."""
         return ensemble_logits(self.logits[split], self.data.multi_label)
 
-    def thresholds(self) -> np.ndarray | float:
+    def thresholds(self) -> np.ndarray:
         """Return the probability (k,) from which each class counts as present, chosen on the validation rows.
 
         0.5 where every item has one label, and nothing is decided by it.
@@ -79,7 +79,7 @@ class ExportSource:
         from kdlib.analysis.evaluation import thresholds
 
         if not self.data.multi_label:
-            return 0.5
+            return np.full(len(self.data.classes), 0.5)
         return thresholds(self.combined_logits("val"), self.data.labels[self.data.splits["val"]])
 
     def metrics(self) -> dict[str, SplitMetrics]:

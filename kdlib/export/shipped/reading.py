@@ -27,7 +27,7 @@ def read_items(path: str, form: dict) -> np.ndarray:
     if file.suffix.lower() in (".npz", ".npy"):
         return _from_arrays(raw, path, shape).astype(form["dtype"])
     if form["kind"] == "pixels":
-        return fit_picture(decode_picture(raw, shape), shape)[None]
+        return read_picture(raw, shape)[None]
     if form["kind"] == "wave":
         samples, rate = decode_wav(raw)
         return fit_wave(samples, rate, form["rate"], shape[0])[None]
@@ -40,20 +40,23 @@ def read_items(path: str, form: dict) -> np.ndarray:
 # --- pictures -----------------------------------------------------------------------------------------------------
 
 
-def decode_picture(raw: bytes, shape: tuple) -> np.ndarray:
-    """Return a picture (h, w, 1 or 3) of bytes, grey if the student sees one channel; JPEG near the student's size."""
+def read_picture(raw: bytes, shape: tuple) -> np.ndarray:
+    """Return a picture at the student's size, (c, height, width) of bytes: grey if it has one channel."""
     mode = "L" if shape[0] == 1 else "RGB"
     try:
         from PIL import Image
     except ImportError:
-        return _to_mode(decode_png(raw), mode)
+        return fit_picture(_to_mode(decode_png(raw), mode), shape)
     picture = Image.open(io.BytesIO(raw), formats=["PNG", "JPEG", "BMP", "WEBP"])
     picture.draft(None, (2 * shape[2], 2 * shape[1]))  # pyright: ignore[reportArgumentType]
     if picture.mode.startswith("I"):
         deep = np.asarray(picture.convert("I")) >> 8
         picture = Image.fromarray(deep.clip(0, 255).astype(np.uint8))
-    values = np.asarray(picture.convert(mode))
-    return values[:, :, None] if values.ndim == 2 else values
+    picture = picture.convert(mode)
+    if picture.size != (shape[2], shape[1]):
+        picture = picture.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
+    values = np.asarray(picture)
+    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
 
 
 def _to_mode(pixels: np.ndarray, mode: str) -> np.ndarray:
@@ -136,7 +139,7 @@ def _unfilter_slowly(kind: int, line: list, above: list, step: int) -> np.ndarra
 
 
 def fit_picture(pixels: np.ndarray, shape: tuple) -> np.ndarray:
-    """Return pixels (h, w, c) at the student's size, (c, height, width), exactly as Pillow's bilinear resize."""
+    """Return pixels (h, w, c) at the student's size, (c, height, width): Pillow's bilinear resize, to a step of 255."""
     if pixels.shape[1] != shape[2]:
         pixels = _resize(pixels.transpose(1, 0, 2), shape[2]).transpose(1, 0, 2)
     if pixels.shape[0] != shape[1]:
