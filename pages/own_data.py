@@ -303,5 +303,5 @@ def _delete(name: str) -> None:
 def no_pictures() -> None:
     """Say why items are not shown."""
     show.empty(
-        "These items are rows of numbers: there is nothing to look at. What the teachers know of them is told beside."
+        "These items are rows of numbers: there is nothing to look at. What the teachers know of them is told above."
     )
