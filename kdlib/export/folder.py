@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlib import __version__
+import kdlib
 from kdlib.cache import atomic_path
 from kdlib.export import checking
 from kdlib.export.measuring import Measurements
@@ -157,7 +157,7 @@ def config_record(source: ExportSource, weights_hash: str) -> dict[str, Any]:
     spec = source.result.spec
     return {
         "format": FORMAT,
-        "kdlib": __version__,
+        "kdlib": kdlib.__version__,
         "student": {
             "name": spec.student,
             "input_shape": list(source.form.student_shape),
