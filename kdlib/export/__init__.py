@@ -12,6 +12,8 @@ measuring.py   what they cost and how good they are
 card.py        README.md, which says so
 folder.py      everything that an export holds
 jobs.py        exports made by the engine, for pages
+intake.py      an export that comes back, read in a child process
+returning.py   and made into a run
 shipped/       files that go into every export as they are
 """
 
