@@ -1,4 +1,4 @@
-"""The command line of what leaves the lab: export."""
+"""The command line of what leaves the lab, and comes back: export, import-student."""
 
 import argparse
 from pathlib import Path
@@ -20,6 +20,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--to", type=Path, metavar="FOLDER|ZIP", help="where (default: a folder named after the run)"
     )
     exporting.add_argument("--int8", action="store_true", help="add a quantised graph, with its accuracy")
+    text = (import_student.__doc__ or "").strip()
+    importing = commands.add_parser("import-student", help=text, description=text)
+    importing.set_defaults(handler=import_student)
+    importing.add_argument("path", type=Path, metavar="FOLDER|ZIP", help="an export")
+    importing.add_argument("--name", default="", help="what to call the run (default: as in the export)")
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -37,4 +42,14 @@ def export(arguments: argparse.Namespace) -> int:
         markup=False,
     )
     print_lines(str(written.path))
+    return 0
+
+
+def import_student(arguments: argparse.Namespace) -> int:
+    """Make a run of an exported student, and print its id."""
+    with errors.status("Reading"):
+        from kdlib.export.returning import import_student as make_run
+
+        run_id = make_run(arguments.path, arguments.name)
+    print_lines(run_id)
     return 0

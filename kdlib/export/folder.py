@@ -10,15 +10,16 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import kdlib
 from kdlib.cache import atomic_path
-from kdlib.export import checking
-from kdlib.export.measuring import Measurements
 from kdlib.export.source import BEST, ExportSource, load_source, narrow_result
+
+if TYPE_CHECKING:
+    from kdlib.export.measuring import Measurements
 
 FORMAT = 1  # of config.json: raise it when older readers would take it wrongly
 SHIPPED = Path(__file__).parent / "shipped"
@@ -38,7 +39,7 @@ class Export:
 
     path: Path
     files: dict[str, int]
-    measured: Measurements
+    measured: "Measurements"
 
 
 def export_student(run_id: str, to: Path | str, seed: str | int = BEST, *, int8: bool = False) -> Export:
@@ -94,9 +95,9 @@ def write_zip(folder: Path, target: Path) -> None:
             archive.writestr(entry, path.read_bytes())
 
 
-def write_files(source: ExportSource, folder: Path, *, int8: bool = False) -> Measurements:
+def write_files(source: ExportSource, folder: Path, *, int8: bool = False) -> "Measurements":
     """Write every file of an export into an empty folder, and return what was measured."""
-    from kdlib.export import card, measuring
+    from kdlib.export import card, checking, measuring
     from kdlib.export.compressor import export_compressor
     from kdlib.export.graph import PortableStudent, export_graph
 

@@ -8,13 +8,12 @@ import numpy as np
 
 from kdlib import runs
 from kdlib.analysis.intervals import summarize
-from kdlib.data import datasets
-from kdlib.data.dataset import Dataset
-from kdlib.export.inputs import InputSpec
 from kdlib.results import RunResult, SplitMetrics
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
 
 if TYPE_CHECKING:
+    from kdlib.data.dataset import Dataset
+    from kdlib.export.inputs import InputSpec
     from kdlib.models.students import Student
 
 BEST, ENSEMBLE = "best", "ensemble"
@@ -36,11 +35,11 @@ class ExportSource:
 
     run: RunInfo
     result: RunResult
-    data: Dataset
+    data: "Dataset"
     seeds: tuple[int, ...]
     weights: Mapping[str, np.ndarray] = field(repr=False)
     logits: Mapping[str, np.ndarray] = field(repr=False)
-    form: InputSpec
+    form: "InputSpec"
 
     @property
     def adapter_width(self) -> int:
@@ -110,6 +109,9 @@ def load_source(run_id: str, seed: str | int = BEST) -> ExportSource:
         >>> load_source(run_id, "ensemble").seeds
         (0, 1, 2, 3, 4)
     """
+    from kdlib.data import datasets  # a page that offers an export loads without
+    from kdlib.export.inputs import InputSpec
+
     run = runs.get(run_id)
     _check_state(run)
     try:
