@@ -162,7 +162,7 @@ def _write_parquet(path: Path, ids: np.ndarray, codes: Codes) -> None:
     kind, width = pa.from_numpy_dtype(np.dtype(codes.dtype)), codes.shape[1]
     metadata = {"kdlib": json.dumps(codes.quantizer.to_dict())} if codes.quantizer.levels else None
     schema = pa.schema([("id", pa.string()), ("embedding", pa.list_(kind, width))], metadata=metadata)
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(path, schema, use_dictionary=False) as writer:
         for rows, part in codes:
             columns = [
                 pa.array(ids[rows].tolist()),
