@@ -13,7 +13,7 @@ deletion.py        deleting what was imported
 """
 
 from kdlib.analysis.failure import Failure
-from kdlib.spaces.jobs import SpaceRequest, cached, compute, discard, project_now, request
+from kdlib.spaces.jobs import SpaceRequest, cached, compute, compute_scorecard, discard, project_now, request
 from kdlib.spaces.presentation import (
     Colouring,
     Replay,
@@ -21,6 +21,7 @@ from kdlib.spaces.presentation import (
     colours,
     first_label,
     neighbour_changes,
+    pair_frame,
     pair_table,
     predictions,
     probe_table,
@@ -29,7 +30,7 @@ from kdlib.spaces.presentation import (
     space_table,
 )
 from kdlib.spaces.results import Scorecard, SpaceMaps
-from kdlib.spaces.rows import PAIRS, SPACE_NAMES, Spaces, list_splits, load_spaces
+from kdlib.spaces.rows import PAIRS, SPACE_NAMES, Spaces, list_splits, load_spaces, result_spaces
 
 __all__ = [
     "PAIRS",
@@ -45,17 +46,20 @@ __all__ = [
     "colourings",
     "colours",
     "compute",
+    "compute_scorecard",
     "discard",
     "first_label",
     "list_splits",
     "load_spaces",
     "neighbour_changes",
+    "pair_frame",
     "pair_table",
     "predictions",
     "probe_table",
     "project_now",
     "replay",
     "request",
+    "result_spaces",
     "row_table",
     "space_table",
 ]
