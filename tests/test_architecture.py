@@ -21,14 +21,18 @@ ROOMS = (
     ("", "spec results progress registry cache"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
-    ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
-    ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
-    ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
+    (
+        "models",
+        "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
+    ),
+    ("models", "pretraining"),
+    ("analysis", "intervals evaluation class_scores geometry neighbours retrieval width_precision projection"),
+    ("analysis", "costs probes measure failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
     ("", "notebook"),
     ("export", "report_blocks report_source report_background report_findings"),
     ("export", "report_html report_markdown report_notebook report"),
-    ("cli", "tables output data teacher embed runs sweeps report store main"),
+    ("cli", "tables output data teacher embed runs sweeps widths report store main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

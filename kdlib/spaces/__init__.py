@@ -6,6 +6,9 @@ presentation.py    what rows are coloured by, which neighbours they keep, how sp
 jobs.py            maps and scorecard, from the cache or computed by the engine
 teacher_jobs.py    what a teacher knows of a dataset, found out by the engine
 embedding_jobs.py  embedding a dataset, by the engine
+precision_jobs.py  what widths and precisions of an embedding are worth, measured by the engine
+space_embeddings.py  the embeddings of any dataset in a space of a run
+export_jobs.py     these as a file to download, written by the engine
 deletion.py        deleting what was imported
 """
 
