@@ -12,7 +12,7 @@
  */
 
 export const SIDE = 64; // of the bytes that are sent
-const PAPER = 256, PEN = 24; // pixels of the paper and of the pen
+const PAPER = 256, PEN = 36; // pixels of the paper and of the pen, which is as wide as that of the scanned digits
 
 /**
  * Return the ink of a square picture, averaged to side x side bytes.

@@ -63,39 +63,49 @@ def choose_space(infos: Sequence[RunInfo]) -> tuple[RunInfo, int]:
 
 @st.fragment
 def try_runs(infos: Sequence[RunInfo]) -> None:
-    """Show the input at the left, the answer at the right, the maps below."""
+    """Show the input at the left, the answer and the maps at the right."""
     started = time.perf_counter()
     data = datasets.load(infos[0].spec.dataset)
     left, right = st.columns([2, 5], gap="large")
     item = None
     with left, show_errors():
         item = try_inputs.choose_item(data)
-    below = st.container()
     if item is None:
         return
-    with below, show_errors():
-        run, seed = choose_space(infos)
     with right, show_errors():
         try:
-            answer = trying.answer(item, [run.id for run in infos], run.id, seed)
+            show_answer(data, item, infos, started)
         except RunNotFoundError:
             st.warning(
                 "The files of one of these runs have been deleted; choose other runs above.",
                 icon=":material/folder_off:",
             )
-            return
+
+
+def show_answer(data: datasets.Dataset, item: trying.Item, infos: Sequence[RunInfo], started: float) -> None:
+    """Show what the runs say about an item, and where it falls in the spaces of one of them.
+
+    Args:
+        data: the dataset.
+        item: for its students.
+        infos: of the runs.
+        started: when this was asked for, by `time.perf_counter`.
+    """
+    above = st.container()
+    run, seed = choose_space(infos)
+    answer = trying.answer(item, [each.id for each in infos], run.id, seed)
+    with above:
         seen, said = st.columns([1, 4], gap="medium")
         with seen:
             try_answer.show_seen(data, item)
         with said:
             try_answer.show_predictions(data, answer)
-    with below, show_errors():
-        try_answer.show_places(data, run, answer, seed, "pca")
-        took = 1000 * (time.perf_counter() - started)
-        st.caption(
-            f"Star: this item; rings: its nearest training items. The maps are PCA of the {len(answer.placed)} spaces, "
-            f"made of the labelled training items; the item lies where their axes put it. Answered in {took:.0f} ms."
-        )
+    try_answer.show_places(data, run, answer, seed, "pca")
+    took = 1000 * (time.perf_counter() - started)
+    st.caption(
+        "Star: this item; rings: its nearest training items. The maps show the labelled training items by PCA; the "
+        f"item lies where the same axes put it. Answered in {took:.0f} ms."
+    )
 
 
 st.title("Try it")

@@ -31,7 +31,9 @@ def plot_probabilities(frame: pd.DataFrame, height: int = 300) -> go.Figure:
             dash = {"symbol": "line-ew", "size": 14, "line": {"width": 2, "color": WHISKER}}
             name = "threshold from which a class counts as there: %{y:.0f} %<extra></extra>"
             figure.add_scatter(x=bar.x, y=100 * cuts, mode="markers", marker=dash, hovertemplate=name, showlegend=False)
-    figure.update_layout(height=height, margin={"l": 56, "r": 12, "t": 32, "b": 32})
+    figure.update_layout(height=height, margin={"l": 56, "r": 12, "t": 32, "b": 24})
+    figure.update_xaxes(title=None)
+    figure.update_yaxes(range=[0, 103])  # a seed's dot at 100 % is whole
     return figure
 
 
@@ -59,8 +61,11 @@ def plot_item_map(
         >>> plot_item_map(places, codes, ["a", "b"], ["#0072b2", "#e69f00"], places[0], np.array([1])).show()
     """
     figure = new_figure("", "", height)
-    dots = {"size": 5, "opacity": 0.75, "color": [colours[code] for code in codes.tolist()]}
-    hover = [escape(names[code]) for code in codes.tolist()]
+    count, ends = len(colours), np.repeat(np.arange(len(colours) + 1) / len(colours), 2)[1:-1]
+    # Numbers on a scale of steps: plotly checks a list of colours one by one, a tenth of a second for a thousand.
+    steps = [[float(end), colour] for end, colour in zip(ends, np.repeat(colours, 2).tolist(), strict=True)]
+    dots = {"size": 5, "opacity": 0.75, "color": codes, "colorscale": steps, "cmin": -0.5, "cmax": count - 0.5}
+    hover = np.array([escape(name) for name in names], dtype=object)[codes]
     x, y = places.T
     figure.add_scattergl(x=x, y=y, mode="markers", marker=dots, text=hover, hovertemplate="%{text}<extra></extra>")
     rings = {"size": 11, "symbol": "circle-open", "color": WHISKER, "line": {"width": 2}}
@@ -71,6 +76,7 @@ def plot_item_map(
             x=item[:1], y=item[1:], mode="markers", marker=star, hovertemplate="this item<extra></extra>"
         )
     figure.update_layout(showlegend=False, margin=MARGIN)
-    figure.update_xaxes(showticklabels=False)
-    figure.update_yaxes(showticklabels=False, scaleanchor="x")
+    bare = {"title": None, "showticklabels": False, "showgrid": False}
+    figure.update_xaxes(**bare)
+    figure.update_yaxes(scaleanchor="x", **bare)
     return figure
