@@ -10,9 +10,11 @@ from kdlib.analysis import frames
 from kdlib.data import datasets
 from kdlib.store import DONE, RunInfo, RunNotFoundError
 from pages import address, run_tables, show, try_answer, try_inputs
+from pages.maps import projection_name
 from pages.text import escape, show_errors
 
 MAX_RUNS = 6  # whose predictions fit side by side
+MAPS = ("pca", "umap", "tsne")
 RECENT = 60  # runs among which a comparison is looked for
 
 
@@ -38,8 +40,8 @@ def usable_runs(infos: Sequence[RunInfo]) -> list[RunInfo]:
     return alike
 
 
-def choose_space(infos: Sequence[RunInfo]) -> tuple[RunInfo, int]:
-    """Show which run's spaces are looked at, as which seed has them, and return both."""
+def choose_space(infos: Sequence[RunInfo]) -> tuple[RunInfo, int, str]:
+    """Show which run's spaces are looked at, as which seed has them, and how they are drawn; return all three."""
     names = dict(zip([run.id for run in infos], frames.run_labels([run.spec for run in infos]), strict=True))
     first = next((run.id for run in infos if frames.method_role(run.spec) == "compressed"), infos[-1].id)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -58,7 +60,16 @@ def choose_space(infos: Sequence[RunInfo]) -> tuple[RunInfo, int]:
             seed = st.number_input(
                 "Seed", 0, run.spec.seeds - 1, 0, key="try-seed", help="Which of its students.", width=120
             )
-    return run, int(seed)
+        projection = st.segmented_control(
+            "Projection",
+            MAPS,
+            default=MAPS[0],
+            required=True,
+            key="try-projection",
+            help="PCA can take a new item. UMAP and t-SNE cannot: there it lies amid its nearest training items.",
+            format_func=projection_name,
+        )
+    return run, int(seed), projection
 
 
 @st.fragment
@@ -92,7 +103,7 @@ def show_answer(data: datasets.Dataset, item: trying.Item, infos: Sequence[RunIn
         started: when this was asked for, by `time.perf_counter`.
     """
     above = st.container()
-    run, seed = choose_space(infos)
+    run, seed, projection = choose_space(infos)
     answer = trying.answer(item, [each.id for each in infos], run.id, seed)
     with above:
         seen, said = st.columns([1, 4], gap="medium")
@@ -100,11 +111,16 @@ def show_answer(data: datasets.Dataset, item: trying.Item, infos: Sequence[RunIn
             try_answer.show_seen(data, item)
         with said:
             try_answer.show_predictions(data, answer)
-    try_answer.show_places(data, run, answer, seed, "pca")
+    try_answer.show_places(data, run, answer, seed, projection)
     took = 1000 * (time.perf_counter() - started)
+    where = (
+        "where the same axes put it"
+        if projection == MAPS[0]
+        else f"in the middle of its nearest ones, because {projection_name(projection)} has no place for new rows"
+    )
     st.caption(
-        "Star: this item; rings: its nearest training items. The maps show the labelled training items by PCA; the "
-        f"item lies where the same axes put it. Answered in {took:.0f} ms."
+        "Star: this item; rings: its nearest training items. The maps show the labelled training items; the item lies "
+        f"{where}. Answered in {took:.0f} ms."
     )
 
 

@@ -10,11 +10,12 @@ import pandas as pd
 from kdlib.analysis import frames
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.placement import FittedMap, fit_map
-from kdlib.spaces import SpaceMaps, SpaceRequest, cached, project_now
+from kdlib.spaces import Failure, SpaceMaps, SpaceRequest, project_now, request
 from kdlib.trying.answering import Answer, Prediction
 from kdlib.trying.loaded import RUNS, load_known
 
 PCA = "pca"
+WAITING = "Drawn by PCA until the background has made this map."
 MOST_CLASSES = 10  # in a figure of probabilities
 
 
@@ -80,10 +81,13 @@ def item_maps(answer: Answer, run_id: str, member: int = 0, projection: str = PC
         >>> item_maps(answer(item, [run_id], run_id), run_id)["student"].item
     """
     view, drawn = load_known(run_id, member).view, _draw(run_id, member)
-    layout = None if projection == PCA else cached(SpaceRequest(run_id, "train", member, projection), view)
+    layout = None if projection == PCA else request(SpaceRequest(run_id, "train", member, projection), view)
+    waiting = WAITING if layout is None and projection != PCA else ""
+    if isinstance(layout, Failure):
+        waiting = f"{projection} failed: {layout.reason}; drawn by PCA."
     maps = {}
     for name in view.spaces:
-        placed, note = answer.placed.get(name), ""
+        placed, note = answer.placed.get(name), waiting
         if isinstance(layout, SpaceMaps):
             shown, places, note = layout.shown, layout.places[name], layout.notes[name]
         else:
