@@ -50,7 +50,7 @@ def test_an_item_of_the_address_is_answered_at_once_by_all_three(run_ids):
 def test_a_visit_without_a_choice_gets_the_newest_run_of_each_role(run_ids):
     app = opened("try_it")
     assert not app.exception
-    assert app.query_params["runs"] == [",".join(run_ids)]
+    assert app.query_params["runs"] == ",".join(run_ids)
 
 
 def test_a_baseline_alone_has_its_own_space_and_says_why_not_more(run_ids):

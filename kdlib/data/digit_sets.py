@@ -99,10 +99,10 @@ def scan_drawing(ink: np.ndarray) -> np.ndarray:
         raise ValueError("nothing is drawn; draw a digit")
     cut = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     fine = 4 * SCAN
-    scale = fine / max(cut.size)
-    size = tuple(max(1, round(scale * length)) for length in cut.size)
+    wide, high = (max(1, round(fine / max(cut.size) * length)) for length in cut.size)
     fitted = Image.new("L", (fine, fine))
-    fitted.paste(cut.resize(size, Image.Resampling.BILINEAR), tuple((fine - length) // 2 for length in size))
+    resized = cut.resize((wide, high), Image.Resampling.BILINEAR)
+    fitted.paste(resized, ((fine - wide) // 2, (fine - high) // 2))
     return np.asarray(fitted, np.float32).reshape(SCAN, 4, SCAN, 4).mean((1, 3)) / 255
 
 

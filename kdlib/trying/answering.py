@@ -127,7 +127,7 @@ def answer(item: Item, run_ids: Sequence[str], shown: str, member: int = 0) -> A
         compressed = load_compressor(shown)(raw)
         vectors |= {"raw": raw[0], "compressed": compressed[min(member, len(compressed) - 1), 0]}
     elif reason:
-        absent = dict.fromkeys(("raw", "compressed"), reason)
+        absent = {"raw": reason, "compressed": reason}
     placed = {}
     for name, space in known.view.spaces.items():
         if name in vectors:

@@ -130,7 +130,7 @@ def load_known(run_id: str, member: int) -> KnownRows:
         view = _student_view(run_id, spec, member)
     else:
         view = load_spaces(run_id, "train", member)
-    absent = dict.fromkeys(("raw", "compressed"), reason) if reason else {}
+    absent = {"raw": reason, "compressed": reason} if reason else {}
     return KnownRows(view, absent)
 
 

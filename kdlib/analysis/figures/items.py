@@ -1,6 +1,7 @@
 """One item: its probabilities over the seeds of several runs, and its place on a map of known items."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ def plot_probabilities(frame: pd.DataFrame, height: int = 300) -> go.Figure:
         >>> plot_probabilities(probability_table(answer.predictions, data.classes)).show()
     """
     figure = plot_accuracy_bars(frame, "probability")
-    bars = list(figure.select_traces({"type": "bar"}))
+    bars: list[Any] = list(figure.select_traces({"type": "bar"}))
     for bar, label in zip(bars, dict.fromkeys(frame["label"]), strict=True):
         cuts = frame[frame["label"] == label]["cut"]
         if cuts.notna().any():
