@@ -64,7 +64,7 @@ def test_nothing_to_try_a_deleted_run_and_deleted_files_are_words(home):
     assert "no finished student to try yet" in texts(opened("try_it"))
     run_ids = stored_runs.store_all()
     assert "is not in this store" in texts(page("0" * 32))
-    runs.delete([run_ids[0]])
+    runs.delete(run_ids[0])
     shutil.rmtree(store.artifact_path(run_ids[1], "result.json").parent)
     app = page(run_ids[1])
     assert not app.exception
@@ -117,7 +117,7 @@ def test_runs_of_several_datasets_are_not_mixed(run_ids):
 
 def test_a_map_that_takes_long_is_drawn_by_pca_until_it_is_there(run_ids):
     app = page(*run_ids)
-    app.button_group(key="try-projection").set_value(["umap"]).run()
+    app.button_group(key="try-projection").set_value("umap").run()
     assert not app.exception
     assert "Drawn by PCA until" in texts(app)
     assert "no place for new rows" in texts(app)
