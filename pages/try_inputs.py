@@ -20,6 +20,7 @@ from pages.text import escape
 INK_SIDE = 64  # pixels of a drawing as the paper sends it
 MAX_PASTED = 10_000_000  # bytes
 SAMPLES = 12
+DIGITS = ("digits", "cluttered-digits")
 GIVEN = "try-given"  # key of the session: which input was used last
 SAMPLE, DRAWING, FILE, RECORDING, WORDS = "sample", "drawing", "file", "recording", "words"
 
@@ -66,7 +67,7 @@ def _picture_inputs(data: Dataset, tag: str) -> dict[str, Callable[[], trying.It
         "largest": MAX_PASTED,
         "hint": "Ctrl+V pastes a picture." if drawn else "Ctrl+V pastes a picture; or upload one below.",
     }
-    st.markdown("**Draw**" if drawn else "**Paste**")
+    st.markdown(f"**Draw{' a digit' if data.name in DIGITS else ''}**" if drawn else "**Paste a picture**")
     given = _component()(
         key=f"draw-{tag}", data=state, default={"given": None}, on_given_change=_used(DRAWING), height="content"
     )["given"]

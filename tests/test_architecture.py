@@ -26,7 +26,10 @@ ROOMS = (
         "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
     ),
     ("models", "pretraining"),
-    ("analysis", "intervals evaluation class_scores geometry neighbours retrieval width_precision projection placement"),
+    (
+        "analysis",
+        "intervals evaluation class_scores geometry neighbours retrieval width_precision projection placement",
+    ),
     ("analysis", "costs probes measure failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying planning"),
     ("", "notebook"),
