@@ -119,8 +119,8 @@ def show_answer(data: datasets.Dataset, item: trying.Item, infos: Sequence[RunIn
         else f"in the middle of its nearest ones, because {projection_name(projection)} has no place for new rows"
     )
     st.caption(
-        "Star: this item; rings: its nearest training items. The maps show the labelled training items, coloured by class; "
-        f"the item lies {where}. Answered in {took:.0f} ms."
+        "Star: this item; rings: its nearest training items. The maps show the labelled training items, coloured by "
+        f"class; the item lies {where}. Answered in {took:.0f} ms."
     )
 
 
