@@ -15,7 +15,7 @@ from kdlib.analysis import frames
 from kdlib.data.datasets import AUDIO, IMAGE, TEXT, VECTOR, Dataset
 from pages import tiles
 from pages.chain import ASSETS
-from pages.text import escape
+from pages.text import escape, show_errors
 
 INK_SIDE = 64  # pixels of a drawing as the paper sends it
 MAX_PASTED = 10_000_000  # bytes
@@ -41,11 +41,7 @@ def _used(kind: str) -> Callable[[], None]:
 
 
 def choose_item(data: Dataset) -> trying.Item | None:
-    """Show what an item can be given by and return the one that was given last; None while there is none.
-
-    Raises:
-        ValueError: what was given cannot be an item of the dataset.
-    """
+    """Show what an item can be given by and return the one given last; None, with words, if it cannot be one."""
     tag = hashlib.sha256(data.name.encode()).hexdigest()[:12]  # another dataset, other inputs
     sources: dict[str, Callable[[], trying.Item | None]] = {}
     if data.modality == IMAGE and data.look is not None:
@@ -54,10 +50,12 @@ def choose_item(data: Dataset) -> trying.Item | None:
         sources |= _sound_inputs(data, tag)
     elif data.modality in (TEXT, VECTOR):
         sources |= _written_inputs(data, tag)
+    about = st.container()  # what belongs to what was given stands right below it, above the samples
     sources[SAMPLE] = _samples(data, tag)
-    given = st.session_state.get(GIVEN, SAMPLE)
-    item = sources.get(given, sources[SAMPLE])()
-    return item if item is not None else sources[SAMPLE]()
+    with about, show_errors():
+        item = sources.get(st.session_state.get(GIVEN, SAMPLE), sources[SAMPLE])()
+        return item if item is not None else sources[SAMPLE]()
+    return None
 
 
 def _picture_inputs(data: Dataset, tag: str) -> dict[str, Callable[[], trying.Item | None]]:

@@ -82,6 +82,7 @@ def try_runs(infos: Sequence[RunInfo]) -> None:
     with left, show_errors():
         item = try_inputs.choose_item(data)
     if item is None:
+        right.info("The answer comes here once there is an item.", icon=":material/arrow_back:")
         return
     with right, show_errors():
         try:
