@@ -10,6 +10,7 @@ PAGES = {  # script -> title, icon; the first one opens
     "data_teachers": ("Data & teachers", ":material/school:"),
     "distill": ("Distill", ":material/science:"),
     "embeddings": ("Embeddings", ":material/scatter_plot:"),
+    "dial": ("Dial", ":material/tune:"),
     "compare": ("Compare", ":material/bar_chart:"),
     "try_it": ("Try it", ":material/draw:"),
     "runs": ("Runs", ":material/list_alt:"),

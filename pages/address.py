@@ -61,7 +61,7 @@ def _run_name(run_id: str) -> str:
 
 def name_window(page: str) -> None:
     """Put into the title of the window which page is open, and on which run or how many of them."""
-    ids = selected_ids()
+    ids = selected_ids() or RUN_ID.findall(st.query_params.get("run", ""))
     about = [f"{len(ids)} runs" if len(ids) > 1 else _run_name(ids[0])] if ids else []
     st.set_page_config(page_title=" · ".join([*about, page, "KD Lab"]))
 

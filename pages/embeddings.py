@@ -7,6 +7,7 @@ from kdlib.analysis import frames
 from kdlib.analysis.projection import PROJECTIONS, STRENGTH, STRENGTHS
 from kdlib.data import datasets
 from kdlib.registry import first_line
+from kdlib.spaces import width_jobs
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
 from pages import address, live, map_sections, maps, run_tables, show
 from pages.text import escape
@@ -58,6 +59,8 @@ def controls(run: RunInfo, data: datasets.Dataset) -> tuple[spaces.SpaceRequest,
                 "agreement that is made, not found.",
                 bind="query-params",
             )
+        if run.spec.method in width_jobs.nested_methods():
+            st.page_link("pages/dial.py", label="Turn its width", icon=":material/tune:", query_params={"run": run.id})
     return spaces.SpaceRequest(run.id, split, int(seed), name, strength), by
 
 

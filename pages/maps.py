@@ -94,13 +94,13 @@ def linked_maps(
         st.session_state[first] = list(selected)
     state = {
         "kind": kind,
-        "points": _point_table(rows, colouring, facts),
-        "frames": _coordinate_table(places),
+        "points": point_table(rows, colouring, facts),
+        "frames": coordinate_table(places),
         "panels": [
             {"name": name, "title": TITLES[name], "note": (notes or {}).get(name, ""), "colour": COLOURS[name]}
             for name in places
         ],
-        "legend": _legend(colouring),
+        "legend": legend(colouring),
         "facts": [{"name": fact.name, "names": [str(name) for name in fact.names]} for fact in facts],
         "item": "" if data.read else items.source(data),
         "when": list(when),
@@ -112,20 +112,20 @@ def linked_maps(
     return [int(row) for row in shown["selected"] or []]
 
 
-def _point_table(rows: np.ndarray, colouring: Colouring, facts: Sequence[Fact]) -> pd.DataFrame:
+def point_table(rows: np.ndarray, colouring: Colouring, facts: Sequence[Fact]) -> pd.DataFrame:
     """Return a line per row: its number in the dataset, its colour, and the value of each fact."""
     columns = {"row": rows.astype(np.int32), "code": colouring.codes}
     return pd.DataFrame(columns | {f"fact{i}": np.asarray(fact.codes, np.int16) for i, fact in enumerate(facts)})
 
 
-def _coordinate_table(places: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def coordinate_table(places: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Return columns x0, y0, x1, y1, ... of the spaces, float32; the times of a replay below one another."""
     flat = [value.reshape(-1, 2) for value in places.values()]
     columns = {f"{axis}{i}": value[:, j] for i, value in enumerate(flat) for j, axis in enumerate("xy")}
     return pd.DataFrame(columns, copy=False).astype(np.float32)
 
 
-def _legend(colouring: Colouring) -> list[dict[str, Any]]:
+def legend(colouring: Colouring) -> list[dict[str, Any]]:
     entries = zip(colouring.names, colouring.colours, colouring.shapes, strict=True)
     return [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in entries]
 

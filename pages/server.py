@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,18 +141,27 @@ async def sound(request: Request) -> Response:
     return Response(played, media_type="audio/wav", headers={"cache-control": "private, max-age=3600"})
 
 
-SCRIPTS = {path.name: path for path in (Path(__file__).parent.parent / "assets" / "maps").glob("*.js")}
+ASSETS = Path(__file__).parent.parent / "assets"
+SCRIPTS = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.glob("*/*.js")}
 
 
-async def script(request: Request) -> Response:
-    """Answer maps/NAME.js with a module of the maps; browsers ask each time, so that modules of one version meet."""
-    path = SCRIPTS.get(request.path_params["name"])
+async def script(folder: str, request: Request) -> Response:
+    """Answer FOLDER/NAME.js with a module of a component.
+
+    Browsers ask each time, so that modules of one version meet.
+    """
+    path = SCRIPTS.get(f"{folder}/{request.path_params['name']}")
     if path is None:
         return Response(status_code=404)
     return FileResponse(path, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
 
-ROUTES = [Route("/item", item), Route("/sound", sound), Route("/maps/{name}", script)]
+FOLDERS = sorted({name.partition("/")[0] for name in SCRIPTS})
+ROUTES = [
+    Route("/item", item),
+    Route("/sound", sound),
+    *(Route(f"/{folder}/{{name}}", partial(script, folder)) for folder in FOLDERS),
+]
 
 
 usable = threading.Event()  # set when a visitor can use a page

@@ -27,7 +27,7 @@ ROOMS = (
     ),
     ("models", "pretraining"),
     ("analysis", "intervals evaluation calibration class_scores geometry neighbours retrieval width_precision"),
-    ("analysis", "projection placement costs probes measure failure teacher_report comparison papers frames"),
+    ("analysis", "projection placement costs probes measure widths failure teacher_report comparison papers frames"),
     ("analysis", "result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying planning"),
     ("", "notebook export"),

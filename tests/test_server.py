@@ -1,6 +1,7 @@
 """What the server answers beside pages, asked without a network, and what it loads ahead."""
 
 import gc
+import posixpath
 import re
 import threading
 from contextlib import nullcontext
@@ -12,11 +13,11 @@ from starlette.routing import Router
 from kdlib import planning, runs, store
 from kdlib.data import datasets
 from kdlib.models import embedding
-from pages import maps, server
+from pages import maps, server, width_dial
 from tests.coroutines import run_async
 
-MAPS = Path(__file__).parent.parent / "assets" / "maps"
-MODULES = sorted(path.name for path in MAPS.glob("*.js"))
+ASSETS = Path(__file__).parent.parent / "assets"
+MODULES = sorted(path.relative_to(ASSETS).as_posix() for path in ASSETS.glob("*/*.js"))
 IMPORTS = re.compile(r'^import .* from "(.*)";$', re.MULTILINE)
 
 
@@ -64,27 +65,31 @@ def test_pages_never_wait_for_a_warm_up_that_failed(error, monkeypatch):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_of_the_maps_is_served_as_a_script_and_asked_for_anew(name):
-    status, headers, body = answered(f"/maps/{name}")
-    assert (status, body) == (200, (MAPS / name).read_bytes())
+def test_a_module_of_a_component_is_served_as_a_script_and_asked_for_anew(name):
+    status, headers, body = answered(f"/{name}")
+    assert (status, body) == (200, (ASSETS / name).read_bytes())
     assert headers["content-type"].startswith("text/javascript")  # whatever the machine thinks `.js` is
     assert headers["cache-control"] == "no-cache"  # or modules of two versions would meet after an update
 
 
-@pytest.mark.parametrize("name", ["", "maps.html", "none.js", "../chain.js", "..\\chain.js", "/etc/passwd", ".", ".."])
-def test_nothing_else_is_served_from_there(name):
-    assert answered(f"/maps/{name}")[0] == 404
+@pytest.mark.parametrize("folder", ["maps", "dial"])
+@pytest.mark.parametrize(
+    "name", ["", "maps.html", "dial.css", "none.js", "../chain.js", "..\\chain.js", "/etc/passwd", ".", ".."]
+)
+def test_nothing_else_is_served_from_there(folder, name):
+    assert answered(f"/{folder}/{name}")[0] == 404
 
 
-def test_all_modules_of_the_maps_are_reached_from_the_script_of_the_component():
-    (start,) = re.findall(r'new URL\("maps/(.*?)"', maps.SCRIPT)
-    reached, waiting = set(), [start]
+@pytest.mark.parametrize(("script", "folder"), [(maps.SCRIPT, "maps"), (width_dial.SCRIPT, "dial")])
+def test_all_modules_of_a_component_are_reached_from_its_script(script, folder):
+    waiting, reached = re.findall(r'new URL\("(.*?)"', script), set()
     while waiting:
         name = waiting.pop()
         assert name in MODULES
         if name not in reached:
             reached.add(name)
-            imported = IMPORTS.findall((MAPS / name).read_text(encoding="utf-8"))
-            assert all(each.startswith("./") for each in imported), f"{name}: a browser finds relative imports only"
-            waiting += [each.removeprefix("./") for each in imported]
-    assert reached == set(MODULES) - {"types.js"}  # which is read by the type check only
+            imported = IMPORTS.findall((ASSETS / name).read_text(encoding="utf-8"))
+            assert all(each.startswith(".") for each in imported), f"{name}: a browser finds relative imports only"
+            waiting += [posixpath.normpath(posixpath.join(posixpath.dirname(name), each)) for each in imported]
+    own = {name for name in MODULES if name.startswith(folder)}
+    assert own - reached == {f"{folder}/types.js"}  # which is read by the type check only

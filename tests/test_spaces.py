@@ -14,7 +14,7 @@ from kdlib.data import datasets
 from kdlib.data.datasets import Attribute, Dataset
 from kdlib.engine import RunFolder
 from kdlib.models import embedding
-from kdlib.spaces import SpaceRequest, jobs
+from kdlib.spaces import SpaceRequest, jobs, storage
 from tests import stored_runs
 
 
@@ -120,7 +120,7 @@ STORED_REPORT = {
 
 def test_a_scorecard_of_an_earlier_version_is_read_and_written_as_it_was(run_ids):
     loaded, request = spaces.load_spaces(run_ids["raw"], member=1), SpaceRequest(run_ids["raw"], member=1)
-    path = jobs._path(request.key(loaded))
+    path = storage.answer_path(request.key(loaded))
     path.parent.mkdir(parents=True, exist_ok=True)
     lost = {"change/raw>student": np.array([0.5, 0, 1], np.float32)}
     save_file(lost, path, {"report": json.dumps(STORED_REPORT)})
@@ -179,7 +179,7 @@ def test_an_answer_that_fails_says_why_until_it_is_requested_again(run_ids, subm
 def test_a_damaged_answer_is_one_that_has_not_been_computed(left, run_ids, submitted):
     request, loaded = SpaceRequest(run_ids["raw"]), spaces.load_spaces(run_ids["raw"])
     jobs.compute(asdict(request))
-    path = jobs._path(request.key(loaded))
+    path = storage.answer_path(request.key(loaded))
     content = path.read_bytes()
     if isinstance(left, str):
         save_file({"change": np.zeros(1)}, path, {"report": "{"} if left == "other words" else None)

@@ -5,6 +5,7 @@
 const CLOSEST = 60; // times the zoom that shows a whole map
 const FARTHEST = 0.3;
 const LARGEST = 16; // CSS pixels of a point
+const ROOMY = 290; // CSS pixels of a panel below which its points shrink with it
 
 /**
  * Return how many CSS pixels a unit of the data is long.
@@ -97,13 +98,13 @@ export function extent(frames) {
 }
 
 /**
- * Return the diameter of points in CSS pixels: fewer and closer ones are larger.
+ * Return the diameter of points in CSS pixels: fewer and closer ones are larger, those of a small panel smaller.
  * @param {number} count of points
  * @param {Viewport} viewport
  */
-export function pointSize(count, { camera, home }) {
-  const base = count > 8000 ? 3 : count > 1500 ? 5 : 8;
-  return Math.min(LARGEST, base * Math.max(1, Math.sqrt(camera.zoom * home.reach)));
+export function pointSize(count, { box, camera, home }) {
+  const base = count > 8000 ? 3 : count > 1500 ? 5 : 8, room = Math.min(1, Math.min(box.width, box.height) / ROOMY);
+  return Math.min(LARGEST, room * base * Math.max(1, Math.sqrt(camera.zoom * home.reach)));
 }
 
 /**

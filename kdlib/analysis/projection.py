@@ -311,13 +311,31 @@ def _fill_missing(places: np.ndarray, space: np.ndarray) -> np.ndarray:
     return places
 
 
+def align_sequence(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return maps of the same rows centred, of root mean square 1, each turned or mirrored onto the one before it.
+
+    Args:
+        maps: each (n, 2); one whose rows are all at one place stays so.
+
+    Example:
+        >>> first, second = align_sequence([places, -places])
+        >>> np.allclose(first, second)
+        True
+    """
+    return _align(maps, before=-1)
+
+
 def _align_maps(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the maps centred, of root mean square 1, each turned or mirrored to come nearest to the first."""
+    return _align(maps, before=0)
+
+
+def _align(maps: Sequence[np.ndarray], before: int) -> list[np.ndarray]:
     aligned_maps: list[np.ndarray] = []
     for places in maps:
         if aligned_maps:
             try:
-                places = procrustes_align(places, aligned_maps[0])
+                places = procrustes_align(places, aligned_maps[before])
             except ValueError:  # one of them is a single point, or they have nothing in common
                 places = np.asarray(places, np.float64)
         places = places - places.mean(0, dtype=np.float64)

@@ -3,7 +3,9 @@
 rows.py            which rows, where they lie in each space
 results.py         what is computed about spaces, typed
 presentation.py    what rows are coloured by, which neighbours they keep, how spaces formed
+storage.py         the files in which answers are stored
 jobs.py            maps and scorecard, from the cache or computed by the engine
+width_jobs.py      what every leading width of a run holds, found out by the engine
 teacher_jobs.py    what a teacher knows of a dataset, found out by the engine
 embedding_jobs.py  embedding a dataset, by the engine
 precision_jobs.py  what widths and precisions of an embedding are worth, measured by the engine

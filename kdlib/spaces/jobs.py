@@ -1,27 +1,23 @@
 """Maps and scorecards: from the cache at once, otherwise computed by the engine. PCA maps are made on the spot."""
 
-import json
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from kdlib import engine
 from kdlib.analysis.failure import Failure
 from kdlib.analysis.geometry import distance_correlation, effective_rank, linear_cka, sample_rows, silhouette
 from kdlib.analysis.neighbours import find_neighbours, permuted_overlap, shared_neighbours
 from kdlib.analysis.projection import PROJECTIONS, Maps, faithfulness, project
-from kdlib.cache import atomic_path, content_key, home
+from kdlib.cache import content_key
 from kdlib.data import datasets
 from kdlib.registry import lookup
 from kdlib.spaces.presentation import first_label
 from kdlib.spaces.results import PairScores, Scorecard, SpaceMaps, SpaceScores
 from kdlib.spaces.rows import Spaces, load_spaces
+from kdlib.spaces.storage import answer_path, read_answer, write_answer
 
 VERSION = 1  # of the answers: raise it when the same request would be answered otherwise
 K = 10  # neighbours
@@ -52,28 +48,13 @@ class SpaceRequest:
         return content_key(version=VERSION, k=K, spaces=spaces.key, projection=self.projection, strength=strength)
 
 
-def _path(key: str) -> Path:
-    return home() / "cache" / "spaces" / f"{key}.safetensors"
-
-
 def cached(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Failure | None:
     """Return the answer if it has been computed, None if not, a `Failure` when computing it failed.
 
     A request for a projection is answered by `SpaceMaps`, one without by a `Scorecard`.
     """
-    path = _path(request.key(spaces))
-    try:
-        with safe_open(path, framework="np") as file:
-            report = dict(json.loads(file.metadata()["report"]))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if "error" in report:
-            return Failure(str(report["error"]))
-        return (SpaceMaps if request.projection else Scorecard).from_parts(report, arrays)
-    except FileNotFoundError:
-        return None
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
-        path.unlink(missing_ok=True)  # damaged by something outside: an answer can always be computed again
-        return None
+    make = SpaceMaps.from_parts if request.projection else Scorecard.from_parts
+    return read_answer(request.key(spaces), make)
 
 
 def request(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Failure | None:
@@ -90,7 +71,7 @@ def request(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Fa
 
 def discard(request: SpaceRequest, spaces: Spaces) -> None:
     """Forget an answer that failed, so that the next `request` has it computed again."""
-    _path(request.key(spaces)).unlink(missing_ok=True)
+    answer_path(request.key(spaces)).unlink(missing_ok=True)
 
 
 def compute(fields: dict[str, Any]) -> None:
@@ -101,15 +82,10 @@ def compute(fields: dict[str, Any]) -> None:
     """
     request = SpaceRequest(**fields)
     spaces = load_spaces(request.run, request.split, request.member)
-    try:
-        answer = compute_maps(request, spaces) if request.projection else compute_scorecard(spaces)
-        report, arrays = answer.to_parts()
-    except Exception as error:  # a page that waits for the answer must learn that none will come
-        traceback.print_exc()
-        report, arrays = Failure.of(error).to_dict(), {}
-    with atomic_path(_path(request.key(spaces))) as temporary:
-        contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-        save_file(contiguous, temporary, {"report": json.dumps(report)})
+    write_answer(
+        request.key(spaces),
+        lambda: (compute_maps(request, spaces) if request.projection else compute_scorecard(spaces)).to_parts(),
+    )
 
 
 def project_now(spaces: Spaces, name: str = "pca", strength: float = 0.0) -> tuple[np.ndarray, Maps]:

@@ -81,12 +81,13 @@ test("points that all lie in one place, and no points, have a reach", () => {
   assert.deepEqual(geometry.extent([new Float32Array()]), { x: 0, y: 0, reach: 1 });
 });
 
-test("points are smaller where there are many, grow when the map comes closer, and stop growing", () => {
-  const whole = { ...VIEWPORT, camera: { x: 0, y: 0, zoom: 1 / HOME.reach } };
+test("points are smaller where there are many, grow when the map comes closer, and are small in a small one", () => {
+  const box = { ...BOX, height: 300 }, whole = { ...VIEWPORT, box, camera: { x: 0, y: 0, zoom: 1 / HOME.reach } };
   assert.deepEqual([100, 5000, 20000].map((count) => geometry.pointSize(count, whole)), [8, 5, 3]);
   assert.equal(geometry.pointSize(100, { ...whole, camera: { x: 0, y: 0, zoom: 2.25 / HOME.reach } }), 12);
   assert.equal(geometry.pointSize(100, { ...whole, camera: { x: 0, y: 0, zoom: 60 / HOME.reach } }), 16);
   assert.equal(geometry.pointSize(100, { ...whole, camera: { x: 0, y: 0, zoom: 0.3 / HOME.reach } }), 8);
+  assert.equal(geometry.pointSize(100, { ...whole, box: { ...box, width: 145 } }), 4); // half as wide
 });
 
 test("a time lies between two frames", () => {
