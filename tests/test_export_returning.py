@@ -9,8 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kdlib import runs
-from kdlib.export import export_student, intake
-from kdlib.export import returning
+from kdlib.export import export_student, intake, returning
 from kdlib.export.returning import import_student
 from tests import exported
 
