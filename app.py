@@ -11,6 +11,7 @@ PAGES = {  # script -> title, icon; the first one opens
     "distill": ("Distill", ":material/science:"),
     "embeddings": ("Embeddings", ":material/scatter_plot:"),
     "compare": ("Compare", ":material/bar_chart:"),
+    "try_it": ("Try it", ":material/draw:"),
     "runs": ("Runs", ":material/list_alt:"),
 }
 

@@ -21,6 +21,7 @@ if results:
             icon=":material/scatter_plot:",
             query_params=address.query(selected),
         )
+        show.report_buttons([run.id for run in selected])
         export_section.export_button(selected)
     section = st.segmented_control(
         "Show",

@@ -126,6 +126,20 @@ async def item(request: Request) -> Response:
     return Response(picture, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
+async def sound(request: Request) -> Response:
+    """Answer sound?dataset=...&row=... with the item's sound."""
+
+    def made() -> bytes | None:
+        from pages import items
+
+        return items.answer_sound(request.query_params.get("dataset", ""), request.query_params.get("row", ""))
+
+    played = await run_in_threadpool(made)
+    if played is None:
+        return Response(status_code=404)
+    return Response(played, media_type="audio/wav", headers={"cache-control": "private, max-age=3600"})
+
+
 SCRIPTS = {path.name: path for path in (Path(__file__).parent.parent / "assets" / "maps").glob("*.js")}
 
 
@@ -137,7 +151,7 @@ async def script(request: Request) -> Response:
     return FileResponse(path, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
 
-ROUTES = [Route("/item", item), Route("/maps/{name}", script)]
+ROUTES = [Route("/item", item), Route("/sound", sound), Route("/maps/{name}", script)]
 
 
 usable = threading.Event()  # set when a visitor can use a page

@@ -1,4 +1,4 @@
-"""What leaves the lab: a trained student as files that run anywhere.
+"""What leaves the lab: a trained student as files that run anywhere, and reports.
 
 Everything heavy is imported inside functions, so that a page or a command that offers an export begins at once.
 
@@ -15,6 +15,13 @@ jobs.py        exports made by the engine, for pages
 intake.py      an export that comes back, read in a child process
 returning.py   and made into a run
 shipped/       files that go into every export as they are
+
+report.py            a report of runs as one HTML page, a notebook or markdown: start here
+report_blocks.py     what a report consists of, whatever its format
+report_source.py     what a report is about: runs, results, spaces
+report_background.py its sections on data, teachers, methods, reproduction, limits
+report_findings.py   its sections on accuracies, differences, what was kept, maps, costs
+report_html.py, report_markdown.py, report_notebook.py    a report in each format; templates/ for the page
 """
 
 from kdlib.export.folder import Export, export_student

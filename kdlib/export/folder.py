@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import kdlib
 from kdlib.cache import atomic_path
 from kdlib.export.source import BEST, ExportSource, load_source, narrow_result
 
@@ -157,6 +158,7 @@ def config_record(source: ExportSource, weights_hash: str) -> dict[str, Any]:
     spec = source.result.spec
     return {
         "format": FORMAT,
+        "kdlib": kdlib.__version__,
         "student": {
             "name": spec.student,
             "input_shape": list(source.form.student_shape),
