@@ -14,6 +14,7 @@ from kdlib.models import embedding
 from kdlib.models.compressors import COMPRESSORS, Autoencoder, FixedCompressor
 from kdlib.models.teachers import is_built_in
 from kdlib.spec import BASELINE, UNCOMPRESSED
+from kdlib.store import RunNotFoundError
 
 CHECKED = 200  # rows on which the graph is compared with the run
 TOLERANCE = 1e-3  # of the largest number, beyond which a graph is refused
@@ -51,6 +52,17 @@ def export_compressor(source: ExportSource) -> tuple[Any | None, str]:
     labelled = source.data.labelled(spec.labels)
     scaling = ScaledEmbeddings.to_unit(embeddings, labelled)
     member = source.seeds[0] if len(source.seeds) == 1 else choose_seeds(source.result, BEST)[0]
+    try:
+        return _checked_graph(source, scaling, embeddings, member)
+    except RunNotFoundError:
+        return None, "the run was imported without its compressor"
+
+
+def _checked_graph(
+    source: ExportSource, scaling: ScaledEmbeddings, embeddings: np.ndarray, member: int
+) -> tuple[Any | None, str]:
+    """Return the graph of one member's compressor, once it gives what the run has."""
+    spec, labelled = source.result.spec, source.data.labelled(source.result.spec.labels)
     if COMPRESSORS[spec.method].trainable:
         compressor = _trained(source, embeddings.shape[1], member)
     else:
