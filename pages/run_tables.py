@@ -9,14 +9,15 @@ from typing import Literal
 import pandas as pd
 import streamlit as st
 
-from kdlib import runs
+from kdlib import planning, runs
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
+from kdlib.names import method_name, teacher_name
 from kdlib.progress import PHASES
 from kdlib.spec import unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
 from pages import address, registries
-from pages.text import escape
+from pages.text import describe_range, escape
 
 BADGES: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
     "queued": "gray",
@@ -58,11 +59,8 @@ def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
     active = [run for run in infos if run.active]
     if active and all(run.phase not in ("", "training") for run in active):
         return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
-    share = sum(run.progress if run.active else 1.0 for run in infos) / len(infos)
-    if share < 0.05:
-        return "starting"
-    elapsed = now - min(run.submitted for run in infos)
-    return f"about {max(1, elapsed * (1 - share) / share):.0f} s to go"
+    seconds = planning.estimate_remaining(active, address.load_histories(active), now)
+    return f"{describe_range(*seconds)} to go" if seconds else "starting"
 
 
 def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
@@ -73,8 +71,15 @@ def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
     for run in infos:
         accuracy = run.accuracy()
         score = format_percent(accuracy) if accuracy else ""
-        row = {"name": run.name, "state": run.state, "progress": round(run.progress, 2), "method": run.spec.method}
+        row = {
+            "name": run.name,
+            "state": run.state,
+            "progress": round(run.progress, 2),
+            "method": method_name(run.spec.method),
+        }
         row |= {name: getattr(run.spec, name) for name in names}
+        if "teacher" in row:
+            row["teacher"] = teacher_name(run.spec.teacher)
         for name in unused_fields(run.spec):
             if name in row:
                 row[name] = None

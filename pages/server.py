@@ -126,18 +126,20 @@ async def item(request: Request) -> Response:
     return Response(picture, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
-SCRIPTS = {path.name: path for path in (Path(__file__).parent.parent / "assets" / "maps").glob("*.js")}
+ASSETS = Path(__file__).parent.parent / "assets"
+SCRIPTS = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.glob("*/*.js")}
 
 
 async def script(request: Request) -> Response:
-    """Answer maps/NAME.js with a module of the maps; browsers ask each time, so that modules of one version meet."""
-    path = SCRIPTS.get(request.path_params["name"])
+    """Answer FOLDER/NAME.js with a module of a component; browsers ask each time, so that versions never mix."""
+    path = SCRIPTS.get(request.url.path.removeprefix("/"))
     if path is None:
         return Response(status_code=404)
     return FileResponse(path, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
 
-ROUTES = [Route("/item", item), Route("/maps/{name}", script)]
+COMPONENTS = sorted({name.partition("/")[0] for name in SCRIPTS})
+ROUTES = [Route("/item", item), *(Route(f"/{folder}/{{name}}", script) for folder in COMPONENTS)]
 
 
 usable = threading.Event()  # set when a visitor can use a page

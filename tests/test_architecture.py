@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec results progress registry cache"),
+    ("", "spec names colours results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
     ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
-    ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
+    ("analysis", "intervals estimates evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
-    ("cli", "tables output data teacher embed runs sweeps store main"),
+    ("cli", "tables output data teacher embed runs sweeps store record main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

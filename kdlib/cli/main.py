@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, embed, runs, store, sweeps, tables, teacher
+from kdlib.cli import data, embed, record, runs, store, sweeps, tables, teacher
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -200,6 +200,7 @@ def parser() -> argparse.ArgumentParser:
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)
     store.add_commands(commands)
+    record.add_commands(commands)
     return main_parser
 
 
