@@ -64,10 +64,10 @@ def test_over_dim_has_a_label_for_each_difference_other_than_width():
         make_result("raw", [0.4], dim=2),
     ]
     labels = frames.accuracy_over_dim(results).groupby("label")["dim"].apply(list).to_dict()
-    short, long = (f"mlp, epochs {epochs}" for epochs in (SPEC.epochs, 60))
+    short, long = (f"trained, two layers (mlp), epochs {epochs}" for epochs in (SPEC.epochs, 60))
     assert labels[short] == [4, 8]
     assert labels[long] == [8]
-    assert set(labels) == {short, long, f"raw, epochs {SPEC.epochs}"}
+    assert set(labels) == {short, long, f"teacher as it is (raw), epochs {SPEC.epochs}"}
 
 
 def test_a_baseline_has_no_bytes_per_embedding():
