@@ -55,11 +55,12 @@ def race_specs() -> list[RunSpec]:
     return [SPEC.replace(method=method) for method in (BASELINE, RAW, SPEC.method)]
 
 
-def draw_recorded() -> None:
-    """Show the recorded race and what came out of it."""
+def draw_recorded() -> bool:
+    """Show the recorded race and what came out of it; there is no more to come."""
     recording = load_recording()
     story.show_recorded(recording)
     show_sentence(recording.results, "Recorded")
+    return False
 
 
 def draw_race() -> list[RunInfo]:
@@ -177,8 +178,9 @@ with right, st.container(horizontal=True, vertical_alignment="center"):
         server.store_ready.wait()
         address.launch(chosen, name="Race")
         st.rerun()
+# All of them in the same place of the page, so that the picture stays where it is when another one takes over.
 if not launched:
-    draw_recorded()
+    live.draw_while(draw_recorded, active=False)
 elif server.libraries_ready.is_set():
     live.draw_while_active(draw_race, launched)
 else:

@@ -70,7 +70,7 @@ def build_formation(spec: RunSpec, arrays: dict[str, Any], times: slice) -> Form
         {name: value[:, drawn] for name, value in places.items()},
         raw,
         compressed[:, ITEM],
-        datasets.to_float(data.inputs[rows[ITEM]]).mean(0),
+        _stretched(datasets.to_float(data.inputs[rows[ITEM]]).mean(0)),
         str(data.classes[first_label(data.labels[rows[ITEM : ITEM + 1]])[0]]),
         known_raw,
         {name: np.array([each[name] for each in known]) for name in targets},
@@ -79,6 +79,12 @@ def build_formation(spec: RunSpec, arrays: dict[str, Any], times: slice) -> Form
             for name, values in targets.items()
         },
     )
+
+
+def _stretched(picture: np.ndarray) -> np.ndarray:
+    """Return a picture from 0, its darkest place, to 1."""
+    low, high = float(picture.min()), float(picture.max())
+    return (picture - low) / max(high - low, 1e-9)
 
 
 @lru_cache(maxsize=8)
