@@ -22,8 +22,8 @@ METHODS = (
     BASELINE,
 )  # as they start: where two run at a time, these two matter most
 SIZES = {  # size -> what it changes, and what is said of it
-    "full": ({}, f"{SPEC.seeds} seeds, {SPEC.epochs} epochs"),
-    "class": ({"seeds": 3, "epochs": 12}, "3 seeds, 12 epochs: over in about 10 s on two cores"),
+    "Full": ({}, f"{SPEC.seeds} seeds, {SPEC.epochs} epochs"),
+    "Class": ({"seeds": 3, "epochs": 12}, "3 seeds, 12 epochs: over in about 10 s on two cores"),
 }
 
 
@@ -32,12 +32,11 @@ def choose_size() -> list[RunSpec]:
     size = st.segmented_control(
         "Size",
         list(SIZES),
-        default="full",
+        default="Full",
         required=True,
         key="size",
-        format_func=str.capitalize,
         label_visibility="collapsed",
-        help="\n".join(f"- **{name.capitalize()}**: {words}" for name, (_, words) in SIZES.items()),
+        help="\n".join(f"- **{name}**: {words}" for name, (_, words) in SIZES.items()),
         bind="query-params",
     )
     return [SPEC.replace(method=method, **SIZES[size][0]) for method in METHODS]

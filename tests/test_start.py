@@ -44,7 +44,7 @@ def test_the_class_race_is_smaller(monkeypatch):
     launched = []
     monkeypatch.setattr(runs, "launch", lambda specs, **_: launched.extend(specs) or stored_runs.store_all())
     app = opened("start")
-    app.session_state["size"] = "class"
+    app.session_state["size"] = "Class"
     app.run()
     app.button(key="go").click().run()
     assert {(spec.seeds, spec.epochs) for spec in launched} == {(3, 12)}
