@@ -22,7 +22,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     spaces/          the spaces of a run: rows, maps, scorecard, neighbours; what a teacher knows
     planning         what a launch will cost, what speaks against it
     notebook         results in a notebook: `kdlib.open`, figures, cards
-    export/          what leaves the lab as a file
+    export/          what leaves the lab: a trained student as files that run anywhere, reports
     cli/             the command line                                   to add a command: one function in its group
 
 Every registry is a dict literal at the end of its module: that dict is the select box, the command-line choice and the

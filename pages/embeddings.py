@@ -94,6 +94,13 @@ def explore(run: RunInfo) -> None:
         map_sections.show_scorecard(card, address.load_results([run]), rows)
     else:
         map_sections.show_replay(run.id, data, active=False)
+    if run.state == DONE and "raw" in rows.spaces:
+        st.page_link(
+            "pages/compare.py",
+            label="How few numbers and bits are enough; take the embeddings away",
+            icon=":material/compress:",
+            query_params=address.query([run]) | {"show": "Width x precision"},
+        )
 
 
 def draw_training(run: RunInfo) -> bool:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdlib import runs
 from kdlib.store import RunInfo
-from pages import address, live, recorded, registries, run_tables
+from pages import address, export_section, live, recorded, registries, run_tables
 from pages.text import escape
 
 PAGE = 50
@@ -72,6 +72,7 @@ def show_bar(infos: Sequence[RunInfo]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{escape(words)}**", width="content")
         show_links(infos)
+        export_section.export_button(infos)
         show_actions(infos)
 
 

@@ -28,14 +28,13 @@ ROOMS = (
     ("models", "pretraining"),
     (
         "analysis",
-        "intervals estimates evaluation class_scores geometry neighbours retrieval width_precision projection",
+        "intervals estimates evaluation calibration class_scores geometry neighbours retrieval width_precision",
     ),
-    ("analysis", "costs probes measure failure teacher_report comparison papers frames result_tables items figures"),
+    ("analysis", "projection costs probes measure failure teacher_report comparison papers frames result_tables"),
+    ("analysis", "items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces planning"),
-    ("", "notebook"),
-    ("export", "report_blocks report_source report_background report_findings"),
-    ("export", "report_html report_markdown report_notebook report"),
-    ("cli", "tables output data teacher embed runs sweeps widths report store record main"),
+    ("", "notebook export"),
+    ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())
@@ -49,15 +48,15 @@ DOORS = {
     "umap": ("analysis.projection",),
     "soundfile": ("data.intake",),
     "pyarrow": ("data.intake", "models.embedding_files"),  # foreign tables come in, embeddings go out
-    "onnx": ("models.providers",),
-    "onnxruntime": ("models.providers",),
+    "onnx": ("models.providers", "export"),
+    "onnxruntime": ("models.providers", "export"),
     "transformers": ("models.providers",),
     "tokenizers": ("models.providers",),
     "timm": ("models.providers",),
     "torchaudio": ("models.providers",),
     "huggingface_hub": ("models.providers",),
-    "jinja2": ("export.report_html",),
-    "nbformat": ("export.report_notebook",),
+    "jinja2": ("export",),
+    "nbformat": ("export",),
     "streamlit": ("app",),
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}

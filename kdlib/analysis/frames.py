@@ -207,9 +207,15 @@ def precision_table(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionR
     chosen, rows = cheapest([*raw, *compressed], measure), []
     groups = [("compressed", row) for row in compressed] + [("raw", row) for row in raw]
     for space, row in sorted(groups, key=lambda pair: (pair[1].item_bytes, pair[1].width)):
-        cells = {"space": space, "numbers": row.width, "precision": row.precision, "bytes": row.item_bytes}
+        cells = {
+            "choice": "good enough" if row is chosen else "",
+            "space": space,
+            "numbers": row.width,
+            "precision": row.precision,
+            "bytes": row.item_bytes,
+        }
         cells |= {f"{name}, %": format_percent(getattr(row, key)) for key, name in MEASURES.items()}
-        rows.append(cells | {"choice": "cheapest within one point" if row is chosen else ""})
+        rows.append(cells)
     return pd.DataFrame(rows)
 
 

@@ -23,7 +23,7 @@ def hop(rate: int) -> int:
     return HOP if rate <= FINE_RATE else rate // 100
 
 
-def _window(rate: int) -> int:
+def window_samples(rate: int) -> int:
     """Return the samples of a spectrum."""
     return max(WINDOW, round(0.032 * rate))
 
@@ -43,19 +43,19 @@ def frequencies(rate: int, mels: int = MELS) -> np.ndarray:
 
 
 @lru_cache
-def _filters(rate: int, mels: int) -> np.ndarray:
+def mel_filters(rate: int, mels: int) -> np.ndarray:
     """Return triangular mel filters (bins, mels) that sum up powers.
 
     Bins lie no further apart than the lowest band rises, so that no band is empty; where they would, a spectrum is
     taken of its samples and zeros behind them, which adds bins between its own.
     """
     edges = _edges(rate, mels)
-    samples = 1 << (_window(rate) - 1).bit_length()
+    samples = 1 << (window_samples(rate) - 1).bit_length()
     while rate / samples > edges[1] - edges[0]:
         samples *= 2
     bins = np.fft.rfftfreq(samples, 1 / rate)[:, None]
     rising, falling = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    share = _window(rate) / samples  # added bins hold power that its own hold already
+    share = window_samples(rate) / samples  # added bins hold power that its own hold already
     return (np.maximum(0, np.minimum(rising, falling)) * share).astype(np.float32)
 
 
@@ -74,7 +74,7 @@ def log_mel(waves: np.ndarray, rate: int, mels: int = MELS) -> np.ndarray:
         rate, samples = data.listen(0)
         picture = log_mel(samples[None], rate)[0, 0]  # (MELS, frames)
     """
-    step, wide, filters = hop(rate), _window(rate), _filters(rate, mels)
+    step, wide, filters = hop(rate), window_samples(rate), mel_filters(rate, mels)
     frames = waves.shape[1] // step
     around = (wide - step) // 2
     padded = np.pad(waves, ((0, 0), (around, wide - step - around)))
