@@ -56,11 +56,13 @@ def test_actions_are_there_before_a_run_is_chosen_and_wait_for_it(run_ids):
 def test_runs_are_narrowed_down_by_what_they_do(page, run_ids):
     app = opened(page, **{"only-method": "mlp"})
     [table] = [each.value for each in app.dataframe if "state" in each.value]
-    assert table["method"].tolist() == ["mlp"]
+    assert table["method"].tolist() == ["trained, two layers (mlp)"]
     app.multiselect(key="only-method").set_value([])
     app.multiselect(key="only-teacher").set_value(["random"]).run()
     [table] = [each.value for each in app.dataframe if "state" in each.value]
-    assert sorted(table["method"]) == ["mlp", "raw"], "a baseline learns from no teacher"
+    assert sorted(table["method"]) == ["teacher as it is (raw)", "trained, two layers (mlp)"], (
+        "a baseline learns from no teacher"
+    )
     app.multiselect(key="only-dataset").set_value(["tones"]).run()
     assert "No run fits" in texts(app)
 

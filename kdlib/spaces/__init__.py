@@ -3,6 +3,7 @@
 rows.py            which rows, where they lie in each space
 results.py         what is computed about spaces, typed
 presentation.py    what rows are coloured by, which neighbours they keep, how spaces formed
+formation.py       how spaces form, as Start draws it
 jobs.py            maps and scorecard, from the cache or computed by the engine
 teacher_jobs.py    what a teacher knows of a dataset, found out by the engine
 embedding_jobs.py  embedding a dataset, by the engine
