@@ -34,11 +34,15 @@ def test_the_list_of_runs_says_what_tells_them_apart(run_ids):
     app = opened("runs")
     [table] = [each.value for each in app.dataframe]
     by_method = table.set_index("method")
-    assert by_method.loc["mlp", ["dataset", "teacher", "dim"]].tolist() == ["digits", "random", 4]
-    assert by_method.loc["baseline", ["teacher", "dim"]].isna().all(), "a baseline has neither"
+    assert by_method.loc["trained, two layers (mlp)", ["dataset", "teacher", "dim"]].tolist() == [
+        "digits",
+        "untrained network (random)",
+        4,
+    ]
+    assert by_method.loc["no teacher (baseline)", ["teacher", "dim"]].isna().all(), "a baseline has neither"
     assert "progress" not in table, "nothing trains"
     points = runs.history(run_ids[0])
-    curve = by_method.loc["baseline", "curve"]
+    curve = by_method.loc["no teacher (baseline)", "curve"]
     assert curve == pytest.approx([sum(point.val) / len(point.val) for point in points])
 
 
