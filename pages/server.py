@@ -168,6 +168,8 @@ usable = threading.Event()  # set when a visitor can use a page
 UNVISITED = 5.0  # seconds after which the rest is loaded although nobody has come
 libraries_ready = threading.Event()  # not set while `warm_up` imports what the first page then shows numbers with
 libraries_ready.set()  # without a server nothing is imported ahead
+store_ready = threading.Event()  # not set while `warm_up` imports the store: two threads in it at once once broke both
+store_ready.set()
 
 
 def start_engine() -> None:
@@ -199,12 +201,14 @@ def warm_up() -> None:
         libraries_ready.set()
         store.connect()
         runs.list_runs(limit=1)
+        store_ready.set()
         plot_curves(frames.curves([], []), "val", 1, {})
         catalog.list_entries("teachers")
         embedding.embed(RunSpec.teacher, RunSpec.dataset)
     except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)
     finally:
+        store_ready.set()
         libraries_ready.set()  # whatever went wrong here, a page meets it itself and shows it
         # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through,
         # a tenth of a second each time, twice a second and visitor while something is live; frozen, they are spared.
@@ -224,5 +228,6 @@ async def lifespan(_app: App) -> AsyncIterator[dict[str, Any]]:
     """Answer the first visit at once, and get everything else ready after it."""
     keep_private()
     libraries_ready.clear()
+    store_ready.clear()
     threading.Thread(target=prepare, name="prepare", daemon=True).start()
     yield {}

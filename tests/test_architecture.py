@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec results progress registry cache"),
+    ("", "spec names colours results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
     (
@@ -26,12 +26,15 @@ ROOMS = (
         "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
     ),
     ("models", "pretraining"),
-    ("analysis", "intervals evaluation calibration class_scores geometry neighbours retrieval width_precision"),
+    (
+        "analysis",
+        "intervals estimates evaluation calibration class_scores geometry neighbours retrieval width_precision",
+    ),
     ("analysis", "projection placement costs probes measure widths failure teacher_report comparison papers frames"),
     ("analysis", "result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying planning"),
     ("", "notebook export"),
-    ("cli", "tables output data teacher embed runs sweeps widths export report store main"),
+    ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

@@ -1,5 +1,6 @@
 """What came out: scores, spaces, comparisons, and how they are shown.
 
+estimates      what can be told while something trains, in milliseconds
 intervals      one number per seed becomes a mean and its interval
 evaluation     scores of predictions, linear probes; class_scores: class by class
 calibration    whether probabilities hold

@@ -9,6 +9,7 @@ widths        widths
 report        report
 export        export, import-student
 store         store rebuild, store restore
+record        record
 tables        how results are printed
 output        lines, tables and bars of background runs
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, embed, export, report, runs, store, sweeps, tables, teacher, widths
+from kdlib.cli import data, embed, export, record, report, runs, store, sweeps, tables, teacher, widths
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -203,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_commands(commands)
     export.add_commands(commands)
     store.add_commands(commands)
+    record.add_commands(commands)
     return main_parser
 
 
