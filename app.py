@@ -13,6 +13,7 @@ PAGES = {  # script -> title, icon; the first one opens
     "embeddings": ("Embeddings", ":material/scatter_plot:"),
     "dial": ("Dial", ":material/tune:"),
     "compare": ("Compare", ":material/bar_chart:"),
+    "try_it": ("Try it", ":material/draw:"),
     "runs": ("Runs", ":material/list_alt:"),
 }
 

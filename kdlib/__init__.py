@@ -9,6 +9,8 @@ students that are pulled towards them, evaluate.
 The rooms, in the order in which they build on one another; each room's `__init__` lists what is in it:
 
     spec, results    what to run, and what came of it
+    names, colours   what people call methods and teachers, in which order; the colours of roles and classes
+    recording        the race that is shown before a first one
     progress         how work is going, and how it is asked to stop
     registry, cache  looking names up; arrays on disk under a content key
     data/            datasets, sounds, spectrograms, imported data      to add a dataset: data/datasets.py
@@ -22,7 +24,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     spaces/          the spaces of a run: rows, maps, scorecard, neighbours; what a teacher knows
     planning         what a launch will cost, what speaks against it
     notebook         results in a notebook: `kdlib.open`, figures, cards
-    export/          what leaves the lab as a file
+    export/          what leaves the lab: a trained student as files that run anywhere, reports
     cli/             the command line                                   to add a command: one function in its group
 
 Every registry is a dict literal at the end of its module: that dict is the select box, the command-line choice and the

@@ -66,7 +66,7 @@ def build_group(
         heads = build_heads(lambda: compressor.build(context.d_t, d_c))
     else:
         rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
-        fitted = _fit(compressor, d_c, seeds if compressor.seeded else (0,), rows, labels, on_progress)
+        fitted = fit_compressors(compressor, d_c, spec.seeds, rows, labels, on_progress)
         transformed = np.stack([each.transform(rows) for each in fitted]).astype(np.float32)
         targets = torch.from_numpy(transformed).expand(spec.seeds, -1, -1)
         if spec.soft_label_weight:
@@ -90,24 +90,29 @@ def _build_student(context: Context) -> students.Student:
     )
 
 
-def _fit(
+def fit_compressors(
     compressor: Compressor,
     d_c: int,
-    seeds: Sequence[int],
+    seeds: int,
     rows: np.ndarray,
     labels: np.ndarray,
-    on_progress: OnProgress | None,
+    on_progress: OnProgress | None = None,
 ) -> list[FixedCompressor]:
-    """Return one fixed compressor per seed, fitted to the rows (n, d_t)."""
+    """Return fixed compressors fitted to the rows (n, d_t): one per seed, or one where the seed has no effect.
+
+    Example:
+        >>> fit_compressors(COMPRESSORS["pca"], 4, 5, embeddings, labels)[0].transform(embeddings).shape
+    """
     fitted: list[FixedCompressor] = []
+    members = seeds if compressor.seeded else 1
 
     def report_all(progress: Progress) -> bool:
         step = len(fitted) * progress.steps + progress.step
-        report_progress(on_progress, progress.phase, step, len(seeds) * progress.steps)
+        report_progress(on_progress, progress.phase, step, members * progress.steps)
         return False
 
-    report_progress(on_progress, "fitting", 0, len(seeds))
-    for seed in seeds:
+    report_progress(on_progress, "fitting", 0, members)
+    for seed in range(members):
         fit = compressor.build(d_c, seed).fit
         fitted.append(call_reporting(fit, rows, labels, on_progress=on_progress and report_all))
     return fitted

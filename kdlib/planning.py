@@ -21,6 +21,7 @@ from kdlib.data import datasets
 from kdlib.data.datasets import CANVAS
 from kdlib.models import embedding, students
 from kdlib.models.compressors import COMPRESSORS
+from kdlib.results import Point
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import RunInfo
 
@@ -32,6 +33,9 @@ TRANSFER_SHARE = 0.6  # share of a probe's accuracy that should be left out of d
 # not depend on what is multiplied: a smaller student takes as long, one that multiplies 28 times as much (64 x 64
 # colour pictures) 8 times as long.
 SECONDS_PER_ITEM, GROWING_SHARE = 6e-5, 0.25
+MEASURING_SHARE = 0.4  # seconds of measuring for each second of training
+EARLY_SHARE = 0.05  # of the training, before which nothing can be said
+FASTER, SLOWER = 0.8, 1.4  # what an estimate is multiplied by: other work on the machine comes and goes
 DEFAULT_SHAPE, DEFAULT_CLASSES = (1, CANVAS, CANVAS), 10  # of what the default student gets
 
 
@@ -105,6 +109,46 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
 
 def _count_items(spec: RunSpec) -> int:
     return spec.labels * spec.epochs * spec.seeds
+
+
+def estimate_remaining(
+    infos: Sequence[RunInfo], histories: Sequence[Sequence[Point]], now: float
+) -> tuple[float, float] | None:
+    """Return within which seconds active runs will be over, fewest and most; None before their first steps.
+
+    What counts is how long an epoch took of late, not the time since the launch: loading and waiting are no training.
+    After the training everything is measured, which takes about `MEASURING_SHARE` of it.
+
+    Args:
+        infos: of runs that are active.
+        histories: their points so far.
+        now: seconds since 1970.
+
+    Example:
+        >>> estimate_remaining(infos, [runs.history(run.id) for run in infos], time.time())
+    """
+    paces = [_seconds_per_epoch(history) for history in histories]
+    known = [pace for pace in paces if pace]
+    left = []
+    for run, history, pace in zip(infos, histories, paces, strict=True):
+        per_epoch = pace or (median(known) if known else 0.0)
+        if per_epoch:
+            since = now - (history[-1].t or now) if history else 0.0
+            epochs = run.spec.epochs - (history[-1].epoch if history else 0)
+            training = max(epochs * per_epoch - since, 0.0)
+            measuring = MEASURING_SHARE * run.spec.epochs * per_epoch
+            left.append(training + measuring * (1 - run.phase_share if run.phase == "measuring" else 1.0))
+        elif run.progress >= EARLY_SHARE:  # a store that knows no times
+            left.append((now - run.submitted) * (1 - run.progress) / run.progress)
+    return (FASTER * max(left), SLOWER * max(left)) if left else None
+
+
+def _seconds_per_epoch(history: Sequence[Point]) -> float | None:
+    """Return how long an epoch took between the first and the last of some points, None where that is not known."""
+    timed = [(point.epoch, point.t) for point in history if point.t is not None]
+    if len(timed) < 2 or timed[-1][0] <= timed[0][0]:
+        return None
+    return max((timed[-1][1] - timed[0][1]) / (timed[-1][0] - timed[0][0]), 0.0)
 
 
 def find_errors(specs: Sequence[RunSpec]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from kdlib import runs
+from kdlib.names import in_order
 from kdlib.results import Point, RunResult
 from kdlib.runs import sweeps
 from kdlib.spec import BASELINE, RAW, RunSpec
@@ -91,14 +92,14 @@ def launch_sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> 
 
 
 def load_runs(ids: Sequence[str]) -> list[RunInfo]:
-    """Return the runs with these ids as they are now; a message says which are not in the store."""
+    """Return the runs with these ids as they are now, baseline, raw, compressed; a message says which are not there."""
     infos = []
     for run_id in ids:
         try:
             infos.append(runs.get(run_id))
         except RunNotFoundError:
             st.info(f"Run {run_id[:8]} is not in this store; it may have been deleted.", icon=":material/search_off:")
-    return infos
+    return in_order(infos, lambda run: run.spec)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from kdlib import runs
-from pages import address, live, run_tables, show
+from pages import address, export_section, live, recorded, run_tables, show
 from pages.sections import SECTIONS
 
 st.title("Compare")
@@ -22,6 +22,7 @@ if results:
             query_params=address.query(selected),
         )
         show.report_buttons([run.id for run in selected])
+        export_section.export_button(selected)
     section = st.segmented_control(
         "Show",
         list(SECTIONS),
@@ -33,6 +34,6 @@ if results:
     )
     SECTIONS[section](results)
 elif not selected and not runs.list_runs(limit=1, states=["done"]):
-    show.empty("There is no finished run to compare yet.", "Start a race", "pages/start.py")
+    recorded.show_comparison()
 elif not selected:
     st.info("Choose at least one run above.", icon=":material/info:")

@@ -9,7 +9,7 @@ from kdlib.data import datasets
 from kdlib.registry import first_line
 from kdlib.spaces import width_jobs
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
-from pages import address, live, map_sections, maps, run_tables, show
+from pages import address, live, map_sections, maps, recorded, run_tables
 from pages.text import escape
 
 SECTIONS = ["Selection", "Scorecard", "Replay"]
@@ -97,6 +97,13 @@ def explore(run: RunInfo) -> None:
         map_sections.show_scorecard(card, address.load_results([run]), rows)
     else:
         map_sections.show_replay(run.id, data, active=False)
+    if run.state == DONE and "raw" in rows.spaces:
+        st.page_link(
+            "pages/compare.py",
+            label="How few numbers and bits are enough; take the embeddings away",
+            icon=":material/compress:",
+            query_params=address.query([run]) | {"show": "Width x precision"},
+        )
 
 
 def draw_training(run: RunInfo) -> bool:
@@ -141,6 +148,6 @@ if selected:
     )
     show_run(next(run for run in selected if run.id == run_id))
 elif not runs.list_runs(limit=1, states=[DONE]):
-    show.empty("There is no finished run whose spaces could be looked at yet.", "Start a race", "pages/start.py")
+    recorded.show_spaces()
 else:
     st.info("Choose a run above.", icon=":material/info:")

@@ -8,20 +8,20 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from kdlib.data import datasets
+from kdlib.data import datasets, spectrograms
 
 LARGEST = 128  # pixels
 
 
-def picture(data: datasets.Dataset, row: int) -> np.ndarray:
+def picture(data: datasets.Dataset, row: int, *, original: bool = True) -> np.ndarray:
     """Return what shows an item, (h, w) or (h, w, 3) in [0, 1], at most `LARGEST` high and wide.
 
     The one place that knows how an item becomes visible: images as they are, the originals where they are larger than
-    what students see; sounds as spectrograms, vectors folded into a square.
+    what students see; sounds as spectrograms, vectors folded into a square. `original` is False for what students see.
     """
-    original = _thumbnail(data, row)
-    if original is not None:
-        return original
+    thumbnail = _thumbnail(data, row) if original else None
+    if thumbnail is not None:
+        return thumbnail
     values = np.nan_to_num(datasets.to_float(data.inputs[row]))
     if values.ndim < 3:
         flat = values.ravel()
@@ -60,6 +60,11 @@ def source(data: datasets.Dataset) -> str:
     return f"item?dataset={quote(data.name, safe='')}&row="
 
 
+def sound_source(data: datasets.Dataset) -> str:
+    """Return where a browser finds the sound of an item, but for its row number at the end."""
+    return f"sound?dataset={quote(data.name, safe='')}&row="
+
+
 def png(shown: np.ndarray) -> bytes:
     """Return a picture in [0, 1] as PNG."""
     written = io.BytesIO()
@@ -79,8 +84,20 @@ def addresses(data: datasets.Dataset, rows: Sequence[int]) -> list[str]:
 
 def answer(dataset: str, row: str) -> bytes | None:
     """Return an item's picture as PNG, None where a dataset has no such item."""
+    data = _holding(dataset, row)
+    return None if data is None else png(picture(data, int(row)))
+
+
+def answer_sound(dataset: str, row: str) -> bytes | None:
+    """Return an item's sound as WAV, None where a dataset has no such item, or it cannot be heard."""
+    data = _holding(dataset, row)
+    return None if data is None or data.listen is None else spectrograms.wav(*data.listen(int(row)))
+
+
+def _holding(dataset: str, row: str) -> datasets.Dataset | None:
+    """Return the dataset if it has such a row."""
     try:
         data = datasets.load(dataset)
     except ValueError:  # no such dataset
         return None
-    return png(picture(data, int(row))) if row.isdecimal() and len(row) < 10 and int(row) < len(data.inputs) else None
+    return data if row.isdecimal() and len(row) < 10 and int(row) < len(data.inputs) else None

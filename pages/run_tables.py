@@ -9,14 +9,15 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from kdlib import runs
+from kdlib import planning, runs
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
+from kdlib.names import method_name, teacher_name
 from kdlib.progress import PHASES
 from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
 from pages import address, registries
-from pages.text import escape
+from pages.text import describe_range, escape
 
 SHOWN_FIELDS = ("dataset", "teacher", "method", "dim")  # of a spec, in every table of runs: what tells them apart
 BADGES: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
@@ -59,11 +60,8 @@ def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
     active = [run for run in infos if run.active]
     if active and all(run.phase not in ("", "training") for run in active):
         return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
-    share = sum(run.progress if run.active else 1.0 for run in infos) / len(infos)
-    if share < 0.05:
-        return "starting"
-    elapsed = now - min(run.submitted for run in infos)
-    return f"about {max(1, elapsed * (1 - share) / share):.0f} s to go"
+    seconds = planning.estimate_remaining(active, address.load_histories(active), now)
+    return f"{describe_range(*seconds)} to go" if seconds else "starting"
 
 
 def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
@@ -86,7 +84,12 @@ def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
 def _used_values(spec: RunSpec, names: Sequence[str]) -> dict[str, Any]:
     """Return field -> value, None for one that the method does not use."""
     unused = unused_fields(spec)
-    return {name: None if name in unused else getattr(spec, name) for name in names}
+    return {name: None if name in unused else _plain(name, getattr(spec, name)) for name in names}
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return the value of a field as people call it."""
+    return method_name(value) if name == "method" else teacher_name(value) if name == "teacher" else value
 
 
 def age(seconds: float) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdlib import runs
 from kdlib.store import RunInfo
-from pages import address, live, registries, run_tables, show
+from pages import address, export_section, live, recorded, registries, run_tables
 from pages.text import escape
 
 PAGE = 50
@@ -72,6 +72,7 @@ def show_bar(infos: Sequence[RunInfo]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{escape(words)}**", width="content")
         show_links(infos)
+        export_section.export_button(infos)
         show_actions(infos)
 
 
@@ -91,7 +92,7 @@ def show_run(run: RunInfo) -> None:
 
 st.title("Runs")
 if not (runs.list_runs(limit=1) or address.selected_ids() or st.session_state.get("deleted")):
-    show.empty("There is no run yet.", "Start the first one", "pages/start.py")
+    recorded.show_runs()
     st.stop()
 search, where = registries.run_filters()
 left, right = st.columns([5, 1], vertical_alignment="bottom")

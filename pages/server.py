@@ -127,6 +127,20 @@ async def item(request: Request) -> Response:
     return Response(picture, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
+async def sound(request: Request) -> Response:
+    """Answer sound?dataset=...&row=... with the item's sound."""
+
+    def made() -> bytes | None:
+        from pages import items
+
+        return items.answer_sound(request.query_params.get("dataset", ""), request.query_params.get("row", ""))
+
+    played = await run_in_threadpool(made)
+    if played is None:
+        return Response(status_code=404)
+    return Response(played, media_type="audio/wav", headers={"cache-control": "private, max-age=3600"})
+
+
 ASSETS = Path(__file__).parent.parent / "assets"
 SCRIPTS = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.glob("*/*.js")}
 
@@ -143,13 +157,19 @@ async def script(folder: str, request: Request) -> Response:
 
 
 FOLDERS = sorted({name.partition("/")[0] for name in SCRIPTS})
-ROUTES = [Route("/item", item), *(Route(f"/{folder}/{{name}}", partial(script, folder)) for folder in FOLDERS)]
+ROUTES = [
+    Route("/item", item),
+    Route("/sound", sound),
+    *(Route(f"/{folder}/{{name}}", partial(script, folder)) for folder in FOLDERS),
+]
 
 
 usable = threading.Event()  # set when a visitor can use a page
 UNVISITED = 5.0  # seconds after which the rest is loaded although nobody has come
 libraries_ready = threading.Event()  # not set while `warm_up` imports what the first page then shows numbers with
 libraries_ready.set()  # without a server nothing is imported ahead
+store_ready = threading.Event()  # not set while `warm_up` imports the store: two threads in it at once once broke both
+store_ready.set()
 
 
 def start_engine() -> None:
@@ -181,12 +201,14 @@ def warm_up() -> None:
         libraries_ready.set()
         store.connect()
         runs.list_runs(limit=1)
+        store_ready.set()
         plot_curves(frames.curves([], []), "val", 1, {})
         catalog.list_entries("teachers")
         embedding.embed(RunSpec.teacher, RunSpec.dataset)
     except (ValueError, OSError) as error:
         log.warning("warming up: %s", error)
     finally:
+        store_ready.set()
         libraries_ready.set()  # whatever went wrong here, a page meets it itself and shows it
         # Streamlit collects all garbage after every run of a script. Libraries are most of what it would look through,
         # a tenth of a second each time, twice a second and visitor while something is live; frozen, they are spared.
@@ -206,5 +228,6 @@ async def lifespan(_app: App) -> AsyncIterator[dict[str, Any]]:
     """Answer the first visit at once, and get everything else ready after it."""
     keep_private()
     libraries_ready.clear()
+    store_ready.clear()
     threading.Thread(target=prepare, name="prepare", daemon=True).start()
     yield {}

@@ -50,7 +50,7 @@ def grid(count: int, columns: int) -> list[DeltaGenerator]:
 
 
 REPORTS = {  # ending -> what it is called, its type, what it is good for
-    "html": ("Page", "text/html", "One file with all figures; opens in any browser, offline, and prints."),
+    "html": ("HTML page", "text/html", "One file with all figures; opens in any browser, offline, and prints."),
     "ipynb": ("Notebook", "application/x-ipynb+json", "Runs top to bottom where kdlib and these runs are."),
     "md": ("Markdown", "text/markdown", "Text and tables."),
 }
@@ -62,7 +62,8 @@ def report_buttons(run_ids: Sequence[str]) -> None:
     Args:
         run_ids: at least one finished run among them.
     """
-    with st.popover("Report", icon=":material/summarize:", help="Data, teachers, results, maps, how to do it again."):
+    with st.popover("Report", icon=":material/summarize:"):
+        st.caption("What came out of the chosen runs, with data, teachers, maps, costs, limits and how to do it again.")
         for ending, (label, mime, text) in REPORTS.items():
             st.download_button(
                 label,

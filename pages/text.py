@@ -23,6 +23,14 @@ def describe_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
+def describe_range(low: float, high: float) -> str:
+    """Return a range of seconds in round words: "5 to 10 s", "20 to 40 s", "2 to 3 min"."""
+    unit, name = (60, "min") if high > 100 else (10, "s") if high > 30 else (5, "s")
+    first, last = unit * int(low / unit), unit * max(1, -int(-high // unit))
+    size = 60 if name == "min" else 1
+    return f"{first // size} to {last // size} {name}" if first else f"up to {last // size} {name}"
+
+
 @contextmanager
 def show_errors() -> Iterator[None]:
     """Show an error in place of the rest: our own messages as they are, others as an incident id found in the log."""

@@ -68,7 +68,7 @@ def _answers(infos: Sequence[RunInfo]) -> Answers:
     requests = [(request, run) for run in infos for request in precision_jobs.list_requests(run.id, run.spec)]
     raw = next(request for request, _ in requests if request.space == RAW_SPACE)
     return {
-        request: precision_jobs.request(request, run.spec)
+        request: precision_jobs.cached(request, run.spec)
         for request, run in requests
         if request.space == COMPRESSED_SPACE or request == raw
     }
@@ -76,12 +76,14 @@ def _answers(infos: Sequence[RunInfo]) -> Answers:
 
 def _draw(infos: Sequence[RunInfo], measure: str) -> bool:
     """Show what is measured; return whether something is still being measured."""
-    answers = _answers(infos)
-    specs = {run.id: run.spec for run in infos}
-    waiting = sum(answer is None for answer in answers.values())
-    if waiting:
+    answers, specs = _answers(infos), {run.id: run.spec for run in infos}
+    missing = [request for request, answer in answers.items() if answer is None]
+    if missing:
+        waiting = len(missing)
         done = len(answers) - waiting
         st.progress(done / len(answers), text=f"Measuring widths and precisions: {waiting} of {len(answers)} to go")
+    for request in missing:  # below the bar: the engine may have to start first
+        precision_jobs.request(request, specs[request.run])
     for request, answer in answers.items():
         if isinstance(answer, Failure):
             st.error(
@@ -91,9 +93,9 @@ def _draw(infos: Sequence[RunInfo], measure: str) -> bool:
                 precision_jobs.discard(request, specs[request.run])
                 st.rerun()
     rows = {request: answer for request, answer in answers.items() if isinstance(answer, list)}
-    if rows and not waiting:
+    if rows and not missing:
         _show_rows(infos, rows, measure)
-    return bool(waiting)
+    return bool(missing)
 
 
 def _show_rows(infos: Sequence[RunInfo], rows: Mapping[PrecisionRequest, list[PrecisionRow]], measure: str) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec results progress registry cache"),
+    ("", "spec names colours results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
     (
@@ -26,14 +26,15 @@ ROOMS = (
         "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
     ),
     ("models", "pretraining"),
-    ("analysis", "intervals evaluation class_scores geometry neighbours retrieval width_precision projection"),
-    ("analysis", "costs probes measure widths failure teacher_report comparison papers frames"),
+    (
+        "analysis",
+        "intervals estimates evaluation calibration class_scores geometry neighbours retrieval width_precision",
+    ),
+    ("analysis", "projection placement costs probes measure widths failure teacher_report comparison papers frames"),
     ("analysis", "result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces planning lessons"),
-    ("", "notebook"),
-    ("export", "report_blocks report_source report_background report_findings"),
-    ("export", "report_html report_markdown report_notebook report"),
-    ("cli", "tables output data teacher embed runs sweeps widths report store main"),
+    ("", "catalog checks groups pipeline store engine runs spaces trying planning lessons"),
+    ("", "notebook export"),
+    ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())
@@ -47,15 +48,15 @@ DOORS = {
     "umap": ("analysis.projection",),
     "soundfile": ("data.intake",),
     "pyarrow": ("data.intake", "models.embedding_files"),  # foreign tables come in, embeddings go out
-    "onnx": ("models.providers",),
-    "onnxruntime": ("models.providers",),
+    "onnx": ("models.providers", "export"),
+    "onnxruntime": ("models.providers", "export"),
     "transformers": ("models.providers",),
     "tokenizers": ("models.providers",),
     "timm": ("models.providers",),
     "torchaudio": ("models.providers",),
     "huggingface_hub": ("models.providers",),
-    "jinja2": ("export.report_html",),
-    "nbformat": ("export.report_notebook",),
+    "jinja2": ("export",),
+    "nbformat": ("export",),
     "streamlit": ("app",),
 }
 NEVER_IN_THE_APP = {"torch", "sklearn", "umap", "mlflow", "distributed", "dask"}

@@ -294,8 +294,9 @@ class TestAWorker:
         assert recorder._stop_reported
 
 
-def test_the_label_is_the_remaining_time_while_training_and_otherwise_the_phase():
+def test_the_label_is_the_remaining_time_while_training_and_otherwise_the_phase(monkeypatch):
     now = time.time()
+    monkeypatch.setattr(run_tables.address, "load_histories", lambda infos: [[] for _ in infos])
 
     def run(phase: str, share: float, progress: float) -> RunInfo:
         base = RunInfo("0" * 32, "", "", SPEC, store.RUNNING, now, progress=progress, submitted=now - 10)
@@ -303,10 +304,10 @@ def test_the_label_is_the_remaining_time_while_training_and_otherwise_the_phase(
 
     training, measuring, embedding = run("training", 0.5, 0.5), run("measuring", 0.4, 1.0), run("embedding", 0.2, 0.0)
     done = dataclasses.replace(measuring, state=store.DONE, phase="")
-    assert run_tables.remaining_time([training, training], now) == "about 10 s to go"
+    assert run_tables.remaining_time([training, training], now) == "5 to 15 s to go"
     assert run_tables.remaining_time([measuring, done], now) == "measuring 40 %"
     assert run_tables.remaining_time([measuring, embedding], now) == "embedding 20 %"
-    assert run_tables.remaining_time([run("", 0.0, 0.5)], now) == "about 10 s to go"
+    assert run_tables.remaining_time([run("", 0.0, 0.5)], now) == "5 to 15 s to go"
     assert run_tables.remaining_time([run("", 0.0, 0.0)], now) == "starting"
 
 

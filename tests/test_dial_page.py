@@ -8,6 +8,7 @@ import pytest
 
 from kdlib import engine, runs, store
 from kdlib.data import datasets
+from kdlib.runs import reconcile
 from kdlib.spaces import width_jobs
 from kdlib.spaces.width_jobs import WidthRequest
 from pages import width_dial
@@ -33,6 +34,7 @@ def components(app) -> list:
 
 
 def test_without_a_run_the_page_says_what_it_is_and_trains_one(monkeypatch):
+    monkeypatch.setattr(reconcile, "GRACE_SECONDS", 600.0)  # no engine will begin the run
     app = opened("dial")
     assert "How few numbers are enough" in texts(app)
     app.button(key="go").click().run()

@@ -19,6 +19,7 @@ from kdlib.analysis.figures.accuracy import (
 )
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.heatmaps import plot_confusion, plot_teacher_heatmap
+from kdlib.analysis.figures.items import plot_item_map, plot_probabilities
 from kdlib.analysis.figures.maps import plot_maps, plot_scorecard
 from kdlib.analysis.figures.pictures import plot_gallery, plot_spectrogram
 from kdlib.analysis.figures.style import COLOURS, to_html
@@ -103,6 +104,10 @@ FIGURES = {
         {"raw": PLACES, "student": PLACES}, np.array([0, 1]), [HOSTILE, "1"], ["#000", "#fff"]
     ),
     "plot_scorecard": lambda: plot_scorecard(pair_rows()),
+    "plot_probabilities": lambda: plot_probabilities(accuracies().assign(cut=[0.4, 0.3, None])),
+    "plot_item_map": lambda: plot_item_map(
+        PLACES, np.array([0, 1]), [HOSTILE, "1"], ["#000000", "#ffffff"], PLACES[0], np.array([1])
+    ),
     "plot_spectrogram": lambda: plot_spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
     "plot_gallery": lambda: plot_gallery(np.full((2, 3, 4, 4, 3), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
 }

@@ -25,7 +25,7 @@ def test_labels_name_only_what_differs():
     ]
     results = frames.run_labels(specs)
     assert len(set(results)) == len(specs)
-    assert results[0] == f"baseline, labels {SPEC.labels}"
+    assert results[0] == f"no teacher (baseline), labels {SPEC.labels}"
     assert results[-1].endswith("#2")
 
 
@@ -34,7 +34,7 @@ def test_a_baseline_has_no_distance_curve():
     frame = frames.curves([SPEC.replace(method="baseline")], [points])
     assert set(frame["curve"]) == {"val", "prediction"}
     values = {"curve": "val", "epoch": 1, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2}
-    assert frame.iloc[0].to_dict() == {"label": "baseline", "role": "baseline"} | values
+    assert frame.iloc[0].to_dict() == {"label": "no teacher (baseline)", "role": "baseline"} | values
 
 
 def test_a_member_that_diverged_is_left_out_of_its_curve():
@@ -52,8 +52,8 @@ def test_over_dim_gives_baseline_and_raw_no_width():
     frame = frames.accuracy_over_dim(
         [make_result("baseline", [0.4]), make_result("mlp", [0.6], dim=8), make_result("mlp", [0.5], dim=4)]
     )
-    assert frame[frame["label"] == "mlp"]["dim"].tolist() == [4, 8]
-    assert frame[frame["label"] == "baseline"]["dim"].isna().all()
+    assert frame[frame["label"] == "trained, two layers (mlp)"]["dim"].tolist() == [4, 8]
+    assert frame[frame["label"] == "no teacher (baseline)"]["dim"].isna().all()
 
 
 def test_over_dim_has_a_label_for_each_difference_other_than_width():
@@ -64,16 +64,16 @@ def test_over_dim_has_a_label_for_each_difference_other_than_width():
         make_result("raw", [0.4], dim=2),
     ]
     labels = frames.accuracy_over_dim(results).groupby("label")["dim"].apply(list).to_dict()
-    short, long = (f"mlp, epochs {epochs}" for epochs in (SPEC.epochs, 60))
+    short, long = (f"trained, two layers (mlp), epochs {epochs}" for epochs in (SPEC.epochs, 60))
     assert labels[short] == [4, 8]
     assert labels[long] == [8]
-    assert set(labels) == {short, long, f"raw, epochs {SPEC.epochs}"}
+    assert set(labels) == {short, long, f"teacher as it is (raw), epochs {SPEC.epochs}"}
 
 
 def test_a_baseline_has_no_bytes_per_embedding():
     assert frames.accuracy_over_cost(
         [make_result("baseline", [0.4]), make_result("raw", [0.5])], "bytes_per_embedding"
-    )["label"].tolist() == ["raw"]
+    )["label"].tolist() == ["teacher as it is (raw)"]
 
 
 def test_the_metric_of_several_labels_an_item_is_map():

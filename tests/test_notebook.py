@@ -19,6 +19,7 @@ from tests.made_results import make_result
 from tests.stored_runs import store_all, trained
 
 ROOT = Path(__file__).resolve().parent.parent
+NAMES = ["no teacher (baseline)", "teacher as it is (raw)", "trained, two layers (mlp), 4"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -46,8 +47,8 @@ def test_several_runs_are_a_comparison_in_their_order(stored):
 def test_a_comparison_draws_its_figures(stored):
     figures = kdlib.open(stored).figures
     assert isinstance(figures, Figures)
-    assert {trace.name for trace in figures.accuracy().data if trace.name} == {"baseline", "raw", "mlp 4"}
-    assert [trace.name for trace in figures.curves().data if trace.name] == ["baseline", "raw", "mlp 4"]
+    assert {trace.name for trace in figures.accuracy().data if trace.name} == set(NAMES)
+    assert [trace.name for trace in figures.curves().data if trace.name] == NAMES
     assert [trace.name for trace in figures.over_dim().data if trace.name] == ["mlp", "baseline", "raw"]
     assert len({trace.xaxis for trace in figures.maps().data}) == 3, "of the compressed run"
     assert [trace.name for trace in figures.probes().data if trace.name] == ["raw", "compressed", "student"]
@@ -106,7 +107,7 @@ def test_the_notebook_of_a_report_runs_top_to_bottom(stored):
     assert not [output for output in outputs if output.output_type == "error"]
     figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
     assert len(figures) >= 5
-    assert "over raw" in next(o.data["text/html"] for o in outputs if "text/html" in o.get("data", {}))
+    assert "between mlp and raw" in next(o.data["text/html"] for o in outputs if "text/html" in o.get("data", {}))
     train = notebook.cells[-2].source
     assert train.startswith("TRAIN_AGAIN = False")
     assert "RunSpec(" in train

@@ -34,11 +34,15 @@ def test_the_list_of_runs_says_what_tells_them_apart(run_ids):
     app = opened("runs")
     [table] = [each.value for each in app.dataframe]
     by_method = table.set_index("method")
-    assert by_method.loc["mlp", ["dataset", "teacher", "dim"]].tolist() == ["digits", "random", 4]
-    assert by_method.loc["baseline", ["teacher", "dim"]].isna().all(), "a baseline has neither"
+    assert by_method.loc["trained, two layers (mlp)", ["dataset", "teacher", "dim"]].tolist() == [
+        "digits",
+        "untrained network (random)",
+        4,
+    ]
+    assert by_method.loc["no teacher (baseline)", ["teacher", "dim"]].isna().all(), "a baseline has neither"
     assert "progress" not in table, "nothing trains"
     points = runs.history(run_ids[0])
-    curve = by_method.loc["baseline", "curve"]
+    curve = by_method.loc["no teacher (baseline)", "curve"]
     assert curve == pytest.approx([sum(point.val) / len(point.val) for point in points])
 
 
@@ -56,11 +60,13 @@ def test_actions_are_there_before_a_run_is_chosen_and_wait_for_it(run_ids):
 def test_runs_are_narrowed_down_by_what_they_do(page, run_ids):
     app = opened(page, **{"only-method": "mlp"})
     [table] = [each.value for each in app.dataframe if "state" in each.value]
-    assert table["method"].tolist() == ["mlp"]
+    assert table["method"].tolist() == ["trained, two layers (mlp)"]
     app.multiselect(key="only-method").set_value([])
     app.multiselect(key="only-teacher").set_value(["random"]).run()
     [table] = [each.value for each in app.dataframe if "state" in each.value]
-    assert sorted(table["method"]) == ["mlp", "raw"], "a baseline learns from no teacher"
+    assert sorted(table["method"]) == ["teacher as it is (raw)", "trained, two layers (mlp)"], (
+        "a baseline learns from no teacher"
+    )
     app.multiselect(key="only-dataset").set_value(["tones"]).run()
     assert "No run fits" in texts(app)
 

@@ -1,7 +1,9 @@
 """What came out: scores, spaces, comparisons, and how they are shown.
 
+estimates      what can be told while something trains, in milliseconds
 intervals      one number per seed becomes a mean and its interval
 evaluation     scores of predictions, linear probes; class_scores: class by class
+calibration    whether probabilities hold
 geometry       spaces against spaces; neighbours: which rows are near one another
 retrieval      what the nearest rows say; width_precision: what an embedding is worth in fewer numbers and bits
 projection     spaces as maps in the plane, registry `PROJECTIONS`

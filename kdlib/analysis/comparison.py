@@ -6,9 +6,10 @@ from math import isfinite
 from typing import Any
 
 from kdlib.analysis.intervals import paired_difference
-from kdlib.results import RunResult, Summary
+from kdlib.results import Probe, RunResult, Summary
 from kdlib.spec import BASELINE, RAW
 
+CLEAR_LOSS = 0.05  # of a probe's accuracy
 METRIC_NAMES = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # metric -> its name
 
 
@@ -205,6 +206,46 @@ def _describe_baseline(gain: Summary, unit: str, reference: str) -> str:
     if reference == RAW and not excludes_zero(gain):
         return f" Against the baseline there is no clear difference ({points})."
     return ""
+
+
+def describe_kept(result: RunResult) -> str:
+    """Return in words what a probe still reads from the compressed embeddings, and what it does not any more.
+
+    An attribute counts as thrown away where its probe lost more than `CLEAR_LOSS` and more than the interval, as kept
+    where it did not, and is left out where the raw embedding itself says nothing of it. "" without a compressed space.
+
+    Example:
+        >>> print(describe_kept(results[-1]))
+    """
+    if result.teacher is None or result.spec.method in (BASELINE, RAW):
+        return ""
+    target = result.teacher.probe
+    if target.raw is None or target.compressed is None:
+        return ""
+    lost, kept = [], []
+    for name, probe in result.attributes.items():
+        if probe.raw is None or probe.compressed is None or probe.raw.mean - (probe.chance or 0.0) < CLEAR_LOSS:
+            continue
+        loss = probe.raw.mean - probe.compressed.mean
+        (lost if loss > max(CLEAR_LOSS, probe.compressed.ci95 or 0.0) else kept).append(_describe_change(name, probe))
+    words = f"Of what the teacher knew, the {result.spaces['compressed'].width} new numbers hold the target"
+    words += f" ({_describe_points(target)})"
+    words += f" and {_listed(kept)}" if kept else ""
+    return f"{words}; thrown away: {_listed(lost)}." if lost else f"{words}; nothing else was clearly thrown away."
+
+
+def _describe_change(name: str, probe: Probe) -> str:
+    return f"{name} ({_describe_points(probe)})"
+
+
+def _describe_points(probe: Probe) -> str:
+    """Return what a probe reads before and after compression, as "80 → 82 %"."""
+    before, after = (100 * value.mean for value in (probe.raw, probe.compressed) if value is not None)
+    return f"{before:.0f} → {after:.0f} %"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _describe_left_out(first: RunResult, count: int) -> str:

@@ -15,10 +15,10 @@ from kdlib.analysis.evaluation import primary_metric
 from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest
 from kdlib.data import datasets
 from kdlib.models.quantization import PRECISIONS
+from kdlib.names import COMPRESSED, method_name, method_role, run_name, teacher_name
 from kdlib.results import Point, RunResult
-from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
+from kdlib.spec import RunSpec, unused_fields
 
-COMPRESSED_ROLE = "compressed"
 CURVES = ("val", "prediction", "distance", "teacher")
 COST_NAMES = {
     "parameters": "student parameters",
@@ -27,11 +27,6 @@ COST_NAMES = {
     "bytes_per_embedding": "bytes per embedding",
     "seconds": "training seconds",
 }
-
-
-def method_role(spec: RunSpec) -> str:
-    """Return "baseline", "raw" or "compressed": what decides a colour."""
-    return spec.method if spec.method in (BASELINE, RAW) else COMPRESSED_ROLE
 
 
 def differing_fields(specs: Sequence[RunSpec]) -> list[str]:
@@ -44,14 +39,13 @@ def differing_fields(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def run_labels(specs: Sequence[RunSpec]) -> list[str]:
-    """Return a short, unique label per spec: method and width, then whatever else differs.
+    """Return a unique label per spec: method and width, in plain words with the code name, then whatever else differs.
 
     Example:
         >>> run_labels([RunSpec(method="raw"), RunSpec(method="mlp", dim=16)])
-        ['raw', 'mlp 16']
+        ['teacher as it is (raw)', 'trained, two layers (mlp), 16']
     """
-    names = [spec.method if method_role(spec) != COMPRESSED_ROLE else f"{spec.method} {spec.dim}" for spec in specs]
-    labels = _add_differences(specs, names)
+    labels = _add_differences(specs, [run_name(spec) for spec in specs])
     counts: dict[str, int] = {}
     for number, label in enumerate(labels):
         counts[label] = counts.get(label, 0) + 1
@@ -65,9 +59,9 @@ def family_labels(specs: Sequence[RunSpec]) -> list[str]:
 
     Example:
         >>> family_labels([RunSpec(dim=8), RunSpec(dim=16)])
-        ['mlp', 'mlp']
+        ['trained, two layers (mlp)', 'trained, two layers (mlp)']
     """
-    return _add_differences(specs, [spec.method for spec in specs])
+    return _add_differences(specs, [method_name(spec.method) for spec in specs])
 
 
 def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
@@ -76,8 +70,13 @@ def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str
     labels = []
     for spec, name in zip(specs, names, strict=True):
         settings = [field for field in differing if field not in unused_fields(spec)]
-        labels.append(", ".join([name, *(f"{field.replace('_', ' ')} {getattr(spec, field)}" for field in settings)]))
+        labels.append(", ".join([name, *(_setting(field, getattr(spec, field)) for field in settings)]))
     return labels
+
+
+def _setting(field: str, value: object) -> str:
+    """Return a setting in words."""
+    return f"{field.replace('_', ' ')} {teacher_name(str(value)) if field == 'teacher' else value}"
 
 
 def curves(
@@ -153,7 +152,7 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
     rows = []
     for result, label in zip(measured, family_labels([result.spec for result in measured]), strict=True):
         score, role = result.metrics[split].primary, method_role(result.spec)
-        dim = result.spaces["compressed"].width if role == COMPRESSED_ROLE and "compressed" in result.spaces else None
+        dim = result.spaces["compressed"].width if role == COMPRESSED and "compressed" in result.spaces else None
         rows.append((label, role, dim, score.mean, score.ci95, score.values))
     frame = pd.DataFrame(rows, columns=["label", "role", "dim", "mean", "ci95", "values"])
     return frame.sort_values(["label", "dim"], ignore_index=True)
@@ -208,9 +207,15 @@ def precision_table(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionR
     chosen, rows = cheapest([*raw, *compressed], measure), []
     groups = [("compressed", row) for row in compressed] + [("raw", row) for row in raw]
     for space, row in sorted(groups, key=lambda pair: (pair[1].item_bytes, pair[1].width)):
-        cells = {"space": space, "numbers": row.width, "precision": row.precision, "bytes": row.item_bytes}
+        cells = {
+            "choice": "good enough" if row is chosen else "",
+            "space": space,
+            "numbers": row.width,
+            "precision": row.precision,
+            "bytes": row.item_bytes,
+        }
         cells |= {f"{name}, %": format_percent(getattr(row, key)) for key, name in MEASURES.items()}
-        rows.append(cells | {"choice": "cheapest within one point" if row is chosen else ""})
+        rows.append(cells)
     return pd.DataFrame(rows)
 
 

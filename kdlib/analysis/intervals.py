@@ -48,3 +48,22 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
     if len(a) != len(b):
         raise ValueError(f"a paired difference needs as many values on both sides, got {len(a)} and {len(b)}")
     return summarize([x - y for x, y in zip(a, b, strict=True)])
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share of `count` items: what another test set of that size would show.
+
+    Args:
+        share: in [0, 1].
+        count: items, 1 or more.
+
+    Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
+
+    Example:
+        >>> [round(bound, 3) for bound in share_interval(0.5, 100)]
+        [0.404, 0.596]
+    """
+    z = 1.959964
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))

@@ -9,9 +9,12 @@ import numpy as np
 
 from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
 from kdlib.analysis.intervals import summarize
+from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.data.datasets import Dataset
 from kdlib.progress import OnProgress, report_progress
 from kdlib.results import Summary
+
+VERSION = 1  # of the cached accuracies: raise it when the same space would be scored otherwise
 
 
 class Probes:
@@ -67,10 +70,23 @@ class Probes:
     def score_raw(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
         """Return the accuracies for the raw embeddings (n, d) of training and test rows, and store them as `raw`.
 
+        They take longest of all, as this space is the widest, and are the same for every run with this teacher and
+        these rows: they are cached, so that the runs of a comparison compute them once.
+
         Raises:
             CancelledError: the callback asked to stop.
         """
-        self.raw = self.score_spaces([train], [test])
+        labels = {name: [y[self.train], y[self.test]] for name, y in self.targets.items()}
+        key = content_key(version=VERSION, train=train, test=test, labels=labels)
+        done = self._done
+
+        def build() -> Arrays:
+            scores = self.score_spaces([train], [test])
+            return {str(number): np.array([scores[name].mean]) for number, name in enumerate(self.targets)}
+
+        arrays = cached_arrays("probes", key, build, self.report)
+        self._done = done + len(self.targets)
+        self.raw = {name: summarize([float(arrays[str(number)][0])]) for number, name in enumerate(self.targets)}
         return self.raw
 
     def _score(self, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:

@@ -163,12 +163,15 @@ def verdict(rows: Sequence[PrecisionRow], measure: str = "probe") -> str:
     chosen, name = cheapest(rows, measure), MEASURES[measure]
 
     def describe(row: PrecisionRow) -> str:
-        size = f"{row.item_bytes:,} byte{'' if row.item_bytes == 1 else 's'} an item"
-        return f"{row.width:,} numbers in {row.precision} ({size}): {100 * getattr(row, measure).mean:.1f} %"
+        return f"{row.width:,} numbers in {row.precision}"
 
+    def size(row: PrecisionRow) -> str:
+        return f"{row.item_bytes:,} byte{'' if row.item_bytes == 1 else 's'} an item"
+
+    first = f"{describe(chosen)} are good enough: {size(chosen)}, {name} {100 * getattr(chosen, measure).mean:.1f} %."
     if chosen is best:
-        return f"The best {name} is also the cheapest within one point of it: {describe(best)}."
+        return f"{first} No other takes fewer bytes and comes within one point."
     return (
-        f"Within one point of the best {name} and the cheapest of these: {describe(chosen)}. "
-        f"The best has {best.item_bytes / chosen.item_bytes:.3g} times the bytes: {describe(best)}."
+        f"{first} That is within one point of the best, {describe(best)} at {size(best)} "
+        f"({100 * getattr(best, measure).mean:.1f} %)."
     )

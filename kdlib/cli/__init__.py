@@ -7,7 +7,9 @@ runs          launch, runs, watch, show, cancel, resume, rename, delete, undelet
 sweeps        sweep
 widths        widths
 report        report
+export        export, import-student
 store         store rebuild, store restore
+record        record
 tables        how results are printed
 output        lines, tables and bars of background runs
 

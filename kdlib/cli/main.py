@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, embed, report, runs, store, sweeps, tables, teacher, widths
+from kdlib.cli import data, embed, export, record, report, runs, store, sweeps, tables, teacher, widths
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -201,7 +201,9 @@ def parser() -> argparse.ArgumentParser:
     sweeps.add_commands(commands)
     widths.add_commands(commands)
     report.add_commands(commands)
+    export.add_commands(commands)
     store.add_commands(commands)
+    record.add_commands(commands)
     return main_parser
 
 

@@ -65,7 +65,7 @@ def widths(arguments: argparse.Namespace) -> int:
     for row in frame.itertuples(index=False):
         table.add_row(*map(str, row))
     print_table(table)
-    errors.print(verdict([*raw, *compressed], arguments.judge), markup=False)
+    errors.print(verdict([*raw, *compressed], arguments.judge), markup=False, soft_wrap=True)
     return 0
 
 

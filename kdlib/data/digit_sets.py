@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
@@ -12,7 +13,8 @@ from kdlib.data.dataset import Attribute, Dataset, consecutive_splits, numbered_
 from kdlib.progress import OnProgress, report_progress
 
 SCANS_VAL, SCANS_TEST = 300, 600  # of the 1,797 scans; the rest is for training, so no scan is in two splits
-CANVAS = 16  # pixels
+SCAN, CANVAS = 8, 16  # pixels of a side, of a scan and of what it is placed on
+DRAWN = 32  # of 255, ink from which a pixel counts as drawn
 ORIENTATIONS = 6  # of the stripes: multiples of 30 degrees
 NOISE = 0.08  # standard deviation of the pixel noise
 CLASSES = tuple("0123456789")
@@ -53,12 +55,8 @@ def _place_on_stripes(
     angle = rng.uniform(*rotation, n) * rng.choice([-1, 1], n)
     row, column = rng.integers(0, CANVAS - size + 1, (2, n))
     background = rng.integers(0, ORIENTATIONS, n)
-    direction = np.pi * background / ORIENTATIONS
     period, phase = rng.uniform(3, 6, n), rng.uniform(0, 2 * np.pi, n)
-    y, x = np.mgrid[:CANVAS, :CANVAS]
-    along = x * np.cos(direction)[:, None, None] + y * np.sin(direction)[:, None, None]
-    stripes = 0.5 + 0.5 * np.sin(2 * np.pi * along / period[:, None, None] + phase[:, None, None])
-    canvas = rng.uniform(*contrast, n)[:, None, None] * stripes
+    canvas = rng.uniform(*contrast, n)[:, None, None] * _stripes(background, period, phase)
     for i in range(n):
         ink = ndimage.rotate(scans[i], angle[i], reshape=False, order=1)
         window = canvas[i, row[i] : row[i] + size, column[i] : column[i] + size]
@@ -71,6 +69,64 @@ def _place_on_stripes(
         "column": column,
         "angle": angle,
     }
+
+
+def _stripes(background: np.ndarray, period: np.ndarray, phase: np.ndarray) -> np.ndarray:
+    """Return stripes (n, 16, 16) in [0, 1], given the orientation index, pixels and phase of each, (n,)."""
+    direction = np.pi * background / ORIENTATIONS
+    y, x = np.mgrid[:CANVAS, :CANVAS]
+    along = x * np.cos(direction)[:, None, None] + y * np.sin(direction)[:, None, None]
+    return 0.5 + 0.5 * np.sin(2 * np.pi * along / period[:, None, None] + phase[:, None, None])
+
+
+def scan_drawing(ink: np.ndarray) -> np.ndarray:
+    """Return a drawn digit as the scans are, (8, 8) in [0, 1]: cut out, fitted to 32 x 32, averaged by 4 x 4.
+
+    Args:
+        ink: (h, w) uint8, 0 where the paper is empty.
+
+    Raises:
+        ValueError: nothing is drawn.
+
+    Source: Alpaydin & Kaynak 1998, the UCI digits, of which scikit-learn's are the test part.
+
+    Example:
+        >>> scan_drawing(np.eye(64, dtype=np.uint8) * 255).shape
+        (8, 8)
+    """
+    rows, columns = np.flatnonzero(ink.max(1) >= DRAWN), np.flatnonzero(ink.max(0) >= DRAWN)
+    if not len(rows):
+        raise ValueError("nothing is drawn; draw a digit")
+    cut = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    fine = 4 * SCAN
+    wide, high = (max(1, round(fine / max(cut.size) * length)) for length in cut.size)
+    fitted = Image.new("L", (fine, fine))
+    resized = cut.resize((wide, high), Image.Resampling.BILINEAR)
+    fitted.paste(resized, ((fine - wide) // 2, (fine - high) // 2))
+    return np.asarray(fitted, np.float32).reshape(SCAN, 4, SCAN, 4).mean((1, 3)) / 255
+
+
+def place_drawing(ink: np.ndarray, contrast: float = 0.0, orientation: int = 1, seed: int = 0) -> np.ndarray:
+    """Return a drawn digit as an item of `cluttered-digits`, (1, 1, 16, 16) float32: in the middle, with noise.
+
+    Args:
+        ink: (h, w) uint8, 0 where the paper is empty.
+        contrast: of the stripes behind it, in units of full ink; 0 for none.
+        orientation: of the stripes, 0 to 5.
+        seed: of the noise.
+
+    Raises:
+        ValueError: nothing is drawn.
+
+    Example:
+        >>> place_drawing(np.eye(64, dtype=np.uint8) * 255, contrast=0.2).shape
+        (1, 1, 16, 16)
+    """
+    canvas = contrast * _stripes(np.array([orientation]), np.array([4.5]), np.zeros(1))
+    edge = (CANVAS - SCAN) // 2
+    window = canvas[0, edge : edge + SCAN, edge : edge + SCAN]
+    np.maximum(window, scan_drawing(ink), out=window)
+    return (canvas + np.random.default_rng(seed).normal(0, NOISE, canvas.shape))[:, None].astype(np.float32)
 
 
 def _build_cluttered(on_progress: OnProgress | None) -> Arrays:

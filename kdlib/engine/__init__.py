@@ -38,7 +38,7 @@ from kdlib.engine.journal import Job, Outcome, RunFolder
 from kdlib.engine.local import EngineError
 from kdlib.engine.scheduler import disconnect
 from kdlib.engine.sync import push, unsynced
-from kdlib.engine.worker import execute
+from kdlib.engine.worker import execute, save_result
 
 __all__ = [
     "EngineError",
@@ -51,6 +51,7 @@ __all__ = [
     "engine_id",
     "execute",
     "push",
+    "save_result",
     "start",
     "states",
     "status",

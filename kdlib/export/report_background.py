@@ -51,15 +51,18 @@ def question(source: ReportSource) -> Section:
     """Return what was asked, and which runs answer it."""
     specs = [result.spec for result in source.results]
     names, names_of_teachers = _listed(specs, "dataset"), _listed([s for s in specs if s.method != BASELINE], "teacher")
+    if "," in names_of_teachers:
+        names_of_teachers = f"frozen teachers that were trained for other tasks ({names_of_teachers})"
+    elif names_of_teachers:
+        names_of_teachers = f"a frozen teacher that was trained for another task ({names_of_teachers})"
     counts = sorted({spec.labels for spec in specs})
     labels = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     text = f"A small student learns {names} from {labels} labelled items. "
     if names_of_teachers:
         text += (
-            f"While it learns, its features are pulled towards embeddings of a frozen teacher, {names_of_teachers}, "
-            "that was trained for another task: as they are (raw), or after a compressor has learned to keep what the "
-            "student's task needs. Does that make a better student than the labels alone (baseline), on the test set "
-            "and out of domain?"
+            f"While it learns, its features are pulled towards the embeddings of {names_of_teachers}: as they are "
+            "(raw), or after a compressor has learned to keep what the student's task needs. Does that make a better "
+            "student than the labels alone (baseline), on the test set and out of domain?"
         )
     else:
         text += "No teacher takes part in these runs."

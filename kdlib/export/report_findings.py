@@ -14,12 +14,13 @@ from kdlib.analysis.comparison import (
     find_reference,
     format_percent,
     metric_names,
+    verdict,
 )
 from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_over_dim, plot_probes
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.maps import TITLES, plot_maps
 from kdlib.analysis.geometry import sample_rows
-from kdlib.export.report_blocks import Block, FigureBlock, Paragraph, Section, Table, Tile, plain_table
+from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
 from kdlib.export.report_source import ReportSource, RunView
 from kdlib.results import Probe, RunResult, Summary
 from kdlib.spaces import Colouring
@@ -58,6 +59,7 @@ def accuracy(source: ReportSource) -> Section:
     blocks: list[Block] = [
         FigureBlock([figure], f"The {metric} of each run", BARS, code="results.figures.accuracy()"),
         _accuracy_table(source, metric),
+        *_by_teacher(source),
     ]
     over_dim = frames.accuracy_over_dim(source.results)
     if over_dim[over_dim["role"] == "compressed"]["dim"].nunique() > 1:
@@ -78,6 +80,18 @@ def _accuracy_table(source: ReportSource, metric: str) -> Table:
     columns = ["run", *(frames.split_name(split) for split in splits), "n"]
     caption = f"The {metric} in percent: mean over n seeds ± half-width of the 95 % interval."
     return Table(columns, rows, caption, bars, code="result_table(results)")
+
+
+def _by_teacher(source: ReportSource) -> list[Block]:
+    """Return the result of each teacher where there are several: the first sentence is about the best of them."""
+    names = dict.fromkeys(result.spec.teacher for result in source.results if result.spec.method != BASELINE)
+    if len(names) < 2:
+        return []
+    lines = []
+    for name in names:
+        results = [each for each in source.results if each.spec.method == BASELINE or each.spec.teacher == name]
+        lines.append(f"{name}: {verdict(results)}")
+    return [Paragraph("Teacher by teacher:"), Bullets(lines)]
 
 
 def _splits(source: ReportSource) -> list[str]:
@@ -265,4 +279,12 @@ def costs(source: ReportSource) -> Section:
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if value < 10 else f"{value:,.0f}"
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:,.2f}"
+        if value < 1
+        else f"{value:,.1f}"
+        if value < 10
+        else f"{value:,.0f}"
+    )

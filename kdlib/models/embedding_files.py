@@ -162,7 +162,8 @@ def _write_parquet(path: Path, ids: np.ndarray, codes: Codes) -> None:
     kind, width = pa.from_numpy_dtype(np.dtype(codes.dtype)), codes.shape[1]
     metadata = {"kdlib": json.dumps(codes.quantizer.to_dict())} if codes.quantizer.levels else None
     schema = pa.schema([("id", pa.string()), ("embedding", pa.list_(kind, width))], metadata=metadata)
-    with parquet.ParquetWriter(path, schema) as writer:
+    # Parquet holds a small integer in four bytes unless a dictionary stands for it; floats seldom repeat.
+    with parquet.ParquetWriter(path, schema, use_dictionary=np.dtype(codes.dtype).kind in "iu") as writer:
         for rows, part in codes:
             columns = [
                 pa.array(ids[rows].tolist()),

@@ -175,7 +175,7 @@ def _decode_bits(codes: np.ndarray, levels: Levels, width: int) -> np.ndarray:
 
 def _halve(rows: np.ndarray, levels: None) -> np.ndarray:  # noqa: ARG001
     largest = float(np.abs(rows).max(initial=0.0))
-    if largest > np.finfo(np.float16).max:
+    if largest > float(np.finfo(np.float16).max):
         raise ValueError(f"float16 holds numbers up to 65,504, got {largest:.4g}; use float32 or int8")
     return rows.astype(np.float16)
 

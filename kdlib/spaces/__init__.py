@@ -3,6 +3,7 @@
 rows.py            which rows, where they lie in each space
 results.py         what is computed about spaces, typed
 presentation.py    what rows are coloured by, which neighbours they keep, how spaces formed
+formation.py       how spaces form, as Start draws it
 storage.py         the files in which answers are stored
 jobs.py            maps and scorecard, from the cache or computed by the engine
 width_jobs.py      what every leading width of a run holds, found out by the engine

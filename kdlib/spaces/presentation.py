@@ -10,6 +10,7 @@ import pandas as pd
 from kdlib import runs
 from kdlib.analysis.neighbours import compare_neighbours, find_neighbours
 from kdlib.analysis.projection import project, project_frames
+from kdlib.colours import PALETTE
 from kdlib.data.datasets import Dataset
 from kdlib.models import embedding
 from kdlib.results import Probe, RunResult
@@ -18,8 +19,6 @@ from kdlib.spaces.rows import PAIRS, Spaces
 from kdlib.spec import BASELINE
 from kdlib.training.replay import stack_snapshots
 
-# Told apart also without red or green, on white and on black: Okabe & Ito 2008, Color universal design, and three more.
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d", "#b0b700", "#7b6fd0", "#8a8f98")
 UNKNOWN = "#9aa0a6"
 WRONG, RIGHT = "#d55e00", "#56b4e9"
 SCALE = ("#2c4f9e", "#5d6f9c", "#8b8c8f", "#bfae6a", "#f0d43c")  # cividis, a little lighter at its dark end

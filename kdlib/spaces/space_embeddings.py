@@ -19,7 +19,7 @@ from kdlib.models.compressors import COMPRESSORS
 from kdlib.progress import OnProgress
 from kdlib.registry import lookup
 from kdlib.spec import BASELINE, RAW, RunSpec
-from kdlib.store import CANCELLED, DONE, RunNotFoundError
+from kdlib.store import CANCELLED, DONE, RunInfo, RunNotFoundError
 
 SPACES = ("raw", "compressed", "student")
 CALIBRATION_ROWS = 20_000  # training rows that ranges are taken from, at most
@@ -87,11 +87,8 @@ def open_space(
     """
     lookup(dict.fromkeys(SPACES), space, "space")
     run = runs.get(run_id)
+    _check_member(run, member)
     spec, items = run.spec, dataset or run.spec.dataset
-    if run.state not in (DONE, CANCELLED):
-        raise ValueError(f"run {run.name} is {run.state}; only runs that are over have spaces")
-    if not 0 <= member < spec.seeds:
-        raise ValueError(f"run {run.name} has the seeds 0 to {spec.seeds - 1}, got {member}")
     data, own = datasets.load(items), datasets.load(spec.dataset)
     try:
         if space == "student":
@@ -110,6 +107,13 @@ def open_space(
         raise ValueError(f"the files of run {run.name} have been deleted: {error}") from error
     training = transform(source[calibration_rows(own.labelled(spec.labels))])
     return _space(data, lambda rows: transform(embeddings[rows]), training, width)
+
+
+def _check_member(run: RunInfo, member: int) -> None:
+    if run.state not in (DONE, CANCELLED):
+        raise ValueError(f"run {run.name} is {run.state}; only runs that are over have spaces")
+    if not 0 <= member < run.spec.seeds:
+        raise ValueError(f"run {run.name} has the seeds 0 to {run.spec.seeds - 1}, got {member}")
 
 
 def _student_space(

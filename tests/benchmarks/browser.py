@@ -22,7 +22,8 @@ from rich.table import Table
 from kdlib.cache import home
 from tests.browser.conftest import CHROMIUM, Server
 
-SENTENCE = "Compression"  # how the outcome of a race begins, whatever it says
+OUTCOME = "What to try next"  # stands below a race that is over
+EPOCH = re.compile(r"after epoch [1-9]")  # of all three, in a race that is live
 LINE = ".js-plotly-plot .scatterlayer .trace .js-line"
 QUIET = [
     "--no-sandbox",
@@ -71,17 +72,18 @@ def start(browser: Browser, cache: Path, wait: float) -> dict[str, float]:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         try:
             page.goto(server.url)
-            button = page.get_by_role("button", name="Start the race")
+            button = page.get_by_role("button", name="Run it live")
             button.wait_for(timeout=60_000)
             until(button.is_enabled, page)
             seconds["button"] = time.perf_counter() - began
-            for name, text in (("picture", "keeps 16"), ("numbers", re.compile(r"\d numbers a picture"))):
+            for name, text in (("picture", "16 new numbers"), ("numbers", "Recorded on")):
                 page.get_by_text(text).first.wait_for(timeout=60_000)
                 seconds[name] = time.perf_counter() - began
             page.wait_for_timeout(1000 * wait)
             clicked = time.perf_counter()
             button.click()
-            until(lambda: page.locator(LINE).count() > 0, page)
+            until(lambda: page.get_by_text("Live on this server").count() > 0, page)
+            until(lambda: page.get_by_text(EPOCH).count() > 0, page)
             return seconds | {"first point": time.perf_counter() - clicked}
         finally:
             page.close()
@@ -91,14 +93,15 @@ def start(browser: Browser, cache: Path, wait: float) -> dict[str, float]:
 def race(page: Page, url: str) -> dict[str, float]:
     """Return the seconds from a click on the race's button to the first point and to the outcome."""
     page.goto(url)
-    button = page.get_by_role("button", name="Start the race")
+    button = page.get_by_role("button", name="Run it live")
     button.wait_for(timeout=60_000)
     page.wait_for_timeout(500)
     began = time.perf_counter()
     button.click()
-    until(lambda: page.locator(LINE).count() > 0, page)
+    until(lambda: page.get_by_text("Live on this server").count() > 0, page)
+    until(lambda: page.get_by_text(EPOCH).count() > 0, page)
     first = time.perf_counter() - began
-    until(lambda: page.get_by_text(SENTENCE).count() > 0, page)
+    until(lambda: page.get_by_text(OUTCOME).count() > 0, page)
     return {"first": first, "outcome": time.perf_counter() - began}
 
 

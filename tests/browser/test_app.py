@@ -40,19 +40,6 @@ def finished(server, chromium):
     return ids
 
 
-def test_the_race_from_the_button_to_the_sentence(visit):
-    page = visit("/")
-    page.get_by_role("button", name="Start the race").click()
-    expect(page.get_by_text("Racing")).to_be_visible(timeout=SLOW)
-    expect(page.locator(".scatterlayer .points path").first).to_be_visible(timeout=SLOW)
-    expect(page.get_by_text("What to try next")).to_be_visible(timeout=2 * SLOW)
-    expect(page.get_by_text(re.compile(r"n = 5\)"))).to_be_visible()
-    expect(page.locator("svg.kd-wide text[data-text='{compressed}']")).to_have_text(re.compile(r"\d+\.\d %"))
-    page.get_by_role("link", name="Keep only 4 numbers").click()
-    expect(page.get_by_role("heading", name="Distill")).to_be_visible()
-    expect(page.get_by_role("slider", name=re.compile("Dimension"))).to_have_attribute("aria-valuetext", "4")
-
-
 def test_launch_reload_leave_come_back_and_cancel(visit):
     page = visit(f"/distill?{LONG}")
     ids = launch(page)

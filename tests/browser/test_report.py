@@ -83,7 +83,7 @@ def test_a_report_is_downloaded_in_the_app(visit, server, tmp_path, open_file):
     button.click()
     expect(page.get_by_role("link", name="See the spaces")).to_be_visible(timeout=SLOW)
     page.goto(page.url.replace("/distill", "/compare"))
-    for name, ending in (("Page", "html"), ("Notebook", "ipynb"), ("Markdown", "md")):
+    for name, ending in (("HTML page", "html"), ("Notebook", "ipynb"), ("Markdown", "md")):
         page.get_by_role("button", name="Report").click()
         with page.expect_download(timeout=SLOW) as download:
             page.get_by_role("button", name=name, exact=True).click()

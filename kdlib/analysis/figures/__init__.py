@@ -3,6 +3,7 @@
 style      colours by role, labels, the empty figure, a figure as a page
 curves     training curves
 accuracy   accuracies with intervals and seeds: bars, over the dimension, over a cost
+items      one item: its probabilities, its place on a map
 heatmaps   matrices of classes, what teachers know
 maps       spaces in the plane, how alike they are
 pictures   images and spectrograms

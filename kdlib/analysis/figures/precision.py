@@ -33,11 +33,17 @@ def plot_over_bytes(frame: pd.DataFrame, measure: str) -> go.Figure:
         )  # fmt: skip
     best = frame["mean"].max()
     line = {"dash": "dot", "color": WHISKER}
-    figure.add_hline(y=100 * best - 1, line=line, annotation_text="one point below the best", annotation_font_size=11)
+    figure.add_hline(
+        y=100 * best - 1,
+        line=line,
+        annotation_text="one point below the best",
+        annotation_font_size=11,
+        annotation_position="bottom right",
+    )
     chosen = frame[frame["chosen"]]
     ring = {"symbol": "circle-open", "size": 22, "line": {"width": 3}, "color": fade(WHISKER, 1)}
     figure.add_scatter(
-        x=chosen["bytes"], y=100 * chosen["mean"], mode="markers", name="cheapest within one point", marker=ring,
+        x=chosen["bytes"], y=100 * chosen["mean"], mode="markers", name="good enough", marker=ring,
         hoverinfo="skip",
     )  # fmt: skip
     ticks = sorted(frame["bytes"].unique())

@@ -7,14 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-# Okabe and Ito's palette, a little lighter for dark pages: distinct with every kind of colour blindness.
-SHADES = {  # several of one role: its own colour first
-    "baseline": ("#8c8c8c", "#5f5f5f", "#b8b8b8"),
-    "raw": ("#2b83ba", "#74add1", "#1d5f8a"),
-    "compressed": ("#e08214", "#b35806", "#fdb863", "#8c510a", "#f6a04d", "#d9730d"),
-    "student": ("#1b9e77", "#66c2a5", "#12694f"),
-}
-COLOURS = {role: shades[0] for role, shades in SHADES.items()}
+from kdlib.colours import COLOURS, SHADES
+
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 WHISKER = "#6b6b6b"  # visible on bars, on white and on black

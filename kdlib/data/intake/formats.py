@@ -16,6 +16,7 @@ class InputFormat:
         seconds: length of a spectrogram, s.
         mels: bands of a spectrogram.
         rate: sampling rate of the sound that it shows, Hz.
+        exact: (channels, height, width) that pictures are brought to, whatever they have; () goes by `size`.
 
     Example:
         source = importing.stage(Path("birds.zip"), form=InputFormat(seconds=10, mels=128, rate=32_000))
@@ -25,6 +26,7 @@ class InputFormat:
     seconds: float = 4.0
     mels: int = 32  # as of the built-in sounds
     rate: int = 16_000
+    exact: tuple[int, ...] = ()
 
     def check(self, limits: Limits) -> "InputFormat":
         """Return it if it is within the limits.

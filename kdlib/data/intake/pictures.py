@@ -93,7 +93,10 @@ def read_images(archive: Archive, pictures: list[Member], writer: Writer, form: 
         sizes.append((picture.width, picture.height) if _orientation(picture) in SIDEWAYS else picture.size[::-1])
         grey = grey and picture.mode in GREY
     common, count = Counter(sizes).most_common(1)[0]
-    if count == len(sizes) and max(common) <= form.size:
+    if form.exact:
+        channels, height, width = form.exact
+        grey = channels == 1
+    elif count == len(sizes) and max(common) <= form.size:
         height, width = common
     else:
         height = width = int(min(form.size, max(MIN_SIDE, np.median([max(size) for size in sizes]) // 8 * 8)))
@@ -107,6 +110,9 @@ def read_images(archive: Archive, pictures: list[Member], writer: Writer, form: 
             originals.add(member.name, raw)
             yield values[None]
 
+    if form.exact and len(pictures) == 1:  # for whoever looks at it without decoding it again
+        colours = decode_colours(pictures[0].name, archive.read(pictures[0]), writer.limits.pixels)
+        writer.write_numbers("original", (1, *colours.shape), iter([colours[None]]), "|u1", is_media=True)
     shape = (len(pictures), 1 if grey else 3, height, width)
     with closing(originals):
         writer.write_numbers("picture", shape, decode(), "|u1", is_media=True)

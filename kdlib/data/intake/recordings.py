@@ -15,11 +15,10 @@ from kdlib.data.intake.arrays import Writer
 from kdlib.data.intake.formats import MIN_RATE, MIN_S, InputFormat
 from kdlib.data.intake.limits import MB, IntakeError
 from kdlib.data.intake.originals import WAVE_ENDS, WAVE_RATES, WAVES, Originals, to_samples
-from kdlib.data.spectrograms import hop, log_mel
+from kdlib.data.spectrograms import hop, resample, spectrogram_of
 
 MAX_RATE = 384_000  # Hz, of a recording that is read
 HEAD = 64 * MB  # bytes from which the length of a recording is read
-MARGIN_S = 0.05  # s that are resampled beyond what is used, so that the end of a part sounds as in the whole
 
 
 def _check_rate(name: str, rate: int) -> None:
@@ -145,16 +144,13 @@ def read_sounds(
     waves, wave_rates = Originals(writer.folder / WAVES, writer.limits), []
 
     def spectrograms() -> Iterator[np.ndarray]:
-        length = frames * hop(rate)
         for member in recordings:
             wave, wave_rate = decode_sound(member.name, archive.read(member), writer.limits.sound_s)
             if wave_rate > writer.limits.rate:
-                wave, wave_rate = _resample(wave, wave_rate, writer.limits.rate), writer.limits.rate
+                wave, wave_rate = resample(wave, wave_rate, writer.limits.rate), writer.limits.rate
             waves.add(member.name, to_samples(wave).tobytes())
             wave_rates.append(wave_rate)
-            start = wave[: round((length / rate + MARGIN_S) * wave_rate)]
-            start = _resample(start, wave_rate, rate)[:length]
-            yield np.clip(log_mel(np.pad(start, (0, length - len(start)))[None], rate, form.mels), 0, 1)
+            yield spectrogram_of(wave, wave_rate, rate, form.mels, frames)
 
     shape = (len(recordings), 1, form.mels, frames)
     with closing(waves):
@@ -162,12 +158,3 @@ def read_sounds(
     np.save(writer.folder / WAVE_ENDS, np.array(waves.ends) // 2, allow_pickle=False)
     np.save(writer.folder / WAVE_RATES, np.array(wave_rates, np.int32), allow_pickle=False)
     return [WAVES, WAVE_ENDS, WAVE_RATES], kept_rate, rate
-
-
-def _resample(wave: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Return a wave of rate `before` (Hz) at rate `after`."""
-    if before == after:
-        return wave
-    from scipy.signal import resample_poly  # loading it takes longer than most refusals
-
-    return resample_poly(wave, after, before).astype(np.float32)

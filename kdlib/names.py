@@ -1,0 +1,86 @@
+"""What methods, teachers and runs are called wherever a person reads them: the plain name first, the code name second.
+
+One order, too: baseline, raw, compressed. An entry of a registry without a plain name here goes by its code name.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec
+
+COMPRESSED = "compressed"
+ROLES = (BASELINE, RAW, COMPRESSED)  # in the order in which they are shown
+METHODS = {
+    BASELINE: "no teacher",
+    RAW: "teacher as it is",
+    "none": "teacher as it is, with its own head",
+    "pca": "principal components",
+    "random": "random projection",
+    "lda": "discriminant analysis",
+    "autoencoder": "autoencoder, fitted first",
+    "linear": "trained, one layer",
+    "mlp": "trained, two layers",
+    "matryoshka": "trained, every width at once",
+}
+TEACHERS = {
+    "autoencoder": "restoring pictures",
+    "simclr": "view matching",
+    "parity": "odd or even",
+    "background": "direction of stripes",
+    "random": "untrained network",
+    "tones-autoencoder": "restoring sounds",
+    "tones-simclr": "version matching",
+    "tones-pitch": "pitch",
+    "tones-random": "untrained network",
+}
+Item = TypeVar("Item")
+
+
+def method_role(spec: RunSpec) -> str:
+    """Return "baseline", "raw" or "compressed": what decides colour and order."""
+    return spec.method if spec.method in (BASELINE, RAW) else COMPRESSED
+
+
+def in_order(items: Iterable[Item], spec_of: Callable[[Item], RunSpec]) -> list[Item]:
+    """Return items as they are shown: baseline, raw, compressed; those of one role as they came.
+
+    Example:
+        >>> [spec.method for spec in in_order([RunSpec(), RunSpec(method="baseline")], lambda spec: spec)]
+        ['baseline', 'mlp']
+    """
+    return sorted(items, key=lambda item: ROLES.index(method_role(spec_of(item))))
+
+
+def method_name(method: str) -> str:
+    """Return what a method is called.
+
+    Example:
+        >>> method_name("mlp")
+        'trained, two layers (mlp)'
+    """
+    return _named(METHODS, method)
+
+
+def teacher_name(teacher: str) -> str:
+    """Return what a teacher is called.
+
+    Example:
+        >>> teacher_name("simclr")
+        'view matching (simclr)'
+    """
+    return _named(TEACHERS, teacher)
+
+
+def run_name(spec: RunSpec) -> str:
+    """Return what a run is called: its method, and the width where it compresses.
+
+    Example:
+        >>> run_name(RunSpec(method="mlp", dim=16))
+        'trained, two layers (mlp), 16'
+    """
+    name = method_name(spec.method)
+    return name if spec.method in (BASELINE, *UNCOMPRESSED) else f"{name}, {spec.dim}"
+
+
+def _named(names: dict[str, str], code: str) -> str:
+    return f"{names[code]} ({code})" if code in names else code
