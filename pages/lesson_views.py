@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kdlib import runs, spaces
+from kdlib import names, runs, spaces
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import metric_names
 from kdlib.analysis.figures import teaching
@@ -22,6 +22,7 @@ from kdlib.spaces import width_jobs
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
 from pages import live, map_sections, show, width_dial
+from pages.text import escape
 
 HEIGHT = 380  # pixels of a figure
 
@@ -49,6 +50,15 @@ class Shown:
     about: str = ""
     prediction: Prediction | None = None
     answer: Sequence[float] = ()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Name of a run -> what it is called in a figure: its method in plain words, then what else differs."""
+        words = {name: name.split(" ")[1:] for name in self.specs}
+        return {
+            name: ", ".join([names.method_name(spec.method), *(names.TEACHERS.get(word, word) for word in words[name])])
+            for name, spec in self.specs.items()
+        }
 
     def figure(self, plot: object, name: str, alt: str) -> None:
         """Show a figure, with larger letters for a room."""
@@ -80,7 +90,9 @@ def out_of_domain(shown: Shown) -> None:
 
 def _bars(shown: Shown, splits: list[str] | None, name: str) -> None:
     results = list(shown.results.values())
-    figure = plot_accuracy_bars(frames.accuracies(results, splits, list(shown.results)), metric_names(results))
+    figure = plot_accuracy_bars(
+        frames.accuracies(results, splits, [shown.labels[name] for name in shown.results]), metric_names(results)
+    )
     shown.figure(figure, name, f"The {metric_names(results)} of each run")
     counts = ", ".join(sorted({str(result.spec.seeds) for result in results}))
     hatched = " Hatched: out of domain." if splits is None else ""
@@ -89,11 +101,12 @@ def _bars(shown: Shown, splits: list[str] | None, name: str) -> None:
 
 def curves(shown: Shown) -> None:
     """Show how validation accuracy grew."""
-    names, specs = list(shown.infos), list(shown.specs.values())
+    labels, epochs = shown.labels, max(spec.epochs for spec in shown.specs.values())
     histories = [runs.history(info.id) for info in shown.infos.values()]
-    roles = {name: frames.method_role(spec) for name, spec in shown.specs.items()}
-    frame = frames.curves([shown.specs[name] for name in names], histories, names)
-    figure = plot_curves(frame, "val", max(spec.epochs for spec in specs), roles)
+    roles = {labels[name]: names.method_role(spec) for name, spec in shown.specs.items()}
+    specs = [shown.specs[name] for name in shown.infos]
+    frame = frames.curves(specs, histories, [labels[name] for name in shown.infos])
+    figure = plot_curves(frame, "val", epochs, roles)
     shown.figure(figure, "curves", "Validation accuracy of each run over the epochs")
 
 
@@ -121,7 +134,16 @@ def probes_raw(shown: Shown) -> None:
 def teacher_probes(shown: Shown) -> None:
     """Show how well the target can be read from the raw embedding of each teacher."""
     rows = [
-        (result.spec.teacher, "raw", "target", False, raw.mean, raw.ci95, raw.values, result.teacher.probe.chance)
+        (
+            names.teacher_name(result.spec.teacher),
+            "raw",
+            "target",
+            False,
+            raw.mean,
+            raw.ci95,
+            raw.values,
+            result.teacher.probe.chance,
+        )
         for result in shown.results.values()
         if result.teacher and (raw := result.teacher.probe.raw)
     ]
@@ -188,10 +210,10 @@ def distances(shown: Shown) -> None:
 def seeds(shown: Shown) -> None:
     """Show the difference of the last two runs for each number of seeds."""
     other, result = list(shown.results.values())[-2:]
-    names = list(shown.results)[-2:]
+    last = [shown.labels[name] for name in list(shown.results)[-2:]]
     frame = tables.difference_over_seeds(result, other)
     shown.figure(teaching.plot_difference_over_seeds(frame), "seeds", "The difference over the number of seeds")
-    st.caption(f"{names[1]} minus {names[0]} with the first 2, 3, 4 ... seeds; bars: 95 % interval.")
+    st.caption(f"{escape(last[1])} minus {escape(last[0])} with the first 2, 3, 4 ... seeds; bars: 95 % interval.")
 
 
 def guess(shown: Shown) -> None:
