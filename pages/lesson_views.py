@@ -56,7 +56,7 @@ class Shown:
         """Name of a run -> what it is called in a figure: its method in plain words, then what else differs."""
         words = {name: name.split(" ")[1:] for name in self.specs}
         return {
-            name: ", ".join([names.method_name(spec.method), *(names.TEACHERS.get(word, word) for word in words[name])])
+            name: ", ".join([names.method_name(spec.method), *map(names.teacher_name, words[name])])
             for name, spec in self.specs.items()
         }
 
