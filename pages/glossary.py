@@ -38,6 +38,7 @@ def named_terms(text: str) -> list[str]:
 
 def show_text(text: str) -> None:
     """Show markdown of our own in which terms are marked: each opens what it means under the pointer or the focus."""
+    text = text.replace(" %", "\u00a0%")  # a number stays with its unit
     st.markdown(TERM.sub(lambda found: _marked(found[1], found[2] or found[1]), text), unsafe_allow_html=True)
 
 

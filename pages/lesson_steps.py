@@ -267,11 +267,8 @@ def _show_settings(specs: Specs) -> None:
     spec = next((each for each in specs.values() if each.method not in (BASELINE, RAW)), next(iter(specs.values())))
     teachers = ", ".join(dict.fromkeys(each.teacher for each in specs.values() if each.method != BASELINE))
     words = [f"data {spec.dataset}", f"teacher {teachers}" if teachers else "", f"{spec.labels:,} labels"]
-    words += [
-        f"{spec.epochs} epochs",
-        "1 seed" if spec.seeds == 1 else f"{spec.seeds} seeds",
-        f"λ {spec.distance_weight:g}",
-    ]
+    words += [f"{spec.epochs} epochs", "1 seed" if spec.seeds == 1 else f"{spec.seeds} seeds"]
+    words += [f"λ {spec.distance_weight:g}"] if len({each.distance_weight for each in specs.values()}) == 1 else []
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(escape(" · ".join(word for word in words if word)), width="content")
         changed = {name: str(getattr(spec, name)) for name in DISTILL if getattr(spec, name) != getattr(RunSpec, name)}

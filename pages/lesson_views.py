@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,16 +15,24 @@ from kdlib.analysis.figures import teaching
 from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_over_dim, plot_probes
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.maps import plot_maps
+from kdlib.analysis.figures.style import Figure
 from kdlib.data import datasets
 from kdlib.lessons import Measured, Prediction, tables
 from kdlib.results import RunResult
 from kdlib.spaces import width_jobs
-from kdlib.spec import RunSpec
+from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo
 from pages import live, map_sections, show, width_dial
 from pages.text import escape
 
 HEIGHT = 380  # pixels of a figure
+SETTINGS: dict[str, Callable[[Any], str]] = {  # field -> its value in words; the others are shown as they are
+    "teacher": names.teacher_name,
+    "dim": lambda value: f"{value} numbers",
+    "distance_weight": lambda value: f"λ = {value:g}",
+    "labels": lambda value: f"{value:,} labels",
+    "epochs": lambda value: f"{value} epochs",
+}
 
 
 @dataclass(frozen=True)
@@ -53,16 +61,20 @@ class Shown:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Name of a run -> what it is called in a figure: its method in plain words, then what else differs."""
-        words = {name: name.split(" ")[1:] for name in self.specs}
-        return {
-            name: ", ".join([names.method_name(spec.method), *map(names.teacher_name, words[name])])
-            for name, spec in self.specs.items()
-        }
+        """Name of a run -> what it is called in a figure: its method, if they differ in it, and what else differs."""
+        specs = list(self.specs.values())
+        differing = frames.differing_fields(specs)
+        same_method = len({spec.method for spec in specs}) == 1 and len(specs) > 1
+        labels = {}
+        for name, spec in self.specs.items():
+            used = [field for field in differing if field != "method" and field not in unused_fields(spec)]
+            words = [SETTINGS.get(field, str)(getattr(spec, field)) for field in used]
+            labels[name] = ", ".join(words if same_method else [names.method_name(spec.method), *words])
+        return labels
 
-    def figure(self, plot: object, name: str, alt: str) -> None:
+    def figure(self, plot: Figure, name: str, alt: str, height: int = HEIGHT) -> None:
         """Show a figure, with larger letters for a room."""
-        plot.update_layout(height=HEIGHT, font_size=18 if self.large else 13)  # type: ignore[attr-defined]
+        plot.update_layout(height=height, font_size=18 if self.large else 13)
         show.figure(plot, f"{self.key}-{name}", alt)
 
 
@@ -203,7 +215,7 @@ def distances(shown: Shown) -> None:
     figure = teaching.plot_distance_tables(
         tables.distance_tables(view, rows), widths, [data.classes[label] for label in labels]
     )
-    shown.figure(figure, "distances", "How far all pairs of 16 items lie apart, in each space")
+    shown.figure(figure, "distances", "How far all pairs of 16 items lie apart, in each space", 290)
     st.caption("16 test items, every pair of them. Dark: near, light: far apart. Rows and columns say the class.")
 
 

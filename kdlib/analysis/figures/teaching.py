@@ -131,8 +131,13 @@ def plot_distance_tables(
             colorscale=[[0, "#0b3c5d"], [0.5, "#74add1"], [1, LIGHTEST]],
             hovertemplate="a %{y} and a %{x}: %{z:.2f} times the mean distance<extra></extra>",
         )  # fmt: skip
-        title = {"text": f"{TITLES.get(space, escape(space))}: {widths[space]} numbers", "x": left + width / 2}
-        titles.append(title | {"y": 1.0, "yanchor": "bottom", "xref": "paper", "yref": "paper", "showarrow": False})
+        title = {
+            "text": f"{TITLES.get(space, escape(space))}: {widths[space]} numbers",
+            "x": left + width / 2,
+            "y": 1.0,
+        }
+        place = {"xanchor": "center", "yanchor": "bottom", "xref": "paper", "yref": "paper", "showarrow": False}
+        titles.append(title | place)
     figure.update_layout(**layout, annotations=titles, margin={"l": 28, "r": 8, "t": 40, "b": 28})
     return figure
 
