@@ -18,6 +18,7 @@ from pages.lesson_questions import show_outcome, show_question
 from pages.lesson_views import VIEWS, Shown
 from pages.text import describe_seconds, escape, show_errors
 
+COLUMNS = 3  # of the list of lessons
 Specs = dict[str, RunSpec]  # name of a run -> its spec
 DISTILL = ("dataset", "teacher", "dim", "loss", "distance_weight", "labels", "epochs", "seeds")  # controls there
 FIELD_NAMES = {"dim": "Numbers kept", "distance_weight": "Weight λ of the distance"}
@@ -30,20 +31,21 @@ def show_list(lessons: Sequence[Lesson]) -> None:
         "Short lessons with real runs on this machine. Each asks what you expect before it shows what comes out."
     )
     finished = lesson_place.finished()
-    for start in range(0, len(lessons), 2):
-        for column, lesson in zip(st.columns(2), lessons[start : start + 2], strict=False):
+    following = next((lesson for lesson in lessons if lesson.number not in finished), None)
+    for start in range(0, len(lessons), COLUMNS):
+        for column, lesson in zip(st.columns(COLUMNS), lessons[start : start + COLUMNS], strict=False):
             with column.container(border=True, height="stretch"):
                 done = " :material/check_circle:" if lesson.number in finished else ""
                 st.markdown(f"**{lesson.number} · {escape(lesson.title)}**{done}")
                 st.markdown(escape(lesson.summary))
                 with st.container(horizontal=True, vertical_alignment="center"):
-                    label = "Again" if lesson.number in finished else "Begin"
+                    again = " again" if lesson.number in finished else ""
                     st.button(
-                        f"{label}: {lesson.title}",
+                        f"Begin lesson {lesson.number}{again}",
                         key=f"begin-{lesson.number}",
                         on_click=lesson_place.go,
                         args=(lesson,),
-                        type="secondary" if finished else "primary" if lesson.number == 1 else "secondary",
+                        type="primary" if lesson is following else "secondary",
                     )
                     st.caption(f"about {lesson.minutes} minutes")
 
@@ -253,8 +255,8 @@ class _Part:
             if self.explains:
                 for text in measured.explain(self.step):
                     glossary.show_text(text)
-            if self.question and self.votes:
-                lesson_votes.show_votes(self.place, self.question, measured)
+        if self.question and self.votes:
+            lesson_votes.show_votes(self.place, self.question, measured)
 
 
 def launch(specs: Specs) -> None:

@@ -47,7 +47,7 @@ def test_a_whole_lesson_with_the_keyboard_alone_and_a_real_training(visit):
     press_until(page, "Next")
     expect(page.get_by_role("heading", name="See it")).to_be_visible()
     press_until(page, "Finish")
-    expect(page.get_by_role("button", name="Again: Teachers know too much")).to_be_visible()
+    expect(page.get_by_role("button", name="Begin lesson 2 again")).to_be_visible()
 
 
 def test_a_word_says_what_it_means_under_the_pointer_and_the_focus(visit):

@@ -132,13 +132,13 @@ def plot_distance_tables(
             hovertemplate="a %{y} and a %{x}: %{z:.2f} times the mean distance<extra></extra>",
         )  # fmt: skip
         title = {
-            "text": f"{TITLES.get(space, escape(space))}: {widths[space]} numbers",
+            "text": f"{TITLES.get(space, escape(space))}<br>{widths[space]} numbers",
             "x": left + width / 2,
             "y": 1.0,
         }
         place = {"xanchor": "center", "yanchor": "bottom", "xref": "paper", "yref": "paper", "showarrow": False}
         titles.append(title | place)
-    figure.update_layout(**layout, annotations=titles, margin={"l": 28, "r": 8, "t": 40, "b": 28})
+    figure.update_layout(**layout, annotations=titles, margin={"l": 28, "r": 8, "t": 48, "b": 28})
     return figure
 
 
