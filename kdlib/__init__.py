@@ -21,6 +21,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     runs/            launch, list, watch, cancel, resume, sweep: store and engine brought together
     spaces/          the spaces of a run: rows, maps, scorecard, neighbours; what a teacher knows
     planning         what a launch will cost, what speaks against it
+    step_sessions    a training gone through step by step
     cli/             the command line                                   to add a command: one function in its group
 
 Every registry is a dict literal at the end of its module: that dict is the select box, the command-line choice and the

@@ -20,11 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     ("", "spec results progress registry cache"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
-    ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
+    ("training", "optimizer losses pairs label_losses augmentation streaming devices population replay"),
+    ("training", "state step_loss stepper loop"),
     ("models", "encoder teacher pooling providers teachers embedding embedding_files compressors students pretraining"),
     ("analysis", "intervals evaluation class_scores geometry neighbours projection costs probes measure"),
     ("analysis", "failure teacher_report comparison papers frames result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces planning"),
+    ("", "catalog checks groups pipeline store engine runs spaces planning step_sessions"),
     ("cli", "tables output data teacher embed runs sweeps store main"),
     ("", "__main__"),
 )
