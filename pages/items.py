@@ -8,7 +8,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from kdlib.data import datasets
+from kdlib.data import datasets, spectrograms
 
 LARGEST = 128  # pixels
 
@@ -75,6 +75,17 @@ def address(shown: np.ndarray) -> str:
 def addresses(data: datasets.Dataset, rows: Sequence[int]) -> list[str]:
     """Return the pictures of some rows as data addresses."""
     return [address(enlarged(picture(data, row))) for row in rows]
+
+
+def sound(dataset: str, row: str) -> bytes | None:
+    """Return an item as a WAV file, None where a dataset has no such item or it cannot be heard."""
+    try:
+        data = datasets.load(dataset)
+    except ValueError:  # no such dataset
+        return None
+    if data.listen is None or not (row.isdecimal() and len(row) < 10 and int(row) < len(data.inputs)):
+        return None
+    return spectrograms.wav(*data.listen(int(row)))
 
 
 def answer(dataset: str, row: str) -> bytes | None:

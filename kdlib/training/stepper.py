@@ -1,6 +1,7 @@
 """One optimizer step after another: what `loop` runs through, and what a person can go through batch by batch.
 
-A `Stepper` learns from the next batch, or says what a batch comes to without learning from it. `tests/test_stepper.py` compares it with a plain loop.
+A `Stepper` learns from the next batch, or says what a batch comes to without learning from it.
+`tests/test_stepper.py` compares it with a plain loop.
 """
 
 import hashlib
