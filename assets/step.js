@@ -32,10 +32,18 @@
 
 /** @type {Record<string, string>} */
 const TERM_COLOURS = { prediction: "#1b9e77", distance: "#7b3294", teacher: "#e08214", "soft labels": "#2b83ba" };
-/** @type {Colour[]} */
-const DIVERGING = [[33, 102, 172], [146, 197, 222], [247, 247, 247], [244, 165, 130], [178, 24, 43]];
-/** @type {Colour[]} */
-const RISING = [[247, 247, 247], [188, 189, 220], [128, 115, 172], [84, 39, 136]];
+/** @typedef {{ diverging: Colour[], rising: Colour[] }} Palette */
+/** Nothing is the colour of the page, so that what stands out is what is there. @type {Palette} */
+const ON_LIGHT = {
+  diverging: [[33, 102, 172], [146, 197, 222], [247, 247, 247], [244, 165, 130], [178, 24, 43]],
+  rising: [[247, 247, 247], [188, 189, 220], [128, 115, 172], [84, 39, 136]],
+};
+/** @type {Palette} */
+const ON_DARK = {
+  diverging: [[110, 184, 240], [48, 88, 128], [30, 33, 40], [130, 66, 52], [250, 138, 106]],
+  rising: [[30, 33, 40], [76, 58, 112], [146, 112, 196], [222, 200, 255]],
+};
+const COVERED = 0.97; // share of the entries that a scale tells apart; the diagonal is far outside of them
 
 /**
  * Return the colour of a share from 0 to 1 on a scale of colours.
@@ -50,18 +58,30 @@ export function shade(scale, share) {
   return [mix(0), mix(1), mix(2)];
 }
 
+/** Return the size below which `COVERED` of the values lie. @param {number[]} values */
+export function reach(values) {
+  const sizes = values.map(Math.abs).sort((a, b) => a - b);
+  return Math.max(sizes[Math.floor(COVERED * (sizes.length - 1))] ?? 0, 1e-9);
+}
+
 /**
  * Return the ends of the scales: student and target share one, the difference begins at 0.
  * @param {Matrix[]} matrices
+ * @param {Palette} palette
  * @returns {{ low: number, high: number, scale: Colour[] }[]}
  */
-export function scales(matrices) {
-  const pair = matrices.slice(0, 2).flatMap((matrix) => matrix.values);
-  const least = Math.min(...pair), most = Math.max(...pair);
-  const reach = Math.max(Math.abs(least), Math.abs(most), 1e-9);
-  const first = least < 0 ? { low: -reach, high: reach, scale: DIVERGING } : { low: 0, high: reach, scale: RISING };
-  const difference = { low: 0, high: Math.max(1e-9, ...(matrices[2]?.values ?? [])), scale: RISING };
+export function scales(matrices, palette) {
+  const pair = matrices.slice(0, 2).flatMap((matrix) => matrix.values), high = reach(pair);
+  const signed = pair.some((value) => value < 0);
+  const first = { low: signed ? -high : 0, high, scale: signed ? palette.diverging : palette.rising };
+  const difference = { low: 0, high: reach(matrices[2]?.values ?? []), scale: palette.rising };
   return matrices.map((_, number) => (number === 2 ? difference : first));
+}
+
+/** Return whether an element is written light on dark. @param {Element} element */
+function onDark(element) {
+  const [red, green, blue] = (getComputedStyle(element).color.match(/[\d.]+/g) ?? []).map(Number);
+  return red + green + blue > 382;
 }
 
 /** @param {Matrix} matrix */
@@ -112,7 +132,7 @@ function drawItems(list, data) {
 /** @param {HTMLElement} place @param {BatchData} data @param {(row: number, column: number) => void} point */
 function drawMatrices(place, data, point) {
   while (place.children.length > data.matrices.length) place.lastChild?.remove();
-  const ends = scales(data.matrices);
+  const ends = scales(data.matrices, onDark(place) ? ON_DARK : ON_LIGHT);
   data.matrices.forEach((matrix, number) => {
     let figure = place.children[number];
     if (!figure) {
@@ -145,16 +165,17 @@ function drawMatrices(place, data, point) {
 function drawSum(root, data) {
   const sum = root.querySelector("[data-sum]");
   if (!sum) return;
-  const parts = data.terms.flatMap((term, number) => {
-    const box = element("div", "term");
+  const parts = data.terms.map((term, number) => {
+    const box = element("div", "term"), weighted = term.weight === 1 ? "" : `${term.weight.toFixed(2)} × `;
     box.style.setProperty("--role", TERM_COLOURS[term.name]);
-    const weighted = term.weight === 1 ? "" : `${term.weight.toFixed(2)} × `;
-    box.append(element("span", "", term.name), element("b", "", weighted + term.value.toFixed(3)), element("small", "", term.words));
-    return number ? [element("div", "sign", "+"), box] : [box];
+    const value = element("b", "", `${number ? "+ " : ""}${weighted}${term.value.toFixed(3)}`);
+    box.append(element("span", "", term.name), value, element("small", "", term.words));
+    return box;
   });
   const total = element("div", "total");
-  total.append(element("span", "", "total loss"), element("b", "", data.total.toFixed(3)), element("small", "", "of this batch, before it is learned from"));
-  sum.replaceChildren(...parts, element("div", "sign", "="), total);
+  total.append(element("span", "", "total"), element("b", "", `= ${data.total.toFixed(3)}`));
+  total.append(element("small", "", "of this batch, before it is learned from"));
+  sum.replaceChildren(...parts, total);
 }
 
 /** @param {ParentNode} root @param {BatchData} data */
@@ -166,9 +187,7 @@ function drawCurve(root, data) {
   const { width, height } = canvas, used = data.terms.map((term) => term.name).filter((name) => data.history[name]);
   const most = Math.max(1e-9, ...used.flatMap((name) => data.history[name]));
   context.clearRect(0, 0, width, height);
-  context.strokeStyle = "rgba(128,128,128,0.5)";
-  context.strokeRect(0.5, 0.5, width - 1, height - 1);
-  context.lineWidth = 2;
+  context.lineWidth = 3;
   for (const name of used) {
     const values = data.history[name];
     context.strokeStyle = TERM_COLOURS[name];

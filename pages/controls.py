@@ -125,7 +125,7 @@ def _what_controls() -> tuple[RunSpec, RunSpec, list[str]]:
             help=registries.markdown_list("methods"),
             bind="query-params",
         )
-        say(f"{dataset}, {labels:,} labels; {', '.join(methods) or 'no method'}")
+        say(f"{dataset}, {labels:,} labels, {len(methods)} method{'' if len(methods) == 1 else 's'}")
     return RunSpec(dataset=dataset, labels=labels), default, methods
 
 
@@ -177,8 +177,8 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
         spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
-        kept = f"{' or '.join(compressors)} to {dim} numbers" if compressors else "none"
-        say(f"{kept}; λ {weight:g}, {loss.replace('_', ' ')}{soft}")
+        kept = f"{', '.join(compressors)} to {dim}" if compressors else "none"
+        say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{soft}")
     return spec
 
 
@@ -245,7 +245,7 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             bind="query-params",
         )
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
-        say(f"{seeds} seeds, {epochs} epochs, batches of {batch_size}, learning rate {lr:g}{varied}")
+        say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
     return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
 
 

@@ -86,8 +86,9 @@ def show_knowledge(spec: RunSpec) -> TargetProbe | None:
         return target
     done, rows = embedding.count_embedded(spec.teacher, spec.dataset)
     first = "" if done == rows else f" A launch embeds {rows - done:,} items first."
-    st.info(f"Nobody has asked **{name}** yet what it knows of this target.{first}", icon=":material/school:")
-    ask_link(spec.dataset, "Ask it on Data & teachers")
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.info(f"Nobody has asked **{name}** yet what it knows of this target.{first}", icon=":material/school:")
+        ask_link(spec.dataset, "Ask it on Data & teachers")
     return None
 
 
@@ -178,7 +179,7 @@ def main() -> None:
         )
         controls.preset_control()
     picture = st.container()
-    left, right = st.columns([3, 7], gap="medium")
+    left, right = st.columns([1, 2], gap="medium")
     with left:
         spec, methods = controls.spec_controls()
     specs = [spec.replace(method=method) for method in methods]

@@ -27,7 +27,7 @@ SLOW, EPOCH = "slow", "epoch"  # how it moves on by itself
 TICKS = {SLOW: 0.6, EPOCH: 0.1}  # seconds between two steps, or parts of an epoch
 MAX_SHOWN = 48  # items of a batch, in pictures and matrices
 MAX_POINTS = 300  # of the curve
-LEARNERS = {BOTH: "Both learn", COMPRESSOR: "Only the compressor learns", STUDENT: "Only the student learns"}
+LEARNERS = {BOTH: "Both learn", COMPRESSOR: "Only compressor", STUDENT: "Only student"}
 
 
 def show(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ def show(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
             label_visibility="collapsed",
         )
         watching = st.toggle(
-            "Same items",
+            "Keep these items",
             key="same-items",
             help="Watch one batch while the others are learned from; otherwise the next one.",
         )
@@ -229,7 +229,7 @@ def _place(stepper: Stepper) -> str:
     if stepper.over:
         return ""
     epochs, batch = stepper.steps // stepper.steps_per_epoch, stepper.state.done % stepper.steps_per_epoch + 1
-    return f"epoch {stepper.epoch} of {epochs}, batch {batch} of {stepper.steps_per_epoch}"
+    return f"seed 0, epoch {stepper.epoch} of {epochs}, batch {batch} of {stepper.steps_per_epoch}"
 
 
 def _order(data: Dataset, rows: np.ndarray) -> np.ndarray:
