@@ -20,7 +20,7 @@ from kdlib.store import RunInfo
 from pages import address, chain, controls, items, live, run_tables, show, step_mode
 from pages.text import escape
 
-TRAIN, STEP = "Train", "Step through it"
+TRAIN, STEP = "Train", step_mode.STEP_MODE
 NO_BREAK = "\u00a0"
 CURVE_HEIGHT = 290  # pixels: with all the rest it fits a screen of 900
 CURVES = {

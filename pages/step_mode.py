@@ -22,6 +22,7 @@ from pages import items, live
 from pages.chain import load_component
 from pages.text import describe_seconds, escape, show_errors
 
+STEP_MODE = "Step through it"  # what the mode is called, also in the address
 SESSION, MOVING, WATCHED = "step-session", "step-moving", "step-watched"
 SLOW, EPOCH = "slow", "epoch"  # how it moves on by itself
 TICKS = {SLOW: 0.6, EPOCH: 0.1}  # seconds between two steps, or parts of an epoch
