@@ -24,9 +24,10 @@ if __name__ == "__main__":  # a person's visit: this file runs anew on every cli
     ]
     page = st.navigation(pages, position="top")
     with st.spinner("Getting ready"):  # the first visit waits for libraries
-        from pages import server
+        from pages import address, server
         from pages.text import show_errors
     with show_errors():
+        address.name_window(page.title)
         page.run()
     server.usable.set()
 else:  # the server imports it once

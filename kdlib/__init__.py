@@ -22,6 +22,8 @@ The rooms, in the order in which they build on one another; each room's `__init_
     spaces/          the spaces of a run: rows, maps, scorecard, neighbours; what a teacher knows
     planning         what a launch will cost, what speaks against it
     step_sessions    a training gone through step by step
+    notebook         results in a notebook: `kdlib.open`, figures, cards
+    export/          what leaves the lab as a file
     cli/             the command line                                   to add a command: one function in its group
 
 Every registry is a dict literal at the end of its module: that dict is the select box, the command-line choice and the
@@ -35,7 +37,8 @@ import os
 # machine. OpenMP reads this when torch is first imported, so it is set here, before that.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from kdlib.notebook import open_run as open
 from kdlib.spec import RunSpec
 
 __version__ = "0.1.0"
-__all__ = ["RunSpec"]
+__all__ = ["RunSpec", "open"]

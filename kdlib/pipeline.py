@@ -18,7 +18,7 @@ from kdlib.groups import build_group, group_contexts
 from kdlib.models import embedding
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, StopLatch, report_progress
-from kdlib.results import RunResult
+from kdlib.results import Comparison, RunResult
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.training.devices import pick_device
 from kdlib.training.loop import train
@@ -56,7 +56,7 @@ def compare(
     device: str = "auto",
     on_progress: OnProgress | None = None,
     checkpoint: Path | None = None,
-) -> list[RunResult]:
+) -> Comparison:
     """Return the result of each spec, in their order; those whose students are alike train side by side.
 
     Arguments and errors as in `run`; all specs are checked before any training. Once `on_progress` asks to stop,
@@ -70,7 +70,7 @@ def compare(
     try:
         contexts = _load(specs, latch)
     except CancelledError:
-        return [RunResult(spec, "cancelled") for spec in specs]
+        return Comparison(RunResult(spec, "cancelled") for spec in specs)
     torch_device, groups = pick_device(device), group_contexts(contexts)
     results: dict[RunSpec, RunResult] = {}
     for number, group in enumerate(groups):
@@ -82,7 +82,7 @@ def compare(
             results |= zip(group_specs, _run_group(group, torch_device, latch, path), strict=True)
         except CancelledError:
             results |= {spec: RunResult(spec, "cancelled") for spec in group_specs}
-    return [results[spec] for spec in specs]
+    return Comparison(results[spec] for spec in specs)
 
 
 def build_stepper(spec: RunSpec) -> tuple[Stepper, np.ndarray]:

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from kdlib.analysis.teacher_report import TargetProbe
 
 TRANSFER_SHARE = 0.6  # share of a probe's accuracy that should be left out of domain
-# Per member and item of the default student on one core, until runs of this machine are known; a smaller one takes as
-# long, a larger one as many times longer as it multiplies more.
-SECONDS_PER_ITEM = 6e-5
+# Per member and item of the default student on one core, until runs of this machine are known. Three quarters of it do
+# not depend on what is multiplied: a smaller student takes as long, one that multiplies 28 times as much (64 x 64
+# colour pictures) 8 times as long.
+SECONDS_PER_ITEM, GROWING_SHARE = 6e-5, 0.25
 DEFAULT_SHAPE, DEFAULT_CLASSES = (1, CANVAS, CANVAS), 10  # of what the default student gets
 
 
@@ -90,8 +91,9 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     parameters, operations = student_size(first)
     default = _size(RunSpec.student, DEFAULT_SHAPE, RunSpec.width, DEFAULT_CLASSES, RunSpec.depth)[1]
     # The share of a core counts for a guess only: past runs had others beside them as well.
-    guess = SECONDS_PER_ITEM / min(default, operations) * max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))
-    seconds = (median(rates) if rates else guess) * operations * _count_items(first)
+    guess = SECONDS_PER_ITEM * (1 + GROWING_SHARE * max(operations / default - 1, 0))
+    guess *= max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))
+    seconds = (median(rates) * operations if rates else guess) * _count_items(first)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
     taught = any(spec.method != BASELINE for spec in specs)

@@ -7,7 +7,7 @@ from typing import Any
 from kdlib.results import Point
 
 # In the order in which work passes through them.
-PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring")
+PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring", "writing")
 
 
 class CancelledError(Exception):

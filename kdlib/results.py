@@ -7,7 +7,7 @@ out fields that are not known here.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -208,6 +208,7 @@ class RunResult:
         attributes: attribute -> probe accuracies in each space.
         cost: of student and training.
         history: the points of `Progress`, in order.
+        figures: its charts; `kdlib.notebook` adds them, so that results need no library of figures.
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors
             with their heads; "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
             "compressed/<split>" (m, n, d_c);
@@ -225,6 +226,7 @@ class RunResult:
     cost: Cost = field(default_factory=Cost)
     history: list[Point] = field(default_factory=list)
     arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    figures: ClassVar[Any]
 
     def score(self, split: str) -> Summary | None:
         """Return the score that counts first on a split, None where there is none."""
@@ -255,6 +257,16 @@ class RunResult:
             [Point.from_dict(point) for point in data.get("history", [])],
             arrays or {},
         )
+
+
+class Comparison(list[RunResult]):
+    """Results side by side: a list of them, with figures.
+
+    Attributes:
+        figures: their charts; `kdlib.notebook` adds them.
+    """
+
+    figures: ClassVar[Any]
 
 
 def _to_json(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from kdlib.store import DONE, RunInfo, RunNotFoundError
 from pages.text import escape
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+MAX_CURVE = 30  # points of a curve drawn in a cell of a table
 MAX_PREDICTIONS = 9  # runs whose predictions are shown side by side
 
 
@@ -48,6 +50,20 @@ def select_runs(ids: Sequence[str]) -> None:
 def query(infos: Sequence[RunInfo]) -> dict[str, str]:
     """Return the part of an address that selects runs."""
     return {"runs": ",".join(run.id for run in infos)}
+
+
+@st.cache_data(ttl=60, max_entries=500, show_spinner=False)
+def _run_name(run_id: str) -> str:
+    with suppress(ValueError):  # the page itself says what is wrong
+        return runs.get(run_id).name
+    return run_id[:8]
+
+
+def name_window(page: str) -> None:
+    """Put into the title of the window which page is open, and on which run or how many of them."""
+    ids = selected_ids()
+    about = [f"{len(ids)} runs" if len(ids) > 1 else _run_name(ids[0])] if ids else []
+    st.set_page_config(page_title=" · ".join([*about, page, "KD Lab"]))
 
 
 def request_id() -> str:
@@ -112,6 +128,19 @@ def load_results(infos: Sequence[RunInfo]) -> list[RunResult]:
 def load_histories(infos: Sequence[RunInfo]) -> list[list[Point]]:
     """Return the points of each run so far."""
     return [runs.history(run.id) if run.active else _stored_history(run.id, run.ended or 0.0) for run in infos]
+
+
+def load_validation_curves(infos: Sequence[RunInfo]) -> list[list[float]]:
+    """Return the validation score of each run over its epochs, mean over the seeds, at most 30 points; [] for none."""
+    curves = []
+    for run in infos:
+        try:
+            [points] = load_histories([run])
+        except RunNotFoundError:
+            points = []
+        values = [sum(finite) / len(finite) for point in points if (finite := point.finite("val"))]
+        curves.append(values[:: max(1, -(-len(values) // MAX_CURVE))])
+    return curves
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -14,12 +14,14 @@ if any(run.active for run in selected):
 results = [result for result in address.load_results(selected) if result.metrics]
 run_tables.list_left_out(selected)
 if results:
-    st.page_link(
-        "pages/embeddings.py",
-        label="See the spaces",
-        icon=":material/scatter_plot:",
-        query_params=address.query(selected),
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(
+            "pages/embeddings.py",
+            label="See the spaces",
+            icon=":material/scatter_plot:",
+            query_params=address.query(selected),
+        )
+        show.report_buttons([run.id for run in selected])
     section = st.segmented_control(
         "Show",
         list(SECTIONS),

@@ -61,8 +61,21 @@ def items() -> None:
         sounds.show_sound(data, turn - 1)
 
 
-left, right = st.columns([2, 3], gap="large")
+st.subheader("What each teacher knows")
+teacher_section.show_section(name)
+st.page_link(
+    "pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name}
+)
+left, right = st.columns(2, gap="large")
 with left:
+    st.subheader("Items")
+    if data.modality == datasets.VECTOR:
+        own_data.no_pictures()
+    elif data.modality == datasets.TEXT:
+        texts()
+    else:
+        items()
+with right:
     st.subheader("What is in it")
     with st.container(horizontal=True):
         st.metric("Classes", len(data.classes), border=True)
@@ -74,19 +87,4 @@ with left:
         alt="The splits of the dataset and their sizes",
     )
     own_data.deletion_controls(name)
-    st.subheader("Items")
-    if data.modality == datasets.VECTOR:
-        own_data.no_pictures()
-    elif data.modality == datasets.TEXT:
-        texts()
-    else:
-        items()
-
-
-with right:
-    st.subheader("What each teacher knows")
-    teacher_section.show_section(name)
     own_teachers.show_card([entry["name"] for entry in registries.list_teachers(name)])
-    st.page_link(
-        "pages/distill.py", label="Distill from one of them", icon=":material/science:", query_params={"dataset": name}
-    )

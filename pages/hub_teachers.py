@@ -10,8 +10,8 @@ from pages.text import escape
 
 ABOUT = """
 A network of **transformers** (`hf:facebook/dinov2-small`), **timm** (`timm:resnet18.a1_in1k`) or **torchaudio** \
-(`torchaudio:WAV2VEC2_BASE`): weights as safetensors, no code of a model ever runs. What this machine's cache does not \
-hold is downloaded.
+(`torchaudio:WAV2VEC2_BASE`): weights are read as safetensors, those of torchaudio as plain tensors (torch's \
+`weights_only`); no code of a model ever runs. What this machine's cache does not hold is downloaded.
 """
 
 
@@ -25,7 +25,9 @@ def choose(part: str, number: int, add: Callable[..., None]) -> None:
     """
     st.markdown(ABOUT)
     left, right = st.columns(2)
-    name = left.text_input("Name in a hub", key=f"{part}-hub-name-{number}", max_chars=200, placeholder="hf:…")
+    examples = ", ".join(f"`{scheme}:{example}`" for scheme, example in hub.EXAMPLES.items())
+    key, line = f"{part}-hub-name-{number}", f"The hub, a colon, and what the network is called there: {examples}."
+    name = left.text_input("Name in a hub", key=key, max_chars=200, placeholder="hf:…", help=line)
     key, line = f"{part}-hub-revision-{number}", "Commit, branch or tag; the commit is recorded."
     revision = right.text_input("Revision", key=key, max_chars=96, placeholder="newest", help=line)
     key, line = f"{part}-hub-task-{number}", "What it was trained for."

@@ -24,6 +24,7 @@ val, test or `ood:name`.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
 OPEN, STAGED, REFUSED, ARRIVED = "own", "own-token", "own-refused", "own-arrived"
+IMPORTS = "imports"
 
 
 def receive_upload() -> None:
@@ -43,7 +44,7 @@ def _section() -> None:
     """Show the controls; a click in them leaves the rest of the page alone until there is something to do."""
     if ARRIVED in st.session_state or page_jobs.is_waiting(OPEN):
         st.rerun()
-    opened = st.expander("Add your own data", icon=":material/upload_file:", key=OPEN, on_change="rerun")
+    opened = st.expander("Add your own data", icon=":material/upload_file:", key=_expander(), on_change="rerun")
     if not opened.open:
         return
     with opened, show_errors():
@@ -51,6 +52,11 @@ def _section() -> None:
             _describe(importing.reopen(st.session_state[STAGED]))
         else:
             _choose()
+
+
+def _expander() -> str:
+    """Return the key of the part, another one after each import: a browser opens again what was only set to closed."""
+    return f"{OPEN}{st.session_state.get(IMPORTS) or ''}"
 
 
 def _choose() -> None:
@@ -78,7 +84,7 @@ def _choose() -> None:
 
 def _read(chosen: Sequence, form: importing.InputFormat) -> None:
     """Read uploaded files; a click that ends this run leaves the message that stands until the work is done."""
-    st.session_state[OPEN] = True
+    st.session_state[_expander()] = True
     st.session_state[REFUSED] = f"Reading {chosen[0].name} was stopped; nothing of it is left."
     st.session_state["own-number"] += 1
     try:
@@ -267,13 +273,13 @@ def _preview(draft: importing.DatasetDraft) -> None:
 
 
 def _import(source: importing.Source, draft: importing.DatasetDraft, name: str) -> None:
-    st.session_state[OPEN] = True
+    st.session_state[_expander()] = True
     st.session_state[REFUSED] = "Importing was stopped; nothing was kept yet."
     try:
         with page_jobs.progress_bar(OPEN, f"Importing {source.name}") as on_progress:
             stored = importing.store_dataset(source, draft, name, on_progress)
         _drop(source)
-        st.session_state[OPEN] = False
+        st.session_state[IMPORTS] = st.session_state.get(IMPORTS, 0) + 1
         st.session_state[ARRIVED] = stored
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
@@ -303,5 +309,5 @@ def _delete(name: str) -> None:
 def no_pictures() -> None:
     """Say why items are not shown."""
     show.empty(
-        "These items are rows of numbers: there is nothing to look at. What the teachers know of them is told beside."
+        "These items are rows of numbers: there is nothing to look at. What the teachers know of them is told above."
     )

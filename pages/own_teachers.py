@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from kdlib.data.dataset import Dataset
 from kdlib.models.providers import hub, onnx
 from kdlib.models.teachers import get_teacher
+from kdlib.spaces import deletion
 from pages import hub_teachers, page_jobs
 from pages.text import escape, show_errors
 
@@ -273,17 +274,17 @@ def show_card(names: Sequence[str]) -> None:
     if CARD in st.session_state:  # it was just kept
         st.session_state["card"] = st.session_state.pop(CARD)
     if st.session_state.get("card", names[0]) not in names:
-        del st.session_state["card"]
+        st.session_state["card"] = names[0]  # forgotten here, a browser would go on showing the old name
     name = st.selectbox("Card of a teacher", names, key="card", help="What is known of where it comes from.")
     with st.container(border=True), show_errors():
         facts = get_teacher(name).describe().items()
         st.markdown("  \n".join(f"**{escape(fact)}**: {escape(value)}" for fact, value in facts))
         if name.removeprefix("onnx:") in onnx.cards() or name in hub.read_cards():
             with st.popover("Remove this teacher", icon=":material/delete:"):
-                st.markdown(f"Remove {escape(name)}? Runs that had it keep their results.")
+                st.markdown(f"Remove {escape(name)} with all its embeddings? Runs that had it keep their results.")
                 st.button("Remove for good", type="primary", on_click=_remove, args=(name,), key="network-remove")
 
 
 def _remove(name: str) -> None:
     with show_errors():
-        (onnx if name.startswith("onnx:") else hub).remove(name)
+        deletion.delete_teacher(name)

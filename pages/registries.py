@@ -1,12 +1,16 @@
 """Controls made of the registries: select boxes, lists for the help behind a question mark, filters of runs."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from kdlib import catalog
 from pages.text import escape
 
+ASSETS = Path(__file__).parent.parent / "assets"
 FILTER_HELPS = {  # field of a spec -> what filtering by it does
     "dataset": "Only runs on these data.",
     "teacher": "Only runs that learn from these; a baseline learns from none.",
@@ -64,6 +68,11 @@ def select_entry(
     return name or ""
 
 
+@st.cache_resource(show_spinner=False)
+def _keys() -> Callable[..., Any]:
+    return component("kd_keys", js=(ASSETS / "keys.js").read_text(encoding="utf-8"))
+
+
 def run_filters() -> tuple[str, dict[str, list[str]]]:
     """Show what runs can be filtered by; return `text` and `where` as `runs.list_runs` takes them."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -72,7 +81,7 @@ def run_filters() -> tuple[str, dict[str, list[str]]]:
             key="text",
             max_chars=80,
             placeholder="name, loss, number ...",
-            help="Only runs whose name or settings contain this text.",
+            help="Only runs whose name or settings contain this text. The key / brings you here.",
             bind="query-params",
         )
         where = {
@@ -86,4 +95,5 @@ def run_filters() -> tuple[str, dict[str, list[str]]]:
             )
             for name, line in FILTER_HELPS.items()
         }
+        _keys()(key="keys", width=1, height=1)
     return text, where

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -13,11 +13,12 @@ from kdlib import runs
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.progress import PHASES
-from kdlib.spec import unused_fields
+from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
 from pages import address, registries
 from pages.text import escape
 
+SHOWN_FIELDS = ("dataset", "teacher", "method", "dim")  # of a spec, in every table of runs: what tells them apart
 BADGES: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
     "queued": "gray",
     "running": "blue",
@@ -66,20 +67,26 @@ def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
 
 
 def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
-    """Return runs as rows of a table: name, state, what differs between them, accuracy, age."""
-    names = [name for name in frames.differing_fields([run.spec for run in infos]) if name != "method"]
+    """Return runs as rows of a table: name, state, what was run, what else differs, accuracy, curve, age."""
+    varied = [name for name in frames.differing_fields([run.spec for run in infos]) if name not in SHOWN_FIELDS]
     metric = " or ".join(dict.fromkeys(METRIC_NAMES[run.metric] for run in infos))
+    training = any(run.active for run in infos)
     rows = []
-    for run in infos:
+    for run, curve in zip(infos, address.load_validation_curves(infos), strict=True):
         accuracy = run.accuracy()
-        score = format_percent(accuracy) if accuracy else ""
-        row = {"name": run.name, "state": run.state, "progress": round(run.progress, 2), "method": run.spec.method}
-        row |= {name: getattr(run.spec, name) for name in names}
-        for name in unused_fields(run.spec):
-            if name in row:
-                row[name] = None
-        rows.append(row | {f"{metric} %": score, "seeds": run.spec.seeds, "age": age(now - run.created)})
+        row: dict[str, Any] = {"name": run.name, "state": run.state}
+        row |= {"progress": round(run.progress, 2)} if training else {}
+        row |= _used_values(run.spec, SHOWN_FIELDS)
+        row |= {f"{metric} %": format_percent(accuracy) if accuracy else "", "curve": curve}
+        row |= _used_values(run.spec, varied)
+        rows.append(row | {"seeds": run.spec.seeds, "age": age(now - run.created)})
     return pd.DataFrame(rows)
+
+
+def _used_values(spec: RunSpec, names: Sequence[str]) -> dict[str, Any]:
+    """Return field -> value, None for one that the method does not use."""
+    unused = unused_fields(spec)
+    return {name: None if name in unused else getattr(spec, name) for name in names}
 
 
 def age(seconds: float) -> str:
@@ -101,13 +108,15 @@ def table_of_runs(infos: Sequence[RunInfo], key: str = "table") -> None:
         selected = [ids[row] for row in st.session_state[table_key]["selection"]["rows"] if row < len(ids)]
         address.select_runs([run_id for run_id in address.selected_ids() if run_id not in ids] + selected)
 
-    progress = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small")
-    if key == "done" and all(run.state == DONE for run in infos):
-        progress = None
     st.dataframe(
         run_frame(infos, time.time()),
         hide_index=True,
-        column_config={"progress": progress},
+        column_config={
+            "progress": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width="small"),
+            "curve": st.column_config.LineChartColumn(
+                help="Validation score over the epochs, 0 to 1.", y_min=0, y_max=1, width="small"
+            ),
+        },
         key=table_key,
         on_select=store_selection,
         selection_mode="multi-row",

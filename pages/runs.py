@@ -24,37 +24,55 @@ def show_undo(deleted: Sequence[str]) -> None:
 
 
 def show_links(infos: Sequence[RunInfo]) -> None:
-    """Show where to look closer at runs."""
-    links = [("embeddings", "See the spaces", "scatter_plot"), ("distill", "Curves", "show_chart")]
-    if any(run.state == "done" for run in infos):
-        links.insert(0, ("compare", "Compare", "bar_chart"))
-    for page, label, icon in links:
-        st.page_link(f"pages/{page}.py", label=label, icon=f":material/{icon}:", query_params=address.query(infos))
+    """Show where to look closer at runs; nothing leads there while none is chosen."""
+    compared = [run for run in infos if run.state == "done"]
+    for page, label, icon, disabled in (
+        ("compare", "Compare", "bar_chart", not compared),
+        ("embeddings", "See the spaces", "scatter_plot", not infos),
+        ("distill", "Curves", "show_chart", not infos),
+    ):
+        st.page_link(
+            f"pages/{page}.py",
+            label=label,
+            icon=f":material/{icon}:",
+            query_params=address.query(infos) if infos else None,
+            disabled=disabled,
+        )
 
 
 def show_actions(infos: Sequence[RunInfo]) -> None:
-    """Show the buttons that cancel, resume and delete runs, as far as each applies to some of them."""
+    """Show the buttons that cancel, resume and delete runs; each can be pressed when it applies to some of them."""
     active = [run for run in infos if run.active]
-    if active and st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+    if st.button("Cancel", icon=":material/stop_circle:", key="cancel", disabled=not active):
         for run in active:
             runs.cancel(run.id)
         st.rerun()
     resumable = [run for run in infos if run.state in ("failed", "cancelled") or (run.unsynced and not run.active)]
-    if resumable and st.button(
-        "Resume", icon=":material/resume:", key="resume", help="Go on from the last checkpoint."
-    ):
+    text = "Go on from the last checkpoint: for runs that failed or were cancelled."
+    if st.button("Resume", icon=":material/resume:", key="resume", disabled=not resumable, help=text):
         for run in resumable:
             runs.resume(run.id)
         st.rerun()
     ended = [run for run in infos if not run.active]
-    if ended and st.button(
-        "Delete", icon=":material/delete:", key="delete", help="Takes them out of every list; can be undone."
-    ):
+    text = "Takes them out of every list; can be undone."
+    if st.button("Delete", icon=":material/delete:", key="delete", disabled=not ended, help=text):
         for run in ended:
             runs.delete(run.id)
         st.session_state["deleted"] = [run.id for run in ended]
         address.select_runs([run.id for run in active])
         st.rerun()
+
+
+def show_bar(infos: Sequence[RunInfo]) -> None:
+    """Show what can be done with the runs that are chosen, and how many these are."""
+    if len(infos) > 1:
+        words = f"{len(infos)} chosen"
+    else:
+        words = infos[0].name if infos else "Choose rows of the list:"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{escape(words)}**", width="content")
+        show_links(infos)
+        show_actions(infos)
 
 
 def show_run(run: RunInfo) -> None:
@@ -97,17 +115,19 @@ def draw_table() -> list[RunInfo]:
         run_tables.table_of_runs(infos)
     else:
         st.info("No run fits this search.", icon=":material/search_off:")
+    if address.selected_ids() != chosen:  # a click in the list draws the list alone; the bar above follows
+        st.session_state["chosen-in-list"] = True
+        st.rerun()
     return infos
 
 
-live.draw_while_active(draw_table, list_page())
-selected = address.load_runs(address.selected_ids())
+chosen = address.selected_ids()
+if st.session_state.pop("chosen-in-list", False):  # the browser did not hear of it before the page was drawn anew
+    address.select_runs(chosen)
+selected = address.load_runs(chosen)
 if deleted := st.session_state.get("deleted"):
     show_undo(deleted)
-if selected:
-    st.subheader(f"{len(selected)} chosen" if len(selected) > 1 else escape(selected[0].name))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        show_links(selected)
-        show_actions(selected)
+show_bar(selected)
+live.draw_while_active(draw_table, list_page())
 if len(selected) == 1:
     show_run(selected[0])

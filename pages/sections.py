@@ -18,7 +18,7 @@ from kdlib.analysis.result_tables import differences_to, result_numbers, result_
 from kdlib.data import datasets
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
-from pages import address, registries, show
+from pages import address, registries, show, width_precision
 from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
@@ -178,4 +178,4 @@ def table(results: Sequence[RunResult]) -> None:
 
 
 SECTIONS = {"Accuracy": accuracy, "Dimension": dimension, "Size and cost": cost, "Differences": differences}
-SECTIONS |= {"Classes": classes, "Table": table}
+SECTIONS |= {"Width x precision": width_precision.show_section, "Classes": classes, "Table": table}

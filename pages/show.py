@@ -1,5 +1,7 @@
 """What pages show in the same way: figures, cost estimates, the empty state, grids."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -42,6 +44,39 @@ def empty(message: str, label: str = "", page: str = "") -> None:
 def grid(count: int, columns: int) -> list[DeltaGenerator]:
     """Return `count` cells, in rows of `columns`."""
     return [cell for _ in range(0, count, columns) for cell in st.columns(columns)][:count]
+
+
+REPORTS = {  # ending -> what it is called, its type, what it is good for
+    "html": ("Page", "text/html", "One file with all figures; opens in any browser, offline, and prints."),
+    "ipynb": ("Notebook", "application/x-ipynb+json", "Runs top to bottom where kdlib and these runs are."),
+    "md": ("Markdown", "text/markdown", "Text and tables."),
+}
+
+
+def report_buttons(run_ids: Sequence[str]) -> None:
+    """Show what downloads a report of some runs; it is written when it is asked for.
+
+    Args:
+        run_ids: at least one finished run among them.
+    """
+    with st.popover("Report", icon=":material/summarize:", help="Data, teachers, results, maps, how to do it again."):
+        for ending, (label, mime, text) in REPORTS.items():
+            st.download_button(
+                label,
+                partial(_report, tuple(run_ids), ending),
+                f"report.{ending}",
+                mime,
+                icon=":material/download:",
+                on_click="ignore",
+                help=text,
+                width="stretch",
+            )
+
+
+def _report(run_ids: Sequence[str], ending: str) -> str:
+    from kdlib.export.report import render  # loads what a page that nobody takes a report from does without
+
+    return render(run_ids, ending)
 
 
 def exportable_figure(plot: Any, key: str, alt: str) -> None:

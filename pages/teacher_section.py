@@ -73,8 +73,10 @@ def _show_probes(reports: Mapping[str, TeacherReport], multi_label: bool) -> Non
     several = " With several labels an item, the target is told in mAP, and chance is the share of positives."
     st.caption(
         "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding "
-        "of test items. The stronger the colour, the further above chance. What it knows beside the target is what "
-        "compression may throw away." + (several if multi_label else "")
+        "of test items. The stronger the colour, the further above chance, that is, above always giving the answer "
+        "most frequent among the training items; where an embedding says nothing of a question, a probe fits noise and "
+        "can do worse than that. What a teacher knows beside the target is what compression may throw away."
+        + (several if multi_label else "")
     )
 
 
@@ -103,13 +105,12 @@ def _show_table(
             format="%.0f %%", min_value=0, max_value=100, help="How much of this dataset it has embedded here."
         ),
         "name": "teacher",
-        "help": "what it does",
     }
     for name in splits:
         columns[name] = st.column_config.NumberColumn(
             f"{name}, %", format="%.1f", help="The same probe on items of this out-of-domain set."
         )
-    order = ["name", "target", *splits, "embedded", "source task", "supervision", "width", "effective rank", "help"]
+    order = ["name", "target", *splits, "embedded", "source task", "supervision", "width", "effective rank"]
     st.dataframe(
         pd.DataFrame(table, columns=pd.Index(dict.fromkeys([*order, "takes"]))),
         hide_index=True,

@@ -172,3 +172,17 @@ def test_a_dataset_with_several_and_missing_labels_can_be_held():
 def test_unknown_dataset_lists_the_choices():
     with pytest.raises(ValueError, match="choose one of: cluttered-digits, digits"):
         datasets.load("mnist")
+
+
+def test_a_digit_that_is_said_to_be_tilted_left_leans_to_the_left():
+    data = datasets.load("cluttered-digits")
+    names = data.attributes["rotation"].names
+    lean = {}
+    ones = data.labels == data.classes.index("1")
+    for category, name in enumerate(names):
+        pictures = data.inputs[ones & (data.attributes["rotation"].values == category), 0].astype(float)
+        bright = pictures > np.quantile(pictures, 0.93, axis=(1, 2), keepdims=True)
+        y, x = np.mgrid[: bright.shape[1], : bright.shape[2]]
+        slopes = [np.polyfit(y[each], x[each], 1)[0] for each in bright]  # columns to the right, per row downwards
+        lean[name] = np.mean(slopes)
+    assert lean["tilted left"] > lean["upright"] > lean["tilted right"]

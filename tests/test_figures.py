@@ -19,6 +19,7 @@ from kdlib.analysis.figures.accuracy import (
 )
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.heatmaps import plot_confusion, plot_teacher_heatmap
+from kdlib.analysis.figures.maps import plot_maps, plot_scorecard
 from kdlib.analysis.figures.pictures import plot_gallery, plot_spectrogram
 from kdlib.analysis.figures.style import COLOURS, to_html
 
@@ -62,6 +63,14 @@ def knowledge_frame():
     return pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
 
 
+PLACES = np.array([[0.0, 0.5], [1.0, -0.5]])
+
+
+def pair_rows():
+    rows = [(HOSTILE, "neighbours kept @10", 0.4, 0.1), (HOSTILE, "linear CKA", 0.6, None)]
+    return pd.DataFrame(rows, columns=["pair", "measure", "value", "chance"])
+
+
 FIGURES = {
     "plot_curves": lambda: plot_curves(curve_frame(), "val", 3, {HOSTILE: "raw", "waiting": "baseline"}),
     "plot_accuracy_bars": lambda: plot_accuracy_bars(accuracies()),
@@ -71,6 +80,10 @@ FIGURES = {
     "plot_scores_per_class": lambda: plot_scores_per_class({HOSTILE: class_frame()}, {HOSTILE: "raw"}),
     "plot_confusion": lambda: plot_confusion(np.eye(2), [HOSTILE, "1"], "raw"),
     "plot_teacher_heatmap": lambda: plot_teacher_heatmap(knowledge_frame()),
+    "plot_maps": lambda: plot_maps(
+        {"raw": PLACES, "student": PLACES}, np.array([0, 1]), [HOSTILE, "1"], ["#000", "#fff"]
+    ),
+    "plot_scorecard": lambda: plot_scorecard(pair_rows()),
     "plot_spectrogram": lambda: plot_spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
     "plot_gallery": lambda: plot_gallery(np.full((2, 3, 4, 4, 3), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
 }
@@ -99,6 +112,13 @@ def test_axes_say_which_metric_it_is():
         plot_accuracy_over_cost(cost_frame(), "parameters", "mAP"),
     ]
     assert [chart.layout.yaxis.title.text for chart in charts] == ["validation mAP, %", "mAP, %", "mAP, %", "mAP, %"]
+
+
+def test_maps_show_the_same_rows_in_every_space_and_one_legend():
+    figure = FIGURES["plot_maps"]()
+    assert [trace.xaxis for trace in figure.data] == ["x", "x", "x2", "x2"]
+    assert [trace.showlegend for trace in figure.data] == [True, True, False, False]
+    assert [(*trace.x, *trace.y) for trace in figure.data[2:]] == [(0.0, 0.5), (1.0, -0.5)]
 
 
 def test_every_figure_is_in_the_contract():

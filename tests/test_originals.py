@@ -91,6 +91,43 @@ def test_a_shrunk_jpeg_is_close_to_what_a_full_decoding_gives(tmp_path):
     assert difference.mean() < 2, "of 255; decoding at a quarter of the size rounds once more"
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_pictures_are_turned_as_the_camera_was_held(kind, orientation, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    smooth = Image.fromarray(noise(0, 3, 2)).resize((160, 240), Image.Resampling.BICUBIC)
+    upright = np.asarray(smooth).astype(int)
+    turned = {  # by the standard: where the first row and the first column of what is stored are seen
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[orientation].astype(np.uint8)
+    ending, best = f".{kind.lower()}", {"lossless": True} if kind == "WEBP" else {"quality": 98}
+    files = [(ending, picture(each, kind, exif=exif, **best)) for each in (turned, 255 - turned) for _ in range(6)]
+    data = stored(tmp_path, files, InputFormat(size=32))
+    assert data.look(0).shape == upright.shape
+    assert np.abs(data.look(0) - upright).mean() < 4, "of 255, what a JPEG loses"
+    assert data.inputs.shape == (12, 3, 32, 32)
+    expected = np.asarray(smooth.resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    assert np.abs(data.inputs[0].astype(int) - expected).mean() < 4
+    fits = stored(tmp_path, files, InputFormat(size=256), title="fits")
+    assert fits.inputs.shape == (12, 3, 240, 160), "upright, the sides are not mixed up"
+
+
+def test_damaged_notes_of_a_camera_make_no_picture_unreadable(tmp_path):
+    files = [
+        (".jpg", picture(noise(row, 16, 16), "JPEG", exif=b"Exif\0\0MM\0\x2a\xff\xff" + bytes(row)))
+        for row in range(12)
+    ]
+    assert stored(tmp_path, files).look(0).shape == (16, 16, 3)
+
+
 def test_other_originals_are_another_dataset_though_the_student_gets_the_same(tmp_path):
     first = [picture(noise(row)) for row in range(12)]
     again = [picture(noise(row), compress_level=1) for row in range(12)]
@@ -114,6 +151,13 @@ def test_an_original_is_decoded_under_the_limits_of_the_day(tmp_path, home, monk
         data.look(0)
     with pytest.raises(IndexError):
         load_picture(kept.parent, 12)
+
+
+@pytest.mark.parametrize(("height", "width", "student"), [(64, 64, "resnet"), (64, 63, "cnn"), (40, 30, "cnn")])
+def test_pictures_of_64_pixels_are_first_given_to_a_resnet(height, width, student, tmp_path):
+    data = stored(tmp_path, [(".png", picture(noise(row, height, width))) for row in range(12)])
+    assert data.inputs.shape[2:] == (height, width)
+    assert default_spec(data.name).student == student
 
 
 def test_students_and_teachers_take_bytes(tmp_path):
@@ -228,7 +272,7 @@ def test_a_table_is_called_as_it_was_before_originals_were_kept(tmp_path):
     name = imported_table(tmp_path)
     folder = imported.dataset_folder(name)
     card = json.loads((folder / "card.json").read_text())
-    later = ("created", "name", "hash", "input_rate", "originals")
+    later = ("created", "name", "hash", "input_rate", "originals", "items")
     known = {key: card[key] for key in sorted(card) if key not in later}
     digest = hashlib.sha256(json.dumps(known).encode())
     for file in ("inputs", "labels", "splits", "ids", "attribute-0", "table-1"):

@@ -120,6 +120,21 @@ def test_teachers_at_hand_are_found_by_name():
     assert teachers.compatible_teachers("tones")[0] == "tones-autoencoder", "our own come first"
 
 
+def test_another_tokenizer_gives_other_embeddings_and_another_name_for_them(monkeypatch, tmp_path):
+    weights("wordllama")
+    before = packaged.get("wordllama").version
+    (path,) = NETWORKS["wordllama"].deciding
+    assert wordllama.TOKENIZER in str(path)
+    other = tmp_path / path.name
+    other.write_bytes(path.read_bytes().replace(b'"a"', b'"b"', 1))
+    find = packaged.PackagedNetwork._find
+    monkeypatch.setattr(
+        packaged.PackagedNetwork, "_find", lambda self, file: other if "token" in file else find(self, file)
+    )
+    assert packaged.get("wordllama").version != before
+    assert packaged.get("speaker").version == "1", "networks without such files keep the embeddings that they gave"
+
+
 def test_a_package_that_is_not_there_is_named_with_the_way_to_install_it(monkeypatch):
     monkeypatch.setattr(packaged, "find_spec", lambda folder: None)
     assert packaged.list_teachers() == {}

@@ -17,8 +17,6 @@ from tests.file_writers import picture, zipped
 from tests.opened_pages import PAGES, opened, texts
 from tests.small_media import noise
 
-HOSTILE = "<script>alert(1)</script> **bold** $x^2$ [link](http://x.y) =1+1 :material/home:"
-
 
 @pytest.fixture(autouse=True)
 def home(app_home):
@@ -218,40 +216,6 @@ def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(run_ids):
     other = app.selectbox(key="to").value
     assert ("60 and not 50" if "labels 50" in other else "50 and not 60") in said[0]
     assert "labels 50" not in "".join(app.dataframe[-1].value["method"] if not app.dataframe[-1].value.empty else [])
-
-
-def test_a_run_is_renamed_deleted_and_brought_back(run_ids):
-    app = opened("runs", runs=run_ids[0])
-    app.text_input(key=f"name-{run_ids[0]}").input(HOSTILE)
-    next(each for each in app.button if each.label == "Rename").click().run()
-    assert runs.get(run_ids[0]).name == " ".join(HOSTILE.split())
-    app.button(key="delete").click().run()
-    assert run_ids[0] not in [run.id for run in runs.list_runs()]
-    app.button(key="undo").click().run()
-    assert run_ids[0] in [run.id for run in runs.list_runs()]
-
-
-@pytest.mark.parametrize("page", ["runs", "compare"])
-def test_runs_are_narrowed_down_by_what_they_do(page, run_ids):
-    app = opened(page, **{"only-method": "mlp"})
-    [table] = [each.value for each in app.dataframe if "state" in each.value]
-    assert table["method"].tolist() == ["mlp"]
-    app.multiselect(key="only-method").set_value([])
-    app.multiselect(key="only-teacher").set_value(["random"]).run()
-    [table] = [each.value for each in app.dataframe if "state" in each.value]
-    assert sorted(table["method"]) == ["mlp", "raw"], "a baseline learns from no teacher"
-    app.multiselect(key="only-dataset").set_value(["tones"]).run()
-    assert "No run fits" in texts(app)
-
-
-def test_hostile_names_are_escaped_where_markdown_would_read_them(run_ids):
-    runs.rename(run_ids[0], HOSTILE)
-    app = opened("runs", runs=run_ids[0])
-    assert not app.exception
-    heading = app.subheader[0].value
-    assert "\\<script\\>" in heading
-    assert "\\$x\\^2\\$" in heading
-    assert "\\[link\\]" in heading
 
 
 @pytest.mark.parametrize("dataset", ["tones", "mixtures"])

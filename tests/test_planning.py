@@ -36,7 +36,9 @@ def test_a_guess_grows_with_the_size_of_the_items(monkeypatch):
     small = planning.estimate_cost([SPEC]).seconds - 1.5
     monkeypatch.setattr(datasets, "load", lambda _: larger)
     ratio = (planning.estimate_cost([SPEC.replace(method="baseline")]).seconds - 1.5) / small
-    assert 10 < ratio < 40  # measured: 130 s where the default student takes 9
+    # Measured on an idle machine, 1,000 labels, 5 seeds, 6 epochs: 18 s, of which 3 come whatever the size; 30 such
+    # epochs of the default student take 9 s.
+    assert 6 < ratio < 12
 
 
 def test_without_runs_of_this_machine_the_time_is_a_guess():

@@ -3,6 +3,7 @@
 intervals      one number per seed becomes a mean and its interval
 evaluation     scores of predictions, linear probes; class_scores: class by class
 geometry       spaces against spaces; neighbours: which rows are near one another
+retrieval      what the nearest rows say; width_precision: what an embedding is worth in fewer numbers and bits
 projection     spaces as maps in the plane, registry `PROJECTIONS`
 costs          what a student takes at inference
 probes         what spaces still know of the target and of each attribute

@@ -24,6 +24,12 @@ def find_reference(results: Sequence[RunResult], result: RunResult, method: str)
     return next((other for other in results if other.spec.identity == identity and other.metrics), None)
 
 
+def best_compressed(results: Sequence[RunResult]) -> int | None:
+    """Return the place of the compressed result that is best on validation, None without any."""
+    places = [i for i, each in enumerate(results) if each.metrics and each.spec.method not in (BASELINE, RAW)]
+    return max(places, key=lambda i: results[i].metrics["val"].primary.mean, default=None)
+
+
 def why_unpaired(result: RunResult, other: RunResult) -> str:
     """Return why two results cannot be subtracted seed by seed, "" if they can.
 

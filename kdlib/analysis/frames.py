@@ -10,9 +10,11 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
-from kdlib.analysis.comparison import METRIC_NAMES
+from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.analysis.evaluation import primary_metric
+from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest
 from kdlib.data import datasets
+from kdlib.models.quantization import PRECISIONS
 from kdlib.results import Point, RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
 
@@ -56,6 +58,16 @@ def run_labels(specs: Sequence[RunSpec]) -> list[str]:
         if counts[label] > 1:
             labels[number] = f"{label} #{counts[label]}"
     return labels
+
+
+def family_labels(specs: Sequence[RunSpec]) -> list[str]:
+    """Return a label per spec that those share which differ in nothing but the width of their embedding.
+
+    Example:
+        >>> family_labels([RunSpec(dim=8), RunSpec(dim=16)])
+        ['mlp', 'mlp']
+    """
+    return _add_differences(specs, [spec.method for spec in specs])
 
 
 def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
@@ -138,8 +150,8 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
         >>> accuracy_over_dim(kdlib.pipeline.compare([spec.replace(dim=dim) for dim in (2, 8)]))
     """
     measured = [result for result in results if result.metrics]
-    specs, rows = [result.spec for result in measured], []
-    for result, label in zip(measured, _add_differences(specs, [spec.method for spec in specs]), strict=True):
+    rows = []
+    for result, label in zip(measured, family_labels([result.spec for result in measured]), strict=True):
         score, role = result.metrics[split].primary, method_role(result.spec)
         dim = result.spaces["compressed"].width if role == COMPRESSED_ROLE and "compressed" in result.spaces else None
         rows.append((label, role, dim, score.mean, score.ci95, score.values))
@@ -160,6 +172,46 @@ def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "te
             score = result.metrics[split].primary
             rows.append((label, method_role(result.spec), amount, score.mean, score.ci95, score.values))
     return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
+
+
+def worth_over_bytes(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionRow], measure: str) -> pd.DataFrame:
+    """Return one row per width and precision: bytes, mean and interval of a measure, and whether it is good enough.
+
+    Args:
+        raw: of the teacher's whole embedding.
+        compressed: of the compressed one.
+        measure: a name in `MEASURES`.
+
+    Example:
+        >>> worth_over_bytes(raw, compressed, "probe").query("chosen")["bytes"]
+    """
+    chosen, rows = cheapest([*raw, *compressed], measure), []
+    for role, group in (("compressed", compressed), ("raw", raw)):
+        for row in group:
+            label, value = row.precision if role == "compressed" else "raw embedding", getattr(row, measure)
+            cells = (row.width, row.precision, row.item_bytes, value.mean, value.ci95, value.values)
+            rows.append((label, role, *cells, row is chosen))
+    return pd.DataFrame(
+        rows, columns=["label", "role", "width", "precision", "bytes", "mean", "ci95", "values", "chosen"]
+    ).sort_values("label", key=lambda labels: labels.map({name: i for i, name in enumerate(PRECISIONS)}), kind="stable")
+
+
+def precision_table(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionRow], measure: str) -> pd.DataFrame:
+    """Return all measures in percent with their intervals, one row per width and precision, fewest bytes first.
+
+    Args:
+        raw, compressed, measure: as in `worth_over_bytes`.
+
+    Example:
+        >>> precision_table(raw, compressed, "probe")["bytes"].min()
+    """
+    chosen, rows = cheapest([*raw, *compressed], measure), []
+    groups = [("compressed", row) for row in compressed] + [("raw", row) for row in raw]
+    for space, row in sorted(groups, key=lambda pair: (pair[1].item_bytes, pair[1].width)):
+        cells = {"space": space, "numbers": row.width, "precision": row.precision, "bytes": row.item_bytes}
+        cells |= {f"{name}, %": format_percent(getattr(row, key)) for key, name in MEASURES.items()}
+        rows.append(cells | {"choice": "cheapest within one point" if row is chosen else ""})
+    return pd.DataFrame(rows)
 
 
 def _result_labels(results: Sequence[RunResult]) -> list[str]:

@@ -33,7 +33,9 @@ class NeighbourChanges(NamedTuple):
     gained: list[np.ndarray]
 
 
-def find_neighbours(x: np.ndarray, k: int, rows: Sequence[int] | None = None) -> np.ndarray:
+def find_neighbours(
+    x: np.ndarray, k: int, rows: Sequence[int] | np.ndarray | None = None, among: int | None = None
+) -> np.ndarray:
     """Return the k nearest other rows of each row by Euclidean distance, nearest first, int64 (n, k).
 
     Brute force, by blocks of inner products in float32. A row with a neighbour too near to tell at that precision is
@@ -44,6 +46,7 @@ def find_neighbours(x: np.ndarray, k: int, rows: Sequence[int] | None = None) ->
         x: shape (n, d).
         k: at least 1.
         rows: only the neighbours of these rows, in this order; by default of all.
+        among: only the first so many rows can be neighbours; by default all.
 
     Raises:
         ValueError: k < 1; or "undefined: ..." if there are no k other rows, all rows are equal, or some entries are not
@@ -55,8 +58,9 @@ def find_neighbours(x: np.ndarray, k: int, rows: Sequence[int] | None = None) ->
     """
     if k < 1:
         raise ValueError(f"the number of neighbours must be at least 1, got {k}")
-    if len(x) <= k:
-        raise ValueError(f"undefined: {k} neighbours need at least {k + 1} rows, got {len(x)}")
+    among = len(x) if among is None else among
+    if among <= k:
+        raise ValueError(f"undefined: {k} neighbours need at least {k + 1} rows, got {among}")
     exact = center_and_scale(x)
     fast = exact.astype(np.float32)
     exact_lengths, fast_lengths = (exact**2).sum(axis=1), (fast**2).sum(axis=1)
@@ -65,11 +69,11 @@ def find_neighbours(x: np.ndarray, k: int, rows: Sequence[int] | None = None) ->
 
     def fill(positions: np.ndarray) -> None:
         block = queries[positions]
-        table[positions], uncertain = _nearest_rows(fast, fast_lengths, block, k)
+        table[positions], uncertain = _nearest_rows(fast, fast_lengths, block, k, among)
         if uncertain.any():
-            table[positions[uncertain]], _ = _nearest_rows(exact, exact_lengths, block[uncertain], k)
+            table[positions[uncertain]], _ = _nearest_rows(exact, exact_lengths, block[uncertain], k, among)
 
-    blocks = np.array_split(np.arange(len(queries)), max(1, -(-len(queries) * len(x) // BLOCK)))
+    blocks = np.array_split(np.arange(len(queries)), max(1, -(-len(queries) * among // BLOCK)))
     with ONE_AT_A_TIME, threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         list(pool.map(fill, blocks))
     return table
@@ -173,7 +177,9 @@ def compare_neighbours(before: np.ndarray, after: np.ndarray) -> NeighbourChange
     )
 
 
-def _nearest_rows(x: np.ndarray, lengths: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_rows(
+    x: np.ndarray, lengths: np.ndarray, rows: np.ndarray, k: int, among: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the k nearest rows (m, k) of some rows of x, and which of these m rows are uncertain, bool (m,).
 
     A row is uncertain if a neighbour is so near that rounding may have decided.
@@ -183,20 +189,22 @@ def _nearest_rows(x: np.ndarray, lengths: np.ndarray, rows: np.ndarray, k: int) 
         lengths: squared length of every row of x, shape (n,).
         rows: row indices, shape (m,).
         k: neighbours per row.
+        among: how many of the first rows can be neighbours.
     """
     precision = np.finfo(x.dtype).eps
     row_lengths = lengths[rows, None]
-    distance = (-2 * x[rows]) @ x.T
-    distance += lengths  # squared distance, except for the row's own squared length
+    distance = (-2 * x[rows]) @ x[:among].T
+    distance += lengths[:among]  # squared distance, except for the row's own squared length
     # Duplicates are equally near, whatever rounding made of them.
     np.maximum(distance, (16 * precision - 1) * row_lengths, out=distance)
-    distance[np.arange(len(rows)), rows] = np.inf
+    itself = np.flatnonzero(rows < among)
+    distance[itself, rows[itself]] = np.inf
     cut = np.partition(distance, k - 1, axis=1)[:, k - 1, None]
     chosen = distance <= cut
     if np.count_nonzero(chosen) > k * len(rows):  # ties at the cut: the first of them
         nearer, tied = distance < cut, distance == cut
         chosen = nearer | (tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= k - nearer.sum(axis=1, keepdims=True)))
-    columns = np.flatnonzero(chosen).reshape(len(rows), k) % len(x)
+    columns = np.flatnonzero(chosen).reshape(len(rows), k) % among
     nearest = np.take_along_axis(distance, columns, axis=1)
     order = np.argsort(nearest, axis=1, kind="stable")
     uncertain = (nearest.min(axis=1, keepdims=True) + row_lengths < 1e4 * precision * row_lengths)[:, 0]

@@ -5,6 +5,8 @@ data          import, data list, data delete
 embed         embed
 runs          launch, runs, watch, show, cancel, resume, rename, delete, undelete, engine
 sweeps        sweep
+widths        widths
+report        report
 store         store rebuild, store restore
 tables        how results are printed
 output        lines, tables and bars of background runs

@@ -183,14 +183,11 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def remove(arguments: argparse.Namespace) -> int:
-    """Remove teachers that were added; runs keep their results."""
-    from kdlib.models.providers import hub, onnx
+    """Remove teachers that were added, with their embeddings; runs keep their results."""
+    from kdlib.spaces import deletion
 
     for name in arguments.names:
-        if _is_hub(name):
-            hub.remove(name)
-        else:
-            onnx.remove(name)
+        deletion.delete_teacher(name)
     return 0
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from kdlib.cache import Unkeyed, content_key
+from kdlib.cache import Unkeyed, content_key, fingerprint
 from kdlib.data import imported
 from kdlib.data.dataset import AUDIO, IMAGE, ITEM_NAMES, TEXT, VECTOR, Attribute, Dataset, to_colours, to_float
 from kdlib.data.digit_sets import CANVAS, ORIENTATIONS, cluttered_digits, digits
@@ -33,6 +33,7 @@ __all__ = [
     "content",
     "describe_datasets",
     "digits",
+    "items",
     "load",
     "mixtures",
     "to_float",
@@ -89,6 +90,27 @@ def content(name: str) -> str:
     return content_key(
         inputs=data.inputs, labels=data.labels, classes=data.classes, splits=data.splits, attributes=attributes
     )
+
+
+@lru_cache(maxsize=64)
+def items(name: str, originals: bool) -> str:
+    """Return a hash of the items of a dataset alone: their labels, splits and attributes do not count.
+
+    Args:
+        name: of the dataset.
+        originals: whether of the originals, where it keeps them; otherwise of what a student gets.
+
+    Raises:
+        ValueError: there is none of that name.
+
+    Example:
+        >>> items("digits", originals=True)
+    """
+    if name in DATASETS:
+        return fingerprint(load(name).inputs)
+    hashes = lookup(imported.cards(), name, "dataset").items
+    seen = "originals" if originals and "originals" in hashes else "inputs"
+    return hashes.get(seen) or content(name)  # an earlier version imported it and named its embeddings by all of it
 
 
 @lru_cache(maxsize=4)

@@ -121,7 +121,7 @@ def cluttered_digits(on_progress: OnProgress | None = None) -> Dataset:
         attributes={
             "background": Attribute(arrays["background"], tuple(f"{30 * i}°" for i in range(ORIENTATIONS))),
             "position": Attribute(third, places),
-            "rotation": Attribute(rotation, ("left of -5°", "upright", "right of 5°")),
+            "rotation": Attribute(rotation, ("tilted right", "upright", "tilted left")),
         },
         ids=_scan_ids(sizes, arrays["scan"]),
         look=partial(to_colours, arrays["inputs"]),

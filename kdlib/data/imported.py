@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.cache import home, open_array
+from kdlib.cache import content_key, home, open_array
 from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import lookup
 
@@ -66,6 +66,8 @@ class DatasetCard:
         rate: most frequent sampling rate of recordings, Hz; 0 for anything else.
         input_rate: of which their spectrograms are made, Hz; 0 where that is `rate`.
         originals: files that hold the original pictures, recordings or texts, see `intake.originals`.
+        items: hashes of what the items are, whatever their labels: "inputs", and "originals" where there are any; empty
+            in datasets of earlier versions.
         source: name of the file it was read from.
         notes: notes and warnings of the import.
         name: "<title>@<first digits of the hash>".
@@ -89,6 +91,7 @@ class DatasetCard:
     hash: str = ""
     input_rate: int = 0
     originals: list[str] = field(default_factory=list)
+    items: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, record: Any) -> "DatasetCard":
@@ -226,8 +229,9 @@ def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progres
     Raises:
         CancelledError: `on_progress` asked to stop; nothing was moved.
     """
-    code = _content_hash(built, card, files, on_progress)
-    card = replace(card, name=f"{card.title}@{code[:HASH_DIGITS]}", hash=code)
+    hashes = _hash_files(built, card.rows, files, on_progress)
+    code = _content_hash(card, list(hashes.values()))
+    card = replace(card, name=f"{card.title}@{code[:HASH_DIGITS]}", hash=code, items=_hash_items(card, hashes))
     (built / CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False), encoding="utf-8")
     data_folder().mkdir(exist_ok=True)
     if not (data_folder() / code).exists():
@@ -235,24 +239,43 @@ def add_dataset(built: Path, card: DatasetCard, files: Sequence[str], on_progres
     return card.name
 
 
-def _content_hash(folder: Path, card: DatasetCard, files: Sequence[str], on_progress: OnProgress | None) -> str:
+def _content_hash(card: DatasetCard, hashes: Sequence[bytes]) -> str:
     """Return 24 hexadecimal digits that name the card, without its time of creation, and the bytes of the files."""
     record = {
         key: value
         for key, value in sorted(card.to_dict().items())
-        if key not in ("name", "hash", "created") and (key, value) not in LATER_FIELDS.items()
+        if key not in ("name", "hash", "created", "items") and (key, value) not in LATER_FIELDS.items()
     }
     digest = hashlib.sha256(json.dumps(record).encode())
-    size, done = sum((folder / file).stat().st_size for file in files), 0
+    for each in hashes:
+        digest.update(each)
+    return digest.hexdigest()[:24]
+
+
+def _hash_items(card: DatasetCard, hashes: dict[str, bytes]) -> dict[str, str]:
+    """Return what names the items by their content: what a student gets of them, and the originals."""
+    items = {"inputs": content_key(inputs=hashes[card.inputs], shape=card.shape)}
+    if card.originals:
+        items["originals"] = content_key(originals=[hashes[file].hex() for file in card.originals], rate=card.rate)
+    return items
+
+
+def _hash_files(folder: Path, rows: int, files: Sequence[str], on_progress: OnProgress | None) -> dict[str, bytes]:
+    """Return the SHA-256 of each file.
+
+    Raises:
+        CancelledError: `on_progress` asked to stop.
+    """
+    size, done, hashes = sum((folder / file).stat().st_size for file in files), 0, {}
     for file in files:
         of_file = hashlib.sha256()
         with (folder / file).open("rb") as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 of_file.update(chunk)
                 done += len(chunk)
-                report_progress(on_progress, "importing", card.rows * done // size, card.rows)
-        digest.update(of_file.digest())
-    return digest.hexdigest()[:24]
+                report_progress(on_progress, "importing", rows * done // size, rows)
+        hashes[file] = of_file.digest()
+    return hashes
 
 
 def delete_files(name: str) -> None:

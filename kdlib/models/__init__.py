@@ -5,6 +5,7 @@ providers     where teachers come from: built in (registry `TEACHERS`), imported
 teachers      teachers by name
 pooling       from frames to one embedding an item, registry `POOLINGS`
 embedding     what they give for a dataset, in batches, cached; embedding_files writes it for other tools
+quantization  in how many bits a number is written
 compressors   from embedding to compact target, registry `COMPRESSORS`
 students      the small networks, registry `STUDENTS`
 encoder       the network of the built-in teachers

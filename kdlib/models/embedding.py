@@ -1,7 +1,8 @@
 """Embeddings: what teachers give for the rows of a dataset, computed in batches and cached on disk as they come.
 
-An entry is named by the content of dataset and teacher. A process that is killed leaves the batches that it finished,
-and the next one goes on after them.
+An entry is named by the teacher and by what it sees of the items: the same pictures with other labels, or made smaller
+for another student, are not embedded again. A process that is killed leaves the batches that it finished, and the next
+one goes on after them.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.cache import Unkeyed, cached_rows, content_key, count_rows, delete_rows, fingerprint
+from kdlib.cache import Unkeyed, cached_rows, content_key, count_rows, delete_rows
 from kdlib.data import datasets
 from kdlib.data.dataset import Dataset
 from kdlib.models.pooling import POOLINGS
@@ -48,11 +49,12 @@ def embed(name: str, dataset: str, on_progress: OnProgress | None = None, poolin
     """
     lookup(POOLINGS, pooling, "pooling")
     check_compatible(name, dataset)
-    return _embeddings(name, dataset, pooling if get_teacher(name).frames else MEAN, Unkeyed(on_progress))
+    pooling = pooling if get_teacher(name).frames else MEAN
+    return _embeddings(name, dataset, pooling, entry_key(name, dataset), Unkeyed(on_progress))
 
 
 @lru_cache(maxsize=8)
-def _embeddings(name: str, dataset: str, pooling: str, reporting: Unkeyed) -> np.ndarray:
+def _embeddings(name: str, dataset: str, pooling: str, key: str, reporting: Unkeyed) -> np.ndarray:
     teacher, count, on_progress = get_teacher(name), len(datasets.load(dataset).inputs), reporting.value
 
     def report() -> None:
@@ -61,9 +63,7 @@ def _embeddings(name: str, dataset: str, pooling: str, reporting: Unkeyed) -> np
     if teacher.dataset:  # checked row by row when it was imported; it may be too large to do so again
         embeddings = open_table(name)
     else:
-        embeddings = cached_rows(
-            FOLDER, entry_key(name, dataset), count, partial(_batches, name, teacher, dataset, on_progress), report
-        )
+        embeddings = cached_rows(FOLDER, key, count, partial(_batches, name, teacher, dataset, on_progress), report)
     if not teacher.frames:
         return embeddings
     pooled = partial(_pooled, embeddings, pooling, on_progress)
@@ -164,7 +164,7 @@ def is_embedded(name: str, dataset: str) -> bool:
 
 
 def delete_embeddings(name: str, dataset: str) -> None:
-    """Remove from the cache what a teacher made of a dataset; the imported tables of a dataset stay.
+    """Remove from the cache what a teacher made of a dataset, also for others of the same items; imported tables stay.
 
     Example:
         >>> delete_embeddings("random", "digits")
@@ -173,6 +173,18 @@ def delete_embeddings(name: str, dataset: str) -> None:
         delete_rows(FOLDER, _pooled_key(name, dataset, pooling))
     if not get_teacher(name).dataset:
         delete_rows(FOLDER, entry_key(name, dataset))
+
+
+def is_shared(name: str, dataset: str) -> bool:
+    """Return whether another dataset has the same items, so that it has a teacher's embeddings in common with this one.
+
+    Example:
+        >>> is_shared("random", "digits")
+        False
+    """
+    key = entry_key(name, dataset)
+    others = (other for other in datasets.describe_datasets() if other != dataset)
+    return any(other not in datasets.DATASETS and entry_key(name, other) == key for other in others)
 
 
 def provenance(name: str) -> dict[str, Any]:
@@ -198,16 +210,9 @@ def entry_key(name: str, dataset: str) -> str:
     Example:
         >>> entry_key("random", "digits")
     """
-    return content_key(teacher=name, **provenance(name), items=_items(dataset))
+    items = datasets.items(dataset, get_teacher(name).originals)
+    return content_key(teacher=name, **provenance(name), items=items)
 
 
 def _pooled_key(name: str, dataset: str, pooling: str) -> str:
     return content_key(frames=entry_key(name, dataset), pooling=pooling)
-
-
-@lru_cache(maxsize=64)
-def _items(dataset: str) -> str:
-    """Return what names the items of a dataset by their content."""
-    if dataset in datasets.DATASETS:
-        return fingerprint(datasets.load(dataset).inputs)
-    return datasets.content(dataset)

@@ -34,6 +34,8 @@ class Teacher:
         version: names what decides the embeddings beside name, rows and weights: how items are prepared.
         weights: file whose content decides the embeddings, if there is one; a card beside it ends in .json.
         batch: rows it is given at once.
+        originals: whether it sees original pictures, recordings and texts, where a dataset keeps them; otherwise what
+            a student gets.
         dataset: the only dataset it knows, for an imported table of embeddings; "" for a teacher that embeds any.
         width: d_t; 0 where it is known only once something was embedded.
         frames: whether it gives several embeddings an item, one after the other in time, which are then pooled.
@@ -52,6 +54,7 @@ class Teacher:
     version: str = ""
     weights: Path | None = None
     batch: int = BATCH
+    originals: bool = False
     dataset: str = ""
     width: int = 0
     frames: bool = False

@@ -11,7 +11,19 @@ rebuild.py    a damaged store made anew
 """
 
 from kdlib.runs.commands import cancel, clean_name, default_name, delete, launch, rename, resume, undelete
-from kdlib.runs.queries import arrays, find, get, history, list_runs, member_array, replay, result, snapshots, watch
+from kdlib.runs.queries import (
+    arrays,
+    find,
+    find_all,
+    get,
+    history,
+    list_runs,
+    member_array,
+    replay,
+    result,
+    snapshots,
+    watch,
+)
 
 __all__ = [
     "arrays",
@@ -20,6 +32,7 @@ __all__ = [
     "default_name",
     "delete",
     "find",
+    "find_all",
     "get",
     "history",
     "launch",

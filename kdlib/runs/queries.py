@@ -114,6 +114,26 @@ def find(text: str) -> RunInfo:
     return rows[0]
 
 
+def find_all(texts: Sequence[str]) -> list[RunInfo]:
+    """Return the runs that texts stand for, each once: as in `find`, or all runs of a name or a sweep, oldest first.
+
+    Raises:
+        ValueError: a text stands for no run, or is the beginning of several ids.
+
+    Example:
+        >>> [run.id for run in find_all(["first try", "3f2a"])]
+    """
+    rows: dict[str, RunInfo] = {}
+    for text in texts:
+        group: list[RunInfo] = []
+        if re.fullmatch(r"[0-9a-f]{12}", text):  # the name of a sweep, or the beginning of an id
+            group = with_short_timeout(lambda text=text: store.group_members(text))
+        elif text and not re.fullmatch(r"[0-9a-f]{32}", text):
+            group = [run for run in list_runs(limit=1000) if run.name == text]
+        rows |= {run.id: run for run in reversed(group or [find(text)])}
+    return [get(run.id) if run.active else run for run in rows.values()]
+
+
 def history(run_id: str) -> list[Point]:
     """Return all points of a run so far: one number per member; of a run that trains on another machine, their means.
 

@@ -178,6 +178,21 @@ def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, 
     return changes
 
 
+def pair_frame(card: Scorecard) -> pd.DataFrame:
+    """Return one row per pair of spaces and measure, as fractions: "pair", "measure", "value", "chance" (or None).
+
+    Example:
+        >>> pair_frame(compute_scorecard(load_spaces(run_id)))
+    """
+    rows = []
+    for name, pair in card.pairs.items():
+        label = name.replace(">", " → ")
+        rows.append((label, f"neighbours kept @{card.k}", pair.overlap, pair.chance))
+        rows.append((label, "linear CKA", pair.cka, None))
+        rows.append((label, "distance correlation", pair.distance_correlation, None))
+    return pd.DataFrame(rows, columns=["pair", "measure", "value", "chance"])
+
+
 def pair_table(card: Scorecard) -> pd.DataFrame:
     """Return one row per pair of spaces of a scorecard, in words."""
     rows = [

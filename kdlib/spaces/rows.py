@@ -1,5 +1,6 @@
 """The rows of a run in its spaces: raw (the teacher's embedding), compressed, student."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from kdlib.analysis.geometry import sample_rows
 from kdlib.cache import content_key
 from kdlib.data import datasets
 from kdlib.models import embedding
-from kdlib.results import CANCELLED_SPLITS
+from kdlib.results import CANCELLED_SPLITS, RunResult
 from kdlib.spec import BASELINE, RunSpec
 
 SPACE_NAMES = ("raw", "compressed", "student")
@@ -72,16 +73,37 @@ def load_spaces(run_id: str, split: str = "test", member: int = 0) -> Spaces:
         >>> load_spaces(run_id, "val").spaces["compressed"].shape
     """
     spec = runs.get(run_id).spec
+    return _load(spec, split, member, lambda kind, name: runs.member_array(run_id, kind, name, member))
+
+
+def result_spaces(result: RunResult, split: str = "test", member: int = 0) -> Spaces:
+    """Return the rows of a split in all spaces of a result that has its arrays; arguments and errors as `load_spaces`.
+
+    Example:
+        >>> result_spaces(kdlib.pipeline.run(spec), "val").spaces["compressed"].shape
+    """
+
+    def read(_: str, name: str) -> np.ndarray:
+        if name not in result.arrays:
+            raise ValueError(f"this result has no array {name}: open its run with kdlib.open")
+        array = result.arrays[name]
+        return array[min(member, len(array) - 1)]
+
+    return _load(result.spec, split, member, read)
+
+
+def _load(spec: RunSpec, split: str, member: int, read: Callable[[str, str], np.ndarray]) -> Spaces:
+    """Return the spaces of a run whose arrays `read` gives, by kind of file and name, for one member."""
     data = datasets.load(spec.dataset)
     if split not in data.splits or not 0 <= member < spec.seeds:
         raise ValueError(
-            f"run {run_id[:8]} has the splits {', '.join(data.splits)} and {spec.seeds} seeds, got {split} and {member}"
+            f"this run has the splits {', '.join(data.splits)} and {spec.seeds} seeds, got {split} and {member}"
         )
     everyone = data.labelled(spec.labels) if split == "train" else data.splits[split]
     chosen = sample_rows(len(everyone), MAX_ROWS)
 
     def of_member(kind: str, name: str) -> np.ndarray:
-        return runs.member_array(run_id, kind, f"{name}/{split}", member)[chosen]
+        return read(kind, f"{name}/{split}")[chosen]
 
     spaces = {}
     if spec.method != BASELINE:

@@ -100,6 +100,22 @@ def test_a_figure_is_taken_away_as_a_page(visit, finished):
     assert "Plotly.newPlot" in download.value.path().read_text()
 
 
+def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, finished):
+    page = visit("/runs")
+    expect(page).to_have_title("Runs · KD Lab")
+    expect(page.get_by_role("button", name="Delete")).to_be_disabled()
+    table = page.get_by_test_id("stDataFrame").locator("canvas").first
+    expect(table).to_be_visible()
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 15, box["y"] + 55)
+    expect(page.get_by_role("button", name="Delete")).to_be_enabled()  # the list was drawn anew alone, all else stayed
+    page.wait_for_function("/runs=[0-9a-f]{32}/.test(location.search)")
+    page.locator("body").press("/")
+    search = page.get_by_role("textbox", name="Search")
+    expect(search).to_be_focused()
+    expect(search).to_have_value("")
+
+
 def test_the_address_is_the_screen(visit):
     page = visit("/distill?teacher=parity&dim=8&labels=250&methods=raw&methods=pca")
     expect(page.get_by_role("slider", name=re.compile("Dimension"))).to_have_attribute("aria-valuetext", "8")

@@ -85,6 +85,12 @@ def test_a_table_is_uploaded_mapped_distilled_and_deleted(visit, table):
     page.wait_for_url(re.compile("dataset=birds%40"), timeout=SLOW)
     expect(page.get_by_text("These items are rows of numbers")).to_be_visible(timeout=SLOW)
     expect(page.locator(".heatmaplayer image, .hm image").first).to_be_visible(timeout=SLOW)
+    card = page.get_by_role("combobox", name="Card of a teacher")
+    expect(card).to_have_value(re.compile("birds@"))  # not the name that was there before
+    card.click()
+    page.get_by_role("option", name=re.compile("birds@")).last.click()
+    expect(page.locator("summary", has_text="Add your own data")).to_be_visible()
+    expect(page.get_by_text("Your data", exact=True)).to_be_hidden()
     page.get_by_role("link", name="Distill from one of them").click()
     expect(page.get_by_role("combobox", name="Teacher")).to_have_value(re.compile(r"birds@\w+/net"))
     expect(page.get_by_role("combobox", name="Student", exact=True)).to_have_value("mlp")

@@ -4,6 +4,7 @@ style      colours by role, labels, the empty figure, a figure as a page
 curves     training curves
 accuracy   accuracies with intervals and seeds: bars, over the dimension, over a cost
 heatmaps   matrices of classes, what teachers know
+maps       spaces in the plane, how alike they are
 pictures   images and spectrograms
 
 To add a figure, write a function of a frame of `kdlib.analysis.frames` and name it in `tests/test_figures.py`, which

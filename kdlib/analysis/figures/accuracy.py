@@ -35,9 +35,9 @@ def plot_accuracy_bars(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figu
             "fgcolor": HATCH,
         }
         figure.add_bar(
-            x=x, y=100 * rows["mean"], width=0.92 * width, name=escape(label), error_y=_error_bars(rows),
+            x=x, y=100 * rows["mean"], width=0.92 * width, name=escape(label), error_y=error_bars(rows),
             marker={"color": styles[label][0], "pattern": hatch},
-            customdata=_format_hover(rows), hovertemplate="%{customdata}",
+            customdata=format_hover(rows), hovertemplate="%{customdata}",
         )  # fmt: skip
         _add_seeds(figure, x, rows, width)
     names = [escape(group) for group in groups]
@@ -133,7 +133,7 @@ def plot_accuracy_over_cost(frame: pd.DataFrame, cost: str, metric: str = "accur
     return figure
 
 
-def _error_bars(rows: pd.DataFrame) -> dict[str, object]:
+def error_bars(rows: pd.DataFrame) -> dict[str, object]:
     """Return the intervals of the rows as plotly takes them, in percent."""
     return {
         "type": "data",
@@ -144,7 +144,7 @@ def _error_bars(rows: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _format_hover(rows: pd.DataFrame) -> list[str]:
+def format_hover(rows: pd.DataFrame) -> list[str]:
     """Return mean, interval and n of each row in words."""
     return [
         f"{100 * mean:.1f}" + ("" if pd.isna(ci95) else f" ± {100 * ci95:.1f}") + f" %, n = {len(values)}"
@@ -171,9 +171,9 @@ def _add_points(figure: go.Figure, rows: pd.DataFrame, x: list[float], style: La
             marker={"color": fade(colour, 0.35), "size": 5}, showlegend=False, hovertemplate=SEED_HOVER,
         )  # fmt: skip
     figure.add_scatter(
-        x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode, error_y=_error_bars(rows),
+        x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode, error_y=error_bars(rows),
         line={"color": colour, "dash": dash, "width": 2.5}, marker={"color": colour, "symbol": mark, "size": 10},
-        customdata=_format_hover(rows), hovertemplate="%{x}: %{customdata}",
+        customdata=format_hover(rows), hovertemplate="%{x}: %{customdata}",
     )  # fmt: skip
 
 
@@ -186,5 +186,5 @@ def _add_reference(figure: go.Figure, row: pd.DataFrame, ends: list[float], colo
     figure.add_scatter(**band, line_width=0, mode="lines", hoverinfo="skip", showlegend=False)
     figure.add_scatter(
         x=ends, y=[100 * mean] * 2, name=label, mode="lines", line={"color": colour, "dash": "dash", "width": 2},
-        hovertemplate=f"{label}: {_format_hover(row)[0]}",
+        hovertemplate=f"{label}: {format_hover(row)[0]}",
     )  # fmt: skip

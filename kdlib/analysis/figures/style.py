@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 
 # Okabe and Ito's palette, a little lighter for dark pages: distinct with every kind of colour blindness.
 SHADES = {  # several of one role: its own colour first
@@ -20,6 +21,7 @@ WHISKER = "#6b6b6b"  # visible on bars, on white and on black
 GRID = "rgba(128,128,128,0.25)"
 
 LabelStyle = tuple[str, str, str]  # colour, dash, mark
+Figure = go.Figure  # for modules that say what they return and import no plotly
 
 
 def escape(text: object) -> str:
@@ -87,3 +89,13 @@ def to_html(figure: go.Figure) -> str:
     """Return a figure as a page of its own that loads nothing from another host."""
     page = go.Figure(figure).update_layout(paper_bgcolor="white", template="plotly_white")
     return page.to_html(include_plotlyjs=True, include_mathjax=False)
+
+
+def to_data(figure: go.Figure) -> str:
+    """Return a figure as JSON, for a page that holds `library_script`; it takes its colours of text from the page."""
+    return go.Figure(figure).update_layout(template="none").to_json() or ""
+
+
+def library_script() -> str:
+    """Return plotly's own script, 4.8 MB, as it stands between `<script>` and `</script>`."""
+    return get_plotlyjs()

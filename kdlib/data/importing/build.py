@@ -322,5 +322,8 @@ def _find_warnings(draft: DatasetDraft) -> list[str]:
         missing = int((draft.labels < 0).sum())
         warnings += [f"{missing:,} items have no label"] if missing else []
     if not draft.plan.tables:
-        warnings.append("no teacher's embeddings come with it")
+        warnings.append(
+            "no teacher's embeddings come with it: have a network that is installed embed it, or add one of yours "
+            "(Data & teachers, or kdlib embed and kdlib teacher add)"
+        )
     return warnings

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from kdlib.data.intake.archives import Archive, Member
 from kdlib.data.intake.arrays import Writer
@@ -29,6 +29,16 @@ UNREADABLE = (
 )
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits
 GREY = ("1", "L", "LA", *DEEP)
+TURNS = {  # what the orientation that a camera wrote down asks for
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)
 
 
 def open_picture(name: str, raw: bytes, pixels: int) -> Image.Image:
@@ -80,7 +90,7 @@ def read_images(archive: Archive, pictures: list[Member], writer: Writer, form: 
     for member in pictures:  # so that a bad one is reported before much is written
         writer.reporter.advance()
         picture = open_picture(member.name, archive.read(member), writer.limits.pixels)
-        sizes.append((picture.height, picture.width))
+        sizes.append((picture.width, picture.height) if _orientation(picture) in SIDEWAYS else picture.size[::-1])
         grey = grey and picture.mode in GREY
     common, count = Counter(sizes).most_common(1)[0]
     if count == len(sizes) and max(common) <= form.size:
@@ -105,18 +115,18 @@ def read_images(archive: Archive, pictures: list[Member], writer: Writer, form: 
 
 
 def decode_colours(name: str, raw: bytes, pixels: int) -> np.ndarray:
-    """Return a picture as (h, w, 3) uint8, red first. Arguments and errors as in `open_picture`."""
+    """Return a picture as (h, w, 3) uint8, red first and upright. Arguments and errors as in `open_picture`."""
     return _decode(name, open_picture(name, raw, pixels), "RGB").transpose(1, 2, 0)
 
 
 def _decode(name: str, picture: Image.Image, mode: str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Return a picture as (1 or 3, height, width) uint8.
+    """Return a picture as (1 or 3, height, width) uint8, turned as the camera that took it was held.
 
     Args:
         name: shown in messages.
         picture: not yet decoded.
         mode: "L" or "RGB".
-        size: (width, height) to which it is resized; as it is without one.
+        size: (width, height) to which it is resized once it is upright; as it is without one.
 
     Raises:
         IntakeError: it is damaged or cut off.
@@ -124,15 +134,29 @@ def _decode(name: str, picture: Image.Image, mode: str, size: tuple[int, int] | 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            orientation = _orientation(picture)
             if size is not None:
                 # A JPEG can be decoded at a half, a quarter or an eighth of its size, several times as fast.
-                picture.draft(None, (2 * size[0], 2 * size[1]))
+                width, height = size[::-1] if orientation in SIDEWAYS else size
+                picture.draft(None, (2 * width, 2 * height))
             if picture.mode in DEEP:
                 picture = Image.fromarray((np.asarray(picture.convert("I")) >> 8).clip(0, 255).astype(np.uint8))
             picture = picture.convert(mode)
+            if orientation in TURNS:
+                picture = picture.transpose(TURNS[orientation])
             if size is not None and picture.size != size:
                 picture = picture.resize(size, Image.Resampling.BILINEAR)
     except UNREADABLE as error:
         raise IntakeError(f"{name!r} is damaged or cut off") from error
     values = np.asarray(picture)
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the number in the EXIF data that says how a picture is to be turned, 1 where nothing says it."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        return 1  # finding out whether it comes after the pixels would decode them
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except UNREADABLE:  # damaged notes of a camera make no picture unreadable
+        return 1

@@ -37,6 +37,7 @@ class PackagedNetwork:
         seconds_per_item: measured on one core, for a second of sound, a picture of 64 x 64 or a sentence.
         batch: rows that are embedded at once: a few seconds of work.
         version: raised when `networks` would give other embeddings for the same weights.
+        beside: files beside the weights that decide the embeddings as well, from the folder of the site packages.
     """
 
     help: str
@@ -51,11 +52,20 @@ class PackagedNetwork:
     seconds_per_item: float
     batch: int = BATCH
     version: str = "1"
+    beside: tuple[str, ...] = ()
 
     @property
     def weights(self) -> Path | None:
         """The file of weights; None where the package is not installed."""
-        folder, _, rest = self.file.partition("/")
+        return self._find(self.file)
+
+    @property
+    def deciding(self) -> list[Path]:
+        """The files beside the weights that decide the embeddings, as far as they are there."""
+        return [path for file in self.beside if (path := self._find(file))]
+
+    def _find(self, file: str) -> Path | None:
+        folder, _, rest = file.partition("/")
         spec = find_spec(folder)  # looks for the folder, runs nothing
         places = [Path(place) / rest for place in (spec and spec.submodule_search_locations) or ()]
         return next((path for path in places if path.is_file()), None)
@@ -146,6 +156,7 @@ NETWORKS: dict[str, PackagedNetwork] = {
         8_192_000,
         "MIT",
         0.00002,
+        beside=("wordllama/tokenizers/l2_supercat_tokenizer_config.json",),
     ),
 }
 
@@ -186,9 +197,10 @@ def get(reference: str) -> Teacher:
         True,
         partial(_load, network.module, weights),
         network.modality,
-        version=network.version,
+        version="+".join([network.version, *(_hash(path, path.stat().st_mtime_ns) for path in network.deciding)]),
         weights=weights,
         batch=network.batch,
+        originals=True,
         width=network.width,
         parameters=network.parameters,
         licence=network.licence,

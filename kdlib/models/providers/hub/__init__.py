@@ -13,6 +13,6 @@ write a module as `timm_models`, and give it a line in `cards.REFERENCES` and in
 """
 
 from kdlib.models.providers.hub.adding import add
-from kdlib.models.providers.hub.cards import HubCard, read_cards, remove
+from kdlib.models.providers.hub.cards import EXAMPLES, REFERENCES, HubCard, read_cards, remove
 
-__all__ = ["HubCard", "add", "read_cards", "remove"]
+__all__ = ["EXAMPLES", "REFERENCES", "HubCard", "add", "read_cards", "remove"]

@@ -61,6 +61,7 @@ def get(scheme: str, reference: str) -> Teacher:
         card.modality,
         version=content_key(version=VERSION, revision=card.revision, weights=card.weights_hash),
         batch=8,
+        originals=True,
         width=card.width,
         parameters=card.parameters,
         licence=card.licence,

@@ -23,6 +23,7 @@ from kdlib.models.teacher import BATCH, EmbedRows, Teacher
 
 __all__ = [
     "PRESETS",
+    "SCHEME",
     "About",
     "Card",
     "Draft",
@@ -76,6 +77,7 @@ def get(reference: str) -> Teacher:
         partial(_load, card),
         modality=card.plan.modality,
         version=card.key,
+        originals=True,
         batch=max(BATCH, card.plan.batch),
         width=card.trial.width,
         parameters=card.parameters,

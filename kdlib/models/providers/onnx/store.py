@@ -175,7 +175,7 @@ def keep(built: Path, card: Card) -> str:
 
 
 def remove(name: str) -> None:
-    """Remove a network; embeddings that it gave stay in the cache, runs keep their results.
+    """Remove a network; its embeddings are removed by `spaces.deletion`, runs keep their results.
 
     Raises:
         ValueError: there is none of that name.
