@@ -22,7 +22,7 @@ from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
 NO_BREAK = "\u00a0"
-CURVE_HEIGHT = 290  # pixels: with all the rest it fits a screen of 900
+CURVE_HEIGHT = 220  # pixels: with all the rest it fits a screen of 900
 CURVES = {
     "val": "Validation score",
     "prediction": "Prediction loss",
