@@ -23,6 +23,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     runs/            launch, list, watch, cancel, resume, sweep: store and engine brought together
     spaces/          the spaces of a run: rows, maps, scorecard, neighbours; what a teacher knows
     planning         what a launch will cost, what speaks against it
+    step_sessions    a training gone through step by step
     notebook         results in a notebook: `kdlib.open`, figures, cards
     export/          what leaves the lab: a trained student as files that run anywhere, reports
     cli/             the command line                                   to add a command: one function in its group

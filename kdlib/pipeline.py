@@ -23,7 +23,8 @@ from kdlib.spec import BASELINE, RunSpec
 from kdlib.training.devices import pick_device
 from kdlib.training.loop import train
 from kdlib.training.replay import MAX_ROWS, ReplaySample
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import StepLoss, TrainingData
+from kdlib.training.stepper import Stepper
 from kdlib.training.streaming import StreamedRows, fit_in_memory, load_rows
 
 
@@ -82,6 +83,27 @@ def compare(
         except CancelledError:
             results |= {spec: RunResult(spec, "cancelled") for spec in group_specs}
     return Comparison(results[spec] for spec in specs)
+
+
+def build_stepper(spec: RunSpec) -> tuple[Stepper, np.ndarray]:
+    """Return what takes the training of a spec's first seed one step at a time, and the labelled rows it learns from.
+
+    The steps are those of `run`; nothing is validated or measured.
+
+    Raises:
+        ValueError: as in `run`.
+
+    Example:
+        >>> stepper, rows = build_stepper(RunSpec(dataset="digits", teacher="random", labels=100, epochs=2))
+        >>> stepper.step().total
+    """
+    context = resolve(spec.replace(seeds=1))
+    embeddings = _embed([context], None)
+    group, _ = build_group(context, embeddings, None)
+    step_loss = StepLoss(
+        [group], _training_data(context, embeddings), spec.loss, torch.device("cpu"), spec.augmentation
+    )
+    return Stepper(step_loss, epochs=spec.epochs, batch_size=spec.batch_size, lr=spec.lr), context.labelled
 
 
 def _load(specs: Sequence[RunSpec], on_progress: OnProgress | None) -> list[Context]:

@@ -1,8 +1,8 @@
-"""The picture of the chain on Start: teacher, compressor, student, with the numbers of the moment."""
+"""The chain as a picture, teacher, compressor, student, with the numbers of the moment: on Start, and on Distill."""
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,16 @@ from streamlit.components.v2 import component
 
 from kdlib.analysis.comparison import format_percent
 from kdlib.results import Summary
+from kdlib.spec import BASELINE, RAW, RunSpec
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
 
 @st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    html, css, js = ((ASSETS / f"chain.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return component("kd_chain", html=html, css=css, js=js)
+def load_component(name: str) -> Callable[..., Any]:
+    """Return the component whose markup, style and script are `assets/<name>.html`, `.css` and `.js`."""
+    html, css, js = ((ASSETS / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return component(f"kd_{name}", html=html, css=css, js=js)
 
 
 def show_chain(
@@ -39,7 +41,39 @@ def show_chain(
         "bars": {role: value and value.mean for role, value in accuracies.items()},
         "picture": "" if picture is None else _png(picture),
     }
-    _component()(key="chain", data=data)
+    load_component("chain")(key="chain", data=data)
+
+
+def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int], parameters: int, item: str) -> None:
+    """Show the chain that a spec sets; a click on a part opens the controls of that part.
+
+    Args:
+        spec: what is set.
+        methods: to be compared.
+        widths: of the embedding before and after compression; 0 where there is none or it is not known.
+        parameters: of the student; 0 where that is not known.
+        item: address of an item's picture.
+    """
+    before, after = widths
+    compressors = [method for method in methods if method not in (BASELINE, RAW)]
+    taught = any(method != BASELINE for method in methods)
+    words = {
+        "dataset": spec.dataset,
+        "labels": f"{spec.labels:,} labels",
+        "teacher": spec.teacher or "none yet",
+        "teacher_width": f"{before:,} numbers an item" if before else "width not known yet",
+        "compressor": ", ".join(compressors) or "none",
+        "kept": f"{after:,} numbers an item" if after else "everything is kept",
+        "weight": f"λ = {spec.distance_weight:g}",
+        "loss": spec.loss.replace("_", " "),
+        "student": f"{spec.student}, width {spec.width}",
+        "parameters": f"{parameters:,} parameters" if parameters else "",
+        "seeds": f"{spec.seeds} seed{'s' if spec.seeds > 1 else ''}",
+        "epochs": f"{spec.epochs} epochs",
+    }
+    unused = [part for part, used in (("teacher", taught), ("compression", bool(compressors))) if not used]
+    data = {"words": words, "picture": item, "widths": [before, after or before], "unused": unused}
+    load_component("chain_controls")(key="chain-controls", data=data)
 
 
 def _png(picture: np.ndarray) -> str:

@@ -1,17 +1,24 @@
-"""The controls of Distill: the whole chain as one spec, made of the registries, bound to the address."""
+"""The controls of Distill: the whole chain as one spec, made of the registries, bound to the address.
 
+Each part of the chain is a group, one line while it is closed: its name and, in words, what is set in it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
 
+from kdlib import planning
 from kdlib.analysis import teacher_report
 from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
-from kdlib.spec import DATASET_DEPENDENT, DEEP_STUDENTS, RunSpec
+from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
+from pages.text import escape
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
     "Default": {},
@@ -23,23 +30,16 @@ PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goe
     "Several labels an item": {"dataset": "mixtures"},
 }
 DEFAULT = RunSpec()
-FIELDS = (
-    "dataset",
-    "labels",
-    "teacher",
-    "pooling",
-    "dim",
-    "loss",
-    "distance_weight",
-    "soft_label_weight",
-    "temperature",
-    "student",
-    "width",
-    "depth",
-    "augmentation",
-)
-FIELDS += ("epochs", "batch_size", "lr", "seeds")
+GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
+    "What": ("dataset", "labels", "methods"),
+    "Teacher": ("teacher", "pooling"),
+    "Compression": ("dim", "loss", "distance_weight", "soft_label_weight", "temperature"),
+    "Student": ("student", "width", "depth"),
+    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds"),
+}
+FIELDS = tuple(name for names in GROUPS.values() for name in names if name != "methods")
 METHODS = ["baseline", "raw", DEFAULT.method]
+OPENED = "opened-groups"
 
 
 def apply_preset(values: dict[str, Any]) -> None:
@@ -64,129 +64,189 @@ def follow_dataset() -> None:
     st.session_state["labels"] = min(st.session_state.get("labels", spec.labels), available)
 
 
+def preset_control() -> None:
+    """Show what sets every control at once."""
+
+    def apply() -> None:
+        name = st.session_state["preset"]
+        if name is not None:
+            apply_preset(PRESETS[name])
+            st.session_state["preset"] = None  # from here on any control may change
+
+    st.selectbox(
+        "Start from a preset",
+        list(PRESETS),
+        index=None,
+        key="preset",
+        placeholder="Start from a preset",
+        label_visibility="collapsed",
+        on_change=apply,
+    )
+
+
 def spec_controls() -> tuple[RunSpec, list[str]]:
     """Show every control; return the spec they make, and the methods to compare."""
-    with st.container(horizontal=True, gap="small"):
-        for name, values in PRESETS.items():
-            st.button(name, key=f"preset-{name}", on_click=apply_preset, args=(values,))
-    methods = st.multiselect(
-        "Methods to compare",
-        list(registries.describe("methods")),
-        METHODS,
-        key="methods",
-        help=registries.markdown_list("methods"),
-        bind="query-params",
-    )
-    dataset = registries.select_entry("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow_dataset)
-    default = default_spec(dataset)
-    spec = _student_controls(_teacher_controls(RunSpec(dataset=dataset), default), default)
-    with st.expander("Training and soft labels"):
-        return _soft_label_controls(_training_controls(spec, default)), methods
+    if "dataset" not in st.session_state:  # somebody comes, perhaps by a link: what it sets is open
+        st.session_state[OPENED] = {group for group, names in GROUPS.items() if set(names) & set(st.query_params)}
+    with st.container(key="controls", gap="xsmall"):
+        spec, default, methods = _what_controls()
+        spec = _compression_controls(_teacher_controls(spec, default), default, methods)
+        return _training_controls(_student_controls(spec, default), default), methods
+
+
+@contextmanager
+def _group(name: str) -> Iterator[Callable[[str], Any]]:
+    """Show what is drawn inside as one group; yield what writes on its line, in words, what is set in it."""
+    frame = st.container(key=f"group-{name.lower()}", gap=None)
+    with frame.expander(name, expanded=name in st.session_state[OPENED]):
+        yield lambda words: frame.caption(escape(words))
+
+
+def _what_controls() -> tuple[RunSpec, RunSpec, list[str]]:
+    """Show which question is asked; return the spec so far, the default for the dataset, and the methods to compare."""
+    with _group("What") as say:
+        dataset = registries.select_entry("Dataset", "datasets", "dataset", DEFAULT.dataset, on_change=follow_dataset)
+        default = default_spec(dataset)
+        labels = st.number_input(
+            "Labels",
+            2,
+            10_000,
+            default.labels,
+            50,
+            key="labels",
+            help="How many training items keep their label.",
+            bind="query-params",
+        )
+        methods = st.multiselect(
+            "Methods to compare",
+            list(registries.describe("methods")),
+            METHODS,
+            key="methods",
+            help=registries.markdown_list("methods"),
+            bind="query-params",
+        )
+        say(f"{dataset}, {labels:,} labels, {len(methods)} method{'' if len(methods) == 1 else 's'}")
+    return RunSpec(dataset=dataset, labels=labels), default, methods
 
 
 def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
-    """Show what the teacher gives and how the student is pulled towards it; return the spec with that."""
-    teacher = registries.select_entry(
-        "Teacher", "teachers", "teacher", default.teacher, compatible_teachers(spec.dataset)
-    )
-    pooling = DEFAULT.pooling
-    if teacher and get_teacher(teacher).frames:
-        pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
-    dim = st.select_slider(
-        "Dimension of the compressed embedding",
-        [1, 2, 4, 8, 16, 32, 64, 128, 256],
-        default.dim,
-        key="dim",
-        help="How many numbers the compressor keeps of each embedding.",
-        bind="query-params",
-    )
-    loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
-    weight = st.slider(
-        "Weight λ of the distance",
-        0.0,
-        1.0,
-        default.distance_weight,
-        0.05,
-        key="distance_weight",
-        help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
-        bind="query-params",
-    )
-    return spec.replace(teacher=teacher, pooling=pooling, dim=dim, loss=loss, distance_weight=weight)
+    """Show who teaches; return the spec with that."""
+    with _group("Teacher") as say:
+        names = compatible_teachers(spec.dataset)
+        teacher = registries.select_entry("Teacher", "teachers", "teacher", default.teacher, names)
+        pooling = DEFAULT.pooling
+        if teacher and get_teacher(teacher).frames:
+            pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
+        say(_describe_teacher(teacher, spec))
+    return spec.replace(teacher=teacher, pooling=pooling)
+
+
+def _describe_teacher(teacher: str, spec: RunSpec) -> str:
+    """Return a teacher in words: its name, and what is known of it."""
+    if not teacher:
+        return "none yet"
+    report = teacher_report.cached(teacher, spec.dataset)
+    if not isinstance(report, teacher_report.TeacherReport):
+        return teacher
+    known = report.target.for_labels(spec.labels).accuracy
+    return f"{teacher}, {report.width} wide, knows {100 * known:.0f} % of the target"
+
+
+def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str]) -> RunSpec:
+    """Show what is kept of the teacher and how the student is pulled towards it; return the spec with that."""
+    with _group("Compression") as say:
+        dim = st.select_slider(
+            "Dimension of the compressed embedding",
+            [1, 2, 4, 8, 16, 32, 64, 128, 256],
+            default.dim,
+            key="dim",
+            help="How many numbers the compressor keeps of each embedding.",
+            bind="query-params",
+        )
+        loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
+        weight = st.slider(
+            "Weight λ of the distance",
+            0.0,
+            1.0,
+            default.distance_weight,
+            0.05,
+            key="distance_weight",
+            help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
+            bind="query-params",
+        )
+        spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
+        compressors = [method for method in methods if method not in (BASELINE, RAW)]
+        soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
+        kept = f"{', '.join(compressors)} to {dim}" if compressors else "none"
+        say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{soft}")
+    return spec
 
 
 def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
-    """Show who learns, from how many labels and how often; return the spec with that."""
-    item_shape = datasets.load(spec.dataset).inputs.shape[1:]
-    student = registries.select_entry(
-        "Student", "students", "student", default.student, students.compatible_students(item_shape)
-    )
-    width = st.select_slider(
-        "Student width",
-        [2, 3, 4, 6, 8, 12, 16, 24, 32],
-        default.width,
-        key="width",
-        help="The student's size dial: parameters grow with its square.",
-        bind="query-params",
-    )
-    depth = DEFAULT.depth
-    if student in DEEP_STUDENTS:
-        depth = st.slider(
-            "Student depth",
-            1,
-            6,
-            DEFAULT.depth,
-            key="depth",
-            help="Blocks in each of the student's stages.",
+    """Show who learns; return the spec with that."""
+    with _group("Student") as say:
+        names = students.compatible_students(datasets.load(spec.dataset).inputs.shape[1:])
+        student = registries.select_entry("Student", "students", "student", default.student, names)
+        width = st.select_slider(
+            "Student width",
+            [2, 3, 4, 6, 8, 12, 16, 24, 32],
+            default.width,
+            key="width",
+            help="The student's size dial: parameters grow with its square.",
             bind="query-params",
         )
-    labels = st.number_input(
-        "Labels",
-        2,
-        10_000,
-        default.labels,
-        50,
-        key="labels",
-        help="How many training items keep their label.",
-        bind="query-params",
-    )
-    seeds = st.slider(
-        "Seeds",
-        1,
-        20,
-        DEFAULT.seeds,
-        key="seeds",
-        help="How often each method is trained, from different random beginnings: more seeds, narrower intervals.",
-        bind="query-params",
-    )
-    return spec.replace(student=student, width=width, depth=depth, labels=labels, seeds=seeds)
+        depth = DEFAULT.depth
+        if student in DEEP_STUDENTS:
+            depth = st.slider(
+                "Student depth",
+                1,
+                6,
+                DEFAULT.depth,
+                key="depth",
+                help="Blocks in each of the student's stages.",
+                bind="query-params",
+            )
+        spec = spec.replace(student=student, width=width, depth=depth)
+        deep = f", depth {depth}" if student in DEEP_STUDENTS else ""
+        say(f"{student}, width {width}{deep}, {planning.student_size(spec)[0]:,} parameters")
+    return spec
 
 
 def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
-    """Show how a student is trained; return the spec with that."""
-    augmentation = registries.select_entry(
-        "Augmentation",
-        "augmentations",
-        "augmentation",
-        DEFAULT.augmentation,
-        compatible_augmentations(datasets.load(spec.dataset).modality),
-    )
-    epochs = st.number_input(
-        "Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", bind="query-params"
-    )
-    batch_size = st.number_input(
-        "Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", bind="query-params"
-    )
-    lr = st.number_input(
-        "Learning rate",
-        1e-5,
-        1.0,
-        default.lr,
-        format="%.5f",
-        key="lr",
-        help="The peak of its schedule.",
-        bind="query-params",
-    )
-    return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr)
+    """Show how a student is trained and how often; return the spec with that."""
+    with _group("Training") as say:
+        seeds = st.slider(
+            "Seeds",
+            1,
+            20,
+            DEFAULT.seeds,
+            key="seeds",
+            help="How often each method is trained, from different random beginnings: more seeds, narrower intervals.",
+            bind="query-params",
+        )
+        names = compatible_augmentations(datasets.load(spec.dataset).modality)
+        augmentation = registries.select_entry(
+            "Augmentation", "augmentations", "augmentation", DEFAULT.augmentation, names
+        )
+        epochs = st.number_input(
+            "Epochs", 1, 500, default.epochs, key="epochs", help="Passes over the labelled items.", bind="query-params"
+        )
+        batch_size = st.number_input(
+            "Batch size", 2, 1024, DEFAULT.batch_size, key="batch_size", help="Items per step.", bind="query-params"
+        )
+        lr = st.number_input(
+            "Learning rate",
+            1e-5,
+            1.0,
+            default.lr,
+            format="%.5f",
+            key="lr",
+            help="The peak of its schedule.",
+            bind="query-params",
+        )
+        varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
+        say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
+    return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
 
 
 def _soft_label_controls(spec: RunSpec) -> RunSpec:

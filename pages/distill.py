@@ -1,4 +1,7 @@
-"""Distill: set the whole chain, see what it will cost, launch several methods as one comparison and watch them."""
+"""Distill: set the whole chain, see what it will cost, launch several methods as one comparison and watch them.
+
+Or step through it: one training, batch by batch (`step_mode`).
+"""
 
 import time
 from collections.abc import Sequence
@@ -10,13 +13,16 @@ from kdlib.analysis import frames, teacher_report
 from kdlib.analysis.comparison import verdict
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.teacher_report import TargetProbe, TeacherReport
+from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.store import RunInfo
-from pages import address, controls, live, run_tables, show
+from pages import address, chain, controls, items, live, run_tables, show, step_mode
 from pages.text import escape
 
+TRAIN, STEP = "Train", step_mode.STEP_MODE
 NO_BREAK = "\u00a0"
+CURVE_HEIGHT = 220  # pixels: with all the rest it fits a screen of 900
 CURVES = {
     "val": "Validation score",
     "prediction": "Prediction loss",
@@ -25,10 +31,36 @@ CURVES = {
 }
 
 
-def show_plan(spec: RunSpec, methods: Sequence[str]) -> None:
-    """Show what a launch costs and what speaks against it, the button, and the same thing as code."""
+def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
+    """Show the button, what a launch costs and what speaks against it, and the same thing as code."""
     specs = [spec.replace(method=method) for method in methods]
-    errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch")
+        name = st.text_input(
+            "Name",
+            key="name",
+            max_chars=80,
+            placeholder="a name to find it by (optional)",
+            label_visibility="collapsed",
+            width=260,
+            bind="query-params",
+        )
+        with st.popover("Show as code", icon=":material/code:"):
+            for language, code in planning.as_code(spec, methods).items():
+                st.caption(language)
+                st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
+        past = [] if errors else runs.list_runs(limit=200, states=["done"])
+        if not errors:
+            show.fact_line(planning.estimate_cost(specs, past, engine.status().workers or 2))
+    if pressed:
+        address.launch(specs, name=name)
+        st.rerun()
+    with st.container(key="notices", gap="xsmall"):
+        show_notices(spec, methods, errors, past)
+
+
+def show_notices(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], past: Sequence[RunInfo]) -> None:
+    """Show why a launch is not possible, or what should be known before it."""
     taught = any(method != BASELINE for method in methods)
     if taught and not spec.teacher:
         st.info(
@@ -36,33 +68,13 @@ def show_plan(spec: RunSpec, methods: Sequence[str]) -> None:
             icon=":material/school:",
         )
         ask_link(spec.dataset, "Embed a teacher")
-    else:
-        for error in errors:
-            st.error(escape(error), icon=":material/block:")
+        return
+    for error in errors:
+        st.error(escape(error), icon=":material/block:")
     if not errors:
-        past = runs.list_runs(limit=200, states=["done"])
         target = show_knowledge(spec) if taught else None
-        show.fact_list(planning.estimate_cost(specs, past, engine.status().workers or 2))
-        for warning in planning.find_warnings(specs, target, past):
+        for warning in planning.find_warnings([spec.replace(method=method) for method in methods], target, past):
             st.warning(escape(warning), icon=":material/lightbulb:")
-    launching, naming = st.columns([1, 2], vertical_alignment="bottom")
-    name = naming.text_input(
-        "Name",
-        key="name",
-        max_chars=80,
-        placeholder="a name to find it by (optional)",
-        label_visibility="collapsed",
-        bind="query-params",
-    )
-    if launching.button(
-        "Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch", width="stretch"
-    ):
-        address.launch(specs, name=name)
-        st.rerun()
-    with st.expander("Show as code"):
-        for language, code in planning.as_code(spec, methods).items():
-            st.caption(language)
-            st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
 
 
 def show_knowledge(spec: RunSpec) -> TargetProbe | None:
@@ -74,8 +86,9 @@ def show_knowledge(spec: RunSpec) -> TargetProbe | None:
         return target
     done, rows = embedding.count_embedded(spec.teacher, spec.dataset)
     first = "" if done == rows else f" A launch embeds {rows - done:,} items first."
-    st.info(f"Nobody has asked **{name}** yet what it knows of this target.{first}", icon=":material/school:")
-    ask_link(spec.dataset, "Ask it on Data & teachers")
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.info(f"Nobody has asked **{name}** yet what it knows of this target.{first}", icon=":material/school:")
+        ask_link(spec.dataset, "Ask it on Data & teachers")
     return None
 
 
@@ -135,15 +148,50 @@ def show_curves(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
     )
     points = frames.curves(specs, address.load_histories(infos), names)
     epochs = max(spec.epochs for spec in specs)
-    figure = plot_curves(points, curve, epochs, roles, frames.metric_label(specs))
+    figure = plot_curves(points, curve, epochs, roles, frames.metric_label(specs)).update_layout(height=CURVE_HEIGHT)
     show.figure(figure, f"curve-{curve}", CURVES[curve])
     st.caption("Lines are the mean over the seeds, bands reach from the lowest to the highest of them.")
 
 
-st.title("Distill")
-left, right = st.columns([1, 2], gap="large")
-with left:
-    spec, methods = controls.spec_controls()
-with right:
-    show_plan(spec, methods)
-    live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))
+def show_chain(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
+    """Show the chain with the numbers that are set."""
+    taught, data = any(method != BASELINE for method in methods), datasets.load(spec.dataset)
+    widths, parameters = (0, 0), 0
+    if not errors:
+        cost = planning.estimate_cost([spec.replace(method=method) for method in methods])
+        widths, parameters = (cost.teacher_width if taught else 0, cost.compressed_width or 0), cost.parameters
+    item = f"{items.source(data)}{data.splits['test'][0]}"
+    chain.show_controls(spec, methods, widths, parameters, item)
+
+
+def main() -> None:
+    """Show the chain, its controls beside what comes of them, and let it be launched or gone through step by step."""
+    with st.container(horizontal=True, vertical_alignment="center", key="head"):
+        st.title("Distill")
+        mode = st.segmented_control(
+            "Mode",
+            [TRAIN, STEP],
+            default=TRAIN,
+            required=True,
+            key="mode",
+            label_visibility="collapsed",
+            bind="query-params",
+        )
+        controls.preset_control()
+    picture = st.container()
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        spec, methods = controls.spec_controls()
+    specs = [spec.replace(method=method) for method in methods]
+    errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
+    with picture:
+        show_chain(spec, methods, errors)
+    with right:
+        if mode == STEP:
+            step_mode.show(spec, methods, errors)
+        else:
+            show_plan(spec, methods, errors)
+            live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))
+
+
+main()

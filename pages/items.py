@@ -82,6 +82,17 @@ def addresses(data: datasets.Dataset, rows: Sequence[int]) -> list[str]:
     return [address(enlarged(picture(data, row))) for row in rows]
 
 
+def sound(dataset: str, row: str) -> bytes | None:
+    """Return an item as a WAV file, None where a dataset has no such item or it cannot be heard."""
+    try:
+        data = datasets.load(dataset)
+    except ValueError:  # no such dataset
+        return None
+    if data.listen is None or not (row.isdecimal() and len(row) < 10 and int(row) < len(data.inputs)):
+        return None
+    return spectrograms.wav(*data.listen(int(row)))
+
+
 def answer(dataset: str, row: str) -> bytes | None:
     """Return an item's picture as PNG, None where a dataset has no such item."""
     data = _holding(dataset, row)

@@ -53,6 +53,7 @@ def show_list(lessons: Sequence[Lesson]) -> None:
 def show_lesson(lesson: Lesson, lessons: Sequence[Lesson]) -> None:
     """Show the step of a lesson that the address names."""
     place = lesson_place.place_in(lesson)
+    st.set_page_config(page_title=f"{lesson.title} · Lessons · KD Lab")
     _show_head(lesson, place.number)
     wide = "dial" in place.step.show  # it holds maps and curves
     left, right = st.columns([4, 9] if wide else [5, 6], gap="large")

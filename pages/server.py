@@ -114,17 +114,19 @@ MIDDLEWARE = [Middleware(Headers), Middleware(OwnHostsOnly), Middleware(Root)]
 
 
 async def item(request: Request) -> Response:
-    """Answer item?dataset=...&row=... with the item's picture."""
+    """Answer item?dataset=...&row=... with the item's picture, with &sound=1 with its sound."""
 
     def made() -> bytes | None:
         from pages import items  # loads for longer than the server may take to start
 
-        return items.answer(request.query_params.get("dataset", ""), request.query_params.get("row", ""))
+        found = items.sound if "sound" in request.query_params else items.answer
+        return found(request.query_params.get("dataset", ""), request.query_params.get("row", ""))
 
-    picture = await run_in_threadpool(made)
-    if picture is None:
+    content = await run_in_threadpool(made)
+    if content is None:
         return Response(status_code=404)
-    return Response(picture, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+    kind = "audio/wav" if "sound" in request.query_params else "image/png"
+    return Response(content, media_type=kind, headers={"cache-control": "private, max-age=3600"})
 
 
 async def sound(request: Request) -> Response:

@@ -19,21 +19,18 @@ def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
     st.plotly_chart(plot, key=key, config=config, alt=alt)
 
 
-def fact_list(plan: CostEstimate) -> None:
-    """Show what a launch will cost."""
+def fact_line(plan: CostEstimate) -> None:
+    """Show what a launch will cost, in one line."""
     origin = "measured on runs of this machine" if plan.measured else "a guess until a run has been measured here"
     narrow = plan.compressed_width
-    with st.container(horizontal=True):
-        st.metric("Time", f"≈ {plan.seconds:.0f} s", help=f"Until all methods are done; {origin}.", border=True)
-        st.metric(
-            "Student",
-            f"{plan.parameters:,}",
-            help="Parameters of the student, all that is needed afterwards.",
-            border=True,
-        )
-        ratio = f"{plan.teacher_width} → {narrow}" if narrow else f"{plan.teacher_width or '–'}"
-        share = f" That is {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
-        st.metric("Embedding", ratio, help=f"Numbers per item before and after compression.{share}", border=True)
+    ratio = f"**{plan.teacher_width} → {narrow}**" if narrow else f"**{plan.teacher_width}**"
+    facts = [f"**≈ {plan.seconds:.0f} s**", f"**{plan.parameters:,}** parameters"]
+    facts += [f"{ratio} numbers an item"] if plan.teacher_width else []
+    share = f" The embedding becomes {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
+    words = (
+        f"Time until all methods are done: {origin}. Parameters of the student, all that is needed afterwards.{share}"
+    )
+    st.markdown(" · ".join(facts), help=words, width="content")
 
 
 def empty(message: str, label: str = "", page: str = "") -> None:

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     ("", "spec names colours results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
-    ("training", "optimizer losses label_losses augmentation streaming devices population replay state step_loss loop"),
+    ("training", "optimizer losses pairs label_losses augmentation streaming devices population replay"),
+    ("training", "state step_loss stepper loop"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
@@ -32,7 +33,7 @@ ROOMS = (
     ),
     ("analysis", "projection placement costs probes measure widths failure teacher_report comparison papers frames"),
     ("analysis", "result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces trying planning lessons"),
+    ("", "catalog checks groups pipeline store engine runs spaces trying planning step_sessions lessons"),
     ("", "notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),

@@ -23,8 +23,9 @@ from kdlib.training.augmentation import (
     mixup,
     specaugment,
 )
-from kdlib.training.loop import batches, train
+from kdlib.training.loop import train
 from kdlib.training.step_loss import MethodGroup, TrainingData
+from kdlib.training.stepper import batches
 
 SHAPE = (1, 8, 16)
 N, K, D_T, D_C, SIZE, EPOCHS = 24, 3, 10, 4, 8, 3

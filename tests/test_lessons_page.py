@@ -130,3 +130,13 @@ def test_steps_lessons_and_what_was_finished_are_walked_through(app_home):
     app.button(key="all").click().run()
     assert "lesson" not in app.query_params
     assert any(button.label == "Begin lesson 6 again" for button in app.button)
+
+
+def test_what_a_visitor_chooses_is_what_is_run(app_home, monkeypatch):
+    launched = []
+    monkeypatch.setattr(lesson_steps.sweeps, "launch", lambda specs, **_: launched.append(specs))
+    app = in_class("1", step="3")
+    app.segmented_control(key="01-embeddings-as-teachers-3-dim").set_value(4).run()
+    app.button(key="run").click().run()
+    assert not app.exception
+    assert {spec.dim for spec in launched[0] if spec.method == "mlp"} == {4}

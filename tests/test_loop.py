@@ -11,8 +11,9 @@ from kdlib.models import students
 from kdlib.models.compressors import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import batches, train
+from kdlib.training.loop import train
 from kdlib.training.step_loss import MethodGroup, TrainingData
+from kdlib.training.stepper import batches
 
 N, K, D_T, D_C = 60, 3, 10, 4
 SETTINGS = {

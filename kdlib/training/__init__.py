@@ -6,6 +6,8 @@ augmentation  how a student's inputs vary from step to step, registry `AUGMENTAT
 streaming     inputs that are read from disk when they are needed
 step_loss     the loss of one step, all members of all methods
 population    many networks of one architecture as one
+stepper       one optimizer step after another, who learns from it, what a batch comes to
+pairs         the two matrices of pairs of rows that a distance compares, for looking at
 loop          the training loop: all members of all methods in the same step
 state         what changes while training, and its checkpoint
 replay        where some rows lie while spaces form

@@ -21,6 +21,7 @@ from kdlib.training.population import Population
 from kdlib.training.replay import ReplaySample
 from kdlib.training.state import TrainingState
 from kdlib.training.step_loss import MethodGroup, StepLoss, TrainingData
+from kdlib.training.stepper import Stepper
 from kdlib.training.streaming import StreamedRows, read_ahead
 
 VALIDATIONS = 20  # of one training, about
@@ -51,18 +52,6 @@ class Trained:
     diverged: dict[int, int] = field(default_factory=dict)
     replay: list[Arrays] = field(default_factory=list)
     seconds: float = 0.0
-
-
-def batches(seeds: Sequence[int], epoch: int, rows: int, size: int) -> Tensor:
-    """Return the row numbers of one epoch, (steps, members, size): shuffled by each member's seed.
-
-    The rows that fill no batch are left out.
-    """
-    orders = {}
-    for seed in dict.fromkeys(seeds):
-        rng = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        orders[seed] = torch.randperm(rows, generator=rng)[: rows // size * size].view(-1, size)
-    return torch.stack([orders[seed] for seed in seeds], dim=1)
 
 
 def train(
@@ -107,11 +96,11 @@ def train(
     """
     reuse_memory()
     step_loss = StepLoss(groups, rows, loss, torch.device(device), augmentation)
-    training = _Training(step_loss, epochs, batch_size, lr, score, replay_sample)
-    state = training.state
+    stepper = Stepper(step_loss, epochs=epochs, batch_size=batch_size, lr=lr, replay_sample=replay_sample)
+    training, state = _Training(stepper, score), stepper.state
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint, signature)
-    reporter = _Reporter(state, training.steps, on_progress, checkpoint, signature)
+    reporter = _Reporter(state, stepper.steps, on_progress, checkpoint, signature)
     training.run(reporter)
     reporter.close()
     return training.outcome(reporter.cancelled)
@@ -149,45 +138,30 @@ class _Reporter:
 
 
 class _Training:
-    """The steps and validations of one training.
+    """The steps of one training with its validations.
 
     Attributes:
+        stepper: takes the steps.
         state: what changes.
-        steps: optimizer steps of the whole training.
     """
 
-    def __init__(
-        self,
-        step_loss: StepLoss,
-        epochs: int,
-        batch_size: int,
-        lr: float,
-        score: Score,
-        replay_sample: ReplaySample | None,
-    ) -> None:
-        self.row_count = len(step_loss.rows.inputs)
-        self.step_loss, self.score = step_loss, score
-        self.batch_size = min(batch_size, self.row_count)
-        self.steps_per_epoch = self.row_count // self.batch_size
-        self.steps = epochs * self.steps_per_epoch
-        self.validated_epochs = _validated_epochs(epochs)
-        sizes = [len(group.seeds) for group in step_loss.groups]
-        self.state = TrainingState(
-            step_loss.students, step_loss.teachers, sizes, lr=lr, steps=self.steps, replay_sample=replay_sample
-        )
+    def __init__(self, stepper: Stepper, score: Score) -> None:
+        self.stepper, self.score = stepper, score
+        self.step_loss, self.state = stepper.step_loss, stepper.state
+        self.validated_epochs = _validated_epochs(stepper.steps // stepper.steps_per_epoch)
 
     def run(self, reporter: _Reporter) -> None:
         """Take the steps that are left, until all members have diverged or the reporter asks to stop."""
-        state = self.state
+        state, stepper = self.state, self.stepper
         if state.done == 0 and state.recorder.active:
             state.recorder.record(0, predict(self.step_loss.students, self.step_loss.rows.val_inputs)["features"])
-        while state.done < self.steps and len(state.diverged) < self.step_loss.students.size and not reporter.cancelled:
-            epoch = state.done // self.steps_per_epoch + 1
-            order = batches(self.step_loss.seeds, epoch - 1, self.row_count, self.batch_size)
-            indices = order[state.done % self.steps_per_epoch :].to(state.device).unbind()
+        while not stepper.over and len(state.diverged) < self.step_loss.students.size and not reporter.cancelled:
+            epoch, indices = stepper.epoch, stepper.rest_of_epoch()
             for index, inputs in zip(indices, read_ahead(self.step_loss.rows.inputs, indices), strict=True):
-                self._take_step(index, inputs)
-                point = self._close_epoch(epoch) if state.done % self.steps_per_epoch == 0 else None
+                parts = stepper.take(index, inputs)
+                for name, value in state.sums.items():
+                    value += getattr(parts, name).detach()
+                point = self._close_epoch(epoch) if state.done % stepper.steps_per_epoch == 0 else None
                 if reporter(point):
                     break
 
@@ -200,22 +174,10 @@ class _Training:
         students, teachers = self.step_loss.students, self.step_loss.teachers
         return Trained(students, teachers, state.history, cancelled, state.diverged, replay, state.seconds)
 
-    def _take_step(self, index: Tensor, inputs: Tensor) -> None:
-        """Let every member learn from one batch, the row numbers `index` (m, b) and their inputs (m, b, ...)."""
-        state, parts = self.state, self.step_loss(index, inputs, self.state.done)
-        state.optimizer.zero_grad()
-        parts.total.sum().backward()
-        state.optimizer.step()
-        state.done += 1
-        if state.done < self.steps:
-            state.schedule.step()
-        for name, value in state.sums.items():
-            value += getattr(parts, name).detach()
-
     def _close_epoch(self, epoch: int) -> Point | None:
         """Mark members that diverged; return the point of this epoch if it is one that is validated."""
         state = self.state
-        means = {name: (value / self.steps_per_epoch).tolist() for name, value in state.sums.items()}
+        means = {name: (value / self.stepper.steps_per_epoch).tolist() for name, value in state.sums.items()}
         for value in state.sums.values():
             value.zero_()
         for member in range(self.step_loss.students.size):

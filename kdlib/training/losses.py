@@ -35,7 +35,7 @@ def cosine_distance(student: Tensor, target: Tensor) -> Tensor:
     Source: Ding & Lerch 2023, Audio Embeddings as Teachers for Music Classification, "cosine distance difference".
     """
     _check_rows(student, target)
-    return (_cosines(student) - _cosines(target)).abs().mean()
+    return (cosines(student) - cosines(target)).abs().mean()
 
 
 def distance_correlation(student: Tensor, target: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def distance_correlation(student: Tensor, target: Tensor) -> Tensor:
     root means the same at any scale.
     """
     _check_rows(student, target)
-    a, b = _double_centred(_distances(student)), _double_centred(_distances(target))
+    a, b = double_centred(distances(student)), double_centred(distances(target))
     return 1 - (a * b).mean() / (a.square().mean() * b.square().mean() + GUARD).sqrt()
 
 
@@ -74,7 +74,7 @@ def rkd_distance(student: Tensor, target: Tensor) -> Tensor:
     Source: Park et al. 2019, Relational Knowledge Distillation, equations 5-8.
     """
     _check_rows(student, target)
-    return functional.smooth_l1_loss(_distances(student), _distances(target))
+    return functional.smooth_l1_loss(distances(student), distances(target))
 
 
 def rkd_angle(student: Tensor, target: Tensor) -> Tensor:
@@ -268,18 +268,18 @@ def _gram(rows: Tensor) -> Tensor:
     return rows @ rows.mT
 
 
-def _cosines(rows: Tensor) -> Tensor:
+def cosines(rows: Tensor) -> Tensor:
     """Return the cosine similarities of all pairs of rows in [-1, 1], (b, d) -> (b, b); 0 for a zero row."""
     return _gram(_unit(rows))
 
 
 def _neighbour_probabilities(rows: Tensor) -> Tensor:
     """Return (1 + cosine) / 2 of all pairs, at least 1e-7, each row divided by its sum, (b, d) -> (b, b)."""
-    kernel = ((1 + _cosines(rows)) / 2).clamp(min=1e-7)
+    kernel = ((1 + cosines(rows)) / 2).clamp(min=1e-7)
     return kernel / kernel.sum(-1, keepdim=True)
 
 
-def _distances(rows: Tensor) -> Tensor:
+def distances(rows: Tensor) -> Tensor:
     """Return the Euclidean distances of all pairs in units of their mean over different rows, (b, d) -> (b, b).
 
     By inner products: about ten times as fast as differences. Centring first keeps a large common offset out of the
@@ -289,12 +289,12 @@ def _distances(rows: Tensor) -> Tensor:
     gram = _gram(rows - rows.mean(0))
     square = gram.diagonal()
     square = square[:, None] + square - 2 * gram
-    distances = torch.where(square > FLAT, square.clamp(min=FLAT).sqrt(), 0)
-    pairs = max(distances.shape[0] * (distances.shape[0] - 1), 1)
-    return distances / (distances.sum() / pairs).clamp(min=FLAT**0.5)
+    lengths = torch.where(square > FLAT, square.clamp(min=FLAT).sqrt(), 0)
+    pairs = max(lengths.shape[0] * (lengths.shape[0] - 1), 1)
+    return lengths / (lengths.sum() / pairs).clamp(min=FLAT**0.5)
 
 
-def _double_centred(matrix: Tensor) -> Tensor:
+def double_centred(matrix: Tensor) -> Tensor:
     """Return a symmetric matrix (b, b) minus its row means, minus its column means, plus its grand mean."""
     mean = matrix.mean(-1)
     return matrix - mean[:, None] - mean + mean.mean()

@@ -79,12 +79,28 @@ class LossParts(NamedTuple):
         prediction: cross-entropy of the labels.
         distance: between student features and target; 0 without a target.
         teacher: cross-entropy of the teacher's heads; 0 without a head.
+        soft: weighted divergence from the teacher's predictions; 0 without soft labels.
     """
 
     total: Tensor
     prediction: Tensor
     distance: Tensor
     teacher: Tensor
+    soft: Tensor
+
+
+class BatchOutputs(NamedTuple):
+    """What one batch comes to.
+
+    Attributes:
+        parts: the losses.
+        features: (m, b, d) of the students, as the distance sees them.
+        targets: per group, (its members, b, d_c) what they are pulled to, or None.
+    """
+
+    parts: LossParts
+    features: Tensor
+    targets: list[Tensor | None]
 
 
 class _GroupTerms(NamedTuple):
@@ -140,7 +156,11 @@ class StepLoss:
         self._distance_weights = torch.tensor(weights, device=device)
 
     def __call__(self, index: Tensor, inputs: Tensor, step: int) -> LossParts:
-        """Return the loss of each member on its rows.
+        """Return the loss of each member on its rows; arguments as in `outputs`."""
+        return self.outputs(index, inputs, step).parts
+
+    def outputs(self, index: Tensor, inputs: Tensor, step: int) -> BatchOutputs:
+        """Return the loss of each member on its rows, and what the distance compares.
 
         Args:
             index: (m, b) row numbers.
@@ -156,7 +176,8 @@ class StepLoss:
         teacher, soft = torch.cat([each.teacher for each in terms]), torch.cat([each.soft for each in terms])
         weights = self._distance_weights
         total = (1 - weights) * prediction + weights * distance + soft + teacher
-        return LossParts(total, prediction, distance, teacher)
+        parts = LossParts(total, prediction, distance, teacher, soft)
+        return BatchOutputs(parts, adapted, [each.target for each in terms])
 
     def _augment(self, inputs: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
         """Return what the students see of inputs (m, b, ...), and each row's share (m, b) where rows are mixed."""

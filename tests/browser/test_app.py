@@ -139,6 +139,7 @@ def test_a_sound_is_played(visit):
 
 def test_teachers_follow_the_dataset(visit):
     page = visit("/distill?dataset=mixtures")
+    page.get_by_role("button", name=re.compile("^Teacher, frozen")).click()
     expect(page.get_by_role("combobox", name="Teacher")).to_have_value("tones-simclr")
     page.get_by_role("combobox", name="Teacher").click()
     expect(page.get_by_role("option", name=re.compile("^tones-"))).to_have_count(4)
