@@ -40,6 +40,8 @@ def show_question(place: Place, prediction: Prediction) -> bool:
 
 
 def _submit(place: Place, values: list[float], shared: bool) -> None:
+    moved = st.session_state.get(f"{place.key}-number")  # a slider may have moved since the page was drawn
+    values = values if moved is None else [moved]
     place.give_answer(values)
     st.session_state[f"{place.key}-launch"] = True
     if shared:
