@@ -7,6 +7,7 @@ import streamlit as st
 ASSETS = Path(__file__).parent / "assets"
 PAGES = {  # script -> title, icon; the first one opens
     "start": ("Start", ":material/flag:"),
+    "lessons": ("Lessons", ":material/menu_book:"),
     "data_teachers": ("Data & teachers", ":material/school:"),
     "distill": ("Distill", ":material/science:"),
     "embeddings": ("Embeddings", ":material/scatter_plot:"),

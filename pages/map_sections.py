@@ -12,6 +12,7 @@ from kdlib.data.datasets import Dataset
 from kdlib.results import RunResult
 from kdlib.spaces import Scorecard, Spaces
 from pages import items, show, sounds
+from pages.glossary import term
 from pages.maps import TITLES, linked_maps, row_facts
 from pages.text import escape
 
@@ -107,17 +108,14 @@ def show_scorecard(card: Scorecard | None, results: Sequence[RunResult], view: S
     with left:
         _show_pairs(card)
     with right:
-        st.subheader("Space by space")
+        st.subheader("Space by space", help=term("effective rank"))
         st.dataframe(
             spaces.space_table(card),
             hide_index=True,
             placeholder="–",
             alt="Width, effective rank and silhouette of each space",
         )
-        st.caption(
-            "Effective rank: how many directions are really used. Silhouette by class: "
-            "-1 mixed up, 0 overlapping, 1 well apart."
-        )
+        st.caption("Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart.")
     for reason in card.undefined:
         st.caption(f"Undefined: {escape(reason)}.")
     if results and results[0].metrics:
@@ -141,7 +139,7 @@ def _show_probes(result: RunResult, view: Spaces) -> None:
     frame = spaces.probe_table(result)
     if frame.empty:
         return
-    st.subheader("What was kept, what was thrown away")
+    st.subheader("What was kept, what was thrown away", help=term("probe"))
     show.figure(plot_probes(frame), "probes", "Probe accuracy in each space for the target and each attribute")
     st.caption(
         "How well a linear probe reads target and attributes from each space on test rows "

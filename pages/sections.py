@@ -19,6 +19,7 @@ from kdlib.data import datasets
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 from pages import address, registries, show, width_precision
+from pages.glossary import term
 from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
@@ -111,7 +112,13 @@ def cost(results: Sequence[RunResult]) -> None:
 def differences(results: Sequence[RunResult]) -> None:
     """Show paired differences to one of the runs."""
     names = frames.run_labels([result.spec for result in results])
-    other = st.selectbox("Compared with", names, key="to", help="Every other run minus this one.", bind="query-params")
+    other = st.selectbox(
+        "Compared with",
+        names,
+        key="to",
+        help=f"Every other run minus this one. {term('paired difference')}",
+        bind="query-params",
+    )
     frame, left_out = differences_to(results, names.index(other))
     if not frame.empty:
         st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")

@@ -16,6 +16,7 @@ from kdlib.models.teachers import is_built_in
 from kdlib.spaces import Failure, embedding_jobs, teacher_jobs
 from kdlib.spaces.embedding_jobs import EmbeddingState
 from pages import live, registries, show
+from pages.glossary import term
 from pages.text import describe_seconds, escape
 
 
@@ -96,11 +97,9 @@ def _show_table(
     splits = sorted({name for report in reports.values() for name in report.target.splits})
     columns = {
         "target": st.column_config.NumberColumn(
-            "target, %", format="%.1f", help="How well a linear probe reads the target of test items."
+            "target, %", format="%.1f", help=f"How often a probe names the target of test items. {term('probe')}"
         ),
-        "effective rank": st.column_config.NumberColumn(
-            format="%.1f", help="How many directions of its embedding the teacher really uses."
-        ),
+        "effective rank": st.column_config.NumberColumn(format="%.1f", help=term("effective rank")),
         "embedded": st.column_config.ProgressColumn(
             format="%.0f %%", min_value=0, max_value=100, help="How much of this dataset it has embedded here."
         ),

@@ -24,6 +24,13 @@ from kdlib.analysis.figures.maps import plot_maps, plot_scorecard
 from kdlib.analysis.figures.pictures import plot_gallery, plot_spectrogram
 from kdlib.analysis.figures.precision import plot_over_bytes
 from kdlib.analysis.figures.style import COLOURS, to_html
+from kdlib.analysis.figures.teaching import (
+    plot_difference_over_seeds,
+    plot_distance_tables,
+    plot_guesses,
+    plot_number_votes,
+    plot_votes,
+)
 
 HOSTILE = "<script>alert(1)</script> <b>x</b> & <a href='http://x.y'>y</a>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &lt;b&gt;x&lt;/b&gt; &amp; &lt;a href='http://x.y'&gt;y&lt;/a&gt;"
@@ -82,7 +89,19 @@ def worth_frame():
     return pd.DataFrame(rows, columns=columns)
 
 
+def seed_frame():
+    rows = [(2, 3.0, -4.0, 10.0, False), (3, 2.5, 0.5, 4.5, True)]
+    return pd.DataFrame(rows, columns=["seeds", "mean", "low", "high", "clear"])
+
+
 FIGURES = {
+    "plot_votes": lambda: plot_votes([3, 5], [HOSTILE, "less"], came_true=1),
+    "plot_number_votes": lambda: plot_number_votes([20, 25, 70], 0, 100, HOSTILE, 56.0),
+    "plot_guesses": lambda: plot_guesses([1, 4], [[20, 60], [30, 40]], [30, 70], HOSTILE, HOSTILE),
+    "plot_distance_tables": lambda: plot_distance_tables(
+        {"raw": np.eye(2), HOSTILE: np.eye(2)}, {"raw": 256, HOSTILE: 64}, [HOSTILE, "1"]
+    ),
+    "plot_difference_over_seeds": lambda: plot_difference_over_seeds(seed_frame()),
     "plot_curves": lambda: plot_curves(curve_frame(), "val", 3, {HOSTILE: "raw", "waiting": "baseline"}),
     "plot_accuracy_bars": lambda: plot_accuracy_bars(accuracies()),
     "plot_probes": lambda: plot_probes(accuracies().assign(chance=[0.1, None, None])),
@@ -105,7 +124,10 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "plot_spectrogram"])  # that one has no labels
+LABELLED = [name for name in FIGURES if name not in ("plot_spectrogram", "plot_difference_over_seeds")]
+
+
+@pytest.mark.parametrize("name", LABELLED)
 def test_labels_are_shown_literally(name):
     text = json.dumps(json.loads(FIGURES[name]().to_json()), ensure_ascii=False)
     assert "<script>" not in text
@@ -209,3 +231,16 @@ def test_text_in_a_shaded_table_is_readable_on_every_shade(role):
     ink = {note.font.color for note in matrix.layout.annotations}
     for _, shade in matrix.data[0].colorscale:
         assert all((luminance(shade) + 0.05) / (luminance(text) + 0.05) > 4.5 for text in ink)  # WCAG 2.2, 1.4.3
+
+
+def test_what_came_true_stands_out_among_the_votes():
+    (bars,) = plot_votes([3, 5], ["more", "less"], came_true=1).data
+    assert list(bars.x) == [3, 5]
+    assert bars.marker.color[1] == COLOURS["student"] != bars.marker.color[0]
+
+
+def test_a_clear_difference_is_filled_and_an_unclear_one_is_not():
+    unclear, clear = plot_difference_over_seeds(seed_frame()).data
+    assert (list(unclear.x), list(clear.x)) == ([2], [3])
+    assert clear.marker.color == COLOURS["compressed"] != unclear.marker.color
+    assert list(clear.error_y.array) == [2.0]

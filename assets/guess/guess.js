@@ -1,0 +1,69 @@
+// A curve whose points are drawn by hand: dragged, or moved with the arrow keys. What was drawn is the state "values".
+const SVG = "http://www.w3.org/2000/svg";
+const LEFT = 44, RIGHT = 444, TOP = 16, BOTTOM = 206;
+
+function add(parent, name, attributes, text) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  parent.appendChild(element);
+  return element;
+}
+
+export default function ({ data, parentElement, setStateValue }) {
+  const svg = parentElement.querySelector(".plot");
+  if (svg.dataset.kind === data.kind) return;
+  svg.dataset.kind = data.kind;
+  svg.replaceChildren();
+  svg.setAttribute("aria-label", data.label);
+  const values = data.values.slice();
+  const { low, high, step, at, unit } = data;
+  const x = (i) => LEFT + ((RIGHT - LEFT) * (i + 0.5)) / at.length;
+  const y = (value) => BOTTOM - ((BOTTOM - TOP) * (value - low)) / (high - low);
+  for (let i = 0; i <= 4; i++) {
+    const value = low + ((high - low) * i) / 4;
+    add(svg, "line", { class: "grid", x1: LEFT, x2: RIGHT, y1: y(value), y2: y(value) });
+    add(svg, "text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, `${value}${i === 4 ? ` ${unit}` : ""}`);
+  }
+  const line = add(svg, "polyline", { class: "line" });
+  const points = at.map((place, i) => {
+    add(svg, "text", { x: x(i), y: BOTTOM + 18, "text-anchor": "middle" }, `${place}`);
+    return add(svg, "circle", {
+      class: "point", cx: x(i), r: 9, tabindex: 0, role: "slider", "aria-orientation": "vertical",
+      "aria-label": `${data.axis}: ${place}`, "aria-valuemin": low, "aria-valuemax": high,
+    });
+  });
+  add(svg, "text", { x: (LEFT + RIGHT) / 2, y: BOTTOM + 38, "text-anchor": "middle" }, data.axis);
+
+  function draw() {
+    line.setAttribute("points", values.map((value, i) => `${x(i)},${y(value)}`).join(" "));
+    points.forEach((point, i) => {
+      point.setAttribute("cy", y(values[i]));
+      point.setAttribute("aria-valuenow", values[i]);
+      point.setAttribute("aria-valuetext", `${values[i]} ${unit}`);
+    });
+  }
+  function set(i, value) {
+    values[i] = Math.min(high, Math.max(low, Math.round(value / step) * step));
+    draw();
+  }
+  const send = () => setStateValue("values", values.slice());
+  function place(event) {
+    const box = svg.getBoundingClientRect(), scale = 460 / box.width;
+    const px = (event.clientX - box.left) * scale, py = (event.clientY - box.top) * scale;
+    const i = Math.min(at.length - 1, Math.max(0, Math.floor(((px - LEFT) / (RIGHT - LEFT)) * at.length)));
+    set(i, low + ((BOTTOM - py) / (BOTTOM - TOP)) * (high - low));
+  }
+  svg.onpointerdown = (event) => { svg.setPointerCapture(event.pointerId); place(event); };
+  svg.onpointermove = (event) => { if (svg.hasPointerCapture(event.pointerId)) place(event); };
+  svg.onpointerup = send;
+  svg.onkeydown = (event) => {
+    const i = points.indexOf(svg.getRootNode().activeElement);
+    const moves = { ArrowUp: step, ArrowRight: step, ArrowDown: -step, ArrowLeft: -step, PageUp: 10 * step, PageDown: -10 * step };
+    if (i < 0 || !(event.key in moves)) return;
+    event.preventDefault();
+    set(i, values[i] + moves[event.key]);
+    send();
+  };
+  draw();
+}
