@@ -1,18 +1,12 @@
-"""The chain as a picture, teacher, compressor, student, with the numbers of the moment: on Start, and on Distill."""
+"""The chain as a picture, teacher, compressor, student, with the numbers of the moment: the controls of Distill."""
 
-import base64
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 from streamlit.components.v2 import component
 
-from kdlib.analysis.comparison import format_percent
-from kdlib.results import Summary
 from kdlib.spec import BASELINE, RAW, RunSpec
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -23,25 +17,6 @@ def load_component(name: str) -> Callable[..., Any]:
     """Return the component whose markup, style and script are `assets/<name>.html`, `.css` and `.js`."""
     html, css, js = ((ASSETS / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     return component(f"kd_{name}", html=html, css=css, js=js)
-
-
-def show_chain(
-    words: Mapping[str, object], accuracies: Mapping[str, Summary | None], picture: np.ndarray | None
-) -> None:
-    """Show the chain with its numbers.
-
-    Args:
-        words: placeholder of the picture -> what is written there.
-        accuracies: "baseline", "raw", "compressed" -> mean and interval, None while they are not known.
-        picture: (h, w) in [0, 1], what the teacher and the student see; None while it is being loaded.
-    """
-    scores = {role: "?" if value is None else f"{format_percent(value)} %" for role, value in accuracies.items()}
-    data = {
-        "words": {name: str(word) for name, word in (dict(words) | scores).items()},
-        "bars": {role: value and value.mean for role, value in accuracies.items()},
-        "picture": "" if picture is None else _png(picture),
-    }
-    load_component("chain")(key="chain", data=data)
 
 
 def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int], parameters: int, item: str) -> None:
@@ -74,10 +49,3 @@ def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int]
     unused = [part for part, used in (("teacher", taught), ("compression", bool(compressors))) if not used]
     data = {"words": words, "picture": item, "widths": [before, after or before], "unused": unused}
     load_component("chain_controls")(key="chain-controls", data=data)
-
-
-def _png(picture: np.ndarray) -> str:
-    """Return a grey picture (h, w) in [0, 1] as a data address."""
-    buffer = io.BytesIO()
-    Image.fromarray((255 * np.clip(picture, 0, 1)).astype(np.uint8)).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

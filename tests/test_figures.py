@@ -22,6 +22,7 @@ from kdlib.analysis.figures.heatmaps import plot_confusion, plot_teacher_heatmap
 from kdlib.analysis.figures.items import plot_item_map, plot_probabilities
 from kdlib.analysis.figures.maps import plot_maps, plot_scorecard
 from kdlib.analysis.figures.pictures import plot_gallery, plot_spectrogram
+from kdlib.analysis.figures.precision import plot_over_bytes
 from kdlib.analysis.figures.style import COLOURS, to_html
 from kdlib.analysis.figures.teaching import (
     plot_difference_over_seeds,
@@ -79,6 +80,15 @@ def pair_rows():
     return pd.DataFrame(rows, columns=["pair", "measure", "value", "chance"])
 
 
+def worth_frame():
+    columns = ["label", "role", "width", "precision", "bytes", "mean", "ci95", "values", "chosen"]
+    rows = [
+        (HOSTILE, "compressed", 4, "int8", 4, 0.6, 0.1, [0.5, 0.7], True),
+        ("raw", "raw", 8, "float32", 32, 0.6, None, [0.6], False),
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def seed_frame():
     rows = [(2, 3.0, -4.0, 10.0, False), (3, 2.5, 0.5, 4.5, True)]
     return pd.DataFrame(rows, columns=["seeds", "mean", "low", "high", "clear"])
@@ -108,6 +118,7 @@ FIGURES = {
     "plot_item_map": lambda: plot_item_map(
         PLACES, np.array([0, 1]), [HOSTILE, "1"], ["#000000", "#ffffff"], PLACES[0], np.array([1])
     ),
+    "plot_over_bytes": lambda: plot_over_bytes(worth_frame(), "probe accuracy"),
     "plot_spectrogram": lambda: plot_spectrogram(np.zeros((32, 10)), np.arange(32.0), 0.5),
     "plot_gallery": lambda: plot_gallery(np.full((2, 3, 4, 4, 3), np.nan), [HOSTILE, "1"], ["a", "b", "c"], HOSTILE),
 }
