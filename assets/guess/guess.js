@@ -2,23 +2,52 @@
 const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 44, RIGHT = 444, TOP = 16, BOTTOM = 206;
 
+/**
+ * What Python sends.
+ * @typedef {object} GuessData
+ * @property {string} kind names the question: another one is drawn anew
+ * @property {string} label what is asked
+ * @property {string} axis title of the axis
+ * @property {string} unit of the values
+ * @property {number[]} values the guess so far
+ * @property {(string | number)[]} at where the points lie, written below them
+ * @property {number} low the lowest value
+ * @property {number} high the highest value
+ * @property {number} step between two values
+ */
+
+/**
+ * @template {keyof SVGElementTagNameMap} Name
+ * @param {SVGElement} parent
+ * @param {Name} name
+ * @param {Record<string, string | number>} attributes
+ * @param {string} [text]
+ * @returns {SVGElementTagNameMap[Name]}
+ */
 function add(parent, name, attributes, text) {
   const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, `${value}`);
   if (text !== undefined) element.textContent = text;
   parent.appendChild(element);
   return element;
 }
 
-export default function ({ data, parentElement, setStateValue }) {
+/**
+ * @param {{ data: GuessData, parentElement: HTMLElement | ShadowRoot,
+ *           setStateValue: (name: string, value: unknown) => void }} component
+ */
+export default function guess({ data, parentElement, setStateValue }) {
   const svg = parentElement.querySelector(".plot");
+  if (!(svg instanceof SVGSVGElement)) return;
   if (svg.dataset.kind === data.kind) return;
   svg.dataset.kind = data.kind;
   svg.replaceChildren();
   svg.setAttribute("aria-label", data.label);
   const values = data.values.slice();
   const { low, high, step, at, unit } = data;
+  /** @param {number} i */
   const x = (i) => LEFT + ((RIGHT - LEFT) * (i + 0.5)) / at.length;
+  /** @param {number} value */
   const y = (value) => BOTTOM - ((BOTTOM - TOP) * (value - low)) / (high - low);
   for (let i = 0; i <= 4; i++) {
     const value = low + ((high - low) * i) / 4;
@@ -38,27 +67,30 @@ export default function ({ data, parentElement, setStateValue }) {
   function draw() {
     line.setAttribute("points", values.map((value, i) => `${x(i)},${y(value)}`).join(" "));
     points.forEach((point, i) => {
-      point.setAttribute("cy", y(values[i]));
-      point.setAttribute("aria-valuenow", values[i]);
+      point.setAttribute("cy", `${y(values[i])}`);
+      point.setAttribute("aria-valuenow", `${values[i]}`);
       point.setAttribute("aria-valuetext", `${values[i]} ${unit}`);
     });
   }
+  /** @param {number} i @param {number} value */
   function set(i, value) {
     values[i] = Math.min(high, Math.max(low, Math.round(value / step) * step));
     draw();
   }
   const send = () => setStateValue("values", values.slice());
-  function place(event) {
-    const box = svg.getBoundingClientRect(), scale = 460 / box.width;
+  /** @param {PointerEvent} event @param {SVGSVGElement} plot */
+  function place(event, plot) {
+    const box = plot.getBoundingClientRect(), scale = 460 / box.width;
     const px = (event.clientX - box.left) * scale, py = (event.clientY - box.top) * scale;
     const i = Math.min(at.length - 1, Math.max(0, Math.floor(((px - LEFT) / (RIGHT - LEFT)) * at.length)));
     set(i, low + ((BOTTOM - py) / (BOTTOM - TOP)) * (high - low));
   }
-  svg.onpointerdown = (event) => { svg.setPointerCapture(event.pointerId); place(event); };
-  svg.onpointermove = (event) => { if (svg.hasPointerCapture(event.pointerId)) place(event); };
+  svg.onpointerdown = (event) => { svg.setPointerCapture(event.pointerId); place(event, svg); };
+  svg.onpointermove = (event) => { if (svg.hasPointerCapture(event.pointerId)) place(event, svg); };
   svg.onpointerup = send;
   svg.onkeydown = (event) => {
-    const i = points.indexOf(svg.getRootNode().activeElement);
+    const i = points.findIndex((point) => point === event.target);
+    /** @type {Record<string, number>} */
     const moves = { ArrowUp: step, ArrowRight: step, ArrowDown: -step, ArrowLeft: -step, PageUp: 10 * step, PageDown: -10 * step };
     if (i < 0 || !(event.key in moves)) return;
     event.preventDefault();
