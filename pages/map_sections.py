@@ -13,7 +13,7 @@ from kdlib.results import RunResult
 from kdlib.spaces import Scorecard, Spaces
 from pages import items, show, sounds
 from pages.glossary import term
-from pages.maps import TITLES, linked_maps, row_facts
+from pages.maps import TITLES, linked_maps, row_facts, why_student_only
 from pages.text import escape
 
 MAX_LISTED = 100  # selected rows that are listed
@@ -61,10 +61,7 @@ def show_neighbours(data: Dataset, view: Spaces, position: int) -> None:
     st.subheader(f"Its {NEIGHBOURS} nearest neighbours, in the spaces themselves")
     changes = _neighbour_changes(view.key, position, view)
     if not changes:
-        st.info(
-            "A baseline has no teacher: there is no other space in which its neighbours could be compared.",
-            icon=":material/info:",
-        )
+        st.info(f"{why_student_only(view.spec)} to compare its neighbours with.", icon=":material/info:")
     for (a, b), change in changes.items():
         st.markdown(f"**{TITLES[a]} → {TITLES[b]}**")
         if isinstance(change, str):

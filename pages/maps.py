@@ -17,7 +17,7 @@ from kdlib.analysis.items import short_text
 from kdlib.analysis.projection import PROJECTIONS, Maps
 from kdlib.data.datasets import Dataset
 from kdlib.spaces import Colouring, Failure, Scorecard, SpaceMaps, SpaceRequest, Spaces
-from kdlib.spec import BASELINE
+from kdlib.spec import BASELINE, RunSpec
 from pages import items, live
 from pages.chain import ASSETS
 from pages.text import escape
@@ -58,6 +58,13 @@ def projection_name(projection: str) -> str:
 def _component() -> Callable[..., Any]:
     html, css = ((ASSETS / "maps" / name).read_text(encoding="utf-8") for name in ("maps.html", "maps.css"))
     return component("kd_maps", html=html, css=css, js=SCRIPT)
+
+
+def why_student_only(spec: RunSpec) -> str:
+    """Return why a run has no raw and no compressed space, in words."""
+    if spec.method == BASELINE:
+        return "A baseline has no teacher, so there is no raw and no compressed space"
+    return "This run was imported without what its teacher gave, so there is no raw and no compressed space"
 
 
 def linked_maps(
@@ -196,11 +203,8 @@ def show_maps(
     except ValueError:
         note = "How much neighbourhoods changed is still being measured; until then rows are coloured by class."
         colouring = replace(spaces.colours("class", data, rows, None, {}), note=note)
-    if view.spec.method == BASELINE:
-        st.info(
-            "A baseline has no teacher, so there is no raw and no compressed space: this is the student's.",
-            icon=":material/info:",
-        )
+    if list(view.spaces) == ["student"]:
+        st.info(f"{why_student_only(view.spec)}: this is the student's.", icon=":material/info:")
     selected = linked_maps(
         f"maps-{hashlib.sha256(data.name.encode()).hexdigest()[:12]}",
         data,

@@ -11,6 +11,9 @@ from safetensors.numpy import load_file, save_file
 from kdlib import runs
 from kdlib.export import export_student, intake, returning
 from kdlib.export.returning import import_student
+from kdlib.spaces.rows import load_spaces
+from kdlib.trying.answering import answer
+from kdlib.trying.items import item_of_row
 from tests import exported
 
 
@@ -68,6 +71,17 @@ def test_it_comes_back_as_a_run(original, tmp_path):
     again = tmp_path / "again"
     export_student(after, again, 1)
     assert load_file(again / "student.safetensors").keys() >= {"head.weight", "adapter.weight"}
+
+
+def test_its_students_can_be_tried_and_their_space_be_looked_at(original, folder, read_here):
+    before, after = original[0], import_student(folder)
+    view = load_spaces(after, "test", 1)
+    assert list(view.spaces) == ["student"], "what its teacher gave does not come along"
+    np.testing.assert_allclose(view.spaces["student"], load_spaces(before, "test", 1).spaces["student"], atol=1e-5)
+    said = answer(item_of_row("digits", int(view.rows[0])), [before, after], after)
+    np.testing.assert_allclose(said.predictions[1].probabilities, said.predictions[0].probabilities[:3], atol=1e-5)
+    assert "imported" in said.absent["compressed"]
+    assert len(said.placed["student"].rows)
 
 
 def test_a_zip_of_one_seed_comes_back_under_another_name(original, tmp_path, read_here):

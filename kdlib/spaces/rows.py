@@ -1,6 +1,7 @@
 """The rows of a run in its spaces: raw (the teacher's embedding), compressed, student."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.results import CANCELLED_SPLITS, RunResult
 from kdlib.spec import BASELINE, RunSpec
+from kdlib.store import RunNotFoundError
 
 SPACE_NAMES = ("raw", "compressed", "student")
 PAIRS = (("raw", "compressed"), ("compressed", "student"), ("raw", "student"))
@@ -26,7 +28,8 @@ class Spaces:
         spec: of the run.
         rows: (n,) their numbers in the dataset.
         total: how many rows the split has; more than n means that these were drawn.
-        spaces: those of `NAMES` that there are -> (n, d); a baseline has only the student's.
+        spaces: those of `SPACE_NAMES` that there are -> (n, d); a baseline has only the student's, and so has a run
+            imported from an export.
         logits: (n, k) what the student predicts.
         key: names all of it by its content.
     """
@@ -105,11 +108,15 @@ def _load(spec: RunSpec, split: str, member: int, read: Callable[[str, str], np.
     def of_member(kind: str, name: str) -> np.ndarray:
         return read(kind, f"{name}/{split}")[chosen]
 
-    spaces = {}
+    student, compressed = of_member("features", "features"), None
     if spec.method != BASELINE:
+        with suppress(RunNotFoundError):  # a student that was imported comes without what its teacher gave
+            compressed = of_member("features", "compressed")
+    spaces = {}
+    if compressed is not None:
         spaces["raw"] = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)[everyone[chosen]]
-        spaces["compressed"] = of_member("features", "compressed")
-    spaces["student"] = of_member("features", "features")
+        spaces["compressed"] = compressed
+    spaces["student"] = student
     return Spaces(
         spec,
         everyone[chosen],

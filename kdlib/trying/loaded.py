@@ -130,6 +130,8 @@ def load_known(run_id: str, member: int) -> KnownRows:
         view = _student_view(run_id, spec, member)
     else:
         view = load_spaces(run_id, "train", member)
+        if "compressed" not in view.spaces:
+            reason = "This run was imported without what its teacher gave: only the student's space is there."
     absent = {"raw": reason, "compressed": reason} if reason else {}
     return KnownRows(view, absent)
 
