@@ -1,15 +1,21 @@
 """Try it in a browser: a drawn digit and an uploaded sound are answered; samples by keyboard."""
 
 import re
+import subprocess
+import sys
+import zipfile
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from kdlib.data import datasets, spectrograms
+from kdlib.data.dataset import to_float
 from tests.browser.conftest import ROOT, SLOW
 from tests.file_writers import picture
 from tests.small_media import noise
 
+MLP = "trained, two layers (mlp), 8"
 pytestmark = pytest.mark.timeout(600)
 
 # The server has a data folder of its own: runs are put there by a process of its own.
@@ -29,9 +35,6 @@ for name, spec in specs.items():
 
 @pytest.fixture(scope="module")
 def stored(server):
-    import subprocess
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-c", STORE], cwd=ROOT, env=server.env, capture_output=True, text=True, check=True
     )
@@ -50,7 +53,7 @@ def draw(page, strokes):
 
 
 def card(page, run):
-    return page.locator("[data-testid=stHtml]").filter(has_text=re.compile(f"^{run}.*seeds agree"))
+    return page.locator("[data-testid=stHtml]").filter(has_text=re.compile(f"^{re.escape(run)}.*seeds agree"))
 
 
 def test_a_digit_is_drawn_with_the_mouse_undone_and_cleared(visit, stored):
@@ -59,7 +62,7 @@ def test_a_digit_is_drawn_with_the_mouse_undone_and_cleared(visit, stored):
     expect(page.get_by_text("Its label")).to_be_visible()
     draw(page, [[(0.5, 0.15), (0.3, 0.3), (0.27, 0.6), (0.4, 0.83), (0.6, 0.83), (0.73, 0.6), (0.7, 0.3), (0.5, 0.15)]])
     expect(page.get_by_text("Its label")).not_to_be_visible()  # no sample any more
-    expect(card(page, "mlp 8")).to_contain_text(re.compile(r"mlp 8\s*0\s*\d+ %"))
+    expect(card(page, MLP)).to_contain_text(re.compile(re.escape(MLP) + r"\s*0\s*\d+ %"))
     expect(page.get_by_text("The teacher took")).to_be_visible()
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_text("Its label")).to_be_visible()
@@ -87,7 +90,36 @@ def test_a_sound_is_uploaded_and_a_picture_in_its_place_refused(visit, stored, t
     page.locator("summary", has_text="Upload a sound").click()
     page.locator("input[type=file]").first.set_input_files(tmp_path / "note.wav")
     expect(page.get_by_text("Its label")).not_to_be_visible(timeout=SLOW)
-    expect(card(page, "mlp 8")).to_be_visible()
+    expect(card(page, MLP)).to_be_visible()
     expect(page.get_by_role("slider", name="Begins at, s")).to_be_visible()
     page.locator("input[type=file]").first.set_input_files(tmp_path / "noise.wav")
     expect(page.get_by_text("noise.wav is a picture, but tones holds sounds")).to_be_visible(timeout=SLOW)
+
+
+def test_what_was_exported_says_the_same_as_the_app(visit, stored, tmp_path):
+    """A run is exported on its page, and the program that comes with it reads the item that is tried here."""
+    run_id, data = stored["digits"].split(",")[2], datasets.load("digits")
+    row = int(data.splits["test"][5])
+    page = visit(f"/try_it?runs={run_id}&row={row}")
+    said = card(page, MLP)
+    expect(said).to_be_visible(timeout=SLOW)
+    [(name, percent)] = re.findall(re.escape(MLP) + r"\s*(\d)\s*(\d+) %", said.inner_text())
+    page = visit(f"/runs?runs={run_id}")
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("combobox", name="Student").click()
+    page.get_by_role("option", name=re.compile("All seeds together")).click()
+    page.get_by_role("button", name="Make the files").click()
+    button = page.get_by_role("button", name=re.compile(r"^Download \("))
+    expect(button).to_be_visible(timeout=SLOW)
+    with page.expect_download() as download:
+        button.click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        archive.extractall(tmp_path)
+    np.savez(tmp_path / "item.npz", item=np.round(255 * to_float(data.inputs[row])).astype(np.uint8))
+    [program] = tmp_path.rglob("predict.py")
+    done = subprocess.run(
+        [sys.executable, program, tmp_path / "item.npz"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    probability, first = done.stdout.splitlines()[1].split()
+    assert first == name
+    assert 100 * float(probability) == pytest.approx(int(percent), abs=1.5)  # percent and pixels are rounded
