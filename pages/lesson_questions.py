@@ -27,24 +27,24 @@ def show_question(place: Place, prediction: Prediction) -> bool:
         values = _curve(prediction, place.key)
     else:
         values = _number(prediction, place.key)
-    shared = lesson_votes.share_box(place)
+    lesson_votes.share_box(place)
     st.button(
         "This is what I expect",
         key=f"{place.key}-answer",
         type="primary",
         disabled=values is None,
         on_click=_submit,
-        args=(place, values, shared),
+        args=(place, values),
     )
     return True
 
 
-def _submit(place: Place, values: list[float], shared: bool) -> None:
-    moved = st.session_state.get(f"{place.key}-number")  # a slider may have moved since the page was drawn
+def _submit(place: Place, values: list[float]) -> None:
+    moved = st.session_state.get(f"{place.key}-number")  # a click may be quicker than the page: ask what is set now
     values = values if moved is None else [moved]
     place.give_answer(values)
     st.session_state[f"{place.key}-launch"] = True
-    if shared:
+    if lesson_votes.is_shared(place):
         lesson_votes.share(place, values)
 
 

@@ -12,16 +12,24 @@ from pages.text import escape, show_errors
 EVERY = 1.5  # seconds between two looks for new answers
 
 
-def share_box(place: Place) -> bool:
-    """Show, in a class, what shares the answer, and the answers so far for who asks for them; return whether to."""
+def share_box(place: Place) -> None:
+    """Show, in a class, what shares the answer."""
     name = lesson_place.class_name()
-    if not name:
-        return False
-    return st.checkbox(
-        f"Share my answer with the class {escape(name)}",
-        key=f"{place.key}-share",
-        help="Only the answer is kept, on this server; no names.",
-    )
+    if name:
+        st.checkbox(
+            f"Share my answer with the class {escape(name)}",
+            key=_box_key(place),
+            help="Only the answer is kept, on this server; no names.",
+        )
+
+
+def is_shared(place: Place) -> bool:
+    """Return whether the answer is to be shared."""
+    return bool(st.session_state.get(_box_key(place)))
+
+
+def _box_key(place: Place) -> str:
+    return f"{place.key}-share"
 
 
 def share(place: Place, answer: list[float]) -> None:

@@ -103,7 +103,8 @@ def draw_live(runs: Sequence[RunInfo], histories: Sequence[Sequence[Point]]) -> 
     story.show(run_key(runs), specs, formation, [step], words_of(specs[-1]), status)
     if active:
         share = sum(run.progress for run in runs) / len(runs)
-        st.progress(share, text=f"Racing: {run_tables.remaining_time(runs, time.time())}")
+        with st.container(key="outcome"):  # as high as the sentence that takes its place: nothing below moves
+            st.progress(share, text=f"Racing: {run_tables.remaining_time(runs, time.time())}")
     else:
         ended = [f"{run_name(run.spec)}: {run.state}" for run in runs if run.state != DONE]
         st.warning(f"No outcome, because not all three are done. {escape('; '.join(ended))}.", icon=":material/info:")
@@ -135,7 +136,8 @@ def show_sentence(results: Sequence[RunResult], prefix: str = "") -> None:
     from kdlib.analysis.comparison import describe_kept, verdict
 
     words = f"{verdict(results)} {describe_kept(results[-1])}".strip()
-    st.info(escape(f"{prefix}: {words}" if prefix else words), icon=":material/flag:")
+    with st.container(key="outcome"):
+        st.info(escape(f"{prefix}: {words}" if prefix else words), icon=":material/flag:")
 
 
 def show_details(runs: Sequence[RunInfo], histories: Sequence[Sequence[Point]]) -> None:

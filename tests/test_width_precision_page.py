@@ -85,4 +85,4 @@ def test_runs_of_several_widths_are_one_line(home):
     app = section(*ids)
     assert not app.exception
     assert sorted(set(app.dataframe[-1].value["numbers"])) == [2, 4, 256]
-    assert app.selectbox(key="embedding").options == ["pca"]
+    assert app.selectbox(key="embedding").options == ["principal components (pca)"]

@@ -22,6 +22,7 @@ from kdlib.analysis.figures.maps import TITLES, plot_maps
 from kdlib.analysis.geometry import sample_rows
 from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
 from kdlib.export.report_source import ReportSource, RunView
+from kdlib.names import method_name
 from kdlib.results import Probe, RunResult, Summary
 from kdlib.spaces import Colouring
 from kdlib.spec import BASELINE, RAW, UNCOMPRESSED
@@ -111,7 +112,7 @@ def differences(source: ReportSource) -> Section:
     names = [split for split in _splits(source) if any(split in paired for *_, paired in found)]
     for label, method, paired in found:
         cells = [_signed(paired.get(split)) for split in names]
-        rows.append([f"{label} − {method}", *cells, str(len(next(iter(paired.values())).values))])
+        rows.append([f"{label} − {method_name(method)}", *cells, str(len(next(iter(paired.values())).values))])
     if not rows:
         text = "There is nothing to subtract: these runs have neither a baseline nor a raw run beside them."
         return Section("differences", "Paired differences", [Paragraph(text)])
