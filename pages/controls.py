@@ -86,7 +86,7 @@ def preset_control() -> None:
 
 def spec_controls() -> tuple[RunSpec, list[str]]:
     """Show every control; return the spec they make, and the methods to compare."""
-    if "dataset" not in st.session_state:  # somebody comes, perhaps by a link: what it sets is open
+    if OPENED not in st.session_state or "dataset" not in st.session_state:  # somebody comes: what a link sets is open
         st.session_state[OPENED] = {group for group, names in GROUPS.items() if set(names) & set(st.query_params)}
     with st.container(key="controls", gap="xsmall"):
         spec, default, methods = _what_controls()

@@ -156,6 +156,14 @@ def test_the_augmentations_that_fit_and_a_depth_where_there_is_one_are_launched(
     assert not app.exception
 
 
+def test_distill_opens_for_somebody_who_looked_at_the_data_first():
+    app = opened("data_teachers", dataset="digits")
+    app.switch_page("pages/distill.py").run()
+    assert not app.exception
+    assert not app.error, texts(app)
+    assert app.selectbox(key="dataset").value == "digits"
+
+
 def test_the_address_sets_the_controls():
     app = opened("distill", teacher="parity", dim="8")
     assert app.selectbox(key="teacher").value == "parity"
