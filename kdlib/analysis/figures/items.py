@@ -68,7 +68,7 @@ def plot_item_map(
     dots = {"size": 5, "opacity": 0.75, "color": codes, "colorscale": steps, "cmin": -0.5, "cmax": count - 0.5}
     hover = np.array([escape(name) for name in names], dtype=object)[codes]
     x, y = places.T
-    figure.add_scattergl(x=x, y=y, mode="markers", marker=dots, text=hover, hovertemplate="%{text}<extra></extra>")
+    figure.add_scatter(x=x, y=y, mode="markers", marker=dots, text=hover, hovertemplate="%{text}<extra></extra>")
     rings = {"size": 11, "symbol": "circle-open", "color": WHISKER, "line": {"width": 2}}
     figure.add_scatter(x=x[nearest], y=y[nearest], mode="markers", marker=rings, hoverinfo="skip")
     if item is not None:
