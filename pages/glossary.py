@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from kdlib.lessons.reading import TERM
+from kdlib.lessons.reading import HTML, TERM
 
 FILE = Path(__file__).parent.parent / "assets" / "glossary.toml"
 
@@ -39,6 +39,7 @@ def named_terms(text: str) -> list[str]:
 def show_text(text: str) -> None:
     """Show markdown of our own in which terms are marked: each opens what it means under the pointer or the focus."""
     text = text.replace(" %", "\u00a0%")  # a number stays with its unit
+    text = HTML.sub(lambda found: html.escape(found[0]), text)  # the only markup is that of the terms
     st.markdown(TERM.sub(lambda found: _marked(found[1], found[2] or found[1]), text), unsafe_allow_html=True)
 
 

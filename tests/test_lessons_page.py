@@ -140,3 +140,17 @@ def test_what_a_visitor_chooses_is_what_is_run(app_home, monkeypatch):
     app.button(key="run").click().run()
     assert not app.exception
     assert {spec.dim for spec in launched[0] if spec.method == "mlp"} == {4}
+
+
+def test_nothing_but_a_term_becomes_markup():
+    def script():
+        from pages import glossary
+
+        glossary.show_text("a < b <img src=x onerror=alert(1)> </div><!-- [[probe|<b>probe</b>]]")
+
+    [shown] = AppTest.from_function(script).run().markdown
+    assert "<img" not in shown.value
+    assert "</div" not in shown.value
+    assert "<!--" not in shown.value
+    assert "<b>" not in shown.value
+    assert '<span class="kd-term"' in shown.value
