@@ -1,22 +1,13 @@
 """Items as tiles: a component of our own in which one is chosen, listened to, or only looked at."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
-
-import streamlit as st
-from streamlit.components.v2 import component
+from typing import Literal
 
 from kdlib import spaces
 from kdlib.analysis.items import short_text
 from kdlib.data.datasets import Dataset
 from pages import items
-from pages.chain import ASSETS
-
-
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    html, css, js = ((ASSETS / f"tiles.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return component("kd_tiles", html=html, css=css, js=js)
+from pages.chain import load_component
 
 
 def class_name(data: Dataset, row: int) -> str:
@@ -54,7 +45,7 @@ def show_tiles(
         "sound": items.sound_source(data) if data.listen else "",
         "chosen": chosen,
     }
-    shown = _component()(
+    shown = load_component("tiles")(
         key=key, data=state, default={"chosen": -1}, on_chosen_change=on_choose or (lambda: None), height="content"
     )
     return int(shown["chosen"])

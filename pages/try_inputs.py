@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from streamlit.components.v2 import component
 
 from kdlib import trying
 from kdlib.analysis import frames
 from kdlib.data.datasets import AUDIO, IMAGE, TEXT, VECTOR, Dataset
 from pages import tiles
-from pages.chain import ASSETS
+from pages.chain import load_component
 from pages.text import escape, show_errors
 
 INK_SIDE = 64  # pixels of a drawing as the paper sends it
@@ -23,12 +22,6 @@ SAMPLES = 12
 DIGITS = ("digits", "cluttered-digits")
 GIVEN = "try-given"  # key of the session: which input was used last
 SAMPLE, DRAWING, FILE, RECORDING, WORDS = "sample", "drawing", "file", "recording", "words"
-
-
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    html, css, js = ((ASSETS / f"draw.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return component("kd_draw", html=html, css=css, js=js)
 
 
 def _used(kind: str) -> Callable[[], None]:
@@ -66,7 +59,7 @@ def _picture_inputs(data: Dataset, tag: str) -> dict[str, Callable[[], trying.It
         "hint": "Ctrl+V pastes a picture." if drawn else "Ctrl+V pastes a picture; or upload one below.",
     }
     st.markdown(f"**Draw{' a digit' if data.name in DIGITS else ''}**" if drawn else "**Paste a picture**")
-    given = _component()(
+    given = load_component("draw")(
         key=f"draw-{tag}", data=state, default={"given": None}, on_given_change=_used(DRAWING), height="content"
     )["given"]
     striped = False

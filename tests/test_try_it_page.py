@@ -75,7 +75,7 @@ def test_a_drawing_and_an_upload_that_is_none_are_an_answer_and_a_sentence(run_i
     ink = np.zeros((64, 64), np.uint8)
     ink[8:56, 28:36] = 255
     given = {"kind": "drawing", "content": base64.b64encode(ink.tobytes()).decode()}
-    monkeypatch.setattr(try_inputs, "_component", lambda: lambda **_: {"given": given})
+    monkeypatch.setattr(try_inputs, "load_component", lambda name: lambda **_: {"given": given})
     app = page(*run_ids)
     app.session_state[try_inputs.GIVEN] = try_inputs.DRAWING
     app.run()
