@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdlib.analysis import frames
 from kdlib.analysis.class_scores import confusion_matrix, false_alarm_matrix, scores_per_class
-from kdlib.analysis.comparison import metric_names, verdict
+from kdlib.analysis.comparison import answer, metric_names
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
     plot_accuracy_over_cost,
@@ -23,18 +23,22 @@ from pages.glossary import term
 from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
+ANSWER_HEIGHT = 340  # pixels: with title and answer it fits a screen of 900
 
 
-def accuracy(results: Sequence[RunResult]) -> None:
-    """Show what came out in one sentence, and the bars."""
-    st.info(escape(verdict(results)), icon=":material/flag:")
-    figure = plot_accuracy_bars(frames.accuracies(results), metric_names(results))
+def show_answer(results: Sequence[RunResult]) -> None:
+    """Show what came out in words, and the figure that says the same: accuracy with intervals."""
+    first, *rest = answer(results)
+    with st.container(key="answer", gap="xsmall"):
+        st.markdown(f"**{escape(first)}**")
+        for words in rest:
+            st.markdown(escape(words))
     show.exportable_figure(
-        figure, "accuracy", f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set"
-    )
-    st.caption(
+        plot_accuracy_bars(frames.accuracies(results), metric_names(results)).update_layout(height=ANSWER_HEIGHT),
+        "accuracy",
+        f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set",
         f"Bars: mean over n seeds ({_seed_counts(results)}), whiskers: 95 % interval, dots: the seeds. "
-        "Hatched: out-of-domain."
+        "Hatched: out-of-domain.",
     )
 
 
@@ -49,8 +53,9 @@ def dimension(results: Sequence[RunResult]) -> None:
     points = frames.accuracy_over_dim(results)
     if (points["role"] == "compressed").any():
         alt = f"The {metric_names(results)} over the width of the compressed embedding"
-        show.exportable_figure(plot_accuracy_over_dim(points, metric_names(results)), "accuracy-over-dimension", alt)
-        st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
+        words = "Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds."
+        figure = plot_accuracy_over_dim(points, metric_names(results))
+        show.exportable_figure(figure, "accuracy-over-dimension", alt, words)
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
     specs = [result.spec for result in results]
@@ -121,7 +126,7 @@ def differences(results: Sequence[RunResult]) -> None:
     )
     frame, left_out = differences_to(results, names.index(other))
     if not frame.empty:
-        st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
+        show.table(frame.drop(columns="compared with"), f"Paired differences to {other}, in points")
         st.caption("Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0.")
     elif not left_out:
         st.info("Choose a second run to compare with.", icon=":material/info:")
@@ -170,7 +175,7 @@ def classes(results: Sequence[RunResult]) -> None:
 def table(results: Sequence[RunResult]) -> None:
     """Show all numbers, to be taken away."""
     frame = result_table(results)
-    st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
+    show.table(frame, "All numbers of the chosen runs")
     with st.container(horizontal=True):
         csv = to_csv(result_numbers(results))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
@@ -184,5 +189,5 @@ def table(results: Sequence[RunResult]) -> None:
         )
 
 
-SECTIONS = {"Accuracy": accuracy, "Dimension": dimension, "Size and cost": cost, "Differences": differences}
+SECTIONS = {"Differences": differences, "Dimension": dimension, "Size and cost": cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Classes": classes, "Table": table}

@@ -47,6 +47,7 @@ def test_runs_that_cannot_be_paired_are_left_out_with_the_reason():
 def test_the_table_shows_only_what_differs():
     frame = result_table([make_result("raw", [0.5, 0.6]), make_result("mlp", [0.6, 0.7])])
     assert "teacher" not in frame
+    assert frame["method"].tolist() == ["teacher as it is (raw)", "trained, two layers (mlp)"]
     assert frame["in-domain %"].tolist() == ["55.0 ± 10.0", "65.0 ± 10.0"]
     assert result_numbers([make_result("raw", [0.5, 0.6])])["in-domain %"].tolist() == pytest.approx([55.0])
 
