@@ -14,7 +14,8 @@ from kdlib.training.losses import LOSSES
 B, D_S, D_C = 9, 6, 4
 RELATIONAL = [name for name, loss in LOSSES.items() if not loss.pointwise]
 POINTWISE = [name for name, loss in LOSSES.items() if loss.pointwise]
-ALIGNED = [name for name in LOSSES if name != "info_nce"]  # 0 when student == target; info_nce still has negatives then
+# 0 when student == target; the others still have negatives, or columns that are correlated
+ALIGNED = [name for name in LOSSES if name not in ("info_nce", "crd", "vicreg")]
 
 
 def draw(*shape, seed=0, dtype=torch.float32):
@@ -118,6 +119,33 @@ def ref_cosine(s, t):
 
 def ref_info_nce(s, t):
     return np.mean([math.log(sum(math.exp(cos(x, z) / 0.1) for z in t)) - cos(x, t[i]) / 0.1 for i, x in enumerate(s)])
+
+
+def ref_crd(s, t):
+    n, total = len(s), 0.0
+    for i in range(n):
+        for j in range(n):
+            critic = math.exp(cos(s[i], t[j]) / 0.1)
+            h = critic / (critic + (n - 1) / n)
+            total -= math.log(h) if i == j else math.log((n - 1) / n / (critic + (n - 1) / n))
+    return total / n
+
+
+def ref_log_sum(s, t):
+    def columns(rows):
+        return [(column - column.mean()) / column.std() for column in rows.T]
+
+    return math.log(
+        1 + sum(abs(x - y) ** 4 for a, b in zip(columns(s), columns(t), strict=True) for x, y in zip(a, b, strict=True))
+    )
+
+
+def ref_vicreg(s, t):
+    d = s.shape[1]
+    cov = np.cov(s.T).reshape(d, d)
+    hinge = np.mean([max(0, 1 - math.sqrt(cov[j, j] + 1e-4)) for j in range(d)])
+    shared = sum(cov[j, k] ** 2 for j in range(d) for k in range(d) if j != k) / d
+    return (25 * ref_mse(s, t) + 25 * hinge + shared) / 25
 
 
 # The contract, for every line of the table.
@@ -293,6 +321,14 @@ LINE = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
         ("pkt", 0.5 * math.log(0.5 / (2 / 3)) + 0.5 * math.log(0.5 / (1 / 3))),  # (1/2, 1/2) against (1, 1/2) / 1.5
         ("mse", 5 / 4),  # differences (0, 0) and (-2, 1)
         ("cosine", 0.5),  # 0° and 90°
+        # T = 0.1 and N / M = 1/2: own targets at cosines 1 and 0, foreign ones at 1 and 0
+        (
+            "crd",
+            (math.log(1 + math.exp(-10) / 2) + math.log(1 + 1 / 2) + math.log(1 + 2 * math.exp(10)) + math.log(3)) / 2,
+        ),
+        ("log_sum", math.log(1 + 2 * 2**4 + 2 * 1)),  # columns (1, -1), (-1, 1) against (-1, 1), (0, 0)
+        # 5/4; columns of variance 1/2 each; their covariance -1/2, twice, over d = 2 and 25
+        ("vicreg", 5 / 4 + 1 - math.sqrt(0.5 + 1e-4) + 0.25 / 25),
     ],
 )
 def test_two_points_in_the_plane(name, expected):
