@@ -174,7 +174,8 @@ def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:
         )
     if spec.method in ("pca", "pls") and spec.dim > spec.labels:
         raise ValueError(
-            f"{spec.method} finds at most as many dimensions as there are labels, got dim {spec.dim} and {spec.labels} labels"
+            f"{spec.method} finds at most as many dimensions as there are labels, got dim {spec.dim} and "
+            f"{spec.labels} labels"
         )
     if spec.method == "lda":
         check_discriminable(labels)

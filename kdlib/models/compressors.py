@@ -152,7 +152,7 @@ class _LeastSquares:
         return self
 
     def transform(self, rows: np.ndarray) -> np.ndarray:
-        return self.fitted.transform(rows)
+        return np.asarray(self.fitted.transform(rows))
 
 
 def pls(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
