@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     ("", "spec names colours results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
-    ("training", "optimizer losses pairs label_losses augmentation streaming devices population replay"),
+    (
+        "training",
+        "optimizer rows pointwise_losses losses pairs label_losses augmentation streaming devices population replay",
+    ),
     ("training", "state step_loss stepper loop"),
     (
         "models",
