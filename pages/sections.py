@@ -16,6 +16,7 @@ from kdlib.analysis.figures.accuracy import (
 from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
 from kdlib.data import datasets
+from kdlib.names import teacher_name
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 from pages import address, registries, show, width_precision
@@ -69,16 +70,11 @@ def sweep_controls(base: RunSpec) -> None:
     dims = st.multiselect(
         "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
     )
-    methods = st.multiselect(
-        "Compressors",
-        [name for name in registries.describe("compressors") if name != "none"],
-        [RunSpec.method],
-        key="sweep",
-        bind="query-params",
-        help=registries.markdown_list("compressors"),
+    methods = registries.select_entries(
+        "Compressors", "compressors", "sweep", [RunSpec.method], help=registries.markdown_list("compressors")
     )
     st.caption(
-        f"Everything else as in the chosen runs: {escape(base.teacher)} on {escape(base.dataset)}. "
+        f"Everything else as in the chosen runs: {escape(teacher_name(base.teacher))} on {escape(base.dataset)}. "
         "What is there is not run again."
     )
     if st.button(

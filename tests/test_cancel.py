@@ -252,7 +252,7 @@ def test_every_reader_of_results_accepts_cancelled_ones(capsys):
         assert comparison.verdict(results).startswith("Only one run" if measured else "Nothing has been measured")
         assert comparison.metric_names(results) == "accuracy"
         tables.print_comparison(results, 1.0)
-        assert ("baseline student" in capsys.readouterr().out) is measured
+        assert ("student: no teacher (baseline)" in capsys.readouterr().out) is measured
     assert comparison.differences_to_references([done, late], late) == {}
     assert spaces.probe_table(late).empty
     assert spaces.probe_table(early).empty

@@ -52,7 +52,7 @@ def why_unpaired(result: RunResult, other: RunResult) -> str:
 def _why_undefined(result: RunResult) -> str:
     """Return which score that counts first is not a finite number per seed, "" if all are."""
     for split, metrics in result.metrics.items():
-        name = f"{METRIC_NAMES[result.primary_name]} of {result.spec.method} on {split}"
+        name = f"{METRIC_NAMES[result.primary_name]} of {method_name(result.spec.method)} on {split}"
         if not metrics.primary.values:
             return f"no score per seed, {name}"
         if not _is_finite(metrics.primary):
