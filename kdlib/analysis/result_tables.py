@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from kdlib.analysis.comparison import METRIC_NAMES, format_percent, paired_differences, why_unpaired
+from kdlib.analysis.comparison import METRIC_NAMES, format_differences, format_percent, paired_differences, why_unpaired
 from kdlib.analysis.frames import COST_NAMES, differing_fields, run_labels, split_name
-from kdlib.analysis.significance import are_clear, effect_size, seeds_to_settle
+from kdlib.analysis.significance import effect_size, seeds_to_settle
 from kdlib.results import RunResult, Summary
 from kdlib.spec import unused_fields
 
@@ -58,19 +58,6 @@ def _settling(differences: Mapping[str, Summary]) -> dict[str, Any]:
         "effect size": NONE if size is None else f"{size:+.1f}",
         "seeds to settle": NONE if seeds is None else str(seeds),
     }
-
-
-def format_differences(table: Sequence[Sequence[Summary | None]]) -> list[list[str]]:
-    """Return the cells of a table of differences in percent, "+4.9 ± 2.1*": a star where one is clear.
-
-    The whole table is one family of comparisons: `are_clear`.
-
-    Example:
-        >>> format_differences([[summarize([0.05, 0.04, 0.05]), None]])
-        [['+4.7 ± 1.4*', '–']]
-    """
-    clear = iter(are_clear([cell for row in table for cell in row]))
-    return [[format_percent(cell, signed=True) + ("*" if next(clear) else "") for cell in row] for row in table]
 
 
 def result_table(results: Sequence[RunResult]) -> pd.DataFrame:

@@ -12,8 +12,13 @@ from typing import Any
 from rich.table import Table
 
 from kdlib import runs, store
-from kdlib.analysis.comparison import METRIC_NAMES, differences_to_references, format_percent, to_json
-from kdlib.analysis.result_tables import format_differences
+from kdlib.analysis.comparison import (
+    METRIC_NAMES,
+    differences_to_references,
+    format_differences,
+    format_percent,
+    to_json,
+)
 from kdlib.cache import atomic_path
 from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
 from kdlib.cli.runs import DEFAULT_NOTES, METHODS, describe_run, parse_methods, spec_fields

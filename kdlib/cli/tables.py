@@ -11,11 +11,11 @@ from kdlib.analysis import papers
 from kdlib.analysis.comparison import (
     METRIC_NAMES,
     differences_to_references,
+    format_differences,
     format_percent,
     metric_names,
     verdict,
 )
-from kdlib.analysis.result_tables import format_differences
 from kdlib.results import Probe, RunResult, Summary, TeacherStats
 from kdlib.spec import BASELINE, RAW
 

@@ -11,6 +11,7 @@ from kdlib.analysis.comparison import (
     best_compressed,
     differences_to_references,
     find_reference,
+    format_differences,
     format_percent,
     metric_names,
     verdict,
@@ -19,7 +20,6 @@ from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_ov
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.maps import TITLES, plot_maps
 from kdlib.analysis.geometry import sample_rows
-from kdlib.analysis.result_tables import format_differences
 from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
 from kdlib.export.report_source import ReportSource, RunView
 from kdlib.names import method_name
