@@ -75,9 +75,9 @@ def _show_probes(reports: Mapping[str, TeacherReport], multi_label: bool) -> Non
     several = " With several labels an item, the target is told in mAP, and chance is the share of positives."
     st.caption(
         "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding "
-        "of test items. The stronger the colour, the further above chance, that is, above always giving the answer "
-        "most frequent among the training items; where an embedding says nothing of a question, a probe fits noise and "
-        "can do worse than that. What a teacher knows beside the target is what compression may throw away."
+        "of test items. The stronger the colour, the further above chance: the share of the most frequent answer among "
+        "the test items. Where an embedding says nothing of a question, a probe fits noise and lands near chance, also "
+        "below it. What a teacher knows beside the target is what compression may throw away."
         + (several if multi_label else "")
     )
 

@@ -32,10 +32,10 @@ ROOMS = (
     ("models", "pretraining"),
     (
         "analysis",
-        "intervals estimates evaluation calibration class_scores geometry neighbours retrieval width_precision",
+        "intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
     ),
-    ("analysis", "projection placement costs probes measure widths failure teacher_report comparison papers frames"),
-    ("analysis", "result_tables items figures"),
+    ("analysis", "width_precision projection placement costs probes measure widths failure teacher_report"),
+    ("analysis", "comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying planning step_sessions lessons"),
     ("", "notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),

@@ -111,7 +111,9 @@ def test_the_notebook_of_a_report_runs_top_to_bottom(stored):
     assert not [output for output in outputs if output.output_type == "error"]
     figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
     assert len(figures) >= 5
-    assert "“trained, two layers (mlp), 4” is " in next(o.data["text/html"] for o in outputs if "text/html" in o.get("data", {}))
+    assert "“trained, two layers (mlp), 4” is " in next(
+        o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})
+    )
     train = notebook.cells[-2].source
     assert train.startswith("TRAIN_AGAIN = False")
     assert "RunSpec(" in train
