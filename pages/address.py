@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -51,6 +51,18 @@ def select_runs(ids: Sequence[str]) -> None:
 def query(infos: Sequence[RunInfo]) -> dict[str, str]:
     """Return the part of an address that selects runs."""
     return {"runs": ",".join(run.id for run in infos)}
+
+
+def opened_by_link(key: str) -> Literal["rerun", "ignore"]:
+    """Open what has this key if the address asks for it (`?open=KEY`); return its `on_change`, without which it cannot.
+
+    Without such a link it stays as cheap as it is: opening it draws nothing anew.
+    """
+    if st.query_params.get("open") != key:
+        return "ignore"
+    if key not in st.session_state:
+        st.session_state[key] = True
+    return "rerun"
 
 
 def read_choice(key: str, options: Sequence[str]) -> list[str]:

@@ -46,7 +46,7 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
             width=260,
             bind="query-params",
         )
-        with st.popover("Show as code", icon=":material/code:"):
+        with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
             for language, code in planning.as_code(spec, methods).items():
                 st.caption(language)
                 st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)

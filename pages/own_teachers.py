@@ -40,7 +40,7 @@ def _section(data: Dataset) -> None:
         st.rerun()
     if ADDED in st.session_state:
         st.toast(f"Kept as {escape(st.session_state.pop(ADDED))}", icon=":material/check:")
-    opened = st.expander("Add a teacher", icon=":material/school:", key=OPEN, on_change="rerun")
+    opened = st.expander("Add a teacher", icon=":material/school:", key=OPEN, on_change="rerun", bind="query-params")
     if not opened.open:
         return
     with opened, show_errors():
@@ -52,7 +52,7 @@ def _section(data: Dataset) -> None:
 
 def _choose() -> None:
     number = st.session_state.setdefault("network-number", 0)  # another key empties the controls
-    file, out_of_hub = st.tabs(["A file", "Out of a hub"])
+    file, out_of_hub = st.tabs(["A file", "Out of a hub"], key="teacher-from", on_change="rerun", bind="query-params")
     with out_of_hub:
         hub_teachers.choose(PART, number, _add_from_hub)
     with file:

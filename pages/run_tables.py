@@ -164,6 +164,7 @@ def _choose_behind_button(page: str, states: Sequence[str]) -> None:
         address.name_window(page)
     count = len(address.selected_ids())
     label = f"{count} run{'' if count == 1 else 's'}: change" if count else "Choose runs"
+    address.opened_by_link("choose")
     opened = st.popover(label, icon=":material/checklist:", key="choose", on_change="rerun")
     if opened.open:
         with opened:

@@ -61,7 +61,13 @@ def dimension(results: Sequence[RunResult]) -> None:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
     specs = [result.spec for result in results]
     compressing = [spec for spec in specs if frames.method_role(spec) == "compressed"]
-    with st.expander("Sweep the dimension", expanded=points["dim"].nunique() < 2):
+    with st.expander(
+        "Sweep the dimension",
+        expanded=points["dim"].nunique() < 2,
+        key="sweeping",
+        on_change="rerun",
+        bind="query-params",
+    ):
         sweep_controls([*compressing, *specs, RunSpec()][0])
 
 

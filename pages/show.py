@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.analysis.figures.style import to_html
 from kdlib.planning import CostEstimate
+from pages import address
 from pages.small_table import as_html
 
 SMALL = 5  # rows of a table that a narrow window shows as cards
@@ -77,7 +78,7 @@ def report_buttons(run_ids: Sequence[str]) -> None:
     Args:
         run_ids: at least one finished run among them.
     """
-    with st.popover("Report", icon=":material/summarize:"):
+    with st.popover("Report", icon=":material/summarize:", key="report", on_change=address.opened_by_link("report")):
         st.caption("What came out of the chosen runs, with data, teachers, maps, costs, limits and how to do it again.")
         for ending, (label, mime, text) in REPORTS.items():
             st.download_button(

@@ -16,9 +16,9 @@ PAGES = list(ast.literal_eval(LIST.value))
 
 def opened(page: str, **query: str | list[str]) -> AppTest:
     """Return a page as a visitor sees it who opens its address."""
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app = AppTest.from_file(str(APP), default_timeout=60)
     if page != PAGES[0]:
-        app.switch_page(f"pages/{page}.py")
+        app.run().switch_page(f"pages/{page}.py")
     app.query_params.update(query)
     return app.run()
 
