@@ -19,6 +19,7 @@ from pages.text import escape
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 MAX_CURVE = 30  # points of a curve drawn in a cell of a table
+MAX_TITLE = 40  # characters of a dataset's name in the title of a window
 MAX_PREDICTIONS = 9  # runs whose predictions are shown side by side
 
 
@@ -90,11 +91,13 @@ def _run_name(run_id: str) -> str:
     return run_id[:8]
 
 
-def name_window(page: str) -> None:
-    """Put into the title of the window which page is open, and on which run or how many of them."""
+def name_window(page: str, about: str = "") -> None:
+    """Put into the title of the window which page is open, and on what: runs, a dataset, or what `about` says."""
     ids = selected_ids() or RUN_ID.findall(st.query_params.get("run", ""))
-    about = [f"{len(ids)} runs" if len(ids) > 1 else _run_name(ids[0])] if ids else []
-    st.set_page_config(page_title=" · ".join([*about, page, "KD Lab"]))
+    if not about and ids:
+        about = f"{len(ids)} runs" if len(ids) > 1 else _run_name(ids[0])
+    about = about or st.query_params.get("dataset", "")[:MAX_TITLE]
+    st.set_page_config(page_title=" · ".join(filter(None, [about, page, "KD Lab"])))
 
 
 def request_id() -> str:

@@ -101,6 +101,7 @@ def show_run(run: RunInfo) -> None:
 current, listed = addressed_run(), width_jobs.nested_runs()
 if current is None and listed:
     current = listed[0]
+    address.name_window("Dial", current.name)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.title("Dial", width="content")
     if current is not None:

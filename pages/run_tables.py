@@ -80,7 +80,7 @@ def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
         row |= {f"{metric} %": format_percent(accuracy) if accuracy else "", "curve": curve}
         row |= _used_values(run.spec, varied)
         rows.append(row | {"seeds": run.spec.seeds, "age": age(now - run.created)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))
 
 
 def _used_values(spec: RunSpec, names: Sequence[str]) -> dict[str, Any]:

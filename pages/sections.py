@@ -118,6 +118,9 @@ def cost(results: Sequence[RunResult]) -> None:
 
 def differences(results: Sequence[RunResult]) -> None:
     """Show paired differences to one of the runs."""
+    if len(results) < 2:
+        st.info("Choose a second run to compare with.", icon=":material/info:")
+        return
     names = frames.run_labels([result.spec for result in results])
     other = st.selectbox(
         "Compared with",
@@ -134,8 +137,6 @@ def differences(results: Sequence[RunResult]) -> None:
             "differences of this table (Holm). Effect size: the difference on the test set in standard deviations over "
             "the seeds. Seeds to settle: how many would make it clear, if mean and spread stay as they are."
         )
-    elif not left_out:
-        st.info("Choose a second run to compare with.", icon=":material/info:")
     if left_out:
         reasons = "  \n".join(f"{escape(label)}: {escape(reason)}" for label, reason in left_out.items())
         st.info(

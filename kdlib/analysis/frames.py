@@ -143,7 +143,7 @@ def accuracies(
 def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
     """Return one row per result: width and accuracy; those that differ in nothing but their width share a label.
 
-    Baseline and raw are reference lines and have no width.
+    Baseline and raw are reference lines and have no width. Labels stay in the order of the results.
 
     Example:
         >>> accuracy_over_dim(kdlib.pipeline.compare([spec.replace(dim=dim) for dim in (2, 8)]))
@@ -155,7 +155,9 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
         dim = result.spaces["compressed"].width if role == COMPRESSED and "compressed" in result.spaces else None
         rows.append((label, role, dim, score.mean, score.ci95, score.values))
     frame = pd.DataFrame(rows, columns=["label", "role", "dim", "mean", "ci95", "values"])
-    return frame.sort_values(["label", "dim"], ignore_index=True)
+    places = {label: place for place, label in enumerate(frame["label"].unique())}
+    order = frame["label"].map(places).to_frame().assign(dim=frame["dim"]).sort_values(["label", "dim"]).index
+    return frame.loc[order].reset_index(drop=True)
 
 
 def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:
