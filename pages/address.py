@@ -53,6 +53,24 @@ def query(infos: Sequence[RunInfo]) -> dict[str, str]:
     return {"runs": ",".join(run.id for run in infos)}
 
 
+def read_choice(key: str, options: Sequence[str]) -> list[str]:
+    """Return what the address chooses for a control that is not on the page yet, as far as it is among the options.
+
+    For controls that show plain names: bound to the address, they would write those into it instead of code names.
+    """
+    if key in st.session_state:
+        return []
+    return [name for text in st.query_params.get_all(key) for name in text.split(",") if name in options]
+
+
+def write_choice(key: str, chosen: Sequence[str], default: Sequence[str]) -> None:
+    """Put what a control chooses into the address, unless that is its default."""
+    if list(chosen) == list(default):
+        st.query_params.pop(key, None)
+    elif st.query_params.get_all(key) != list(chosen):
+        st.query_params[key] = list(chosen)
+
+
 @st.cache_data(ttl=60, max_entries=500, show_spinner=False)
 def _run_name(run_id: str) -> str:
     with suppress(ValueError):  # the page itself says what is wrong

@@ -4,6 +4,7 @@ import streamlit as st
 
 from kdlib import runs
 from kdlib.checks import default_spec
+from kdlib.names import teacher_name
 from kdlib.spaces import width_jobs
 from kdlib.spec import RunSpec
 from kdlib.store import DONE, FAILED, RunInfo, RunNotFoundError
@@ -49,7 +50,8 @@ def choose(listed: list[RunInfo], current: RunInfo) -> None:
     """Show which run is turned, and let another be chosen."""
     known = {run.id: run for run in [current, *listed]}
     names = {
-        run.id: f"{run.name}: {run.spec.teacher}, {run.spec.dataset}, {run.spec.dim} wide" for run in known.values()
+        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.spec.dim} wide"
+        for run in known.values()
     }
 
     def store() -> None:

@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from kdlib.data.dataset import Dataset
 from kdlib.models.providers import hub, onnx
 from kdlib.models.teachers import get_teacher
+from kdlib.names import teacher_name
 from kdlib.spaces import deletion
 from pages import hub_teachers, page_jobs
 from pages.text import escape, show_errors
@@ -275,7 +276,9 @@ def show_card(names: Sequence[str]) -> None:
         st.session_state["card"] = st.session_state.pop(CARD)
     if st.session_state.get("card", names[0]) not in names:
         st.session_state["card"] = names[0]  # forgotten here, a browser would go on showing the old name
-    name = st.selectbox("Card of a teacher", names, key="card", help="What is known of where it comes from.")
+    name = st.selectbox(
+        "Card of a teacher", names, key="card", format_func=teacher_name, help="What is known of where it comes from."
+    )
     with st.container(border=True), show_errors():
         facts = get_teacher(name).describe().items()
         st.markdown("  \n".join(f"**{escape(fact)}**: {escape(value)}" for fact, value in facts))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdlib.analysis import frames
 from kdlib.analysis.class_scores import confusion_matrix, false_alarm_matrix, scores_per_class
-from kdlib.analysis.comparison import metric_names, verdict
+from kdlib.analysis.comparison import answer, metric_names
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
     plot_accuracy_over_cost,
@@ -16,6 +16,7 @@ from kdlib.analysis.figures.accuracy import (
 from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
 from kdlib.data import datasets
+from kdlib.names import teacher_name
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 from pages import address, registries, show, width_precision
@@ -23,18 +24,22 @@ from pages.glossary import term
 from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
+ANSWER_HEIGHT = 340  # pixels: with title and answer it fits a screen of 900
 
 
-def accuracy(results: Sequence[RunResult]) -> None:
-    """Show what came out in one sentence, and the bars."""
-    st.info(escape(verdict(results)), icon=":material/flag:")
-    figure = plot_accuracy_bars(frames.accuracies(results), metric_names(results))
+def show_answer(results: Sequence[RunResult]) -> None:
+    """Show what came out in words, and the figure that says the same: accuracy with intervals."""
+    first, *rest = answer(results)
+    with st.container(key="answer", gap="xsmall"):
+        st.markdown(f"**{escape(first)}**")
+        for words in rest:
+            st.markdown(escape(words))
     show.exportable_figure(
-        figure, "accuracy", f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set"
-    )
-    st.caption(
+        plot_accuracy_bars(frames.accuracies(results), metric_names(results)).update_layout(height=ANSWER_HEIGHT),
+        "accuracy",
+        f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set",
         f"Bars: mean over n seeds ({_seed_counts(results)}), whiskers: 95 % interval, dots: the seeds. "
-        "Hatched: out-of-domain."
+        "Hatched: out-of-domain.",
     )
 
 
@@ -49,8 +54,9 @@ def dimension(results: Sequence[RunResult]) -> None:
     points = frames.accuracy_over_dim(results)
     if (points["role"] == "compressed").any():
         alt = f"The {metric_names(results)} over the width of the compressed embedding"
-        show.exportable_figure(plot_accuracy_over_dim(points, metric_names(results)), "accuracy-over-dimension", alt)
-        st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
+        words = "Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds."
+        figure = plot_accuracy_over_dim(points, metric_names(results))
+        show.exportable_figure(figure, "accuracy-over-dimension", alt, words)
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
     specs = [result.spec for result in results]
@@ -64,16 +70,11 @@ def sweep_controls(base: RunSpec) -> None:
     dims = st.multiselect(
         "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
     )
-    methods = st.multiselect(
-        "Compressors",
-        [name for name in registries.describe("compressors") if name != "none"],
-        [RunSpec.method],
-        key="sweep",
-        bind="query-params",
-        help=registries.markdown_list("compressors"),
+    methods = registries.select_entries(
+        "Compressors", "compressors", "sweep", [RunSpec.method], help=registries.markdown_list("compressors")
     )
     st.caption(
-        f"Everything else as in the chosen runs: {escape(base.teacher)} on {escape(base.dataset)}. "
+        f"Everything else as in the chosen runs: {escape(teacher_name(base.teacher))} on {escape(base.dataset)}. "
         "What is there is not run again."
     )
     if st.button(
@@ -121,7 +122,7 @@ def differences(results: Sequence[RunResult]) -> None:
     )
     frame, left_out = differences_to(results, names.index(other))
     if not frame.empty:
-        st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
+        show.table(frame.drop(columns="compared with"), f"Paired differences to {other}, in points")
         st.caption(
             "Points, seed by seed, with the 95 % interval of the paired t-test; * clear at 5 %, corrected for all "
             "differences of this table (Holm). Effect size: the difference on the test set in standard deviations over "
@@ -174,7 +175,7 @@ def classes(results: Sequence[RunResult]) -> None:
 def table(results: Sequence[RunResult]) -> None:
     """Show all numbers, to be taken away."""
     frame = result_table(results)
-    st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
+    show.table(frame, "All numbers of the chosen runs")
     with st.container(horizontal=True):
         csv = to_csv(result_numbers(results))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
@@ -188,5 +189,5 @@ def table(results: Sequence[RunResult]) -> None:
         )
 
 
-SECTIONS = {"Accuracy": accuracy, "Dimension": dimension, "Size and cost": cost, "Differences": differences}
+SECTIONS = {"Differences": differences, "Dimension": dimension, "Size and cost": cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Classes": classes, "Table": table}

@@ -13,6 +13,7 @@ from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
 from kdlib.analysis.teacher_report import TeacherReport
 from kdlib.data import datasets
 from kdlib.models.teachers import is_built_in
+from kdlib.names import teacher_name
 from kdlib.spaces import Failure, embedding_jobs, teacher_jobs
 from kdlib.spaces.embedding_jobs import EmbeddingState
 from pages import live, registries, show
@@ -49,8 +50,8 @@ def _draw(dataset: str, entries: list[dict[str, str]]) -> bool:
     _show_probes(ready, datasets.load(dataset).multi_label)
     _show_table(entries, states, ready)
     for teacher, failure in failed.items():
-        st.error(f"{escape(teacher)}: {escape(failure.reason)}", icon=":material/error:")
-        if st.button(f"Ask {escape(teacher)} again", key=f"again-{teacher}"):
+        st.error(f"{escape(teacher_name(teacher))}: {escape(failure.reason)}", icon=":material/error:")
+        if st.button(f"Ask {escape(teacher_name(teacher))} again", key=f"again-{teacher}"):
             teacher_report.discard(teacher, dataset)
             st.rerun(scope="fragment")
     costly = {name: state for name, state in states.items() if name not in reports}
@@ -61,7 +62,7 @@ def _draw(dataset: str, entries: list[dict[str, str]]) -> bool:
 def _show_probes(reports: Mapping[str, TeacherReport], multi_label: bool) -> None:
     """Show how well each teacher's embedding answers each question; nothing before the first report."""
     rows = [
-        (teacher, question, probe.accuracy, probe.chance)
+        (teacher_name(teacher), question, probe.accuracy, probe.chance)
         for teacher, report in reports.items()
         for question, probe in report.questions.items()
     ]
@@ -74,9 +75,9 @@ def _show_probes(reports: Mapping[str, TeacherReport], multi_label: bool) -> Non
     several = " With several labels an item, the target is told in mAP, and chance is the share of positives."
     st.caption(
         "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding "
-        "of test items. The stronger the colour, the further above chance, that is, above always giving the answer "
-        "most frequent among the training items; where an embedding says nothing of a question, a probe fits noise and "
-        "can do worse than that. What a teacher knows beside the target is what compression may throw away."
+        "of test items. The stronger the colour, the further above chance: the share of the most frequent answer among "
+        "the test items. Where an embedding says nothing of a question, a probe fits noise and lands near chance, also "
+        "below it. What a teacher knows beside the target is what compression may throw away."
         + (several if multi_label else "")
     )
 
@@ -88,7 +89,7 @@ def _show_table(
     table = []
     for entry in entries:
         report, state = reports.get(entry["name"]), states[entry["name"]]
-        row = entry | {"embedded": 100 * state.done / max(state.rows, 1)}
+        row = entry | {"name": teacher_name(entry["name"]), "embedded": 100 * state.done / max(state.rows, 1)}
         if report:
             row |= {"width": report.width, "effective rank": report.effective_rank}
             row |= {"target": 100 * report.target.accuracy}
@@ -128,7 +129,9 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
     for name, state in states.items():
         line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
         if state.active:
-            line.progress(state.done / max(state.rows, 1), text=f"**{escape(name)}** · {describe_state(state)}")
+            line.progress(
+                state.done / max(state.rows, 1), text=f"**{escape(teacher_name(name))}** · {describe_state(state)}"
+            )
             stopping = state.state == embedding_jobs.CANCELLING
             button.button(
                 "Cancel",
@@ -139,7 +142,7 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
                 args=(name, dataset),
             )
             continue
-        line.markdown(f"**{escape(name)}** · {escape(describe_state(state))}")
+        line.markdown(f"**{escape(teacher_name(name))}** · {escape(describe_state(state))}")
         label = "Go on" if state.done else "Embed"
         if button.button(label, key=f"embed-{name}", icon=":material/play_arrow:", width="stretch"):
             embedding_jobs.request(name, dataset)

@@ -15,7 +15,7 @@ from kdlib.analysis.evaluation import primary_metric
 from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest
 from kdlib.data import datasets
 from kdlib.models.quantization import PRECISIONS
-from kdlib.names import COMPRESSED, method_name, method_role, run_name, teacher_name
+from kdlib.names import COMPRESSED, method_name, method_role, run_name, setting_name
 from kdlib.results import Point, RunResult
 from kdlib.spec import RunSpec, unused_fields
 
@@ -76,7 +76,7 @@ def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str
 
 def _setting(field: str, value: object) -> str:
     """Return a setting in words."""
-    return f"{field.replace('_', ' ')} {teacher_name(str(value)) if field == 'teacher' else value}"
+    return f"{field.replace('_', ' ')} {setting_name(field, value)}"
 
 
 def curves(

@@ -43,7 +43,7 @@ def plot_accuracy_bars(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figu
     names = [escape(group) for group in groups]
     figure.update_xaxes(tickvals=list(range(len(groups))), ticktext=names, range=[-0.5, len(groups) - 0.5])
     figure.update_yaxes(range=[0, 100])
-    return figure
+    return figure.update_layout(margin={"b": 28})  # the axis has no title
 
 
 def plot_probes(frame: pd.DataFrame) -> go.Figure:
