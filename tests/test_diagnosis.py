@@ -49,8 +49,8 @@ def test_a_comparison_that_helps_says_so_number_by_number_and_proposes_nothing()
         (taught(method="raw"), "Compress:", {"method": "mlp"}),
         (taught(compressed=0.7), "32 numbers instead of 16", {"dim": 32}),
         (taught(compressed=0.7, dim=200), "256 numbers instead of 200", {"dim": 256}),
-        (taught(labels=1.2, values=(0.5, 0.51, 0.52)), "λ = 0.42 instead of 0.85", {"distance_weight": 0.42}),
-        (taught(distance=(0.6, 0.58)), "λ = 0.93 instead of 0.85", {"distance_weight": 0.93}),
+        (taught(labels=1.2, values=(0.5, 0.51, 0.52)), "λ = 0.4 instead of 0.85", {"distance_weight": 0.4}),
+        (taught(distance=(0.6, 0.58)), "λ = 0.9 instead of 0.85", {"distance_weight": 0.9}),
         (taught(values=(0.61, 0.65, 0.62)), "Train 9 seeds", {"seeds": 9}),
     ],
     ids=["weak teacher", "raw", "too narrow", "as wide as the teacher", "held up", "does not follow", "unclear"],
@@ -85,7 +85,7 @@ def test_what_it_finds(run, words):
 
 
 def test_what_was_not_measured_is_not_said():
-    assert diagnose([]) == diagnose([alone()])
+    assert diagnose([]).findings == []
     assert diagnose([alone()]).findings == []
     assert diagnose([replace(taught(), metrics={})]).findings == []
     lonely = diagnose([replace(taught(), history=[])])

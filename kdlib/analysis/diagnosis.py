@@ -17,14 +17,15 @@ from kdlib.analysis.comparison import (
 from kdlib.analysis.significance import seeds_to_settle
 from kdlib.names import method_name
 from kdlib.results import RunResult, Summary
-from kdlib.spec import BASELINE, RAW
+from kdlib.spec import BASELINE, RAW, RunSpec
 
 CLEAR = 0.02  # of an accuracy, below which nothing is made of a difference
 HARDLY = 0.15  # of the distance at the start: a student that came no closer does not follow
 NEARLY_ALL = 0.6  # of the way to 0: little is left to follow
 MEMORISED = 0.05  # cross-entropy of the labels in nats, below which training rows are known by heart
 HELD_UP = 2.0  # times the baseline's cross-entropy: the distance keeps the student from its labels
-MOST_SEEDS = 30  # that are worth proposing
+MOST_SEEDS = 20  # that are worth proposing
+STEP = 0.05  # of λ
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ class Diagnosis:
     Attributes:
         findings: sentences, each with its numbers.
         advice: what to try next; None where nothing stands out.
+        spec: of the run they are about.
     """
 
     findings: list[str]
     advice: Advice | None
+    spec: RunSpec
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,11 @@ def diagnose(results: Sequence[RunResult]) -> Diagnosis:
     raw = next((result for result in measured if result.spec.method == RAW), None)
     best = raw if place is None else measured[place]
     if best is None or best.teacher is None:
-        return Diagnosis([], None)
+        return Diagnosis([], None, best.spec if best else RunSpec())
     evidence = _collect(measured, best)
     findings = [_say_ceiling(evidence), _say_compression(evidence), _say_alignment(evidence), _say_labels(evidence)]
-    return Diagnosis([*filter(None, findings), *filter(None, [describe_kept(best)])], _advise(evidence))
+    findings.append(describe_kept(best))
+    return Diagnosis([*filter(None, findings)], _advise(evidence), best.spec)
 
 
 def _collect(results: Sequence[RunResult], best: RunResult) -> _Evidence:
@@ -196,23 +200,20 @@ def _advise(evidence: _Evidence) -> Advice | None:
     if spec.method == RAW:
         return Advice("Compress: a trained compressor throws away what the target does not need.", {"method": "mlp"})
     if evidence.kept is not None and evidence.ceiling is not None and evidence.kept < evidence.ceiling - CLEAR:
-        widest = evidence.best.spaces["raw"].width if "raw" in evidence.best.spaces else 2 * spec.dim
-        dim = min(2 * spec.dim, widest)
-        if dim > spec.dim:
-            return Advice(
-                f"Compress less: {dim} numbers instead of {spec.dim}, as some of the target was lost.", {"dim": dim}
-            )
+        dim = 2 ** spec.dim.bit_length()  # the next power of two
+        if "raw" in evidence.best.spaces and dim <= evidence.best.spaces["raw"].width:
+            text = f"Compress less: {dim} numbers instead of {spec.dim}, as some of the target was lost."
+            return Advice(text, {"dim": dim})
     if _is_held_up(evidence) and not helps:
-        weight = round(spec.distance_weight / 2, 2)
-        return Advice(
-            f"Let the labels count more: λ = {weight} instead of {spec.distance_weight}.", {"distance_weight": weight}
-        )
-    if evidence.way is not None and evidence.way < HARDLY and spec.distance_weight < 0.95:
-        weight = round((1 + spec.distance_weight) / 2, 2)
-        return Advice(
-            f"Let the distance count more: λ = {weight} instead of {spec.distance_weight}.", {"distance_weight": weight}
-        )
+        return _advise_weight("Let the labels count more", spec, spec.distance_weight / 2)
+    if evidence.way is not None and evidence.way < HARDLY and spec.distance_weight < 1 - 2 * STEP:
+        return _advise_weight("Let the distance count more", spec, (1 + spec.distance_weight) / 2)
     return _advise_seeds(evidence)
+
+
+def _advise_weight(words: str, spec: RunSpec, wanted: float) -> Advice:
+    weight = round(round(wanted / STEP) * STEP, 2)
+    return Advice(f"{words}: λ = {weight:g} instead of {spec.distance_weight:g}.", {"distance_weight": weight})
 
 
 def _is_weak(evidence: _Evidence) -> bool:
