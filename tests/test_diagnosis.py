@@ -84,6 +84,26 @@ def test_what_it_finds(run, words):
     assert words in " ".join(diagnose([alone(), run]).findings)
 
 
+def test_a_run_that_was_still_learning_is_trained_longer():
+    def rising(values):
+        history = [Point(number, [0.5], [0.6 - number / 10], val=[value]) for number, value in enumerate(values, 1)]
+        return replace(taught(), history=history)
+
+    advice = diagnose([alone(), rising([0.3, 0.5, 0.6, 0.65])]).advice
+    assert "60 epochs: validation rose from 60 to 65 %" in advice.text
+    assert advice.changes == {"epochs": 60}
+    assert diagnose([alone(), rising([0.3, 0.5, 0.6, 0.61])]).advice is None
+    long = replace(rising([0.3, 0.5, 0.6, 0.65]), spec=taught().spec.replace(epochs=150))
+    assert diagnose([alone(), long]).advice is None
+
+
+def test_the_difference_to_raw_is_settled_first():
+    raw = make_result("raw", [0.69, 0.66, 0.71])
+    advice = diagnose([alone(), raw, taught()]).advice
+    assert "points from teacher as it is (raw)" in advice.text
+    assert advice.changes == {"seeds": 7}  # mean 0.0233, sd 0.0231: t(6) gives 0.0214, t(5) 0.0242
+
+
 def test_what_was_not_measured_is_not_said():
     assert diagnose([]).findings == []
     assert diagnose([alone()]).findings == []

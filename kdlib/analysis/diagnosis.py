@@ -25,6 +25,8 @@ NEARLY_ALL = 0.6  # of the way to 0: little is left to follow
 MEMORISED = 0.05  # cross-entropy of the labels in nats, below which training rows are known by heart
 HELD_UP = 2.0  # times the baseline's cross-entropy: the distance keeps the student from its labels
 MOST_SEEDS = 20  # that are worth proposing
+MOST_EPOCHS = 200
+RISING = 0.02  # of the validation score in the last third of a training: it was still learning
 STEP = 0.05  # of λ
 
 
@@ -63,7 +65,7 @@ class _Evidence:
     Attributes:
         best: the run that is looked at.
         baseline: the same student without a teacher.
-        gain: of the best run over the baseline, on the test set.
+        gains: raw and baseline -> what the best run gains over it on the test set.
         ceiling: accuracy of a probe on the raw embedding.
         kept: accuracy of a probe on the compressed embedding.
         first, last: the distance loss of the first and the last epoch.
@@ -73,7 +75,7 @@ class _Evidence:
 
     best: RunResult
     baseline: RunResult | None
-    gain: Summary | None
+    gains: dict[str, Summary]
     ceiling: float | None
     kept: float | None
     first: float | None
@@ -119,10 +121,15 @@ def diagnose(results: Sequence[RunResult]) -> Diagnosis:
 def _collect(results: Sequence[RunResult], best: RunResult) -> _Evidence:
     baseline = find_reference(results, best, BASELINE)
     probe = best.teacher.probe if best.teacher else None
+    differences = differences_to_references(results, best)
     return _Evidence(
         best,
         baseline,
-        differences_to_references(results, best).get(BASELINE, {}).get("test"),
+        {
+            method: paired["test"]
+            for method in (RAW, BASELINE)
+            if (paired := differences.get(method)) and "test" in paired
+        },
         probe.raw.mean if probe and probe.raw else None,
         probe.compressed.mean if probe and probe.compressed and best.spec.method != RAW else None,
         _curve(best, "distance", 0),
@@ -133,7 +140,7 @@ def _collect(results: Sequence[RunResult], best: RunResult) -> _Evidence:
 
 
 def _curve(result: RunResult, name: str, place: int) -> float | None:
-    """Return the mean over the seeds of a curve at its first (0) or last (-1) point, None without one."""
+    """Return the mean over the seeds of a curve at one of its points (0 the first, -1 the last), None without one."""
     values = result.history[place].finite(name) if result.history else []
     return sum(values) / len(values) if values else None
 
@@ -193,7 +200,7 @@ def _is_held_up(evidence: _Evidence) -> bool:
 
 def _advise(evidence: _Evidence) -> Advice | None:
     """Return the first change that applies; those that matter most come first."""
-    spec, gain = evidence.best.spec, evidence.gain
+    spec, gain = evidence.best.spec, evidence.gains.get(BASELINE)
     helps = gain is not None and excludes_zero(gain) and gain.mean > 0
     if _is_weak(evidence) and not helps:
         return Advice("Choose a teacher that knows the target better than the student alone does.")
@@ -208,7 +215,7 @@ def _advise(evidence: _Evidence) -> Advice | None:
         return _advise_weight("Let the labels count more", spec, spec.distance_weight / 2)
     if evidence.way is not None and evidence.way < HARDLY and spec.distance_weight < 1 - 2 * STEP:
         return _advise_weight("Let the distance count more", spec, (1 + spec.distance_weight) / 2)
-    return _advise_seeds(evidence)
+    return _advise_epochs(evidence) or _advise_seeds(evidence)
 
 
 def _advise_weight(words: str, spec: RunSpec, wanted: float) -> Advice:
@@ -222,19 +229,30 @@ def _is_weak(evidence: _Evidence) -> bool:
     return known is not None and alone is not None and known <= alone + CLEAR
 
 
-def _advise_seeds(evidence: _Evidence) -> Advice | None:
-    gain, name = evidence.gain, method_name(evidence.best.spec.method)
-    if gain is None or (gain.ci95 is not None and excludes_zero(gain)):
+def _advise_epochs(evidence: _Evidence) -> Advice | None:
+    spec, history = evidence.best.spec, evidence.best.history
+    if len(history) < 3 or 2 * spec.epochs > MOST_EPOCHS:
         return None
+    before, after = (_curve(evidence.best, "val", place) for place in (2 * len(history) // 3, -1))
+    if before is None or after is None or after < before + RISING:
+        return None
+    numbers = f"validation rose from {_percent(before)} to {_percent(after)} % in the last third"
+    return Advice(f"Train longer, {2 * spec.epochs} epochs: {numbers}.", {"epochs": 2 * spec.epochs})
+
+
+def _advise_seeds(evidence: _Evidence) -> Advice | None:
+    """Return how many seeds would settle the difference to raw, or to the baseline, where it is not clear."""
+    unclear = [each for each in evidence.gains.items() if not (each[1].ci95 is not None and excludes_zero(each[1]))]
+    if not unclear:
+        return None
+    reference, gain = unclear[0]
     if gain.ci95 is None:
         return Advice("Train more seeds: a single one says nothing of how sure a difference is.", {"seeds": 5})
     needed = seeds_to_settle(gain)
     if needed is None or needed > MOST_SEEDS:
         return None
-    points = f"{100 * gain.mean:+.1f} points against the baseline"
-    return Advice(
-        f"Train {needed} seeds: if {name} stays at {points}, that many would make it clear.", {"seeds": needed}
-    )
+    points = f"{100 * gain.mean:+.1f} points from {method_name(reference)}"
+    return Advice(f"Train {needed} seeds: if it stays at {points}, that many would make it clear.", {"seeds": needed})
 
 
 def _percent(value: float) -> str:
