@@ -52,6 +52,12 @@ def apply_preset(values: dict[str, Any]) -> None:
     st.session_state["methods"] = METHODS
 
 
+def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
+    """Return the part of an address that sets every control to a spec, its method beside some others."""
+    methods = list(dict.fromkeys([*references, spec.method]))
+    return {name: str(getattr(spec, name)) for name in FIELDS} | {"methods": methods}
+
+
 def follow_dataset() -> None:
     """Let the other controls follow the dataset: if the teacher does not fit it, what depends on it is set anew.
 

@@ -7,6 +7,7 @@ import streamlit as st
 from kdlib.analysis import frames
 from kdlib.analysis.class_scores import confusion_matrix, false_alarm_matrix, scores_per_class
 from kdlib.analysis.comparison import answer, metric_names
+from kdlib.analysis.diagnosis import diagnose
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
     plot_accuracy_over_cost,
@@ -18,8 +19,8 @@ from kdlib.analysis.result_tables import differences_to, result_numbers, result_
 from kdlib.data import datasets
 from kdlib.names import teacher_name
 from kdlib.results import RunResult
-from kdlib.spec import RunSpec
-from pages import address, registries, show, width_precision
+from kdlib.spec import BASELINE, RAW, RunSpec
+from pages import address, controls, registries, show, width_precision
 from pages.glossary import term
 from pages.text import escape
 
@@ -145,6 +146,33 @@ def differences(results: Sequence[RunResult]) -> None:
         )
 
 
+def why(results: Sequence[RunResult]) -> None:
+    """Show what the measured numbers say of why it did or did not help, and what sets the one change to try next."""
+    found = diagnose(results)
+    if not found.findings:
+        st.info("None of the chosen runs has a teacher, so there is nothing to explain.", icon=":material/info:")
+        return
+    st.markdown("\n".join(f"- {escape(each)}" for each in found.findings))
+    if found.advice is None:
+        st.caption("Nothing stands out that would help more.")
+        return
+    st.markdown(f"**What is most likely to help:** {escape(found.advice.text)}")
+    if not found.advice.changes:
+        st.page_link(
+            "pages/data_teachers.py",
+            label="See what each teacher knows",
+            icon=":material/school:",
+            query_params={"dataset": found.spec.dataset},
+        )
+        return
+    st.page_link(
+        "pages/distill.py",
+        label="Set this on Distill",
+        icon=":material/tune:",
+        query_params=controls.query(found.spec.replace(**found.advice.changes), [BASELINE, RAW]),
+    )
+
+
 def classes(results: Sequence[RunResult]) -> None:
     """Show each class by itself, and which classes are mistaken for which."""
     predictions = address.load_predictions(results)
@@ -196,5 +224,5 @@ def table(results: Sequence[RunResult]) -> None:
         )
 
 
-SECTIONS = {"Differences": differences, "Dimension": dimension, "Size and cost": cost}
+SECTIONS = {"Differences": differences, "Why": why, "Dimension": dimension, "Size and cost": cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Classes": classes, "Table": table}
