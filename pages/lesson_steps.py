@@ -28,7 +28,7 @@ FIELD_NAMES = {"dim": "Numbers kept", "distance_weight": "Weight λ of the dista
 
 def show_list(lessons: Sequence[Lesson]) -> None:
     """Show all lessons, with what was read to its end."""
-    st.title("Lessons")
+    st.title("Lessons", anchor=False)
     lesson_place.move_focus("list", "Lessons")
     st.markdown(
         "Short lessons with real runs on this machine. Each asks what you expect before it shows what comes out."

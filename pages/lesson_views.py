@@ -27,7 +27,7 @@ from pages import live, show, tiles, width_dial
 from pages.batch import Square, batch_data, show_batch
 from pages.text import escape
 
-HEIGHT, LARGE_HEIGHT = 340, 310  # pixels of a figure; for a room there is more text beside it
+HEIGHT, LARGE_HEIGHT = 340, 330  # pixels of a figure; for a room it shares the screen with larger letters
 SPACES = {"raw": "Teacher", "compressed": "Compressed", "student": "Student"}
 SETTINGS: dict[str, Callable[[Any], str]] = {  # field -> its value in words; the others are shown as they are
     "teacher": names.teacher_name,
@@ -78,6 +78,8 @@ class Shown:
     def figure(self, plot: Figure, name: str, alt: str) -> None:
         """Show a figure, with larger letters for a room."""
         plot.update_layout(height=LARGE_HEIGHT if self.large else HEIGHT, font_size=17 if self.large else 13)
+        if not plot.layout.xaxis.title.text:
+            plot.update_layout(margin_b=32)
         show.figure(plot, f"{self.key}-{name}", alt)
 
 
