@@ -149,5 +149,6 @@ def _number_outcome(prediction: Prediction, said: float, measured: Measured) -> 
 def _curve_outcome(prediction: Prediction, said: list[float], measured: Measured) -> tuple[bool, str]:
     values = [measured.value(each) for each in prediction.value]
     off = sum(abs(a - b) for a, b in zip(values, said, strict=True)) / len(values)
-    text = f"Your curve is off by **{format_number(off)}** on average, in {escape(prediction.unit)}."
+    unit = "points" if prediction.unit == "%" else escape(prediction.unit)
+    text = f"Your curve is off by **{format_number(off)}** {unit} on average."
     return off <= CLOSE * (prediction.high - prediction.low), text

@@ -11,7 +11,8 @@ FOCUSED = """() => {
     const box = found.getBoundingClientRect();
     const label = [...(found.labels ?? [])].map((each) => each.innerText).join(" ");
     const words = found.getAttribute("aria-label") || label || found.innerText || "";
-    const role = found.getAttribute("role") || { BUTTON: "button", A: "link", INPUT: found.type }[found.tagName] || "";
+    const kind = found.type === "range" ? "slider" : found.type;
+    const role = found.getAttribute("role") || { BUTTON: "button", A: "link", INPUT: kind }[found.tagName] || "";
     const value = found.getAttribute("aria-valuetext") ?? found.getAttribute("aria-valuenow") ?? found.value;
     return { role, words, value, box: [box.x, box.y, box.width, box.height], tall: innerHeight };
 }"""

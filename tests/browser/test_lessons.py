@@ -53,7 +53,7 @@ def test_a_whole_lesson_with_the_keyboard_alone_and_a_real_training(visit, schem
     page.keyboard.press("ArrowLeft")
     answer_with_keys(page)
     expect(page.get_by_text(re.compile(r"You said 49 %, measured: \d+"))).to_be_visible(timeout=SLOW)
-    tab_to(page, "range", "Numbers per item")
+    tab_to(page, "slider", "Numbers per item")
     check_ring(page)
     page.keyboard.press("Home")
     expect(page.locator("[data-dial] [data-width]")).to_have_text("1")
