@@ -78,7 +78,7 @@ class Shown:
     def figure(self, plot: Figure, name: str, alt: str) -> None:
         """Show a figure, with larger letters for a room."""
         plot.update_layout(height=LARGE_HEIGHT if self.large else HEIGHT, font_size=17 if self.large else 13)
-        if not plot.layout.xaxis.title.text:
+        if not plot["layout.xaxis.title.text"]:
             plot.update_layout(margin_b=32)
         show.figure(plot, f"{self.key}-{name}", alt)
 
