@@ -113,6 +113,20 @@ def test_a_link_hides_the_menu_and_a_presentation_enlarges_the_text(visit):
     assert large.evaluate(size) > 1.2 * normal
 
 
+@pytest.mark.parametrize(("step", "view"), [(1, ".js-plotly-plot"), (2, "[data-dial]"), (3, "[data-dial]")])
+def test_a_presentation_shows_a_step_with_its_result_in_one_screen(visit, step, view):
+    page = visit(f"/lessons?lesson=3&step={step}&present=1&answers=1-{'~'.join(['50'] * 7)}_2-50_3-1", height=900)
+    outcome = page.get_by_text(re.compile("^(Your curve is off|You said)"))
+    expect(outcome.or_(page.get_by_role("button", name="Run it"))).to_be_visible()
+    if not outcome.count():  # no other test has trained it before
+        page.get_by_role("button", name="Run it").click()
+    expect(outcome).to_be_in_viewport(ratio=1, timeout=3 * SLOW)
+    expect(page.locator(view).first).to_be_in_viewport(ratio=1)
+    expect(page.locator(".st-key-explanation")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Back")).to_be_in_viewport(ratio=1)
+    assert page.get_by_test_id("stMain").evaluate("(main) => main.scrollHeight") <= 900
+
+
 def test_votes_of_two_browsers_appear_in_a_third(visit):
     address = "/lessons?lesson=7&class=8 b <b>"
     third = visit(address + "&present=1")
