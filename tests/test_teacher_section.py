@@ -51,7 +51,16 @@ def record(**changes):
         stream.write(bytes(600 * 8))
 
 
-def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted):
+def test_what_ships_is_shown_at_once_and_nobody_is_asked(submitted):
+    app = page()
+    assert not [key for key in submitted if key.startswith("knowledge")]
+    table = next(each.value for each in app.dataframe if "source task" in each.value).set_index("name")
+    report = teacher_report.load_shipped("simclr", "digits")
+    assert table.loc["simclr", "target"] == pytest.approx(100 * report.target.accuracy)
+
+
+def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted, monkeypatch):
+    monkeypatch.setattr(teacher_report, "load_shipped", lambda *_: None)
     app = page()
     assert not app.exception
     assert not app.error, texts(app)
