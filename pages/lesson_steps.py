@@ -16,7 +16,7 @@ from pages import address, glossary, lesson_place, lesson_votes, live, run_table
 from pages.lesson_place import Place
 from pages.lesson_questions import show_outcome, show_question
 from pages.lesson_views import VIEWS, Shown
-from pages.text import describe_seconds, escape, show_errors
+from pages.text import describe_range, escape, show_errors
 
 COLUMNS = 3  # of the list of lessons
 Specs = dict[str, RunSpec]  # name of a run -> its spec
@@ -225,7 +225,7 @@ class _Part:
                     st.warning(f"{escape(name)} {run.state}. {escape(run.reason)}", icon=":material/error:")
             missing = [spec for name, spec in specs.items() if name not in infos or infos[name].state != DONE]
             count = "1 training" if len(missing) == 1 else f"{len(missing)} trainings"
-            seconds = describe_seconds(planning.estimate_cost(missing).seconds)
+            seconds = describe_range(*planning.estimate_cost(missing).seconds)
             st.markdown(f"{count} to run on this machine, about {seconds}.")
             if st.button("Run it", key="run", type="primary", icon=":material/play_arrow:"):
                 launch(specs)

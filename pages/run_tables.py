@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from kdlib import planning, runs
+from kdlib import durations, runs
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.names import method_name, teacher_name
@@ -60,8 +60,17 @@ def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
     active = [run for run in infos if run.active]
     if active and all(run.phase not in ("", "training") for run in active):
         return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
-    seconds = planning.estimate_remaining(active, address.load_histories(active), now)
-    return f"{describe_range(*seconds)} to go" if seconds else "starting"
+    found = durations.estimate_remaining(active, address.load_histories(active), now)
+    if found is None:
+        return "starting"
+    told = _countdown(tuple(sorted((run.id, run.submitted) for run in infos))).tell(found)
+    return f"{describe_range(*told)} to go"
+
+
+@st.cache_resource(max_entries=300, show_spinner=False)
+def _countdown(launched: tuple[tuple[str, float], ...]) -> durations.Countdown:  # noqa: ARG001
+    """Return what was told of these runs, to every visitor."""
+    return durations.Countdown()
 
 
 def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.analysis.figures.style import to_html
-from kdlib.planning import CostEstimate
+from pages.text import describe_range
+
+if TYPE_CHECKING:
+    from kdlib.planning import CostEstimate  # loads torch, which a first figure does without
 
 
 def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
@@ -19,12 +22,14 @@ def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
     st.plotly_chart(plot, key=key, config=config, alt=alt)
 
 
-def fact_line(plan: CostEstimate) -> None:
+def fact_line(plan: "CostEstimate") -> None:
     """Show what a launch will cost, in one line."""
-    origin = "measured on runs of this machine" if plan.measured else "a guess until a run has been measured here"
+    origin = (
+        "by how long such runs took on this machine" if plan.measured else "a guess until such a run has ended here"
+    )
     narrow = plan.compressed_width
     ratio = f"**{plan.teacher_width} → {narrow}**" if narrow else f"**{plan.teacher_width}**"
-    facts = [f"**≈ {plan.seconds:.0f} s**", f"**{plan.parameters:,}** parameters"]
+    facts = [f"**about {describe_range(*plan.seconds)}**", f"**{plan.parameters:,}** parameters"]
     facts += [f"{ratio} numbers an item"] if plan.teacher_width else []
     share = f" The embedding becomes {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
     words = (

@@ -33,7 +33,7 @@ ROOMS = (
     ),
     ("analysis", "projection placement costs probes measure widths failure teacher_probes teacher_report"),
     ("analysis", "comparison papers frames result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces trying planning step_sessions lessons"),
+    ("", "catalog checks groups pipeline store engine runs spaces trying durations planning step_sessions lessons"),
     ("", "notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),

@@ -51,11 +51,11 @@ def test_one_that_is_made_here_is_the_one_that_ships(teacher):
     assert made.keys() == shipped.keys()
     rows = len(datasets.load("digits").splits["test"])
     for name, value in shipped.items():
-        tolerance = 1e-3 * value if name.startswith("effective_rank") else TOLERANCE_ROWS / rows
+        tolerance = 1e-6 * value if name.startswith("effective_rank") else TOLERANCE_ROWS / rows
         assert made[name] == pytest.approx(value, abs=tolerance), f"{name}: run {AGAIN}"
 
 
-TOLERANCE_ROWS = 2.5  # test items whose answer may be another
+TOLERANCE_ROWS = 1.5  # test items whose answer may be another: with and without AVX-512, one in all 18 reports was
 
 
 def test_a_new_data_folder_has_them_and_asks_nobody(fresh_home, monkeypatch):
