@@ -6,6 +6,7 @@ No machine is always as fast as it was a minute ago, so nothing here is one numb
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from typing import NamedTuple
 
@@ -13,19 +14,21 @@ from kdlib.results import Point
 from kdlib.spec import RunSpec
 from kdlib.store import QUEUED, RunInfo
 
-# Per member and item of the default student on one core, until runs of this machine are known. Three quarters of it do
+# Per member and item of the default student on one core, until runs of this machine are known: the race that ships
+# took 1.2e-4 on two cores of a server. Three quarters of it do
 # not depend on what is multiplied: a smaller student takes as long, one that multiplies 28 times as much (64 x 64
 # colour pictures) 8 times as long.
-SECONDS_PER_ITEM, GROWING_SHARE = 6e-5, 0.25
+SECONDS_PER_ITEM, GROWING_SHARE = 1e-4, 0.25
 GUESS_FASTER, GUESS_SLOWER = 0.6, 2.0  # what a guess is multiplied by: this machine may be another
 START_SECONDS = (1.0, 4.0)  # fewest and most, until a run makes its first step
 MEASURING_SHARES = (0.01, 0.15)  # seconds of measuring for each second of training
 MEASURING_SECONDS = (0.5, 4.0)  # and at least these
-EARLY_SHARE = 0.05  # of the training, before which nothing can be said
+KNOWN_SHARE = 0.1  # of a training, before which its pace says no more than the fewest seconds
 FASTER, SLOWER = 0.8, 1.4  # what past runs took is multiplied by: other work on the machine comes and goes
-# What the pace of a run so far is multiplied by at its beginning; the more is done, the nearer to 1. Other work may set
-# in that halves the speed from the middle on, or have ended that did so until then.
-EARLY_FASTER, EARLY_SLOWER = 0.5, 1.7
+CROWDED = 2.0  # what the quicker ones took is multiplied by at most, on a machine that is busy now
+# What the pace of a run so far is multiplied by. Runs beside it may end, other work too, and twice the speed is left.
+# Other work may set in: the less is done, the more of the time it lasts.
+LATER_FASTER, EARLY_SLOWER = 0.5, 1.7
 RECENT_RUNS = 9  # alike, that say how fast this machine is
 
 
@@ -84,7 +87,7 @@ def estimate_launch(
                 (run.metrics or {})["cost/seconds"] / _count_items(run.spec) / operations(run.spec) * size
                 for run in same[:RECENT_RUNS]
             ]
-            pace = _past_pace(paces)
+            pace = _past_pace(paces, lanes)
         else:
             pace = _guessed_pace(size / default_operations, lanes)
         ranges.append([_whole_run(each * _count_items(spec), end) for end, each in enumerate(pace)])
@@ -101,10 +104,12 @@ def _measuring(training: float, end: int) -> float:
     return max(MEASURING_SHARES[end] * training, MEASURING_SECONDS[end])
 
 
-def _past_pace(paces: Sequence[float]) -> TimeRange:
+def _past_pace(paces: Sequence[float], lanes: int) -> TimeRange:
     """Return fewest and most seconds an item by what past runs took, the outer quarters of them left out."""
     paces, quarter = sorted(paces), len(paces) // 4
-    return TimeRange(FASTER * paces[quarter], max(SLOWER * paces[-1 - quarter], median(paces) * max(1.0, _load())))
+    quick, slow = paces[quarter], paces[-1 - quarter]
+    crowd = min(_load(lanes) / max(1.0, _share(lanes)), CROWDED)
+    return TimeRange(FASTER * quick, max(SLOWER * slow, crowd * quick))
 
 
 def _guessed_pace(growth: float, lanes: int) -> TimeRange:
@@ -115,14 +120,18 @@ def _guessed_pace(growth: float, lanes: int) -> TimeRange:
         lanes: how many runs train at the same time.
     """
     guess = SECONDS_PER_ITEM * (1 + GROWING_SHARE * max(growth - 1, 0))
-    shared = max(1.0, lanes / (os.cpu_count() or 1))
+    shared = max(1.0, _share(lanes))
     return TimeRange(GUESS_FASTER * guess * shared, guess * max(GUESS_SLOWER * shared, _load(lanes)))
 
 
-def _load(more: int = 0) -> float:
+def _share(lanes: float) -> float:
+    """Return how many of some processes come to each core."""
+    return lanes / (os.cpu_count() or 1)
+
+
+def _load(lanes: int) -> float:
     """Return how many processes want each core now, with some more."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # Windows has none
-    return (load + more) / (os.cpu_count() or 1)
+    return _share(lanes + (os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0))  # Windows has none
 
 
 def _makespan(durations: Sequence[float], lanes: Sequence[float]) -> float:
@@ -145,6 +154,7 @@ def _count_items(spec: RunSpec) -> int:
 def estimate_remaining(infos: Sequence[RunInfo], histories: Sequence[Sequence[Point]], now: float) -> TimeRange | None:
     """Return within which seconds active runs will be over; None before their first steps.
 
+    Until each of those that train is over its first tenth, `most` is infinite: a moment says little of a machine.
     What counts is how long an epoch took, over all and of late, not the time since the launch: loading and waiting are
     no training. Runs that wait for a worker come after those that train.
 
@@ -162,15 +172,17 @@ def estimate_remaining(infos: Sequence[RunInfo], histories: Sequence[Sequence[Po
     training: list[TimeRange] = []
     waiting: list[TimeRange] = []
     for run, history, own in zip(infos, histories, paces, strict=True):
-        pace = own or typical
+        pace, waits = own or typical, run.state == QUEUED and not history
         if pace:
             left = _time_left(run, history, pace, now)
-        elif run.progress >= EARLY_SHARE:  # a store that knows no times
+            if not waits and (not history or history[-1].epoch < KNOWN_SHARE * run.spec.epochs):
+                left = TimeRange(left.fewest, inf)
+        elif run.progress >= KNOWN_SHARE:  # a store that knows no times
             rest = (now - run.submitted) * (1 - run.progress) / run.progress
             left = TimeRange(*(rest * change for change in _changes(run.progress)))
         else:
             continue
-        (waiting if run.state == QUEUED and not history else training).append(left)
+        (waiting if waits else training).append(left)
     if not training and not waiting:
         return None
     lanes = training or [TimeRange(0.0, 0.0)]
@@ -191,7 +203,7 @@ def _time_left(run: RunInfo, history: Sequence[Point], pace: TimeRange, now: flo
 
 def _changes(done: float) -> TimeRange:
     """Return what the pace so far is multiplied by for the rest of a training of which a share is done."""
-    return TimeRange(*(early * (1 - done) + done for early in (EARLY_FASTER, EARLY_SLOWER)))
+    return TimeRange(LATER_FASTER, EARLY_SLOWER * (1 - done) + done)
 
 
 def _seconds_per_epoch(history: Sequence[Point]) -> TimeRange | None:

@@ -226,7 +226,7 @@ class _Part:
             missing = [spec for name, spec in specs.items() if name not in infos or infos[name].state != DONE]
             count = "1 training" if len(missing) == 1 else f"{len(missing)} trainings"
             seconds = describe_range(*planning.estimate_cost(missing).seconds)
-            st.markdown(f"{count} to run on this machine, about {seconds}.")
+            st.markdown(f"{count} to run on this machine: {seconds}.")
             if st.button("Run it", key="run", type="primary", icon=":material/play_arrow:"):
                 launch(specs)
                 st.rerun()

@@ -15,7 +15,7 @@ from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.names import method_name, teacher_name
 from kdlib.progress import PHASES
 from kdlib.spec import RunSpec, unused_fields
-from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
+from kdlib.store import CANCELLED, DONE, FAILED, RUNNING, RunInfo
 from pages import address, registries
 from pages.text import describe_range, escape
 
@@ -34,9 +34,9 @@ def state_line(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
     columns = st.columns(max(len(infos), 1)) if len(infos) <= 4 else [st.container() for _ in infos]
     for column, run, name in zip(columns, infos, names, strict=True):
         with column, st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(run.state if not run.cancelling else "stopping", color=BADGES[run.state])
-            share = f" {run.progress_label}" if run.active else ""
-            st.text(f"{name}{share}")
+            share = run.progress_label if run.state == RUNNING else run.state
+            st.badge("stopping" if run.cancelling else share, color=BADGES[run.state])
+            st.text(name)
     for run, name in zip(infos, names, strict=True):
         if run.state == FAILED:
             st.error(f"{escape(name)} failed: {escape(run.reason)}", icon=":material/error:")

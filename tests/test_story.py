@@ -91,6 +91,7 @@ def test_a_baseline_and_raw_keep_and_throw_away_nothing():
 
 
 def test_ranges_are_told_in_round_numbers():
-    pairs = [(1, 3), (7, 12), (22, 38), (44, 78), (100, 170), (70, 300)]
+    pairs = [(1, 3), (7, 12), (22, 38), (44, 78), (100, 170), (70, 300), (24, 170), (8, 170)]
     words = ["up to 5 s", "5 to 15 s", "20 to 40 s", "40 to 80 s", "1 to 3 min", "1 to 5 min"]
+    words += ["20 s to 3 min", "up to 3 min"]
     assert [describe_range(*pair) for pair in pairs] == words
