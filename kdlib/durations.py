@@ -41,21 +41,22 @@ class TimeRange(NamedTuple):
 
 @dataclass
 class Countdown:
-    """What has been told of the time to go, so that it never grows: `told` is the latest range, None before the first.
+    """What has been told of the time to go, so that its end never moves away.
+
+    `told` is the latest range, None before the first. Its beginning may rise: the range narrows from both sides.
 
     Example:
         >>> countdown = Countdown()
         >>> countdown.tell(TimeRange(20, 40)), countdown.tell(TimeRange(30, 93))
-        (TimeRange(fewest=20, most=40), TimeRange(fewest=20, most=40))
+        (TimeRange(fewest=20, most=40), TimeRange(fewest=30, most=40))
     """
 
     told: TimeRange | None = None
 
     def tell(self, found: TimeRange) -> TimeRange:
-        """Return a range for people, neither end of it above the one told before."""
-        before = self.told or found
-        most = min(before.most, found.most)
-        self.told = TimeRange(min(before.fewest, found.fewest, most), most)
+        """Return a range for people that ends no later than the one told before."""
+        most = min(self.told.most, found.most) if self.told else found.most
+        self.told = TimeRange(min(found.fewest, most), most)
         return self.told
 
 
