@@ -23,6 +23,7 @@ from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
 NO_BREAK = "\u00a0"
+USUAL_WORKERS = 3  # of a local engine that has yet to start, at least
 CURVE_HEIGHT = 220  # pixels: with all the rest it fits a screen of 900
 CURVES = {
     "val": "Validation score",
@@ -43,7 +44,7 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
             max_chars=80,
             placeholder="a name to find it by (optional)",
             label_visibility="collapsed",
-            width=260,
+            width=240,
             bind="query-params",
         )
         with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
@@ -52,7 +53,8 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
                 st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
         past = [] if errors else runs.list_runs(limit=200, states=["done"])
         if not errors:
-            show.fact_line(planning.estimate_cost(specs, past, engine.status().workers or 2))
+            workers = engine.status().workers or USUAL_WORKERS
+            show.launch_time(planning.estimate_cost(specs, past, workers))
     if pressed:
         address.launch(specs, name=name)
         st.rerun()

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from kdlib import planning, runs
+from kdlib import durations, runs
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.names import ROLES, method_role, setting_name
 from kdlib.progress import PHASES
 from kdlib.spec import RunSpec, unused_fields
-from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
+from kdlib.store import CANCELLED, DONE, FAILED, RUNNING, RunInfo
 from pages import address, registries
 from pages.text import describe_range, escape
 
@@ -36,9 +36,9 @@ def state_line(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
     columns = st.columns(max(len(infos), 1)) if len(infos) <= 4 else [st.container() for _ in infos]
     for column, run, name in zip(columns, infos, names, strict=True):
         with column, st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(run.state if not run.cancelling else "stopping", color=BADGES[run.state])
-            share = f" {run.progress_label}" if run.active else ""
-            st.text(f"{name}{share}")
+            share = run.progress_label if run.state == RUNNING else run.state
+            st.badge("stopping" if run.cancelling else share, color=BADGES[run.state])
+            st.text(name)
     for run, name in zip(infos, names, strict=True):
         if run.state == FAILED:
             st.error(f"{escape(name)} failed: {escape(run.reason)}", icon=":material/error:")
@@ -62,8 +62,17 @@ def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
     active = [run for run in infos if run.active]
     if active and all(run.phase not in ("", "training") for run in active):
         return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
-    seconds = planning.estimate_remaining(active, address.load_histories(active), now)
-    return f"{describe_range(*seconds)} to go" if seconds else "starting"
+    found = durations.estimate_remaining(active, address.load_histories(active), now)
+    if found is None:
+        return "starting"
+    told = _countdown(tuple(sorted((run.id, run.submitted) for run in infos))).tell(found)
+    return f"{describe_range(*told)} to go"
+
+
+@st.cache_resource(max_entries=300, show_spinner=False)
+def _countdown(launched: tuple[tuple[str, float], ...]) -> durations.Countdown:  # noqa: ARG001
+    """Return what was told of these runs, to every visitor."""
+    return durations.Countdown()
 
 
 def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.analysis.figures.style import to_html
-from kdlib.planning import CostEstimate
 from pages import address
 from pages.small_table import as_html
+from pages.text import describe_range
+
+if TYPE_CHECKING:
+    from kdlib.planning import CostEstimate  # loads torch, which a first figure does without
 
 SMALL = 5  # rows of a table that a narrow window shows as cards
 
@@ -38,18 +41,18 @@ def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
     st.plotly_chart(plot, key=key, config=config, alt=alt)
 
 
-def fact_line(plan: CostEstimate) -> None:
-    """Show what a launch will cost, in one line."""
-    origin = "measured on runs of this machine" if plan.measured else "a guess until a run has been measured here"
-    narrow = plan.compressed_width
-    ratio = f"**{plan.teacher_width} → {narrow}**" if narrow else f"**{plan.teacher_width}**"
-    facts = [f"**≈ {plan.seconds:.0f} s**", f"**{plan.parameters:,}** parameters"]
-    facts += [f"{ratio} numbers an item"] if plan.teacher_width else []
+def launch_time(plan: "CostEstimate") -> None:
+    """Show how long a launch will take, in few words; where they come from and what else it costs is behind them."""
+    origin = (
+        "by how long such runs took on this machine" if plan.measured else "a guess until such a run has ended here"
+    )
+    narrow, told = plan.compressed_width, describe_range(*plan.seconds)
     share = f" The embedding becomes {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
     words = (
-        f"Time until all methods are done: {origin}. Parameters of the student, all that is needed afterwards.{share}"
+        f"Time until all methods are done: {origin}, and by how busy it is now. The student has {plan.parameters:,} "
+        f"parameters, all that is needed afterwards.{share}"
     )
-    st.markdown(" · ".join(facts), help=words, width="content")
+    st.markdown(f"Takes **{told if told.startswith('up') else f'about {told}'}**", help=words, width="content")
 
 
 def empty(message: str, label: str = "", page: str = "") -> None:
