@@ -67,7 +67,7 @@ def addresses(ids: Mapping[str, str]) -> dict[str, str]:
         "data_teachers": "/data_teachers",
         "distill": "/distill",
         "distill runs": f"/distill?runs={race}",
-        "embeddings": f"/embeddings?run={ids['mlp']}",
+        "embeddings": f"/embeddings?runs={ids['mlp']}",
         "dial": f"/dial?run={ids['matryoshka']}",
         "compare": f"/compare?runs={race}",
         "try_it": f"/try_it?runs={race}",

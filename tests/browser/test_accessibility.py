@@ -19,6 +19,16 @@ async () => {
     nodes.map(({ target, html, failureSummary }) => [id, target.flat().pop(), html.slice(0, 160), failureSummary]));
 }
 """
+MOVING = """
+() => {
+  const all = (root) => [...root.querySelectorAll("*")].flatMap((e) => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
+  const long = (times) => times.split(",").some((time) => parseFloat(time) > 0.001);
+  return all(document).filter((element) => {
+    const { transitionDuration, animationName, animationDuration } = getComputedStyle(element);
+    return long(transitionDuration) || (animationName !== "none" && long(animationDuration));
+  }).map((element) => element.outerHTML.slice(0, 120));
+}
+"""
 # What Streamlit draws and nobody else can mend: (rule, part of the HTML) -> why.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
@@ -63,5 +73,6 @@ def test_no_page_has_a_serious_violation_in_either_theme(name, server, ids, page
         page.evaluate(AXE.read_text(encoding="utf-8"))
         colours.add(page.evaluate(background))
         wrong += [f"{scheme}: {violation}" for violation in violations(page)]
+    assert not page.evaluate(MOVING), "less motion was asked for"
     assert len(colours) == 2, "both themes were looked at"
     assert not wrong, "\n".join(wrong)
