@@ -21,6 +21,7 @@ FOLDER = sample_home.ROOT / "docs" / "pictures"
 SIZES = {1440: (900, 2400, 1.0), 390: (844, 4800, 1.25)}  # width -> height at least and at most, pixels per CSS pixel
 SCHEMES = ("light", "dark")
 MOST = 4_000_000  # bytes of all pictures together
+COMPUTED = ("embeddings", "data_teachers", "dial")  # pages that show what the engine computes at the first visit
 CONTENT = """() => {
   const last = document.querySelector('[data-testid="stMainBlockContainer"]');
   return Math.ceil(last.getBoundingClientRect().bottom + document.querySelector('[data-testid="stMain"]').scrollTop);
@@ -70,9 +71,16 @@ def take_all(url: str, ids: Mapping[str, str], folder: Path, names: Sequence[str
     """
     folder.mkdir(parents=True, exist_ok=True)
     addresses = sample_home.addresses(ids)
-    addresses.pop("start race")  # trained before it was stored, it says that it took no time
+    del addresses["start race"]  # trained before it was stored, it says that it took no time
+    del addresses["distill"]  # part of "distill runs"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for name in COMPUTED:
+            page = browser.new_page()
+            page.goto(url + addresses[name])
+            sample_home.settle(page)  # until what it shows first
+            sample_home.settle(page, limit=60, busy=f'{sample_home.LOADING}, [data-testid="stProgress"]')
+            page.close()
         for name in names or addresses:
             said = photograph(browser, name, url + addresses[name], folder)
             print(name, *dict.fromkeys(said))

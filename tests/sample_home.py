@@ -19,9 +19,10 @@ SPECS = {
     "small": RunSpec(dataset="digits", teacher="random", labels=60, epochs=2, width=2, seeds=2, dim=8),
     "full": RunSpec(epochs=24, seeds=3),
 }
+LOADING = '[data-testid="stSpinner"], [data-testid="stSkeleton"]'
 # Calls back once the script has ended, nothing says that it is loading, and nothing has changed for a while.
 SETTLED = """
-([quiet, limit]) => new Promise((done) => {
+([quiet, limit, busy]) => new Promise((done) => {
   const began = performance.now();
   let changed = began;
   const seen = new MutationObserver(() => { changed = performance.now(); });
@@ -29,7 +30,7 @@ SETTLED = """
   const look = () => {
     const now = performance.now();
     const idle = document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]');
-    const loading = document.querySelector('[data-testid="stSpinner"], [data-testid="stSkeleton"]');
+    const loading = document.querySelector(busy);
     if (idle && !loading && now - changed > quiet) finish(true);
     else if (now - began > limit) finish(false);
     else setTimeout(look, 50);
@@ -75,16 +76,17 @@ def addresses(ids: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def settle(page: Page, quiet: float = 0.5, limit: float = 20.0) -> bool:
+def settle(page: Page, quiet: float = 0.5, limit: float = 20.0, busy: str = LOADING) -> bool:
     """Wait until a page has come to rest; return whether it has.
 
     Args:
         page: that was opened.
         quiet: seconds without a change.
         limit: seconds after which it is taken as it is, such as one that shows a run that is live.
+        busy: selector of what says that more is to come.
     """
     page.locator("h1").first.wait_for(timeout=60_000)
-    return page.evaluate(SETTLED, [1000 * quiet, 1000 * limit])
+    return page.evaluate(SETTLED, [1000 * quiet, 1000 * limit, busy])
 
 
 def main(size: str) -> None:
