@@ -23,9 +23,9 @@ HIDEABLE = {  # what a link can leave out -> in words
     "explanation": "explanations of a result",
     "settings": "what is run",
 }
-CHROME = ':root [data-testid="stHeader"] { display: none; } :root .stMainBlockContainer { padding-top: 1.5rem; }'
+CHROME = '[data-testid="stHeader"] { display: none; } .stMainBlockContainer { padding-top: 1.5rem; }'
 LARGE = (
-    "html { font-size: 21px; } :root .stMainBlockContainer { max-width: none; }"
+    "html { font-size: 21px; } .stMainBlockContainer { max-width: none; }"
     "@media (max-width: 640px) { html { font-size: 18px; } }"
 )
 
