@@ -15,6 +15,7 @@ from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.teacher_report import TargetProbe, TeacherReport
 from kdlib.data import datasets
 from kdlib.models import embedding
+from kdlib.names import teacher_name
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.store import RunInfo
 from pages import address, chain, controls, items, live, run_tables, show, step_mode
@@ -46,7 +47,7 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
             width=240,
             bind="query-params",
         )
-        with st.popover("Show as code", icon=":material/code:"):
+        with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
             for language, code in planning.as_code(spec, methods).items():
                 st.caption(language)
                 st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
@@ -81,7 +82,7 @@ def show_notices(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], p
 
 def show_knowledge(spec: RunSpec) -> TargetProbe | None:
     """Show what is known of the teacher and the target before anything is trained; return it, if any."""
-    report, name = teacher_report.cached(spec.teacher, spec.dataset), escape(spec.teacher)
+    report, name = teacher_report.cached(spec.teacher, spec.dataset), escape(teacher_name(spec.teacher))
     if isinstance(report, TeacherReport):
         target = report.target.for_labels(spec.labels)
         st.info(f"**{name}**: {escape(target.describe()).replace(' %', NO_BREAK + '%')}.", icon=":material/school:")

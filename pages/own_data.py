@@ -37,7 +37,9 @@ def _section() -> None:
     """Show the controls; a click in them leaves the rest of the page alone until there is something to do."""
     if page_jobs.has_arrived(OPEN) or page_jobs.is_waiting(OPEN):
         st.rerun()
-    opened = st.expander("Add your own data", icon=":material/upload_file:", key=_expander(), on_change="rerun")
+    opened = st.expander(
+        "Add your own data", icon=":material/upload_file:", key=_expander(), on_change="rerun", bind="query-params"
+    )
     if not opened.open:
         return
     with opened, show_errors():

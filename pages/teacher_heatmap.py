@@ -7,6 +7,7 @@ import streamlit as st
 
 from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
 from kdlib.analysis.teacher_probes import TeacherReport, load_shipped, read_shipped
+from kdlib.names import teacher_name
 from pages import show
 
 
@@ -19,7 +20,7 @@ def shipped(dataset: str) -> dict[str, TeacherReport]:
 def draw(reports: Mapping[str, TeacherReport], key: str) -> None:
     """Show how well each teacher's embedding answers each question; nothing before the first report."""
     rows = [
-        (teacher, question, probe.accuracy, probe.chance)
+        (teacher_name(teacher), question, probe.accuracy, probe.chance)
         for teacher, report in reports.items()
         for question, probe in report.questions.items()
     ]
@@ -29,7 +30,7 @@ def draw(reports: Mapping[str, TeacherReport], key: str) -> None:
     show.figure(plot_teacher_heatmap(frame), key, "Probe accuracy of each teacher on the target and each attribute")
     st.caption(
         "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding "
-        "of test items. The stronger the colour, the further above chance, that is, above always giving the answer "
-        "most frequent among the training items; where an embedding says nothing of a question, a probe fits noise and "
-        "can do worse than that. What a teacher knows beside the target is what compression may throw away."
+        "of test items. The stronger the colour, the further above chance: the share of the most frequent answer among "
+        "the test items. Where an embedding says nothing of a question, a probe fits noise and lands near chance, also "
+        "below it. What a teacher knows beside the target is what compression may throw away."
     )

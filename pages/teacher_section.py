@@ -11,6 +11,7 @@ import streamlit as st
 from kdlib.analysis import teacher_report
 from kdlib.analysis.teacher_report import TeacherReport
 from kdlib.models.teachers import is_built_in
+from kdlib.names import teacher_name
 from kdlib.spaces import Failure, embedding_jobs, teacher_jobs
 from kdlib.spaces.embedding_jobs import EmbeddingState
 from pages import live, registries, show
@@ -69,8 +70,8 @@ def _draw(dataset: str, entries: list[dict[str, str]], shown: int) -> bool:
         st.progress(len(known) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
     _show_table(entries, states, known)
     for teacher, failure in failed.items():
-        st.error(f"{escape(teacher)}: {escape(failure.reason)}", icon=":material/error:")
-        if st.button(f"Ask {escape(teacher)} again", key=f"again-{teacher}"):
+        st.error(f"{escape(teacher_name(teacher))}: {escape(failure.reason)}", icon=":material/error:")
+        if st.button(f"Ask {escape(teacher_name(teacher))} again", key=f"again-{teacher}"):
             teacher_report.discard(teacher, dataset)
             st.rerun()
     costly = {name: state for name, state in states.items() if name not in reports}
@@ -85,7 +86,7 @@ def _show_table(
     table = []
     for entry in entries:
         report, state = reports.get(entry["name"]), states[entry["name"]]
-        row = entry | {"embedded": 100 * state.done / max(state.rows, 1)}
+        row = entry | {"name": teacher_name(entry["name"]), "embedded": 100 * state.done / max(state.rows, 1)}
         if report:
             row |= {"width": report.width, "effective rank": report.effective_rank}
             row |= {"target": 100 * report.target.accuracy}
@@ -125,7 +126,9 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
     for name, state in states.items():
         line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
         if state.active:
-            line.progress(state.done / max(state.rows, 1), text=f"**{escape(name)}** · {describe_state(state)}")
+            line.progress(
+                state.done / max(state.rows, 1), text=f"**{escape(teacher_name(name))}** · {describe_state(state)}"
+            )
             stopping = state.state == embedding_jobs.CANCELLING
             button.button(
                 "Cancel",
@@ -136,7 +139,7 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
                 args=(name, dataset),
             )
             continue
-        line.markdown(f"**{escape(name)}** · {escape(describe_state(state))}")
+        line.markdown(f"**{escape(teacher_name(name))}** · {escape(describe_state(state))}")
         label = "Go on" if state.done else "Embed"
         if button.button(label, key=f"embed-{name}", icon=":material/play_arrow:", width="stretch"):
             embedding_jobs.request(name, dataset)
