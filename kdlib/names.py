@@ -84,5 +84,16 @@ def run_name(spec: RunSpec) -> str:
     return name if spec.method in (BASELINE, *UNCOMPRESSED) else f"{name}, {spec.dim}"
 
 
+def setting_name(field: str, value: object) -> str:
+    """Return the value of a field of a spec as people call it.
+
+    Example:
+        >>> setting_name("method", "raw"), setting_name("dim", 16)
+        ('teacher as it is (raw)', '16')
+    """
+    named = {"method": method_name, "teacher": teacher_name}
+    return named[field](str(value)) if field in named else str(value)
+
+
 def _named(names: dict[str, str], code: str) -> str:
     return f"{names[code]} ({code})" if code in names else code

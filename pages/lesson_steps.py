@@ -1,6 +1,5 @@
 """A lesson on the page: the list, one step with its text, question, run and result."""
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -272,12 +271,9 @@ class _Part:
 def _describe_launch(specs: Sequence[RunSpec]) -> str:
     """Return how many trainings some specs are and within which time they will be over, as busy as the machine is."""
     past = runs.list_runs(limit=200, states=[DONE])
-    plan = planning.estimate_cost(specs, past, engine.status().workers or 2)
-    # What was measured here was measured with other work beside it; a guess knows nothing of that.
-    busy = 1.0 if plan.measured else max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    within = planning.estimate_cost(specs, past, engine.status().workers or 2).seconds
     count = "1 training" if len(specs) == 1 else f"{len(specs)} trainings"
-    within = describe_range(planning.FASTER * plan.seconds, planning.SLOWER * busy * plan.seconds)
-    return f"{count} on this machine, {within}"
+    return f"{count} on this machine, {describe_range(*within)}"
 
 
 def launch(specs: Specs) -> None:

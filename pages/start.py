@@ -157,7 +157,7 @@ def show_details(runs: Sequence[RunInfo], histories: Sequence[Sequence[Point]]) 
     names, specs = [run_name(run.spec) for run in runs], [run.spec for run in runs]
     if any(run.state != DONE and not run.active for run in runs):
         run_tables.state_line(runs, names)
-    details = st.expander("Curves", icon=":material/show_chart:", key="curves", on_change="rerun")
+    details = st.expander("Curves", icon=":material/show_chart:", key="curves", on_change="rerun", bind="query-params")
     if not details.open:
         return
     with details:

@@ -30,10 +30,13 @@ SMALL = [
 
 
 def test_compare_prints_tables_and_a_verdict(capsys):
-    assert main(["compare", *SMALL, "--methods", "baseline,raw,pca"]) == 0
+    assert main(["compare", *SMALL, "--methods", "pca,raw,baseline"]) == 0
     out = capsys.readouterr().out
     for word in ("ood:rotated", "test - raw", "effective rank", "ink", "multiply-adds", "bytes per embedding", "n = 2"):
         assert word in out
+    names = ["no teacher (baseline)", "teacher as it is (raw)", "principal components (pca)"]
+    rows = [line for line in out.splitlines() if line.startswith(tuple(names))]
+    assert [name for line in rows[:3] for name in names if line.startswith(name)] == names, "always in this order"
     assert "NaN" not in out
     assert "nan" not in out.split()
 
