@@ -75,11 +75,12 @@ def take_all(url: str, ids: Mapping[str, str], folder: Path, names: Sequence[str
     del addresses["distill"]  # part of "distill runs"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for name in COMPUTED:
-            page = browser.new_page()
+        first = [browser.new_page() for _ in COMPUTED]
+        for page, name in zip(first, COMPUTED, strict=True):
             page.goto(url + addresses[name])
-            sample_home.settle(page)  # until what it shows first
-            sample_home.settle(page, limit=60, busy=f'{sample_home.LOADING}, [data-testid="stProgress"]')
+        for page in first:
+            sample_home.settle(page)
+            sample_home.settle(page, limit=40, busy=f'{sample_home.LOADING}, [data-testid="stProgress"]')
             page.close()
         for name in names or addresses:
             said = photograph(browser, name, url + addresses[name], folder)
@@ -92,11 +93,13 @@ def write_list(folder: Path, names: Sequence[str]) -> None:
     """Write the page that shows all pictures."""
     lines = ["# Pictures", "", "Every page of the app on small real runs, taken by `make pictures`.", ""]
     for name in names:
-        lines += [f"## {name.capitalize().replace('_', ' ')}", ""]
+        title = name.capitalize().replace("_", " ")
+        lines += [f"## {title}", ""]
         for width in SIZES:
-            size = 49 if width > 1000 else 24
-            files = [picture_name(name, width, scheme) for scheme in SCHEMES]
-            lines += [f'<img src="{file}" alt="{name}, {file[:-5]}" width="{size}%">' for file in files]
+            share = 49 if width > 1000 else 24
+            for scheme in SCHEMES:
+                alt = f"{title}, {width} pixels wide, {scheme}"
+                lines += [f'<img src="{picture_name(name, width, scheme)}" alt="{alt}" width="{share}%">']
         lines += [""]
     (folder / "README.md").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 METHODS = ("baseline", "raw", "mlp", "matryoshka")
 SPECS = {
     "small": RunSpec(dataset="digits", teacher="random", labels=60, epochs=2, width=2, seeds=2, dim=8),
-    "full": RunSpec(epochs=24, seeds=3),
+    "full": RunSpec(epochs=20, seeds=3),
 }
 LOADING = '[data-testid="stSpinner"], [data-testid="stSkeleton"]'
 # Calls back once the script has ended, nothing says that it is loading, and nothing has changed for a while.
