@@ -14,7 +14,7 @@ LIST = next(
 PAGES = list(ast.literal_eval(LIST.value))
 
 
-def opened(page: str, **query: str | list[str]) -> AppTest:
+def opened(page: str, /, **query: str | list[str]) -> AppTest:
     """Return a page as a visitor sees it who opens its address."""
     app = AppTest.from_file(str(APP), default_timeout=60)
     if page != PAGES[0]:
