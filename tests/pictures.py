@@ -107,7 +107,7 @@ def write_list(folder: Path, names: Sequence[str]) -> None:
 def main() -> None:
     """Replace the folder of pictures."""
     with tempfile.TemporaryDirectory(prefix="kdlib-pictures-") as home:
-        server = Server(Path(home) / "home")
+        server = Server(Path(home) / "home", hostile=False)
         try:
             ids = sample_home.fill("full", server.env)
             made = Path(home) / "pictures"

@@ -137,7 +137,7 @@ def main() -> None:
     """Print all of it."""
     with tempfile.TemporaryDirectory(prefix="kdlib-benchmark-") as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        server = Server(Path(folder))
+        server = Server(Path(folder), hostile=False)
         try:
             empty = {page: f"{server.url}/{'' if page == 'start' else page}" for page in pages()}
             tour(browser, "A new data folder, first visit", empty)

@@ -59,13 +59,13 @@ def free_port() -> int:
 
 
 class Server:
-    """The app as `make app` starts it."""
+    """The app as `make app` starts it, with the hostile dataset and the slow teacher where a test may need them."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, hostile: bool = True) -> None:
         self.home, self.port = home, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         (home / "patch").mkdir(parents=True, exist_ok=True)
-        (home / "patch" / "sitecustomize.py").write_text(HOSTILE)
+        (home / "patch" / "sitecustomize.py").write_text(HOSTILE if hostile else "")
         path = os.pathsep.join([str(home / "patch"), str(ROOT)])
         self.env = os.environ | {"KDLIB_HOME": str(home), "KDLIB_ENGINE_IDLE": "120", "PYTHONPATH": path}
         self.start()
