@@ -194,8 +194,8 @@ def _result_card(result: RunResult) -> str:
 
 def _comparison_card(results: Comparison) -> str:
     """Return results as a card: the sentence, and a row per run with what differs, scores with intervals, n."""
-    from kdlib.analysis.comparison import verdict
     from kdlib.analysis.frames import run_labels, split_name
+    from kdlib.analysis.verdicts import verdict
 
     splits = list(dict.fromkeys(split for result in results for split in result.metrics if split != "val"))
     head = "".join(f"<th>{escape(split_name(split))}, %</th>" for split in splits)

@@ -178,7 +178,7 @@ def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     lines += [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in everything.items()]
     python = (
         "from kdlib import RunSpec\n"
-        "from kdlib.analysis.comparison import verdict\n"
+        "from kdlib.analysis.verdicts import verdict\n"
         "from kdlib.pipeline import compare\n\n"
         f"spec = RunSpec({arguments})\n"
         f"results = compare([spec.replace(method=method) for method in {list(methods)!r}])\n"

@@ -10,9 +10,9 @@ import streamlit as st
 
 from kdlib import engine, planning, runs
 from kdlib.analysis import frames, teacher_report
-from kdlib.analysis.comparison import verdict
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.teacher_report import TargetProbe, TeacherReport
+from kdlib.analysis.verdicts import verdict
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.names import teacher_name

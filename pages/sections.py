@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdlib.analysis import frames
 from kdlib.analysis.class_scores import confusion_matrix, false_alarm_matrix, scores_per_class
-from kdlib.analysis.comparison import answer, metric_names
+from kdlib.analysis.comparison import metric_names
 from kdlib.analysis.diagnosis import diagnose
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
@@ -16,6 +16,7 @@ from kdlib.analysis.figures.accuracy import (
 )
 from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
+from kdlib.analysis.verdicts import answer
 from kdlib.data import datasets
 from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult

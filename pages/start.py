@@ -141,7 +141,7 @@ def words_of(spec: RunSpec) -> Mapping[str, str]:
 
 def show_sentence(results: Sequence[RunResult], prefix: str = "") -> None:
     """Show in words what compression did to accuracy, and what it kept and threw away."""
-    from kdlib.analysis.comparison import describe_kept, verdict
+    from kdlib.analysis.verdicts import describe_kept, verdict
 
     words = f"{verdict(results)} {describe_kept(results[-1])}".strip()
     with st.container(key="outcome"):

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from kdlib import RunSpec, pipeline, spaces, store
-from kdlib.analysis import comparison, frames, measure, papers, probes
+from kdlib.analysis import comparison, frames, measure, papers, probes, verdicts
 from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table
 from kdlib.cache import cached_arrays
@@ -249,7 +249,7 @@ def test_every_reader_of_results_accepts_cancelled_ones(capsys):
         assert differences.empty
         assert left_out, "every result that cannot be compared has its reason"
         assert len(comparison.to_json(results, 1.0)["runs"]) == 2
-        assert comparison.verdict(results).startswith("Only one run" if measured else "Nothing has been measured")
+        assert verdicts.verdict(results).startswith("Only one run" if measured else "Nothing has been measured")
         assert comparison.metric_names(results) == "accuracy"
         tables.print_comparison(results, 1.0)
         assert ("student: no teacher (baseline)" in capsys.readouterr().out) is measured

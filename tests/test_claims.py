@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from kdlib import RunSpec, pipeline
-from kdlib.analysis import comparison, papers
+from kdlib.analysis import comparison, papers, verdicts
 from kdlib.checks import default_spec
 from kdlib.names import run_name
 from kdlib.results import RunResult
@@ -41,8 +41,8 @@ def test_the_trainable_compressor_beats_raw_and_the_teacher_helps(teacher):
             f"{best.spec.method} against raw on {split}: {comparison.format_percent(gain)}"
         )
         assert gains["baseline"][split].mean > 0
-    verdict = comparison.verdict(list(by_method.values()))
-    assert verdict.startswith(f"Compression helps: “{run_name(best.spec)}” is ")
+    sentence = verdicts.verdict(list(by_method.values()))
+    assert sentence.startswith(f"Compression helps: “{run_name(best.spec)}” is ")
 
 
 @pytest.mark.slow
@@ -62,4 +62,4 @@ def test_an_irrelevant_teacher_harms_and_the_app_says_so():
     for split in ("test", "ood"):
         assert harm[split].mean < 0
         assert comparison.excludes_zero(harm[split])
-    assert "better off without this teacher" in comparison.verdict(list(by_method.values()))
+    assert "better off without this teacher" in verdicts.verdict(list(by_method.values()))

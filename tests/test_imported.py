@@ -8,7 +8,7 @@ import pytest
 
 from kdlib import cache, pipeline
 from kdlib.analysis import teacher_report
-from kdlib.analysis.comparison import verdict
+from kdlib.analysis.verdicts import verdict
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets, imported, importing
 from kdlib.models import embedding

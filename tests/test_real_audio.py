@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kdlib import pipeline, planning
-from kdlib.analysis import comparison, teacher_report
+from kdlib.analysis import teacher_report, verdicts
 from kdlib.checks import default_spec
 from kdlib.data import importing
 
@@ -56,4 +56,4 @@ def test_the_table_and_the_sentence_say_that_this_teacher_does_not_help(spoken):
     assert student["test"]["accuracy"].mean > 0.8, "89 % on the card, with another small network"
     assert student["ood"]["accuracy"].mean > 0.5, "56 % on the card"
     assert branch["ood"]["accuracy"].mean < student["ood"]["accuracy"].mean - 0.1, "37 % on the card"
-    assert "knows the target less well than the student without it" in comparison.verdict(results)
+    assert "knows the target less well than the student without it" in verdicts.verdict(results)

@@ -14,8 +14,8 @@ import pytest
 from scipy import stats
 
 from kdlib import runs, store
-from kdlib.analysis.comparison import verdict
 from kdlib.analysis.figures.style import library_script
+from kdlib.analysis.verdicts import verdict
 from kdlib.cli.main import main
 from kdlib.data import datasets
 from kdlib.export.report import make_report, render, write_report

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kdlib.analysis.comparison import describe_kept
+from kdlib.analysis.verdicts import describe_kept
 from kdlib.recording import load_recording
 from kdlib.results import Point, Probe, Summary
 from kdlib.spec import RunSpec

@@ -7,14 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdlib.analysis.comparison import (
-    best_compressed,
-    describe_kept,
-    differences_to_references,
-    excludes_zero,
-    find_reference,
-)
+from kdlib.analysis.comparison import best_compressed, differences_to_references, excludes_zero, find_reference
 from kdlib.analysis.significance import seeds_to_settle
+from kdlib.analysis.verdicts import describe_kept
 from kdlib.names import method_name
 from kdlib.results import RunResult, Summary
 from kdlib.spec import BASELINE, RAW, RunSpec

@@ -14,8 +14,8 @@ from kdlib.analysis.comparison import (
     format_differences,
     format_percent,
     metric_names,
-    verdict,
 )
+from kdlib.analysis.verdicts import verdict
 from kdlib.names import in_order, method_name, teacher_name
 from kdlib.results import Probe, RunResult, Summary, TeacherStats
 from kdlib.spec import BASELINE, RAW

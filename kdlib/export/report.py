@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import kdlib
-from kdlib.analysis.comparison import verdict
+from kdlib.analysis.verdicts import verdict
 from kdlib.cache import atomic_path
 from kdlib.export import report_background as background
 from kdlib.export import report_findings as findings

@@ -14,12 +14,12 @@ from kdlib.analysis.comparison import (
     format_differences,
     format_percent,
     metric_names,
-    verdict,
 )
 from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_over_dim, plot_probes
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.maps import TITLES, plot_maps
 from kdlib.analysis.geometry import sample_rows
+from kdlib.analysis.verdicts import verdict
 from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
 from kdlib.export.report_source import ReportSource, RunView
 from kdlib.names import method_name, teacher_name

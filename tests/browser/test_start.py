@@ -72,7 +72,7 @@ def test_one_click_runs_it_live_and_nothing_jumps(visit):
     expect(page.get_by_text("Recorded")).to_have_count(0)
     assert page.evaluate("window.shifts") <= LARGEST_SHIFT
     expect(page.get_by_text("What to try next")).to_be_visible(timeout=2 * SLOW)
-    expect(page.get_by_text(re.compile(r"n = 3\)"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"n = 3 seeds\)"))).to_be_visible()
     expect(page.get_by_text("Run on this server")).to_be_visible()
     expect(values(page).nth(2)).to_have_text(re.compile(r"^\d+\.\d ± \d+\.\d %$"))
     assert page.evaluate("window.shifts") <= LARGEST_SHIFT

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kdlib.analysis.comparison import answer, verdict
+from kdlib.analysis.verdicts import answer, verdict
 from kdlib.recording import load_recording
 from kdlib.results import SplitMetrics, Summary
 from tests.made_results import make_result, rename_metric
