@@ -18,7 +18,7 @@ from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
 from kdlib.data import imported
 from kdlib.results import CURVES
-from kdlib.spec import DATASET_DEPENDENT, RunSpec
+from kdlib.spec import DATASET_DEPENDENT, RunSpec, setting_text
 from kdlib.store import RunInfo
 
 METHODS = "baseline,raw,pca,linear,mlp"
@@ -188,7 +188,7 @@ def show(arguments: argparse.Namespace) -> int:
         "state": describe_run(run),
         "progress": run.progress_label,
     }
-    rows |= {name: str(value) for name, value in asdict(run.spec).items()}
+    rows |= {name: setting_text(value) for name, value in asdict(run.spec).items()}
     rows |= {name: f"{value:.4g}" for name, value in sorted((run.metrics or {}).items()) if "/" in name}
     if run.unsynced:
         rows["unsynced points"] = f"{run.unsynced}; `resume {run.id[:12]}` brings them to the store"

@@ -17,7 +17,7 @@ from typing import Any
 from kdlib.cache import atomic_path, home
 from kdlib.progress import Progress
 from kdlib.results import CURVES, Point, RunResult
-from kdlib.spec import RunSpec
+from kdlib.spec import RunSpec, setting_text
 from kdlib.store.connection import connect, translate_errors
 from kdlib.store.errors import RunNotFoundError
 from kdlib.store.info import ACTIVE, QUEUED, STATUS, RunInfo, to_run_info
@@ -62,7 +62,7 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
             connection.experiment, start_time=int(now * 1000), tags=tags, run_name=name
         ).info.run_id
         client.update_run(run_id, status=STATUS[QUEUED])
-        client.log_batch(run_id, params=[Param(key, str(value)) for key, value in asdict(spec).items()])
+        client.log_batch(run_id, params=[Param(key, setting_text(value)) for key, value in asdict(spec).items()])
     write_note(run_id)
     return run_id
 
