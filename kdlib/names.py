@@ -3,12 +3,13 @@
 One order, too: baseline, raw, compressed. An entry of a registry without a plain name here goes by its code name.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec
 
 COMPRESSED = "compressed"
+AXES = {"distance_weight": "λ", "lr": "learning rate", "soft_label_weight": "soft labels"}  # of a grid
 ROLES = (BASELINE, RAW, COMPRESSED)  # in the order in which they are shown
 METHODS = {
     BASELINE: "no teacher",
@@ -80,6 +81,16 @@ def run_name(spec: RunSpec) -> str:
     """
     name = method_name(spec.method)
     return name if spec.method in (BASELINE, *UNCOMPRESSED) else f"{name}, {spec.dim}"
+
+
+def cell_name(settings: Mapping[str, float]) -> str:
+    """Return what a cell of a grid is called.
+
+    Example:
+        >>> cell_name({"distance_weight": 0.5, "lr": 0.01})
+        'λ 0.5, learning rate 0.01'
+    """
+    return ", ".join(f"{AXES[name]} {value:g}" for name, value in settings.items())
 
 
 def _named(names: dict[str, str], code: str) -> str:

@@ -105,7 +105,9 @@ def build_stepper(spec: RunSpec) -> tuple[Stepper, np.ndarray]:
     step_loss = StepLoss(
         [group], _training_data(context, embeddings), spec.loss, torch.device("cpu"), spec.augmentation
     )
-    return Stepper(step_loss, epochs=spec.epochs, batch_size=spec.batch_size, lr=member_rates([context])), context.labelled
+    return Stepper(
+        step_loss, epochs=spec.epochs, batch_size=spec.batch_size, lr=member_rates([context])
+    ), context.labelled
 
 
 def _load(specs: Sequence[RunSpec], on_progress: OnProgress | None) -> list[Context]:

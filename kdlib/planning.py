@@ -97,7 +97,7 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     # The share of a core counts for a guess only: past runs had others beside them as well.
     guess = SECONDS_PER_ITEM * (1 + GROWING_SHARE * max(operations / default - 1, 0))
     guess *= max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))
-    seconds = (median(rates) * operations if rates else guess) * _count_items(first)
+    seconds = (median(rates) * operations if rates else guess) * sum(map(_count_items, specs)) / len(specs)
     rounds = -(-len(specs) // max(workers, 1))
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
     taught = any(spec.method != BASELINE for spec in specs)

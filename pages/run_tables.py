@@ -14,7 +14,7 @@ from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.names import method_name, teacher_name
 from kdlib.progress import PHASES
-from kdlib.spec import RunSpec, unused_fields
+from kdlib.spec import RunSpec, setting_text, unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
 from pages import address, registries
 from pages.text import describe_range, escape
@@ -89,6 +89,8 @@ def _used_values(spec: RunSpec, names: Sequence[str]) -> dict[str, Any]:
 
 def _plain(name: str, value: Any) -> Any:
     """Return the value of a field as people call it."""
+    if isinstance(value, tuple):
+        return setting_text(value)
     return method_name(value) if name == "method" else teacher_name(value) if name == "teacher" else value
 
 
@@ -156,4 +158,4 @@ def show_progress(infos: Sequence[RunInfo]) -> Sequence[RunInfo]:
 
 def spec_text(run: RunInfo) -> str:
     """Return what a run computes, a field a line."""
-    return "\n".join(f"{name}: {value}" for name, value in asdict(run.spec).items())
+    return "\n".join(f"{name}: {setting_text(value)}" for name, value in asdict(run.spec).items())

@@ -31,7 +31,10 @@ ROOMS = (
         "analysis",
         "intervals estimates evaluation calibration class_scores geometry neighbours retrieval width_precision",
     ),
-    ("analysis", "projection placement costs probes grid measure widths failure teacher_report comparison papers frames"),
+    (
+        "analysis",
+        "projection placement costs probes grid measure widths failure teacher_report comparison papers frames",
+    ),
     ("analysis", "result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying planning step_sessions lessons"),
     ("", "notebook export"),

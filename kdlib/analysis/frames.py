@@ -17,7 +17,7 @@ from kdlib.data import datasets
 from kdlib.models.quantization import PRECISIONS
 from kdlib.names import COMPRESSED, method_name, method_role, run_name, teacher_name
 from kdlib.results import Point, RunResult
-from kdlib.spec import RunSpec, unused_fields
+from kdlib.spec import RunSpec, setting_text, unused_fields
 
 CURVES = ("val", "prediction", "distance", "teacher")
 COST_NAMES = {
@@ -76,7 +76,7 @@ def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str
 
 def _setting(field: str, value: object) -> str:
     """Return a setting in words."""
-    return f"{field.replace('_', ' ')} {teacher_name(str(value)) if field == 'teacher' else value}"
+    return f"{field.replace('_', ' ')} {teacher_name(str(value)) if field == 'teacher' else setting_text(value)}"
 
 
 def curves(

@@ -6,14 +6,18 @@ scores whose best cells on validation and test differ.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isfinite
-
-import numpy as np
+from math import inf, isfinite
+from typing import TYPE_CHECKING
 
 from kdlib.analysis.intervals import summarize
-from kdlib.results import CURVES, Grid, GridCell, Point
+from kdlib.names import AXES
+from kdlib.results import CURVES, Grid, GridCell, Point, RunResult
 from kdlib.spec import RunSpec
-from kdlib.training.loop import Trained
+
+if TYPE_CHECKING:
+    from kdlib.training.loop import Trained
+
+NONE = "–"  # in a cell without a value
 
 
 def choose_cell(cells: Sequence[GridCell]) -> int:
@@ -25,11 +29,11 @@ def choose_cell(cells: Sequence[GridCell]) -> int:
         >>> choose_cell([GridCell({"lr": 0.01}, summarize([0.5, 0.6])), GridCell({"lr": 0.03}, summarize([0.7, 0.6]))])
         1
     """
-    means = [-np.inf if cell.val is None else cell.val.mean for cell in cells]
-    return int(np.argmax(means))
+    means = [-inf if cell.val is None else cell.val.mean for cell in cells]
+    return means.index(max(means))
 
 
-def grid_cells(spec: RunSpec, trained: Trained, start: int) -> list[GridCell]:
+def grid_cells(spec: RunSpec, trained: "Trained", start: int) -> list[GridCell]:
     """Return every cell of a spec's grid with the validation scores of its members, which begin at number `start`."""
     cells = []
     for number, setting in enumerate(spec.cells):
@@ -48,10 +52,10 @@ def grid_cells(spec: RunSpec, trained: Trained, start: int) -> list[GridCell]:
 
 def _best_score(history: Sequence[Point], member: int) -> float:
     """Return the validation score of the weights that a member has in the end: its highest."""
-    return max((point.val[member] for point in history), default=-np.inf)
+    return max((point.val[member] for point in history), default=-inf)
 
 
-def select_members(specs: Sequence[RunSpec], trained: Trained) -> tuple[Trained, list[Grid | None]]:
+def select_members(specs: Sequence[RunSpec], trained: "Trained") -> tuple["Trained", list[Grid | None]]:
     """Return a training with the members of each spec's chosen cell only, and what each grid came to.
 
     Args:
@@ -92,3 +96,46 @@ def select_members(specs: Sequence[RunSpec], trained: Trained) -> tuple[Trained,
 
 def _of_members(point: Point, members: Sequence[int]) -> Point:
     return replace(point, **{curve: [getattr(point, curve)[member] for member in members] for curve in CURVES})
+
+
+def grid_table(results: Sequence[RunResult]) -> tuple[list[str], list[list[str]]]:
+    """Return the mean validation score of every cell in percent, a row per cell and a column per method, as text.
+
+    A star marks the chosen cells; a dash is where a method does not have such a cell, or the cell no score.
+
+    Args:
+        results: those without a grid are left out.
+
+    Returns:
+        the columns, and the cells of each row.
+
+    Example:
+        >>> columns, rows = grid_table(results)
+    """
+    gridded = [(result.spec.method, result.grid) for result in results if result.grid is not None]
+    axes = [name for name in AXES if any(name in grid.best.settings for _, grid in gridded)]
+    rows: dict[tuple[float, ...], list[str]] = {}
+    for place, (_, grid) in enumerate(gridded):
+        for number, cell in enumerate(grid.cells):
+            key = tuple(cell.settings.get(name, -inf) for name in axes)
+            row = rows.setdefault(key, [NONE] * len(gridded))
+            row[place] = _score_text(cell) + (" *" if number == grid.chosen else "")
+    table = [[*(NONE if value == -inf else f"{value:g}" for value in key), *rows[key]] for key in sorted(rows)]
+    return [*(AXES[name] for name in axes), *(method for method, _ in gridded)], table
+
+
+def _score_text(cell: GridCell) -> str:
+    if cell.val is None:
+        return "diverged" if cell.reason.startswith("diverged") else NONE
+    return f"{100 * cell.val.mean:.1f}"
+
+
+def describe_left_out(results: Sequence[RunResult]) -> str:
+    """Return in a sentence which axes of a grid count for nothing with which methods, "" without any."""
+    parts = []
+    for result in results:
+        spec = result.spec
+        names = [AXES[name] for name in AXES if isinstance(getattr(spec, name), tuple) and name not in spec.grid]
+        if names:
+            parts.append(f"{spec.method} has no {' and no '.join(names)}")
+    return f"{'; '.join(dict.fromkeys(parts))}: those values count for nothing there." if parts else ""

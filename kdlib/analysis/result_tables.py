@@ -10,7 +10,7 @@ import pandas as pd
 from kdlib.analysis.comparison import METRIC_NAMES, excludes_zero, format_percent, paired_differences, why_unpaired
 from kdlib.analysis.frames import COST_NAMES, differing_fields, run_labels, split_name
 from kdlib.results import RunResult, Summary
-from kdlib.spec import unused_fields
+from kdlib.spec import RunSpec, setting_text, unused_fields
 
 NONE = "–"  # in a cell without a value
 
@@ -57,7 +57,7 @@ def result_table(results: Sequence[RunResult]) -> pd.DataFrame:
     """
     rows = []
     for result, settings in zip(results, _settings(results), strict=True):
-        row = {name: NONE if value is None else str(value) for name, value in settings.items()}
+        row = {name: NONE if value is None else setting_text(value) for name, value in settings.items()}
         scores = _primary_scores(result) | _secondary_scores(result)
         row |= {f"{label} %": format_percent(score) for label, score in scores.items()}
         row |= {label: _format_cost(value) for label, value in _costs(result).items()}
@@ -85,7 +85,13 @@ def _settings(results: Sequence[RunResult]) -> list[dict[str, Any]]:
     """Return per result its method and the fields in which the results differ, None where not used."""
     specs = [result.spec for result in results]
     names = list(dict.fromkeys(["method", *differing_fields(specs)]))
-    return [{name: None if name in unused_fields(spec) else getattr(spec, name) for name in names} for spec in specs]
+    grids = {name for name in names if any(isinstance(getattr(spec, name), tuple) for spec in specs)}
+
+    def value_of(spec: RunSpec, name: str) -> Any:
+        value = getattr(spec, name)
+        return None if name in unused_fields(spec) else setting_text(value) if name in grids else value
+
+    return [{name: value_of(spec, name) for name in names} for spec in specs]
 
 
 def _primary_scores(result: RunResult) -> dict[str, Summary]:

@@ -89,6 +89,21 @@ def parse_methods(text: str) -> list[str]:
     return names
 
 
+def parse_grid(text: str) -> list[float]:
+    """Return the numbers that commas separate.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none, or something else.
+    """
+    try:
+        values = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        values = []
+    if not values:
+        raise argparse.ArgumentTypeError(f"expected a number, or several separated by commas, got {text!r}")
+    return values
+
+
 def spec_fields(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a spec that the options set; of a sweep, each with its values."""
     given = {field.name: getattr(arguments, field.name) for field in fields(RunSpec) if field.name != "method"}

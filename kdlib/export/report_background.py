@@ -27,7 +27,7 @@ from kdlib.export.report_blocks import (
 from kdlib.export.report_source import ReportSource
 from kdlib.models import embedding, teachers
 from kdlib.results import Probe, RunResult
-from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
+from kdlib.spec import BASELINE, RAW, RunSpec, setting_text, unused_fields
 
 MAX_NAMES = 24  # class or category names that are listed
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "umap-learn", "mlflow-skinny", "plotly")
@@ -209,13 +209,15 @@ def methods(source: ReportSource) -> Section:
     differing = list(dict.fromkeys(["method", *frames.differing_fields(specs)]))
     rows = []
     for label, info, spec in zip(source.labels, source.infos, specs, strict=True):
-        cells = ["–" if name in unused_fields(spec) else str(getattr(spec, name)) for name in differing]
+        cells = ["–" if name in unused_fields(spec) else setting_text(getattr(spec, name)) for name in differing]
         rows.append([label, *cells, f"{spec.seeds}", info.name, info.id[:12]])
     blocks.append(Table(["", *map(_words, differing), "n", "name", "run"], rows, "What differs; n: seeds."))
     shared = [field.name for field in fields(RunSpec) if field.name not in differing]
     used = [name for name in shared if any(name not in unused_fields(spec) for spec in specs)]
     values = {name: next(getattr(s, name) for s in specs if name not in unused_fields(s)) for name in used}
-    blocks.append(Facts("The same in all runs that use it", [(_words(name), str(v)) for name, v in values.items()]))
+    blocks.append(
+        Facts("The same in all runs that use it", [(_words(name), setting_text(v)) for name, v in values.items()])
+    )
     return Section("methods", "Methods", blocks)
 
 

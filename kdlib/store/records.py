@@ -169,6 +169,11 @@ def _now() -> int:
 def flatten_metrics(result: RunResult) -> dict[str, float]:
     """Return a result's numbers as `RunInfo.metrics` names them; what is undefined is left out."""
     numbers = {f"cost/{key}": value for key, value in vars(result.cost).items()}
+    if result.grid is not None:
+        numbers |= {f"chosen/{name}": value for name, value in result.grid.best.settings.items()}
+        for cell in result.grid.cells:
+            name = " ".join(f"{field} {value:g}" for field, value in cell.settings.items())
+            numbers[f"grid/{name}"] = cell.val and cell.val.mean
     for split, metrics in result.metrics.items():
         for name, value in metrics.scores.items():
             numbers |= {f"{split}/{name}": value.mean, f"{split}/{name}_ci95": value.ci95}

@@ -160,7 +160,9 @@ class StepLoss:
         weights = [group.member_weights("distance_weight") for group in groups]
         self._pulled = [any(each) for each in weights]
         self._distance_weights = torch.tensor([weight for each in weights for weight in each], device=device)
-        self._soft_weights = [torch.tensor(group.member_weights("soft_label_weight"), device=device) for group in groups]
+        self._soft_weights = [
+            torch.tensor(group.member_weights("soft_label_weight"), device=device) for group in groups
+        ]
 
     def __call__(self, index: Tensor, inputs: Tensor, step: int) -> LossParts:
         """Return the loss of each member on its rows; arguments as in `outputs`."""
