@@ -230,9 +230,10 @@ def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:
         raise ValueError(
             f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}"
         )
-    if spec.method == "pca" and spec.dim > spec.labels:
+    if spec.method in ("pca", "pls") and spec.dim > spec.labels:
         raise ValueError(
-            f"pca finds at most as many dimensions as there are labels, got dim {spec.dim} and {spec.labels} labels"
+            f"{spec.method} finds at most as many dimensions as there are labels, got dim {spec.dim} and "
+            f"{spec.labels} labels"
         )
     if spec.method == "lda":
         check_discriminable(labels)

@@ -18,9 +18,11 @@ METHODS = {
     "pca": "principal components",
     "random": "random projection",
     "lda": "discriminant analysis",
+    "pls": "partial least squares",
     "autoencoder": "autoencoder, fitted first",
     "linear": "trained, one layer",
     "mlp": "trained, two layers",
+    "sparse": "trained, few numbers on",
     "matryoshka": "trained, every width at once",
 }
 TEACHERS = {

@@ -29,7 +29,14 @@ DATASET_DEPENDENT = ("teacher", "dim", "distance_weight", "student", "width", "l
 # The fields without effect on a baseline.
 TEACHER_FIELDS = ("teacher", "pooling", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
-POINTWISE = ("mse", "cosine", "info_nce")  # losses that give the student an adapter, even with a weight of 0
+POINTWISE = (
+    "mse",
+    "cosine",
+    "info_nce",
+    "crd",
+    "log_sum",
+    "vicreg",
+)  # losses that give the student an adapter, even with a weight of 0
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.

@@ -45,15 +45,20 @@ def _show_choice(done: dict[str, RunInfo]) -> None:
         if not st.button("Make the files", icon=":material/build:", key="export-make", width="stretch"):
             return
         st.session_state["export"] = request
-    live.draw_while(lambda: _draw_answer(request, run), answer is None)
+    waiting = answer is None
+    live.draw_while(lambda: _draw_answer(request, run, waiting), waiting)
 
 
 def _seed_name(seed: str) -> str:
     return SEEDS.get(seed, f"Seed {seed}")
 
 
-def _draw_answer(request: ExportRequest, run: RunInfo) -> bool:
-    """Show the download, or how it stands; return whether there is more to come."""
+def _draw_answer(request: ExportRequest, run: RunInfo, waiting: bool) -> bool:
+    """Show the download, or how it stands; return whether there is more to come.
+
+    What was waited for is shown by the draw of the whole page that follows: a download whose button is drawn anew while
+    its click is on the way is lost.
+    """
     answer = jobs.request_export(request)
     if answer is None:
         st.caption("Making the files takes about ten seconds ...")
@@ -64,6 +69,8 @@ def _draw_answer(request: ExportRequest, run: RunInfo) -> bool:
             jobs.discard(request)
             st.session_state["export"] = request
             st.rerun()
+        return False
+    if waiting:
         return False
     st.download_button(
         f"Download ({answer.stat().st_size / 1000:,.0f} kB)",

@@ -56,7 +56,7 @@ def show_section(results: Sequence[RunResult]) -> None:
         )
     chosen = families[label]
     waiting = any(answer is None for answer in _answers(chosen).values())
-    live.draw_while(lambda: _draw(chosen, measure), waiting)
+    live.draw_while(lambda: _draw(chosen, measure, waiting), waiting)
 
 
 def _count_widths(infos: Sequence[RunInfo]) -> int:
@@ -74,14 +74,18 @@ def _answers(infos: Sequence[RunInfo]) -> Answers:
     }
 
 
-def _draw(infos: Sequence[RunInfo], measure: str) -> bool:
-    """Show what is measured; return whether something is still being measured."""
+def _draw(infos: Sequence[RunInfo], measure: str, waiting: bool) -> bool:
+    """Show what is measured; return whether something is still being measured.
+
+    What was waited for is shown by the draw of the whole page that follows: a download whose button is drawn anew while
+    its click is on the way is lost.
+    """
     answers, specs = _answers(infos), {run.id: run.spec for run in infos}
     missing = [request for request, answer in answers.items() if answer is None]
     if missing:
-        waiting = len(missing)
-        done = len(answers) - waiting
-        st.progress(done / len(answers), text=f"Measuring widths and precisions: {waiting} of {len(answers)} to go")
+        left = len(missing)
+        text = f"Measuring widths and precisions: {left} of {len(answers)} to go"
+        st.progress(1 - left / len(answers), text=text)
     for request in missing:  # below the bar: the engine may have to start first
         precision_jobs.request(request, specs[request.run])
     for request, answer in answers.items():
@@ -93,7 +97,7 @@ def _draw(infos: Sequence[RunInfo], measure: str) -> bool:
                 precision_jobs.discard(request, specs[request.run])
                 st.rerun()
     rows = {request: answer for request, answer in answers.items() if isinstance(answer, list)}
-    if rows and not missing:
+    if rows and not missing and not waiting:
         _show_rows(infos, rows, measure)
     return bool(missing)
 

@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     ("", "spec names colours results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
-    ("training", "optimizer losses pairs label_losses augmentation streaming devices population replay"),
+    (
+        "training",
+        "optimizer rows pointwise_losses losses pairs label_losses augmentation streaming devices population replay",
+    ),
     ("training", "state step_loss stepper loop"),
     (
         "models",
@@ -29,13 +32,10 @@ ROOMS = (
     ("models", "pretraining"),
     (
         "analysis",
-        "intervals estimates evaluation calibration class_scores geometry neighbours retrieval width_precision",
+        "intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
     ),
-    (
-        "analysis",
-        "projection placement costs probes grid measure widths failure teacher_report comparison papers frames",
-    ),
-    ("analysis", "result_tables items figures"),
+    ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_report"),
+    ("analysis", "comparison papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying planning step_sessions lessons"),
     ("", "notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),

@@ -71,6 +71,56 @@ def test_lda_separates_what_pca_does_not():
     assert abs(np.corrcoef(pca, labels)[0, 1]) < 0.3
 
 
+def test_pls_separates_what_pca_does_not_and_is_not_bound_to_the_classes():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    rows = np.c_[rng.normal(size=400) * 20, labels * 4 + rng.normal(size=400), rng.normal(size=400)].astype(np.float32)
+    compressed = COMPRESSORS["pls"].build(2, 0).fit(rows, labels).transform(rows)
+    assert compressed.shape == (400, 2)
+    assert abs(np.corrcoef(compressed[:, 0], labels)[0, 1]) > 0.85
+
+
+def test_the_first_direction_of_pls_is_that_of_the_covariances():
+    # by definition: the unit vector w that maximises cov(standardised rows · w, labels)
+    rng = np.random.default_rng(1)
+    labels = np.arange(50) % 2
+    rows = (rng.normal(size=(50, 4)) + labels[:, None] * [2, 1, 0, 0]).astype(np.float32)
+    standardised = (rows - rows.mean(0)) / rows.std(0, ddof=1)
+    weights = standardised.T @ (labels - labels.mean())
+    first = standardised @ weights / np.linalg.norm(weights)
+    compressed = COMPRESSORS["pls"].build(3, 0).fit(rows, labels).transform(rows)[:, 0]
+    np.testing.assert_allclose(np.abs(compressed), np.abs(first), rtol=1e-4, atol=1e-5)
+
+
+def test_pls_takes_several_labels_per_item_and_missing_ones():
+    rows, labels = _rows()
+    many = np.eye(4, dtype=np.float32)[labels]
+    many[::3, 1] = np.nan
+    many[:, 3] = np.nan
+    compressed = COMPRESSORS["pls"].build(2, 0).fit(rows, many).transform(rows)
+    assert np.isfinite(compressed).all()
+    kept = np.where(np.arange(len(labels)) % 7 == 0, -1, labels)
+    without = COMPRESSORS["pls"].build(2, 0).fit(rows[kept >= 0], kept[kept >= 0]).transform(rows)
+    np.testing.assert_allclose(COMPRESSORS["pls"].build(2, 0).fit(rows, kept).transform(rows), without)
+
+
+def test_pls_says_that_one_class_is_too_few():
+    with pytest.raises(ValueError, match="pls needs at least 2 classes"):
+        COMPRESSORS["pls"].build(2, 0).fit(_rows()[0], np.zeros(60, int))
+
+
+@pytest.mark.parametrize(("dim", "on"), [(1, 1), (3, 1), (8, 2), (16, 4)])
+def test_sparse_keeps_the_largest_quarter_and_its_gradient(dim, on):
+    module = COMPRESSORS["sparse"].build(12, dim)
+    rows = torch.randn(5, 12)
+    compressed, dense = module(rows), module[:-1](rows)
+    assert ((compressed != 0).sum(-1) == on).all()
+    threshold = dense.sort(descending=True).values[:, on - 1 : on]
+    torch.testing.assert_close(compressed, torch.where(dense >= threshold, dense, 0))
+    compressed.sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in module.parameters())
+
+
 def test_lda_refuses_several_labels_per_item():
     with pytest.raises(ValueError, match="one label per item"):
         COMPRESSORS["lda"].build(2, 0).fit(np.zeros((4, 3)), np.zeros((4, 2)))

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch.func import grad, vmap
@@ -10,11 +9,13 @@ from torch.func import grad, vmap
 from kdlib.registry import first_line
 from kdlib.training.label_losses import soft_labels
 from kdlib.training.losses import LOSSES
+from tests import loss_references
 
 B, D_S, D_C = 9, 6, 4
 RELATIONAL = [name for name, loss in LOSSES.items() if not loss.pointwise]
 POINTWISE = [name for name, loss in LOSSES.items() if loss.pointwise]
-ALIGNED = [name for name in LOSSES if name != "info_nce"]  # 0 when student == target; info_nce still has negatives then
+# 0 when student == target; the others still have negatives, or columns that are correlated
+ALIGNED = [name for name in LOSSES if name not in ("info_nce", "crd", "vicreg")]
 
 
 def draw(*shape, seed=0, dtype=torch.float32):
@@ -32,94 +33,6 @@ def rotation(d, seed=7):
     return torch.linalg.qr(draw(d, d, seed=seed)).Q
 
 
-# Slow references: one entry at a time, from the papers' formulas.
-
-
-def cos(x, y):
-    return sum(a * b for a, b in zip(x, y, strict=True)) / (math.hypot(*x) * math.hypot(*y))
-
-
-def table(rows, entry):
-    return np.array([[entry(x, y) for y in rows] for x in rows])
-
-
-def huber(difference):
-    return difference**2 / 2 if abs(difference) < 1 else abs(difference) - 0.5
-
-
-def mean_huber(a, b):
-    return np.mean([huber(x - y) for x, y in zip(np.ravel(a), np.ravel(b), strict=True)])
-
-
-def ref_cosine_distance(s, t):
-    return np.abs(table(s, cos) - table(t, cos)).mean()
-
-
-def ref_distance_correlation(s, t):
-    a, b = table(s, math.dist), table(t, math.dist)
-    n, aa, bb, ab = len(a), 0.0, 0.0, 0.0
-    for i in range(n):
-        for j in range(n):
-            x = a[i, j] - a[i].mean() - a[:, j].mean() + a.mean()
-            y = b[i, j] - b[i].mean() - b[:, j].mean() + b.mean()
-            aa, bb, ab = aa + x * x / n**2, bb + y * y / n**2, ab + x * y / n**2
-    return 1 - ab / math.sqrt(aa * bb + 1e-9)
-
-
-def ref_rkd_distance(s, t):
-    a, b = table(s, math.dist), table(t, math.dist)
-    return mean_huber(a / a[a > 0].mean(), b / b[b > 0].mean())
-
-
-def ref_rkd_angle(s, t):
-    def angles(rows):
-        n = range(len(rows))
-        return [
-            cos(rows[i] - rows[j], rows[k] - rows[j]) if i != j and k != j else 0.0 for j in n for i in n for k in n
-        ]
-
-    return mean_huber(angles(s), angles(t))
-
-
-def ref_similarity_preserving(s, t):
-    def similarities(rows):
-        g = table(rows, np.dot)
-        return np.array([row / math.hypot(*row) for row in g])
-
-    return ((similarities(s) - similarities(t)) ** 2).sum() / len(s) ** 2
-
-
-def ref_pkt(s, t):
-    total = 0.0
-    for x, y in zip(table(s, cos), table(t, cos), strict=True):
-        q, p = (
-            np.maximum((1 + x) / 2, 1e-7),
-            np.maximum((1 + y) / 2, 1e-7),
-        )  # exactly opposite rows happen in one dimension
-        q, p = q / q.sum(), p / p.sum()
-        total += sum(pi * math.log(pi / qi) for pi, qi in zip(p, q, strict=True))
-    return total / len(s)
-
-
-def ref_cka(s, t):
-    def shared(x, y):  # in feature space, where the code uses the (b, b) matrices
-        return sum(np.dot(u, v) ** 2 for u in (x - x.mean(axis=0)).T for v in (y - y.mean(axis=0)).T)
-
-    return 1 - shared(s, t) / math.sqrt(shared(s, s) * shared(t, t))
-
-
-def ref_mse(s, t):
-    return sum((a - b) ** 2 for a, b in zip(s.ravel(), t.ravel(), strict=True)) / s.size
-
-
-def ref_cosine(s, t):
-    return np.mean([1 - cos(x, y) for x, y in zip(s, t, strict=True)])
-
-
-def ref_info_nce(s, t):
-    return np.mean([math.log(sum(math.exp(cos(x, z) / 0.1) for z in t)) - cos(x, t[i]) / 0.1 for i, x in enumerate(s)])
-
-
 # The contract, for every line of the table.
 
 
@@ -127,7 +40,7 @@ def ref_info_nce(s, t):
 @pytest.mark.parametrize(("b", "d_s", "d_c"), [(9, 6, 4), (5, 3, 40), (16, 1, 2), (2, 3, 2)])
 def test_equals_its_slow_reference(name, b, d_s, d_c):
     s, t = pair(name, b, d_s, d_c, seed=b)
-    expected = globals()[f"ref_{name}"](s.double().numpy(), t.double().numpy())
+    expected = getattr(loss_references, name)(s.double().numpy(), t.double().numpy())
     assert float(LOSSES[name].function(s, t)) == pytest.approx(expected, abs=1e-5)
 
 
@@ -135,7 +48,7 @@ def test_equals_its_slow_reference(name, b, d_s, d_c):
 def test_keeps_its_precision_under_a_large_common_offset(name):
     s, t = pair(name, b=32, d_s=16)
     shifted = s + 100
-    expected = globals()[f"ref_{name}"](shifted.double().numpy(), t.double().numpy())
+    expected = getattr(loss_references, name)(shifted.double().numpy(), t.double().numpy())
     # float32 itself keeps 100 to 4e-6; info_nce divides the error of a cosine by its temperature
     assert float(LOSSES[name].function(shifted, t)) == pytest.approx(expected, rel=1e-6, abs=1e-4)
 
@@ -293,6 +206,14 @@ LINE = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
         ("pkt", 0.5 * math.log(0.5 / (2 / 3)) + 0.5 * math.log(0.5 / (1 / 3))),  # (1/2, 1/2) against (1, 1/2) / 1.5
         ("mse", 5 / 4),  # differences (0, 0) and (-2, 1)
         ("cosine", 0.5),  # 0° and 90°
+        # T = 0.1 and N / M = 1/2: own targets at cosines 1 and 0, foreign ones at 1 and 0
+        (
+            "crd",
+            (math.log(1 + math.exp(-10) / 2) + math.log(1 + 1 / 2) + math.log(1 + 2 * math.exp(10)) + math.log(3)) / 2,
+        ),
+        ("log_sum", math.log(1 + 2 * 2**4 + 2 * 1)),  # columns (1, -1), (-1, 1) against (-1, 1), (0, 0)
+        # 5/4; columns of variance 1/2 each; their covariance -1/2, twice, over d = 2 and 25
+        ("vicreg", 5 / 4 + 1 - math.sqrt(0.5 + 1e-4) + 0.25 / 25),
     ],
 )
 def test_two_points_in_the_plane(name, expected):
@@ -306,7 +227,9 @@ def test_rkd_angle_of_a_right_angle_against_a_line():
     )
     # cosines at the three corners: 0, 1/√2, 1/√2 against 1, -1, 1, each of them twice; the same point on both legs: 1
     # in both
-    expected = 2 * (huber(-1) + huber(1 + 0.5**0.5) + huber(0.5**0.5 - 1)) / 27
+    expected = (
+        2 * (loss_references.huber(-1) + loss_references.huber(1 + 0.5**0.5) + loss_references.huber(0.5**0.5 - 1)) / 27
+    )
     assert float(LOSSES["rkd_angle"].function(corner, line)) == pytest.approx(expected, abs=1e-6)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from kdlib import pipeline, runs
 from kdlib.spaces import precision_jobs
+from pages import width_precision
 from tests import stored_runs
 from tests.opened_pages import opened, texts
 
@@ -48,6 +49,20 @@ def test_it_waits_for_the_engine_and_then_says_which_is_good_enough(run_id):
     assert f"--precision {chosen['precision']}" in app.code[0].value
     labels = [each.proto.label for each in app.get("download_button")]
     assert {"Parquet", "npz", "CSV"} <= set(labels)
+
+
+def test_what_was_waited_for_is_drawn_once(run_id, monkeypatch):
+    # drawn twice, its download buttons change under a click
+    measure_all(run_id)
+    answers, drawn = [None, None], []
+    cached, show_rows = precision_jobs.cached, width_precision._show_rows
+    monkeypatch.setattr(precision_jobs, "cached", lambda *asked: answers.pop() if answers else cached(*asked))
+    monkeypatch.setattr(width_precision, "_show_rows", lambda *given: drawn.append(given) or show_rows(*given))
+    app = section(run_id)
+    assert not app.exception
+    assert not answers
+    assert len(drawn) == 1
+    assert "npz" in [each.proto.label for each in app.get("download_button")]
 
 
 def test_another_judge_may_choose_another(run_id):

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from kdlib.analysis.intervals import paired_difference
+from kdlib.analysis.significance import are_clear
 from kdlib.results import Probe, RunResult, Summary
 from kdlib.spec import BASELINE, RAW
 
@@ -141,6 +142,19 @@ def format_percent(value: Summary | None, signed: bool = False) -> str:
         return "–"
     mean = f"{100 * value.mean:{'+' if signed else ''}.1f}"
     return mean if value.ci95 is None else f"{mean} ± {100 * value.ci95:.1f}"
+
+
+def format_differences(table: Sequence[Sequence[Summary | None]]) -> list[list[str]]:
+    """Return the cells of a table of differences in percent, "+4.9 ± 2.1*": a star where one is clear.
+
+    The whole table is one family of comparisons: `are_clear`.
+
+    Example:
+        >>> format_differences([[summarize([0.05, 0.04, 0.05]), None]])
+        [['+4.7 ± 1.4*', '–']]
+    """
+    clear = iter(are_clear([cell for row in table for cell in row]))
+    return [[format_percent(cell, signed=True) + ("*" if next(clear) else "") for cell in row] for row in table]
 
 
 def excludes_zero(value: Summary) -> bool:

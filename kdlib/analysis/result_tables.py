@@ -1,14 +1,15 @@
 """Tables of results for people: all numbers of runs, differences to one run; and a table as CSV or LaTeX."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
 import pandas as pd
 
-from kdlib.analysis.comparison import METRIC_NAMES, excludes_zero, format_percent, paired_differences, why_unpaired
+from kdlib.analysis.comparison import METRIC_NAMES, format_differences, format_percent, paired_differences, why_unpaired
 from kdlib.analysis.frames import COST_NAMES, differing_fields, run_labels, split_name
+from kdlib.analysis.significance import effect_size, seeds_to_settle
 from kdlib.results import RunResult, Summary
 from kdlib.spec import RunSpec, setting_text, unused_fields
 
@@ -23,30 +24,40 @@ def differences_to(results: Sequence[RunResult], number: int) -> tuple[pd.DataFr
         number: index of the result that is subtracted.
 
     Returns:
-        One row per result that can be paired, in words: "+4.9 ± 2.1", a star where 0 is excluded, "n" the seeds that
-            both
-        have; and for the others their label -> the reason.
+        One row per result that can be paired, in words: "+4.9 ± 2.1", a star where it is clear among all of the table,
+            "n" the seeds that both have, "effect size" and "seeds to settle" of the test set; and for the others their
+            label -> the reason.
 
     Example:
         >>> frame, left_out = differences_to(results, 0)
     """
     labels, other = run_labels([result.spec for result in results]), results[number]
-    rows, left_out = [], {}
+    paired: dict[str, dict[str, Summary]] = {}
+    left_out = {}
     for result, label in zip(results, labels, strict=True):
-        if result is other:
-            continue
-        reason = why_unpaired(result, other)
-        if reason:
+        if reason := "" if result is other else why_unpaired(result, other):
             left_out[label] = reason
-            continue
-        cells: dict[str, Any] = {"method": label, "compared with": labels[number]}
-        for split, difference in paired_differences(result, other).items():
-            if split != "val":
-                star = " *" if excludes_zero(difference) else ""
-                cells[split_name(split)] = format_percent(difference, signed=True) + star
-                cells["n"] = len(difference.values)
-        rows.append(cells)
+        elif result is not other:
+            found = paired_differences(result, other)
+            paired[label] = {split_name(split): found[split] for split in found if split != "val"}
+    names = list(dict.fromkeys(name for found in paired.values() for name in found))
+    words = format_differences([[found.get(name) for name in names] for found in paired.values()])
+    rows = [
+        {"method": label, "compared with": labels[number], **dict(zip(names, cells, strict=True)), **_settling(found)}
+        for (label, found), cells in zip(paired.items(), words, strict=True)
+    ]
     return pd.DataFrame(rows), left_out
+
+
+def _settling(differences: Mapping[str, Summary]) -> dict[str, Any]:
+    """Return what else is told of the differences to one result: of the test set."""
+    first = differences[split_name("test")]
+    size, seeds = effect_size(first), seeds_to_settle(first)
+    return {
+        "n": len(first.values),
+        "effect size": NONE if size is None else f"{size:+.1f}",
+        "seeds to settle": NONE if seeds is None else str(seeds),
+    }
 
 
 def result_table(results: Sequence[RunResult]) -> pd.DataFrame:

@@ -12,7 +12,13 @@ from typing import Any
 from rich.table import Table
 
 from kdlib import runs, store
-from kdlib.analysis.comparison import METRIC_NAMES, differences_to_references, excludes_zero, format_percent, to_json
+from kdlib.analysis.comparison import (
+    METRIC_NAMES,
+    differences_to_references,
+    format_differences,
+    format_percent,
+    to_json,
+)
 from kdlib.cache import atomic_path
 from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
 from kdlib.cli.runs import DEFAULT_NOTES, METHODS, describe_run, parse_methods, spec_fields
@@ -96,7 +102,7 @@ def _wait(run_ids: Sequence[str]) -> list[RunInfo]:
 def sweep_table(results: Sequence[RunResult]) -> Table:
     """Return a row per result: the fields in which it differs, accuracies, and paired differences to baseline and raw.
 
-    A * means that the interval of the difference excludes 0.
+    A * means that the difference is clear at 5 %, corrected for all of the table (Holm).
     """
     names = sweeps.varying_fields(result.spec for result in results) or ["method"]
     several_metrics = len({result.primary_name for result in results}) > 1
@@ -104,12 +110,10 @@ def sweep_table(results: Sequence[RunResult]) -> Table:
     metric_column = ["metric"] if several_metrics else []
     for column in (*names, *metric_column, "test, %", "mean ood, %", "- baseline", "- raw"):
         table.add_column(column, no_wrap=True)
-    for result in results:
-        differences = differences_to_references(results, result)
-        cells = [format_percent(result.score(split)) for split in ("test", "ood")]
-        for reference in (BASELINE, RAW):
-            value = differences.get(reference, {}).get("test")
-            cells.append(format_percent(value, signed=True) + ("*" if value and excludes_zero(value) else ""))
+    found = [differences_to_references(results, result) for result in results]
+    differences = format_differences([[each.get(name, {}).get("test") for name in (BASELINE, RAW)] for each in found])
+    for result, words in zip(results, differences, strict=True):
+        cells = [*(format_percent(result.score(split)) for split in ("test", "ood")), *words]
         metric = [METRIC_NAMES[result.primary_name]] if several_metrics else []
         table.add_row(*(setting_text(getattr(result.spec, name)) for name in names), *metric, *cells)
     return table

@@ -11,7 +11,7 @@ from kdlib.analysis import papers
 from kdlib.analysis.comparison import (
     METRIC_NAMES,
     differences_to_references,
-    excludes_zero,
+    format_differences,
     format_percent,
     metric_names,
     verdict,
@@ -66,7 +66,7 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
         )
         console.print(_accuracies(done, other))
     if any(differences_to_references(done, each) for each in done):
-        console.print("\nPaired difference, points (* the interval excludes 0)")
+        console.print("\nPaired difference, points (* clear at 5 %, corrected for all of this table)")
         console.print(_differences(done))
     target = ", of the target mAP %" if metric == "map" else ""
     console.print(
@@ -93,7 +93,7 @@ def print_papers(rows: Sequence[papers.PaperRow], seconds: float) -> None:
         f"\n{spec.dataset}: {METRIC_NAMES[metric]}, % (mean ± 95 % interval, n = {spec.seeds} seeds; {settings})",
         markup=False,
     )
-    console.print("Differences are paired, in points; * the interval excludes 0.")
+    console.print("Differences are paired, in points; * clear at 5 %, corrected for all of this table (Holm).")
     others = ("roc_auc", "f1") if metric == "map" else ()
     table = _table(
         "teacher",
@@ -105,11 +105,11 @@ def print_papers(rows: Sequence[papers.PaperRow], seconds: float) -> None:
         "ood - raw",
         *(METRIC_NAMES[name] for name in others),
     )
-    for row in rows:
-        cells = [format_percent(row.result.score(split)) for split in ("test", "ood")]
-        for differences, split in ((row.to_baseline, "test"), (row.to_raw, "test"), (row.to_raw, "ood")):
-            value = differences.get(split)
-            cells.append(format_percent(value, signed=True) + ("*" if value and excludes_zero(value) else ""))
+    differences = format_differences(
+        [[row.to_baseline.get("test"), row.to_raw.get("test"), row.to_raw.get("ood")] for row in rows]
+    )
+    for row, words in zip(rows, differences, strict=True):
+        cells = [*(format_percent(row.result.score(split)) for split in ("test", "ood")), *words]
         cells += [format_percent(row.result.metrics["test"][name]) for name in others]
         table.add_row(row.teacher or "–", row.treatment, *cells)
     console.print(table)
@@ -156,14 +156,14 @@ def _score(result: RunResult, split: str, metric: str) -> Summary | None:
 
 def _differences(done: Sequence[RunResult]) -> Table:
     table = _table("method", "test - baseline", "ood - baseline", "test - raw", "ood - raw")
+    found: dict[str, list[Summary | None]] = {}
     for each in done:
         differences = differences_to_references(done, each)
         cells = [differences.get(other, {}).get(split) for other in (BASELINE, RAW) for split in ("test", "ood")]
         if any(cells):
-            table.add_row(
-                each.spec.method,
-                *(format_percent(cell, signed=True) + ("*" if cell and excludes_zero(cell) else "") for cell in cells),
-            )
+            found[each.spec.method] = cells
+    for method, words in zip(found, format_differences(list(found.values())), strict=True):
+        table.add_row(method, *words)
     return table
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from kdlib.engine.local import EngineError, find_engine, has_left
 from kdlib.engine.process import engine_folder, load_security
 
-ANSWER_SECONDS = 5.0  # seconds within which a scheduler answers
+ANSWER_SECONDS = 20.0  # seconds within which a scheduler answers, on a machine whose cores are all busy
 FORGOTTEN = "fire-and-forget"  # dask's name for who wants a task that goes on without its client
 
 Result = TypeVar("Result")

@@ -10,8 +10,8 @@ from kdlib.analysis.comparison import (
     METRIC_NAMES,
     best_compressed,
     differences_to_references,
-    excludes_zero,
     find_reference,
+    format_differences,
     format_percent,
     metric_names,
     verdict,
@@ -110,22 +110,18 @@ def differences(source: ReportSource) -> Section:
             if result.spec.method != BASELINE:  # raw less baseline says the same
                 found.append((label, method, paired))
     names = [split for split in _splits(source) if any(split in paired for *_, paired in found)]
-    for label, method, paired in found:
-        cells = [_signed(paired.get(split)) for split in names]
+    words = format_differences([[paired.get(split) for split in names] for *_, paired in found])
+    for (label, method, paired), cells in zip(found, words, strict=True):
         rows.append([f"{label} − {method_name(method)}", *cells, str(len(next(iter(paired.values())).values))])
     if not rows:
         text = "There is nothing to subtract: these runs have neither a baseline nor a raw run beside them."
         return Section("differences", "Paired differences", [Paragraph(text)])
     caption = (
-        "Points, seed by seed, with the 95 % interval of the paired t-test; * the interval excludes 0. n: seeds that "
-        "both have."
+        "Points, seed by seed, with the 95 % interval of the paired t-test; * clear at 5 %, corrected for all "
+        "differences of this table (Holm). n: seeds that both have."
     )
     table = Table(["", *map(frames.split_name, names), "n"], rows, caption, code="differences_to(results, 0)[0]")
     return Section("differences", "Paired differences", [table])
-
-
-def _signed(value: Summary | None) -> str:
-    return format_percent(value, signed=True) + (" *" if value is not None and excludes_zero(value) else "")
 
 
 def kept(source: ReportSource) -> Section:

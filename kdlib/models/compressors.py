@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
@@ -130,6 +131,35 @@ def lda(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
     return _Discriminant(dim)
 
 
+class _LeastSquares:
+    """Partial least squares of the classes, coded as 0 and 1."""
+
+    def __init__(self, dim: int) -> None:
+        self.fitted = PLSRegression(n_components=dim)
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray) -> "_LeastSquares":
+        if labels.ndim == 1:
+            rows, labels = rows[labels >= 0], LabelBinarizer().fit_transform(labels[labels >= 0])
+        means = np.nansum(labels, 0) / np.maximum((~np.isnan(labels)).sum(0), 1)
+        centred = np.nan_to_num(labels - means)  # what is missing says nothing: the mean of its class
+        centred = centred[:, centred.any(0)]
+        if not centred.size:
+            raise ValueError("pls needs at least 2 classes among the labelled rows, got 1; choose another compressor")
+        with warnings.catch_warnings():
+            # Fewer directions than asked for explain all there is; the other columns are 0.
+            warnings.filterwarnings("ignore", "y residual is constant")
+            self.fitted.fit(rows, centred)
+        return self
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(self.fitted.transform(rows))
+
+
+def pls(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
+    """Partial least squares: the linear directions that vary most together with the classes, any number of them."""
+    return _LeastSquares(dim)
+
+
 class Autoencoder:
     """A network that squeezes the embedding through d_c numbers and restores it; it never sees a label.
 
@@ -175,9 +205,29 @@ def linear(d_t: int, dim: int) -> nn.Module:
     return nn.Linear(d_t, dim)
 
 
-def mlp(d_t: int, dim: int) -> nn.Module:
+def mlp(d_t: int, dim: int) -> nn.Sequential:
     """Two layers with a non-linearity between them, trained on the target task next to the student."""
     return nn.Sequential(nn.Linear(d_t, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, dim))
+
+
+class TopK(nn.Module):
+    """Keep the k largest numbers of a row, (b, d) -> (b, d), and set the others to 0.
+
+    Source: Makhzani & Frey 2014, k-Sparse Autoencoders.
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, rows: Tensor) -> Tensor:
+        kept = rows.topk(self.k, dim=-1)
+        return torch.zeros_like(rows).scatter(-1, kept.indices, kept.values)
+
+
+def sparse(d_t: int, dim: int) -> nn.Module:
+    """Two layers of which a quarter of the numbers stays on, the others are 0: each stands for something of its own."""
+    return nn.Sequential(*mlp(d_t, dim), TopK(max(1, dim // 4)))
 
 
 def matryoshka(d_t: int, dim: int) -> nn.Module:
@@ -217,8 +267,10 @@ COMPRESSORS: dict[str, Compressor] = {
     "pca": Compressor(pca),
     "random": Compressor(random, seeded=True),
     "lda": Compressor(lda, width=lambda d_t, dim, classes: min(dim, classes - 1)),  # noqa: ARG005
+    "pls": Compressor(pls),
     "autoencoder": Compressor(autoencoder, seeded=True),
     "linear": Compressor(linear, trainable=True),
     "mlp": Compressor(mlp, trainable=True),
+    "sparse": Compressor(sparse, trainable=True),
     "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling_widths),
 }

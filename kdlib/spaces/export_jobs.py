@@ -14,7 +14,7 @@ from kdlib.models.embedding_files import write_embeddings
 from kdlib.models.quantization import calibrate
 from kdlib.spaces.space_embeddings import open_space
 
-WAIT_SECONDS = 300.0  # that a download waits for its file
+WAIT_SECONDS = 170.0  # that a download waits for its file: after 180 the browser has given up
 POLL_SECONDS = 0.1
 
 

@@ -1,6 +1,8 @@
 """How networks are trained, whatever they are.
 
+rows          lengths, similarities and distances of rows of features, finite whatever they are
 losses        distances between student and target, registry `LOSSES`; to add one: a function and a line
+pointwise_losses  those of them that compare entry by entry
 label_losses  cross-entropy and soft labels
 augmentation  how a student's inputs vary from step to step, registry `AUGMENTATIONS`
 streaming     inputs that are read from disk when they are needed

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kdlib.training.losses import check_shapes, check_temperature
+from kdlib.training.rows import check_shapes, check_temperature
 
 
 def soft_labels(

@@ -14,12 +14,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Rows whose largest entry is not above this count as zero: dividing a gradient by less would overflow float32.
-TINY = 1e-34
-# Squared length, in units of the batch's largest entry, below which a difference is rounding and counts as zero.
-FLAT = 1e-10
-# Under a root of two variances, each of order 1 / b: too small to show, enough to hold 0 / 0 at 0.
-GUARD = 1e-14
+from kdlib.training.pointwise_losses import cosine, crd, info_nce, log_sum, mse, vicreg
+from kdlib.training.rows import (
+    FLAT,
+    GUARD,
+    check_rows,
+    cosines,
+    distances,
+    double_centred,
+    gram,
+    scaled,
+    standardised,
+    unit,
+)
 
 
 def cosine_distance(student: Tensor, target: Tensor) -> Tensor:
@@ -34,7 +41,7 @@ def cosine_distance(student: Tensor, target: Tensor) -> Tensor:
 
     Source: Ding & Lerch 2023, Audio Embeddings as Teachers for Music Classification, "cosine distance difference".
     """
-    _check_rows(student, target)
+    check_rows(student, target)
     return (cosines(student) - cosines(target)).abs().mean()
 
 
@@ -56,7 +63,7 @@ def distance_correlation(student: Tensor, target: Tensor) -> Tensor:
     distances (its square, of a sample). Differs: distances are in units of their mean, so that the constant under the
     root means the same at any scale.
     """
-    _check_rows(student, target)
+    check_rows(student, target)
     a, b = double_centred(distances(student)), double_centred(distances(target))
     return 1 - (a * b).mean() / (a.square().mean() * b.square().mean() + GUARD).sqrt()
 
@@ -73,7 +80,7 @@ def rkd_distance(student: Tensor, target: Tensor) -> Tensor:
 
     Source: Park et al. 2019, Relational Knowledge Distillation, equations 5-8.
     """
-    _check_rows(student, target)
+    check_rows(student, target)
     return functional.smooth_l1_loss(distances(student), distances(target))
 
 
@@ -89,7 +96,7 @@ def rkd_angle(student: Tensor, target: Tensor) -> Tensor:
 
     Source: Park et al. 2019, Relational Knowledge Distillation, equations 9-10.
     """
-    _check_rows(student, target)
+    check_rows(student, target)
     return functional.smooth_l1_loss(_angles(student), _angles(target))
 
 
@@ -104,8 +111,8 @@ def similarity_preserving(student: Tensor, target: Tensor) -> Tensor:
 
     Source: Tung & Mori 2019, Similarity-Preserving Knowledge Distillation.
     """
-    _check_rows(student, target)
-    return functional.mse_loss(_unit(_gram(_scaled(student))), _unit(_gram(_scaled(target))))
+    check_rows(student, target)
+    return functional.mse_loss(unit(gram(scaled(student))), unit(gram(scaled(target))))
 
 
 def pkt(student: Tensor, target: Tensor) -> Tensor:
@@ -122,7 +129,7 @@ def pkt(student: Tensor, target: Tensor) -> Tensor:
     row with itself included as in the authors' code. Differs: a mean over rows, not over all b² terms, which would
     shrink with the batch.
     """
-    _check_rows(student, target)
+    check_rows(student, target)
     p, q = _neighbour_probabilities(target), _neighbour_probabilities(student)
     return (p * (p / q).log()).sum(-1).mean()
 
@@ -142,135 +149,9 @@ def cka(student: Tensor, target: Tensor) -> Tensor:
     Source: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 4 (biased
     estimator).
     """
-    _check_rows(student, target)
-    a, b = _gram(_standardised(student)), _gram(_standardised(target))
+    check_rows(student, target)
+    a, b = gram(standardised(student)), gram(standardised(target))
     return 1 - (a * b).mean() / (a.square().mean() * b.square().mean() + GUARD).sqrt()
-
-
-def mse(student: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of the entries, 0 (same features) and up; needs equal widths.
-
-    mean_ij (s_ij - t_ij)². The plain regression onto the target: position, scale and rotation all count. Overflows to
-    infinity in float32 beyond about 1e19.
-
-    Args:
-        student: features, shape (b, d).
-        target: shape (b, d).
-
-    Raises:
-        ValueError: different shapes.
-
-    Source: Romero et al. 2015, FitNets: Hints for Thin Deep Nets, equation 3. Differs: a mean over rows and columns.
-    """
-    check_shapes("mse", student, target)
-    return (student - target).square().mean()
-
-
-def cosine(student: Tensor, target: Tensor) -> Tensor:
-    """One minus the mean cosine similarity of matching rows, 0 (same directions) to 2 (opposite); needs equal widths.
-
-    1 - mean_i cos(s_i, t_i). Like `mse`, but the length of the rows is free.
-
-    Args:
-        student: features, shape (b, d).
-        target: shape (b, d).
-
-    Returns:
-        0-dim, in [0, 2]; a zero row counts 1.
-
-    Raises:
-        ValueError: different shapes.
-    """
-    check_shapes("cosine", student, target)
-    return 1 - (_unit(student) * _unit(target)).sum(-1).mean()
-
-
-def info_nce(student: Tensor, target: Tensor, temperature: float = 0.1) -> Tensor:
-    """How hard a row's own target is to tell from others: mean cross-entropy in nats, 0 (easy) up; needs equal widths.
-
-    mean_i -log softmax_j(cos(s_i, t_j) / temperature) at j = i. Unlike `cosine` it also pushes different rows apart.
-
-    Args:
-        student: features, shape (b, d).
-        target: shape (b, d); row i is the positive of student row i, all others are negatives.
-        temperature: > 0; lower means that only the nearest negatives count.
-
-    Returns:
-        0-dim, in [0, log b + 2 / temperature]; 0 for a single row.
-
-    Raises:
-        ValueError: different shapes, or temperature <= 0.
-
-    Source: van den Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, equation 4.
-    """
-    check_shapes("info_nce", student, target)
-    check_temperature(temperature)
-    logits = _unit(student) @ _unit(target).mT / temperature  # (b, b)
-    return (logits.logsumexp(-1) - logits.diagonal()).mean()
-
-
-def _check_rows(student: Tensor, target: Tensor) -> None:
-    if student.shape[0] != target.shape[0]:
-        raise ValueError(
-            f"student and target need the same number of rows, got {student.shape[0]} and {target.shape[0]}"
-        )
-
-
-def check_shapes(name: str, student: Tensor, target: Tensor) -> None:
-    """Return if both have the same rows and columns.
-
-    Raises:
-        ValueError: they do not; the message begins with `name`.
-    """
-    _check_rows(student, target)
-    if student.shape[1] != target.shape[1]:
-        raise ValueError(
-            f"{name} needs student and target of the same width, got {student.shape[1]} and {target.shape[1]}"
-        )
-
-
-def check_temperature(temperature: float) -> None:
-    """Return if the temperature is above 0.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature}")
-
-
-def _divided_by_peak(rows: Tensor, peak: Tensor) -> Tensor:
-    """Return rows / peak, unchanged rows where the peak counts as zero.
-
-    Squares of the result neither overflow nor vanish.
-
-    Everything built on it is the same for c · rows as for rows, so the peak may be treated as a constant: the gradient
-    is exact.
-    """
-    return rows / torch.where(peak > TINY, peak, 1)
-
-
-def _scaled(rows: Tensor) -> Tensor:
-    """Return the rows (b, d) divided by the largest absolute entry of the batch."""
-    return _divided_by_peak(rows, rows.detach().abs().amax())
-
-
-def _unit(rows: Tensor) -> Tensor:
-    """Return the rows (b, d) at Euclidean length 1; a zero row stays zero, with a bounded gradient."""
-    rows = _divided_by_peak(rows, rows.detach().abs().amax(-1, keepdim=True))
-    return (
-        rows * rows.square().sum(-1, keepdim=True).clamp(min=1).rsqrt()
-    )  # only a zero row is shorter than its peak, now 1
-
-
-def _gram(rows: Tensor) -> Tensor:
-    """Return the inner products of all pairs of rows, (b, d) -> (b, b)."""
-    return rows @ rows.mT
-
-
-def cosines(rows: Tensor) -> Tensor:
-    """Return the cosine similarities of all pairs of rows in [-1, 1], (b, d) -> (b, b); 0 for a zero row."""
-    return _gram(_unit(rows))
 
 
 def _neighbour_probabilities(rows: Tensor) -> Tensor:
@@ -279,38 +160,9 @@ def _neighbour_probabilities(rows: Tensor) -> Tensor:
     return kernel / kernel.sum(-1, keepdim=True)
 
 
-def distances(rows: Tensor) -> Tensor:
-    """Return the Euclidean distances of all pairs in units of their mean over different rows, (b, d) -> (b, b).
-
-    By inner products: about ten times as fast as differences. Centring first keeps a large common offset out of the
-    cancellation, and what is left of equal rows lies under `FLAT`: distance 0, gradient 0.
-    """
-    rows = _scaled(rows)
-    gram = _gram(rows - rows.mean(0))
-    square = gram.diagonal()
-    square = square[:, None] + square - 2 * gram
-    lengths = torch.where(square > FLAT, square.clamp(min=FLAT).sqrt(), 0)
-    pairs = max(lengths.shape[0] * (lengths.shape[0] - 1), 1)
-    return lengths / (lengths.sum() / pairs).clamp(min=FLAT**0.5)
-
-
-def double_centred(matrix: Tensor) -> Tensor:
-    """Return a symmetric matrix (b, b) minus its row means, minus its column means, plus its grand mean."""
-    mean = matrix.mean(-1)
-    return matrix - mean[:, None] - mean + mean.mean()
-
-
-def _standardised(rows: Tensor) -> Tensor:
-    """Return the rows (b, d) centred, with a mean squared length of 1; all zero if they do not vary."""
-    rows = _scaled(rows)
-    rows = rows - rows.mean(0)
-    spread = rows.detach().square().mean()
-    return torch.where(spread > FLAT, rows, 0) * (spread.clamp(min=FLAT) * rows.shape[1]).rsqrt()
-
-
 def _angles(rows: Tensor) -> Tensor:
     """Return the cosine of the angle at j between i and k, entry [j, i, k], (b, d) -> (b, b, b); 0 if two are equal."""
-    rows = _scaled(rows)
+    rows = scaled(rows)
     towards = rows[None, :] - rows[:, None]  # (b, b, d): [j, i] points from j to i
     square = towards.square().sum(-1, keepdim=True)
     towards = towards * torch.where(square > FLAT, square.clamp(min=FLAT).rsqrt(), 0)
@@ -343,4 +195,7 @@ LOSSES: dict[str, Loss] = {
     "mse": Loss(mse, pointwise=True),
     "cosine": Loss(cosine, pointwise=True),
     "info_nce": Loss(info_nce, pointwise=True),
+    "crd": Loss(crd, pointwise=True),
+    "log_sum": Loss(log_sum, pointwise=True),
+    "vicreg": Loss(vicreg, pointwise=True),
 }

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdlib.training.losses import cosines, distances, double_centred
+from kdlib.training.rows import cosines, distances, double_centred
 
 
 class Pairs(NamedTuple):

@@ -114,6 +114,16 @@ def server(tmp_path_factory):
     running.stop()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what the app logged beside what the browser saw of a test that failed."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and server is not None:
+        report.sections.append(("app.log", (server.home / "app.log").read_text(errors="replace")[-8000:]))
+    return report
+
+
 @pytest.fixture(scope="session")
 def chromium():
     assert CHROMIUM, "the browser tests need Chromium on the PATH; `make test` installs it where it can"
