@@ -198,7 +198,7 @@ def setting_text(value: Any) -> str:
 
 def _convert_grid(name: str, value: Any) -> Values:
     """Return the value of a field in `GRID_FIELDS`: several different numbers ascending, or a single one."""
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
         return _convert(name, float, value)
     numbers = sorted({_convert(name, float, each) for each in value})
     if not numbers:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from kdlib import runs
 from pages import address, export_section, live, recorded, run_tables, show
-from pages.sections import SECTIONS
+from pages.sections import SECTIONS, available_sections
 
 st.title("Compare")
 run_tables.choose_runs(states=["done"])
@@ -25,7 +25,7 @@ if results:
         export_section.export_button(selected)
     section = st.segmented_control(
         "Show",
-        list(SECTIONS),
+        available_sections(results),
         default="Accuracy",
         required=True,
         key="show",

@@ -18,7 +18,7 @@ from kdlib.analysis.result_tables import differences_to, result_numbers, result_
 from kdlib.data import datasets
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
-from pages import address, registries, show, width_precision
+from pages import address, grid_section, registries, show, width_precision
 from pages.glossary import term
 from pages.text import escape
 
@@ -189,4 +189,14 @@ def table(results: Sequence[RunResult]) -> None:
 
 
 SECTIONS = {"Accuracy": accuracy, "Dimension": dimension, "Size and cost": cost, "Differences": differences}
-SECTIONS |= {"Width x precision": width_precision.show_section, "Classes": classes, "Table": table}
+SECTIONS |= {
+    "Grid": grid_section.show_section,
+    "Width x precision": width_precision.show_section,
+    "Classes": classes,
+    "Table": table,
+}
+
+
+def available_sections(results: Sequence[RunResult]) -> list[str]:
+    """Return the names of the sections that these results have something for."""
+    return [name for name in SECTIONS if name != "Grid" or any(result.grid for result in results)]

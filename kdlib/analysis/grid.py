@@ -121,7 +121,10 @@ def grid_table(results: Sequence[RunResult]) -> tuple[list[str], list[list[str]]
             row = rows.setdefault(key, [NONE] * len(gridded))
             row[place] = _score_text(cell) + (" *" if number == grid.chosen else "")
     table = [[*(NONE if value == -inf else f"{value:g}" for value in key), *rows[key]] for key in sorted(rows)]
-    return [*(AXES[name] for name in axes), *(method for method, _ in gridded)], table
+    methods = [method for method, _ in gridded]
+    numbers = [methods[:place].count(method) for place, method in enumerate(methods)]  # of several runs of a method
+    names = [f"{each} #{number + 1}" if number else each for each, number in zip(methods, numbers, strict=True)]
+    return [*(AXES[name] for name in axes), *names], table
 
 
 def _score_text(cell: GridCell) -> str:
