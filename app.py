@@ -19,7 +19,6 @@ PAGES = {  # script -> title, icon; the first one opens
 
 if __name__ == "__main__":  # a person's visit: this file runs anew on every click
     st.set_page_config(page_title="KD Lab", page_icon=str(ASSETS / "logo.svg"), layout="wide")
-    st.html(ASSETS / "app.css")
     st.logo(ASSETS / "logo.svg", size="large")
     pages = [
         st.Page(f"pages/{script}.py", title=title, icon=icon, default=number == 0)

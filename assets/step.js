@@ -1,17 +1,17 @@
-// One batch of a training: its items, two matrices of pairs and their difference, the loss and how it went so far.
+// One batch: its items and matrices of all pairs; of a training also the loss and how it went so far.
 
 /**
  * A matrix of pairs, row by row.
- * @typedef {{ name: string, colour: string, values: number[] }} Matrix
+ * @typedef {{ name: string, colour: string, values: number[], difference?: boolean }} Matrix
  * @typedef {{ row: number, label: string, text: string }} Item
  * @typedef {{ name: string, weight: number, value: number, words: string }} Term
  */
 
 /**
- * What Python sends (`_batch_data` in pages/step_mode.py).
+ * What Python sends (`batch_data` in pages/batch.py; pages/step_mode.py adds what a training knows).
  * @typedef {object} BatchData
  * @property {number} step taken so far
- * @property {number} steps of the whole training
+ * @property {number} steps of the whole training; 0 where nothing is trained
  * @property {string} place epoch and batch, in words
  * @property {string} title
  * @property {string} fingerprint of the weights
@@ -19,8 +19,8 @@
  * @property {boolean} sounds whether items can be heard
  * @property {Item[]} items of the batch, by class
  * @property {number} count of all items of the batch
- * @property {Matrix[]} matrices student, target, difference; the student's alone where there is no target
- * @property {string} entry what an entry of the first two says
+ * @property {Matrix[]} matrices one for each space, and the difference of two
+ * @property {string} entry what an entry of a space's matrix says
  * @property {string} rule how the loss comes out of the difference, may be empty
  * @property {string} loss its name
  * @property {Term[]} terms that add up to the total
@@ -65,17 +65,17 @@ export function reach(values) {
 }
 
 /**
- * Return the ends of the scales: student and target share one, the difference begins at 0.
+ * Return the ends of the scales: all spaces share one, the difference begins at 0.
  * @param {Matrix[]} matrices
  * @param {Palette} palette
  * @returns {{ low: number, high: number, scale: Colour[] }[]}
  */
 export function scales(matrices, palette) {
-  const pair = matrices.slice(0, 2).flatMap((matrix) => matrix.values), high = reach(pair);
-  const signed = pair.some((value) => value < 0);
+  const spaces = matrices.filter((matrix) => !matrix.difference).flatMap((matrix) => matrix.values), high = reach(spaces);
+  const signed = spaces.some((value) => value < 0);
   const first = { low: signed ? -high : 0, high, scale: signed ? palette.diverging : palette.rising };
-  const difference = { low: 0, high: reach(matrices[2]?.values ?? []), scale: palette.rising };
-  return matrices.map((_, number) => (number === 2 ? difference : first));
+  const difference = { low: 0, high: reach(matrices.find((matrix) => matrix.difference)?.values ?? []), scale: palette.rising };
+  return matrices.map((matrix) => (matrix.difference ? difference : first));
 }
 
 /** Return whether an element is written light on dark. @param {Element} element */
@@ -215,9 +215,10 @@ export default function step({ data, parentElement: root }) {
   };
   write("[data-title]", data.title);
   write("[data-place]", data.place);
-  write("[data-step]", `step ${data.step.toLocaleString("en")} of ${data.steps.toLocaleString("en")}`);
+  write("[data-step]", data.steps ? `step ${data.step.toLocaleString("en")} of ${data.steps.toLocaleString("en")}` : "");
   const section = root.querySelector("section"), list = root.querySelector("[data-items]"), place = root.querySelector("[data-matrices]");
   if (!(section instanceof HTMLElement) || !(list instanceof HTMLElement) || !(place instanceof HTMLElement)) return;
+  section.classList.toggle("still", !data.steps);
   section.dataset.steps = String(data.step);
   section.dataset.fingerprint = data.fingerprint;
   const rule = data.rule ? ` The ${data.loss} is ${data.rule}.` : "";
@@ -240,6 +241,7 @@ export default function step({ data, parentElement: root }) {
     const read = data.matrices.map((matrix) => `${matrix.name.toLowerCase()} ${matrix.values[row * side(matrix) + column].toFixed(2)}`);
     write("[data-entry]", `“${data.items[row].label}” and “${data.items[column].label}”: ${read.join(", ")}`);
   });
+  if (!data.steps) return;
   drawSum(root, data);
   drawCurve(root, data);
 }

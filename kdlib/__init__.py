@@ -22,6 +22,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     store/ engine/   runs in MLflow; background execution on dask.distributed
     runs/            launch, list, watch, cancel, resume, sweep: store and engine brought together
     spaces/          the spaces of a run: rows, maps, scorecard, neighbours; what a teacher knows
+    durations        how long a launch takes, and what is left of it
     planning         what a launch will cost, what speaks against it
     step_sessions    a training gone through step by step
     notebook         results in a notebook: `kdlib.open`, figures, cards

@@ -10,4 +10,4 @@ SHADES = {
 COLOURS = {role: shades[0] for role, shades in SHADES.items()}
 # Of classes. Told apart also without red or green, on white and on black: Okabe & Ito 2008, Color universal design, and
 # three more.
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d", "#b0b700", "#7b6fd0", "#8a8f98")
+PALETTE = ("#0a7dc0", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d", "#b0b700", "#7b6fd0", "#8a8f98")

@@ -6,7 +6,7 @@ One order, too: baseline, raw, compressed. An entry of a registry without a plai
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec
+from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec, setting_text
 
 COMPRESSED = "compressed"
 AXES = {"distance_weight": "λ", "lr": "learning rate", "soft_label_weight": "soft labels"}  # of a grid
@@ -93,6 +93,17 @@ def cell_name(settings: Mapping[str, float]) -> str:
         'λ 0.5, learning rate 0.01'
     """
     return ", ".join(f"{AXES[name]} {value:g}" for name, value in settings.items())
+
+
+def setting_name(field: str, value: object) -> str:
+    """Return the value of a field of a spec as people call it.
+
+    Example:
+        >>> setting_name("method", "raw"), setting_name("dim", 16)
+        ('teacher as it is (raw)', '16')
+    """
+    named = {"method": method_name, "teacher": teacher_name}
+    return named[field](str(value)) if field in named else setting_text(value)
 
 
 def _named(names: dict[str, str], code: str) -> str:

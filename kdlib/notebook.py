@@ -167,6 +167,7 @@ def _percent(value: Summary | None) -> str:
 def _result_card(result: RunResult) -> str:
     """Return a result as a card: what is unlike the default, scores with intervals, n."""
     from kdlib.analysis.comparison import METRIC_NAMES
+    from kdlib.names import method_name, teacher_name
     from kdlib.spec import RunSpec, setting_text, unused_fields
 
     spec, default, unused = result.spec, RunSpec(), unused_fields(result.spec)
@@ -175,8 +176,8 @@ def _result_card(result: RunResult) -> str:
         for name, value in vars(spec).items()
         if name not in (*unused, "method", "dataset", "seeds") and value != getattr(default, name)
     ]
-    teacher = "" if "teacher" in unused else f", taught by {spec.teacher}"
-    head = f"<b>{escape(spec.method)}</b> on {escape(spec.dataset)}{escape(teacher)}"
+    teacher = "" if "teacher" in unused else f", taught by {teacher_name(spec.teacher)}"
+    head = f"<b>{escape(method_name(spec.method))}</b> on {escape(spec.dataset)}{escape(teacher)}"
     if settings:
         head += f"<br><small>{escape(', '.join(settings))}</small>"
     if not result.metrics:

@@ -4,12 +4,10 @@ Nothing here trains or embeds; all of it returns within milliseconds: a page can
 """
 
 import json
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,9 +17,9 @@ from kdlib.analysis.costs import multiply_adds
 from kdlib.checks import check, default_spec
 from kdlib.data import datasets
 from kdlib.data.datasets import CANVAS
+from kdlib.durations import TimeRange, estimate_launch
 from kdlib.models import embedding, students
 from kdlib.models.compressors import COMPRESSORS
-from kdlib.results import Point
 from kdlib.spec import BASELINE, RAW, RunSpec, grid_values, setting_text
 from kdlib.store import RunInfo
 
@@ -29,13 +27,6 @@ if TYPE_CHECKING:
     from kdlib.analysis.teacher_report import TargetProbe
 
 TRANSFER_SHARE = 0.6  # share of a probe's accuracy that should be left out of domain
-# Per member and item of the default student on one core, until runs of this machine are known. Three quarters of it do
-# not depend on what is multiplied: a smaller student takes as long, one that multiplies 28 times as much (64 x 64
-# colour pictures) 8 times as long.
-SECONDS_PER_ITEM, GROWING_SHARE = 6e-5, 0.25
-MEASURING_SHARE = 0.4  # seconds of measuring for each second of training
-EARLY_SHARE = 0.05  # of the training, before which nothing can be said
-FASTER, SLOWER = 0.8, 1.4  # what an estimate is multiplied by: other work on the machine comes and goes
 DEFAULT_SHAPE, DEFAULT_CLASSES = (1, CANVAS, CANVAS), 10  # of what the default student gets
 
 
@@ -44,14 +35,14 @@ class CostEstimate:
     """What a comparison will cost.
 
     Attributes:
-        seconds: about how long it takes until all of it is done.
+        seconds: within which all of it is done.
         measured: whether that comes from runs on this machine.
         parameters: of one student.
         teacher_width: numbers per item in the teacher's embedding; 0 without a teacher.
         compressed_width: numbers per item after compression; None without a compressor.
     """
 
-    seconds: float
+    seconds: TimeRange
     measured: bool
     parameters: int
     teacher_width: int
@@ -83,72 +74,17 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
 
     Example:
         plan = estimate_cost([RunSpec(method="raw"), RunSpec(method="mlp")], workers=2)
-        print(f"about {plan.seconds:.0f} s, {plan.parameters} parameters")
+        print(f"at most {plan.seconds.most:.0f} s, {plan.parameters} parameters")
     """
     first = specs[0]
-    alike = [run for run in past if (run.spec.student, run.spec.dataset) == (first.student, first.dataset)]
-    rates = [
-        (run.metrics or {})["cost/seconds"] / _count_items(run.spec) / student_size(run.spec)[1]
-        for run in alike[:20]
-        if (run.metrics or {}).get("cost/seconds")
-    ]
-    parameters, operations = student_size(first)
     default = _size(RunSpec.student, DEFAULT_SHAPE, RunSpec.width, DEFAULT_CLASSES, RunSpec.depth)[1]
-    # The share of a core counts for a guess only: past runs had others beside them as well.
-    guess = SECONDS_PER_ITEM * (1 + GROWING_SHARE * max(operations / default - 1, 0))
-    guess *= max(1.0, min(workers, len(specs)) / (os.cpu_count() or 1))
-    seconds = (median(rates) * operations if rates else guess) * sum(map(_count_items, specs)) / len(specs)
-    rounds = -(-len(specs) // max(workers, 1))
+    seconds, measured = estimate_launch(specs, past, workers, lambda spec: student_size(spec)[1], default)
     compressors = [spec for spec in specs if spec.method not in (BASELINE, RAW)]
     taught = any(spec.method != BASELINE for spec in specs)
     width = embedding.embedding_width(first.teacher, first.dataset, first.pooling) if taught else 0
     classes = len(datasets.load(first.dataset).classes)
     narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
-    return CostEstimate(seconds * rounds + 1.5, bool(rates), parameters, width, narrow)
-
-
-def _count_items(spec: RunSpec) -> int:
-    return spec.labels * spec.epochs * spec.seeds * spec.cell_count
-
-
-def estimate_remaining(
-    infos: Sequence[RunInfo], histories: Sequence[Sequence[Point]], now: float
-) -> tuple[float, float] | None:
-    """Return within which seconds active runs will be over, fewest and most; None before their first steps.
-
-    What counts is how long an epoch took of late, not the time since the launch: loading and waiting are no training.
-    After the training everything is measured, which takes about `MEASURING_SHARE` of it.
-
-    Args:
-        infos: of runs that are active.
-        histories: their points so far.
-        now: seconds since 1970.
-
-    Example:
-        >>> estimate_remaining(infos, [runs.history(run.id) for run in infos], time.time())
-    """
-    paces = [_seconds_per_epoch(history) for history in histories]
-    known = [pace for pace in paces if pace]
-    left = []
-    for run, history, pace in zip(infos, histories, paces, strict=True):
-        per_epoch = pace or (median(known) if known else 0.0)
-        if per_epoch:
-            since = now - (history[-1].t or now) if history else 0.0
-            epochs = run.spec.epochs - (history[-1].epoch if history else 0)
-            training = max(epochs * per_epoch - since, 0.0)
-            measuring = MEASURING_SHARE * run.spec.epochs * per_epoch
-            left.append(training + measuring * (1 - run.phase_share if run.phase == "measuring" else 1.0))
-        elif run.progress >= EARLY_SHARE:  # a store that knows no times
-            left.append((now - run.submitted) * (1 - run.progress) / run.progress)
-    return (FASTER * max(left), SLOWER * max(left)) if left else None
-
-
-def _seconds_per_epoch(history: Sequence[Point]) -> float | None:
-    """Return how long an epoch took between the first and the last of some points, None where that is not known."""
-    timed = [(point.epoch, point.t) for point in history if point.t is not None]
-    if len(timed) < 2 or timed[-1][0] <= timed[0][0]:
-        return None
-    return max((timed[-1][1] - timed[0][1]) / (timed[-1][0] - timed[0][0]), 0.0)
+    return CostEstimate(seconds, measured, student_size(first)[0], width, narrow)
 
 
 def find_errors(specs: Sequence[RunSpec]) -> list[str]:

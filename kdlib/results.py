@@ -281,6 +281,11 @@ class RunResult:
         return self.metrics[split].primary if split in self.metrics else None
 
     @property
+    def setting(self) -> RunSpec:
+        """What the members of this result were trained with: the chosen cell of a grid, otherwise the spec."""
+        return self.spec if self.grid is None else self.spec.cells[self.grid.chosen]
+
+    @property
     def primary_name(self) -> str:
         """The metric that counts first: "accuracy", or "map" for several labels an item."""
         return next((metrics.primary_name for metrics in self.metrics.values()), "accuracy")

@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -19,6 +19,7 @@ from pages.text import escape
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 MAX_CURVE = 30  # points of a curve drawn in a cell of a table
+MAX_TITLE = 40  # characters of a dataset's name in the title of a window
 MAX_PREDICTIONS = 9  # runs whose predictions are shown side by side
 
 
@@ -53,6 +54,36 @@ def query(infos: Sequence[RunInfo]) -> dict[str, str]:
     return {"runs": ",".join(run.id for run in infos)}
 
 
+def opened_by_link(key: str) -> Literal["rerun", "ignore"]:
+    """Open what has this key if the address asks for it (`?open=KEY`); return its `on_change`, without which it cannot.
+
+    Without such a link it stays as cheap as it is: opening it draws nothing anew.
+    """
+    if st.query_params.get("open") != key:
+        return "ignore"
+    if key not in st.session_state:
+        st.session_state[key] = True
+    return "rerun"
+
+
+def read_choice(key: str, options: Sequence[str]) -> list[str]:
+    """Return what the address chooses for a control that is not on the page yet, as far as it is among the options.
+
+    For controls that show plain names: bound to the address, they would write those into it instead of code names.
+    """
+    if key in st.session_state:
+        return []
+    return [name for text in st.query_params.get_all(key) for name in text.split(",") if name in options]
+
+
+def write_choice(key: str, chosen: Sequence[str], default: Sequence[str]) -> None:
+    """Put what a control chooses into the address, unless that is its default."""
+    if list(chosen) == list(default):
+        st.query_params.pop(key, None)
+    elif st.query_params.get_all(key) != list(chosen):
+        st.query_params[key] = list(chosen)
+
+
 @st.cache_data(ttl=60, max_entries=500, show_spinner=False)
 def _run_name(run_id: str) -> str:
     with suppress(ValueError):  # the page itself says what is wrong
@@ -60,11 +91,13 @@ def _run_name(run_id: str) -> str:
     return run_id[:8]
 
 
-def name_window(page: str) -> None:
-    """Put into the title of the window which page is open, and on which run or how many of them."""
+def name_window(page: str, about: str = "") -> None:
+    """Put into the title of the window which page is open, and on what: runs, a dataset, or what `about` says."""
     ids = selected_ids() or RUN_ID.findall(st.query_params.get("run", ""))
-    about = [f"{len(ids)} runs" if len(ids) > 1 else _run_name(ids[0])] if ids else []
-    st.set_page_config(page_title=" · ".join([*about, page, "KD Lab"]))
+    if not about and ids:
+        about = f"{len(ids)} runs" if len(ids) > 1 else _run_name(ids[0])
+    about = about or st.query_params.get("dataset", "")[:MAX_TITLE]
+    st.set_page_config(page_title=" · ".join(filter(None, [about, page, "KD Lab"])))
 
 
 def request_id() -> str:

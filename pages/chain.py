@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
+from kdlib.names import METHODS, TEACHERS
 from kdlib.spec import BASELINE, RAW, RunSpec
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -35,9 +36,9 @@ def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int]
     words = {
         "dataset": spec.dataset,
         "labels": f"{spec.labels:,} labels",
-        "teacher": spec.teacher or "none yet",
+        "teacher": TEACHERS.get(spec.teacher, spec.teacher) or "none yet",
         "teacher_width": f"{before:,} numbers an item" if before else "width not known yet",
-        "compressor": ", ".join(compressors) or "none",
+        "compressor": ", ".join(METHODS.get(name, name) for name in compressors) or "none",
         "kept": f"{after:,} numbers an item" if after else "everything is kept",
         "weight": f"λ = {spec.distance_weight:g}",
         "loss": spec.loss.replace("_", " "),

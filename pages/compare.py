@@ -1,39 +1,49 @@
-"""Compare: choose runs, see accuracies, differences, costs and mistakes side by side, take tables and figures away."""
+"""Compare: the answer and its figure first, then what can be done with the runs, then each way to look at them."""
+
+from collections.abc import Sequence
 
 import streamlit as st
 
 from kdlib import runs
-from pages import address, export_section, live, recorded, run_tables, show
+from kdlib.store import DONE, RunInfo
+from pages import address, export_section, live, recorded, run_tables, sections, show
 from pages.sections import SECTIONS, available_sections
 
-st.title("Compare")
-run_tables.choose_runs(states=["done"])
-selected = address.load_runs(address.selected_ids())
-if any(run.active for run in selected):
-    live.draw_while_active(lambda: run_tables.show_progress(address.load_runs(address.selected_ids())), selected)
-results = [result for result in address.load_results(selected) if result.metrics]
-run_tables.list_left_out(selected)
-if results:
+
+def show_actions(infos: Sequence[RunInfo]) -> None:
+    """Show what can be done with the chosen runs, in one row."""
     with st.container(horizontal=True, vertical_alignment="center"):
+        show.report_buttons([run.id for run in infos])
+        export_section.export_button(infos)
         st.page_link(
             "pages/embeddings.py",
             label="See the spaces",
             icon=":material/scatter_plot:",
-            query_params=address.query(selected),
+            query_params=address.query(infos),
         )
-        show.report_buttons([run.id for run in selected])
-        export_section.export_button(selected)
+
+
+run_tables.choose_in_title("Compare", states=[DONE])
+selected = address.load_runs(address.selected_ids())
+if any(run.active for run in selected):
+    live.draw_while_active(lambda: run_tables.show_progress(address.load_runs(address.selected_ids())), selected)
+results = [result for result in address.load_results(selected) if result.metrics]
+if results:
+    sections.show_answer(results)
+run_tables.list_left_out(selected)
+if results:
+    show_actions(selected)
     section = st.segmented_control(
-        "Show",
+        "Look closer",
         available_sections(results),
-        default="Accuracy",
+        default="Differences",
         required=True,
         key="show",
         bind="query-params",
         help="How to look at the chosen runs.",
     )
     SECTIONS[section](results)
-elif not selected and not runs.list_runs(limit=1, states=["done"]):
+elif not selected and not runs.list_runs(limit=1, states=[DONE]):
     recorded.show_comparison()
 elif not selected:
-    st.info("Choose at least one run above.", icon=":material/info:")
+    st.info("Choose at least one run.", icon=":material/info:")

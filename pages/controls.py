@@ -15,6 +15,8 @@ from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
+from kdlib.names import METHODS as METHOD_NAMES
+from kdlib.names import TEACHERS
 from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec, grid_values
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
@@ -48,6 +50,12 @@ def apply_preset(values: dict[str, Any]) -> None:
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
     st.session_state["methods"] = METHODS
+
+
+def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
+    """Return the part of an address that sets every control to a spec, its method beside some others."""
+    methods = list(dict.fromkeys([*references, spec.method]))
+    return {name: str(getattr(spec, name)) for name in FIELDS} | {"methods": methods}
 
 
 def follow_dataset() -> None:
@@ -117,13 +125,8 @@ def _what_controls() -> tuple[RunSpec, RunSpec, list[str]]:
             help="How many training items keep their label.",
             bind="query-params",
         )
-        methods = st.multiselect(
-            "Methods to compare",
-            list(registries.describe("methods")),
-            METHODS,
-            key="methods",
-            help=registries.markdown_list("methods"),
-            bind="query-params",
+        methods = registries.select_entries(
+            "Methods to compare", "methods", "methods", METHODS, help=registries.markdown_list("methods")
         )
         say(f"{dataset}, {labels:,} labels, {len(methods)} method{'' if len(methods) == 1 else 's'}")
     return RunSpec(dataset=dataset, labels=labels), default, methods
@@ -147,9 +150,9 @@ def _describe_teacher(teacher: str, spec: RunSpec) -> str:
         return "none yet"
     report = teacher_report.cached(teacher, spec.dataset)
     if not isinstance(report, teacher_report.TeacherReport):
-        return teacher
+        return TEACHERS.get(teacher, teacher)
     known = report.target.for_labels(spec.labels).accuracy
-    return f"{teacher}, {report.width} wide, knows {100 * known:.0f} % of the target"
+    return f"{TEACHERS.get(teacher, teacher)}, {report.width} wide, knows {100 * known:.0f} % of the target"
 
 
 def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str]) -> RunSpec:
@@ -177,7 +180,7 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
         spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
-        kept = f"{', '.join(compressors)} to {dim}" if compressors else "none"
+        kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
         say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{soft}")
     return spec
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from kdlib import runs
 from kdlib.checks import default_spec
+from kdlib.names import teacher_name
 from kdlib.spaces import width_jobs
 from kdlib.spec import RunSpec
 from kdlib.store import DONE, FAILED, RunInfo, RunNotFoundError
@@ -49,7 +50,8 @@ def choose(listed: list[RunInfo], current: RunInfo) -> None:
     """Show which run is turned, and let another be chosen."""
     known = {run.id: run for run in [current, *listed]}
     names = {
-        run.id: f"{run.name}: {run.spec.teacher}, {run.spec.dataset}, {run.spec.dim} wide" for run in known.values()
+        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.spec.dim} wide"
+        for run in known.values()
     }
 
     def store() -> None:
@@ -99,6 +101,7 @@ def show_run(run: RunInfo) -> None:
 current, listed = addressed_run(), width_jobs.nested_runs()
 if current is None and listed:
     current = listed[0]
+    address.name_window("Dial", current.name)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.title("Dial", width="content")
     if current is not None:

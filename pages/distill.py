@@ -15,6 +15,7 @@ from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.teacher_report import TargetProbe, TeacherReport
 from kdlib.data import datasets
 from kdlib.models import embedding
+from kdlib.names import teacher_name
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.store import RunInfo
 from pages import address, chain, controls, items, live, run_tables, show, step_mode
@@ -22,6 +23,7 @@ from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
 NO_BREAK = "\u00a0"
+USUAL_WORKERS = 3  # of a local engine that has yet to start, at least
 CURVE_HEIGHT = 220  # pixels: with all the rest it fits a screen of 900
 CURVES = {
     "val": "Validation score",
@@ -42,16 +44,17 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
             max_chars=80,
             placeholder="a name to find it by (optional)",
             label_visibility="collapsed",
-            width=260,
+            width=240,
             bind="query-params",
         )
-        with st.popover("Show as code", icon=":material/code:"):
+        with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
             for language, code in planning.as_code(spec, methods).items():
                 st.caption(language)
                 st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
         past = [] if errors else runs.list_runs(limit=200, states=["done"])
         if not errors:
-            show.fact_line(planning.estimate_cost(specs, past, engine.status().workers or 2))
+            workers = engine.status().workers or USUAL_WORKERS
+            show.launch_time(planning.estimate_cost(specs, past, workers))
     if pressed:
         address.launch(specs, name=name)
         st.rerun()
@@ -79,7 +82,7 @@ def show_notices(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], p
 
 def show_knowledge(spec: RunSpec) -> TargetProbe | None:
     """Show what is known of the teacher and the target before anything is trained; return it, if any."""
-    report, name = teacher_report.cached(spec.teacher, spec.dataset), escape(spec.teacher)
+    report, name = teacher_report.cached(spec.teacher, spec.dataset), escape(teacher_name(spec.teacher))
     if isinstance(report, TeacherReport):
         target = report.target.for_labels(spec.labels)
         st.info(f"**{name}**: {escape(target.describe()).replace(' %', NO_BREAK + '%')}.", icon=":material/school:")

@@ -9,7 +9,7 @@ from kdlib.export import jobs
 from kdlib.export.folder import folder_name
 from kdlib.export.jobs import ExportRequest
 from kdlib.store import DONE, RunInfo
-from pages import live
+from pages import address, live
 from pages.text import escape
 
 HELP = "Take the trained student away as files that run anywhere: ONNX, weights, a program that predicts, a model card."
@@ -23,7 +23,10 @@ def export_button(infos: Sequence[RunInfo]) -> None:
         infos: the runs that are chosen.
     """
     done = {run.id: run for run in infos if run.state == DONE}
-    with st.popover("Export", icon=":material/ios_share:", disabled=not done, help=HELP):
+    on_change = address.opened_by_link("take")
+    with st.popover(
+        "Export", icon=":material/ios_share:", disabled=not done, help=HELP, key="take", on_change=on_change
+    ):
         if done:
             _show_choice(done)
 

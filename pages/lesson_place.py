@@ -5,15 +5,18 @@
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from kdlib.lessons import Lesson, Step
 from kdlib.lessons.votes import clean_class
+from pages.chain import ASSETS
 from pages.text import escape
 
 HIDEABLE = {  # what a link can leave out -> in words
@@ -23,11 +26,7 @@ HIDEABLE = {  # what a link can leave out -> in words
     "explanation": "explanations of a result",
     "settings": "what is run",
 }
-CHROME = '[data-testid="stHeader"] { display: none; } .stMainBlockContainer { padding-top: 1.5rem; }'
-LARGE = (
-    "html { font-size: 21px; } .stMainBlockContainer { max-width: none; }"
-    "@media (max-width: 640px) { html { font-size: 18px; } }"
-)
+CHROME = '[data-testid="stHeader"] { display: none; } .stMainBlockContainer { padding-top: 1rem; }'
 
 
 def hidden() -> set[str]:
@@ -52,13 +51,31 @@ def session() -> str:
 
 def apply_looks() -> None:
     """Enlarge the text and leave out the menu, as far as the address says so."""
-    rules = (CHROME if "nav" in hidden() or presenting() else "") + (LARGE if presenting() else "")
-    if rules:
-        st.html(f"<style>{rules}</style>")
+    st.html(ASSETS / "lessons.css")
+    if "nav" in hidden() or presenting():
+        st.html(f"<style>{CHROME}</style>")
+    if presenting():
+        st.html(ASSETS / "present.css")
     unknown = {name for name in st.query_params.get("hide", "").split(",") if name} - set(HIDEABLE)
     if unknown:
         names = ", ".join(HIDEABLE)
         st.info(f"This address hides {escape(sorted(unknown)[0][:40])}, which is none of: {names}.")
+
+
+@st.cache_resource(show_spinner=False)
+def _focus() -> Callable[..., Any]:
+    return component("kd_focus", js=(ASSETS / "focus.js").read_text(encoding="utf-8"))
+
+
+def move_focus(place: str, title: str, *, answered: bool = False) -> None:
+    """Let the keyboard go on where the page has changed: at the heading of a step, or at a question just answered.
+
+    Args:
+        place: names the step.
+        title: of it, by which its heading is known to be there.
+        answered: whether its question is.
+    """
+    _focus()(key="focus", data={"place": place, "title": title, "answered": answered}, width=1, height=1)
 
 
 def step_number(lesson: Lesson) -> int:

@@ -40,12 +40,22 @@ def show_question(place: Place, prediction: Prediction) -> bool:
 
 
 def _submit(place: Place, values: list[float]) -> None:
-    moved = st.session_state.get(f"{place.key}-number")  # a click may be quicker than the page: ask what is set now
-    values = values if moved is None else [moved]
+    values = _set_now(place) or values  # a click may be quicker than the page
     place.give_answer(values)
     st.session_state[f"{place.key}-launch"] = True
     if lesson_votes.is_shared(place):
         lesson_votes.share(place, values)
+
+
+def _set_now(place: Place) -> list[float] | None:
+    """Return what is set at this moment; None if nothing is, or nothing that is an answer."""
+    choice, number, curve = (st.session_state.get(f"{place.key}-{kind}") for kind in ("choice", "number", "curve"))
+    if choice is not None:
+        return [choice + 1.0]
+    if number is not None:
+        return [float(number)]
+    drawn = [float(value) for value in curve["values"] or ()] if curve else []
+    return drawn if drawn and place.step.predict and place.step.predict.accepts(drawn) else None
 
 
 def _choice(prediction: Prediction, key: str) -> list[float] | None:
@@ -139,5 +149,6 @@ def _number_outcome(prediction: Prediction, said: float, measured: Measured) -> 
 def _curve_outcome(prediction: Prediction, said: list[float], measured: Measured) -> tuple[bool, str]:
     values = [measured.value(each) for each in prediction.value]
     off = sum(abs(a - b) for a, b in zip(values, said, strict=True)) / len(values)
-    text = f"Your curve is off by **{format_number(off)}** on average, in {escape(prediction.unit)}."
+    unit = "points" if prediction.unit == "%" else escape(prediction.unit)
+    text = f"Your curve is off by **{format_number(off)}** {unit} on average."
     return off <= CLOSE * (prediction.high - prediction.low), text

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
 
-from kdlib import planning, runs, store
+from kdlib import engine, planning, runs, store
 from kdlib.lessons import Lesson, Measured
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
@@ -16,7 +17,7 @@ from pages import address, glossary, lesson_place, lesson_votes, live, run_table
 from pages.lesson_place import Place
 from pages.lesson_questions import show_outcome, show_question
 from pages.lesson_views import VIEWS, Shown
-from pages.text import describe_seconds, escape, show_errors
+from pages.text import describe_range, escape, show_errors
 
 COLUMNS = 3  # of the list of lessons
 Specs = dict[str, RunSpec]  # name of a run -> its spec
@@ -26,7 +27,8 @@ FIELD_NAMES = {"dim": "Numbers kept", "distance_weight": "Weight λ of the dista
 
 def show_list(lessons: Sequence[Lesson]) -> None:
     """Show all lessons, with what was read to its end."""
-    st.title("Lessons")
+    st.title("Lessons", anchor=False)
+    lesson_place.move_focus("list", "Lessons")
     st.markdown(
         "Short lessons with real runs on this machine. Each asks what you expect before it shows what comes out."
     )
@@ -57,12 +59,14 @@ def show_lesson(lesson: Lesson, lessons: Sequence[Lesson]) -> None:
     _show_head(lesson, place.number)
     wide = "dial" in place.step.show  # it holds maps and curves
     left, right = st.columns([4, 9] if wide else [5, 6], gap="large")
-    with left:
+    with left, st.container(key="step"):
         st.subheader(place.step.title, anchor=False)
-        glossary.show_text(place.step.prose)
+        if not (wide and place.answer and lesson_place.presenting()):  # a room has read it; now it looks at the result
+            glossary.show_text(place.step.prose)
     if place.step.show:
         _Part(place).show(left, right)
     _show_ways(lesson, place.number, lessons)
+    lesson_place.move_focus(place.key, place.step.title, answered=place.answer is not None)
 
 
 def _show_head(lesson: Lesson, number: int) -> None:
@@ -109,7 +113,7 @@ def _show_link(lesson: Lesson, number: int) -> None:
 def _show_ways(lesson: Lesson, number: int, lessons: Sequence[Lesson]) -> None:
     """Show the buttons to the step before, the next step, and the other lessons."""
     following = next((each for each in lessons if each.number > lesson.number), None)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="ways"):
         st.button(
             "Back", key="back", icon=":material/arrow_back:", disabled=number == 0, on_click=lesson_place.go,
             args=(lesson, number - 1),
@@ -161,10 +165,11 @@ class _Part:
         """Show all of it: words and controls on the left, what is to be seen on the right."""
         with left:
             specs = self.step.specs(self._choose())
-            waiting = self.question is not None and show_question(self.place, self.question)
+            with st.container(key="question"):
+                waiting = self.question is not None and show_question(self.place, self.question)
         with right, show_errors():
             if waiting or (self.votes and not self._revealed()):
-                self._show_waiting(waiting)
+                self._show_waiting(waiting, specs)
             if waiting:
                 return
             views = [VIEWS[name.partition(" ")[0]] for name in self.step.show]
@@ -181,7 +186,7 @@ class _Part:
                 self._show_result(specs, infos, left)
             else:
                 st.button("Show the result", key="reveal", type="primary", on_click=self._reveal)
-            if self.tells_settings:
+            if self.tells_settings and not lesson_place.presenting():
                 _show_settings(specs)
 
     def _revealed(self) -> bool:
@@ -190,10 +195,14 @@ class _Part:
     def _reveal(self) -> None:
         st.session_state[f"{self.key}-revealed"] = True
 
-    def _show_waiting(self, waiting: bool) -> None:
+    def _show_waiting(self, waiting: bool, specs: Specs) -> None:
         """Show what stands where the result will be: what a class predicted, to who has answered or asks for it."""
         if waiting:
-            st.info("The result is shown here once you have said what you expect.", icon=":material/visibility_off:")
+            infos = find_runs(specs)
+            missing = [spec for name, spec in specs.items() if name not in infos or infos[name].state != DONE]
+            wait = f" It takes {_describe_launch(missing)}." if missing else ""
+            words = f"The result is shown here once you have said what you expect.{wait}"
+            st.info(words, icon=":material/visibility_off:")
         if self.votes and self.question:
             label = "Show the answers of the class"
             if not waiting or st.toggle(label, key=f"{self.key}-peek", value=lesson_place.presenting()):
@@ -224,9 +233,7 @@ class _Part:
                 if run.state != DONE:
                     st.warning(f"{escape(name)} {run.state}. {escape(run.reason)}", icon=":material/error:")
             missing = [spec for name, spec in specs.items() if name not in infos or infos[name].state != DONE]
-            count = "1 training" if len(missing) == 1 else f"{len(missing)} trainings"
-            seconds = describe_seconds(planning.estimate_cost(missing).seconds)
-            st.markdown(f"{count} to run on this machine, about {seconds}.")
+            st.markdown(f"To be run: {_describe_launch(missing)}.")
             if st.button("Run it", key="run", type="primary", icon=":material/play_arrow:"):
                 launch(specs)
                 st.rerun()
@@ -247,17 +254,25 @@ class _Part:
         results = {name: result for name, run in infos.items() for result in address.load_results([run])}
         if len(results) < len(specs):
             return
-        self._draw(specs, infos, results)
         answer = self.place.answer
         measured = Measured(results, answer or (), {name: run.id for name, run in infos.items()})
         with left:
             if self.question and answer:
                 show_outcome(self.question, answer, measured)
-            if self.explains:
-                for text in measured.explain(self.step):
-                    glossary.show_text(text)
+        self._draw(specs, infos, results)
+        with left if "dial" in self.step.show else nullcontext(), st.container(key="explanation"):
+            for text in measured.explain(self.step) if self.explains else []:
+                glossary.show_text(text)
         if self.question and self.votes:
             lesson_votes.show_votes(self.place, self.question, measured)
+
+
+def _describe_launch(specs: Sequence[RunSpec]) -> str:
+    """Return how many trainings some specs are and within which time they will be over, as busy as the machine is."""
+    past = runs.list_runs(limit=200, states=[DONE])
+    within = planning.estimate_cost(specs, past, engine.status().workers or 2).seconds
+    count = "1 training" if len(specs) == 1 else f"{len(specs)} trainings"
+    return f"{count} on this machine, {describe_range(*within)}"
 
 
 def launch(specs: Specs) -> None:

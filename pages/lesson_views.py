@@ -15,17 +15,20 @@ from kdlib.analysis.figures import teaching
 from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_over_dim, plot_probes
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.maps import plot_maps
-from kdlib.analysis.figures.style import Figure
+from kdlib.analysis.figures.style import COLOURS, Figure
 from kdlib.data import datasets
 from kdlib.lessons import Measured, Prediction, tables
 from kdlib.results import RunResult
 from kdlib.spaces import width_jobs
 from kdlib.spec import RunSpec, unused_fields
 from kdlib.store import RunInfo
-from pages import live, map_sections, show, width_dial
+from kdlib.training.pairs import APART, pair_matrix
+from pages import live, show, tiles, width_dial
+from pages.batch import Square, batch_data, show_batch
 from pages.text import escape
 
-HEIGHT = 380  # pixels of a figure
+HEIGHT, LARGE_HEIGHT = 340, 330  # pixels of a figure; for a room it shares the screen with larger letters
+SPACES = {"raw": "Teacher", "compressed": "Compressed", "student": "Student"}
 SETTINGS: dict[str, Callable[[Any], str]] = {  # field -> its value in words; the others are shown as they are
     "teacher": names.teacher_name,
     "dim": lambda value: f"{value} numbers",
@@ -72,9 +75,11 @@ class Shown:
             labels[name] = ", ".join(words if same_method else [names.method_name(spec.method), *words])
         return labels
 
-    def figure(self, plot: Figure, name: str, alt: str, height: int = HEIGHT) -> None:
+    def figure(self, plot: Figure, name: str, alt: str) -> None:
         """Show a figure, with larger letters for a room."""
-        plot.update_layout(height=height, font_size=18 if self.large else 13)
+        plot.update_layout(height=LARGE_HEIGHT if self.large else HEIGHT, font_size=17 if self.large else 13)
+        if not plot["layout.xaxis.title.text"]:
+            plot.update_layout(margin_b=32)
         show.figure(plot, f"{self.key}-{name}", alt)
 
 
@@ -175,7 +180,7 @@ def dimension(shown: Shown) -> None:
 def items(shown: Shown) -> None:
     """Show some items of the dataset with their class."""
     data = datasets.load(next(iter(shown.specs.values())).dataset)
-    map_sections.show_gallery(data, data.splits["test"][:30])
+    tiles.show_tiles(data, data.splits["test"][:30].tolist(), f"{shown.key}-items")
     st.caption("Some test pictures with the digit that is in them.")
 
 
@@ -184,7 +189,7 @@ def shifted_items(shown: Shown) -> None:
     data = datasets.load(next(iter(shown.specs.values())).dataset)
     for split in [name for name in data.splits if name == "test" or name.startswith("ood")]:
         st.caption(frames.split_name(split))
-        map_sections.show_gallery(data, data.splits[split][:10])
+        tiles.show_tiles(data, data.splits[split][:9].tolist(), f"{shown.key}-{split}")
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
@@ -205,18 +210,15 @@ def maps(shown: Shown) -> None:
 
 
 def distances(shown: Shown) -> None:
-    """Show the distances of a small batch in each space of the last run."""
+    """Show the distances of a small batch in each space of the last run, as step mode shows those of its batches."""
     run = list(shown.infos.values())[-1]
     view = spaces.load_spaces(run.id)
-    rows = tables.batch_rows(view)
-    data = datasets.load(run.spec.dataset)
-    labels = spaces.first_label(data.labels[view.rows[rows]])
-    widths = {name: space.shape[1] for name, space in view.spaces.items()}
-    figure = teaching.plot_distance_tables(
-        tables.distance_tables(view, rows), widths, [data.classes[label] for label in labels]
-    )
-    shown.figure(figure, "distances", "How far all pairs of 16 items lie apart, in each space", 290)
-    st.caption("16 test items, every pair of them. Dark: near, light: far apart. Rows and columns say the class.")
+    places = tables.batch_rows(view)
+    squares = [
+        Square(f"{SPACES.get(name, name)}, {space.shape[1]} numbers", COLOURS[name], pair_matrix(space[places]))
+        for name, space in view.spaces.items()
+    ]
+    show_batch(batch_data(datasets.load(run.spec.dataset), view.rows[places], squares, APART), f"{shown.key}-batch")
 
 
 def seeds(shown: Shown) -> None:

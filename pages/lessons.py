@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages import lesson_files, lesson_place, lesson_steps
+from pages import address, lesson_files, lesson_place, lesson_steps
 
 lessons = lesson_files.list_lessons()
 lesson = lesson_files.find(lessons, st.query_params.get("lesson", ""))
@@ -10,5 +10,6 @@ lesson_place.apply_looks()
 if lesson is None:
     lesson_steps.show_list(lessons)
 else:
+    address.name_window("Lessons", lesson.title)
     lesson_steps.show_lesson(lesson, lessons)
 lesson_files.show_problems()

@@ -93,7 +93,8 @@ def show_gallery(data: Dataset, rows: np.ndarray) -> None:
         st.text("\n".join(f"{name}: {short_text(data, row)}" for name, row in zip(names, rows.tolist(), strict=True)))
         return
     captions = [escape(data.classes[label]) if label >= 0 else "–" for label in labels]
-    st.image(items.addresses(data, rows.tolist()), caption=captions, width=56)
+    alt = [f"item {row}, {caption}" for row, caption in zip(rows.tolist(), captions, strict=True)]
+    st.image(items.addresses(data, rows.tolist()), caption=captions, width=56, alt=alt)
 
 
 def show_scorecard(card: Scorecard | None, results: Sequence[RunResult], view: Spaces) -> None:

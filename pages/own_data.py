@@ -23,15 +23,8 @@ val, test or `ood:name`.
 - **Recordings or pictures**: one zip, labels in folder names, in a table beside them, or in file names.
 - At most 200 MB here; `python -m kdlib import --help` takes larger files, and folders.
 """
-OPEN, STAGED, REFUSED, ARRIVED = "own", "own-token", "own-refused", "own-arrived"
+OPEN, STAGED, REFUSED = "own", "own-token", "own-refused"
 IMPORTS = "imports"
-
-
-def receive_upload() -> None:
-    """Go to a dataset that was just imported; to be called before the dataset is chosen."""
-    if ARRIVED in st.session_state:
-        st.session_state["dataset"] = name = st.session_state.pop(ARRIVED)
-        st.toast(f"Imported as {escape(name)}", icon=":material/check:")
 
 
 def show_section() -> None:
@@ -42,9 +35,11 @@ def show_section() -> None:
 @st.fragment
 def _section() -> None:
     """Show the controls; a click in them leaves the rest of the page alone until there is something to do."""
-    if ARRIVED in st.session_state or page_jobs.is_waiting(OPEN):
+    if page_jobs.has_arrived(OPEN) or page_jobs.is_waiting(OPEN):
         st.rerun()
-    opened = st.expander("Add your own data", icon=":material/upload_file:", key=_expander(), on_change="rerun")
+    opened = st.expander(
+        "Add your own data", icon=":material/upload_file:", key=_expander(), on_change="rerun", bind="query-params"
+    )
     if not opened.open:
         return
     with opened, show_errors():
@@ -280,7 +275,7 @@ def _import(source: importing.Source, draft: importing.DatasetDraft, name: str) 
             stored = importing.store_dataset(source, draft, name, on_progress)
         _drop(source)
         st.session_state[IMPORTS] = st.session_state.get(IMPORTS, 0) + 1
-        st.session_state[ARRIVED] = stored
+        page_jobs.arrive(OPEN, stored)
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
     st.rerun()

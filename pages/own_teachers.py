@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from kdlib.data.dataset import Dataset
 from kdlib.models.providers import hub, onnx
 from kdlib.models.teachers import get_teacher
+from kdlib.names import teacher_name
 from kdlib.spaces import deletion
 from pages import hub_teachers, page_jobs
 from pages.text import escape, show_errors
@@ -39,7 +40,7 @@ def _section(data: Dataset) -> None:
         st.rerun()
     if ADDED in st.session_state:
         st.toast(f"Kept as {escape(st.session_state.pop(ADDED))}", icon=":material/check:")
-    opened = st.expander("Add a teacher", icon=":material/school:", key=OPEN, on_change="rerun")
+    opened = st.expander("Add a teacher", icon=":material/school:", key=OPEN, on_change="rerun", bind="query-params")
     if not opened.open:
         return
     with opened, show_errors():
@@ -51,7 +52,7 @@ def _section(data: Dataset) -> None:
 
 def _choose() -> None:
     number = st.session_state.setdefault("network-number", 0)  # another key empties the controls
-    file, out_of_hub = st.tabs(["A file", "Out of a hub"])
+    file, out_of_hub = st.tabs(["A file", "Out of a hub"], key="teacher-from", on_change="rerun", bind="query-params")
     with out_of_hub:
         hub_teachers.choose(PART, number, _add_from_hub)
     with file:
@@ -275,7 +276,9 @@ def show_card(names: Sequence[str]) -> None:
         st.session_state["card"] = st.session_state.pop(CARD)
     if st.session_state.get("card", names[0]) not in names:
         st.session_state["card"] = names[0]  # forgotten here, a browser would go on showing the old name
-    name = st.selectbox("Card of a teacher", names, key="card", help="What is known of where it comes from.")
+    name = st.selectbox(
+        "Card of a teacher", names, key="card", format_func=teacher_name, help="What is known of where it comes from."
+    )
     with st.container(border=True), show_errors():
         facts = get_teacher(name).describe().items()
         st.markdown("  \n".join(f"**{escape(fact)}**: {escape(value)}" for fact, value in facts))

@@ -29,6 +29,23 @@ def is_waiting(part: str) -> bool:
     return f"{part}-job" in st.session_state
 
 
+def arrive(part: str, name: str) -> None:
+    """Note the name of what the part has made, which the next run of the whole page shows."""
+    st.session_state[f"{part}-arrived"] = name
+
+
+def has_arrived(part: str) -> bool:
+    """Return whether the whole page has yet to show what the part has made."""
+    return f"{part}-arrived" in st.session_state
+
+
+def show_arrival(part: str, key: str) -> None:
+    """Choose what the part has just made in the box of that key; to be called before the box is drawn."""
+    if has_arrived(part):
+        st.session_state[key] = name = st.session_state.pop(f"{part}-arrived")
+        st.toast(f"Imported as {escape(name)}", icon=":material/check:")
+
+
 def work_or_draw(part: str, draw: Callable[[], None]) -> None:
     """Do the job that waits, if there is one; otherwise draw the part.
 

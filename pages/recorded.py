@@ -27,7 +27,7 @@ def _show_heading(message: str) -> Recording:
 def show_comparison() -> None:
     """Show what came out of the recorded race, as Compare shows runs."""
     recording = _show_heading("There is no finished run to compare yet. Below is one that was recorded.")
-    sections.accuracy(recording.results)
+    sections.show_answer(recording.results)
 
 
 def show_spaces() -> None:
@@ -61,14 +61,8 @@ def show_runs() -> None:
             "dataset": result.spec.dataset,
             "accuracy %": format_percent(result.score("test")),
             "seeds": result.spec.seeds,
-            "curve": [100 * sum(values) / len(values) for point in result.history if (values := point.finite("val"))],
+            "curve": [sum(values) / len(values) for point in result.history if (values := point.finite("val"))],
         }
         for result in recording.results
     ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        placeholder="–",
-        column_config={"curve": st.column_config.LineChartColumn(y_min=0, y_max=100)},
-        alt="The runs of the recorded race",
-    )
+    show.table(pd.DataFrame(rows), "The runs of the recorded race")

@@ -8,9 +8,12 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from kdlib import catalog
+from kdlib.names import method_name, teacher_name
+from pages import address
 from pages.text import escape
 
 ASSETS = Path(__file__).parent.parent / "assets"
+PLAIN_NAMES = {"teachers": teacher_name, "methods": method_name, "compressors": method_name}  # registry -> names of it
 FILTER_HELPS = {  # field of a spec -> what filtering by it does
     "dataset": "Only runs on these data.",
     "teacher": "Only runs that learn from these; a baseline learns from none.",
@@ -25,7 +28,8 @@ def describe(registry: str) -> dict[str, str]:
 
 def markdown_list(registry: str) -> str:
     """Return a registry as a list, for the help behind a question mark."""
-    return "\n".join(f"- **{escape(name)}**: {escape(line)}" for name, line in describe(registry).items())
+    plain = PLAIN_NAMES.get(registry, str)
+    return "\n".join(f"- **{escape(plain(name))}**: {escape(line)}" for name, line in describe(registry).items())
 
 
 def list_teachers(dataset: str) -> list[dict[str, str]]:
@@ -55,6 +59,7 @@ def select_entry(
         on_change: called when a visitor selects another entry.
     """
     names = list(describe(registry)) if names is None else list(names)
+    plain = PLAIN_NAMES.get(registry)
     if not names:
         st.caption(f"{label}: there is none for this dataset.")
         return default
@@ -62,10 +67,35 @@ def select_entry(
     chosen = st.session_state.get(key)
     if chosen is not None and chosen not in names:  # it is gone, or does not fit any more
         st.session_state[key] = None if position is None else names[position]
-    name = st.selectbox(label, names, index=position, key=key, bind="query-params", on_change=on_change)
+    if plain is None:
+        name = st.selectbox(label, names, index=position, key=key, bind="query-params", on_change=on_change)
+    else:
+        if asked := address.read_choice(key, names):
+            st.session_state[key] = asked[0]
+        position = 0 if key in st.session_state else position
+        name = st.selectbox(label, names, index=position, key=key, format_func=plain, on_change=on_change)
+        address.write_choice(key, [name] if name else [], [default] if default else [])
     if name:
         st.caption(escape(describe(registry)[name]))
     return name or ""
+
+
+def select_entries(label: str, registry: str, key: str, default: Sequence[str] = (), **options: Any) -> list[str]:
+    """Show a box in which several entries of a registry can be selected, kept in the address; return their names.
+
+    Args:
+        label: of the box.
+        registry: a name in `catalog.NAMES`.
+        key: of the box, in session state and address.
+        default: what is selected at first.
+        options: of `st.multiselect`.
+    """
+    names = [name for name in describe(registry) if registry != "compressors" or name != "none"]
+    if key not in st.session_state:
+        st.session_state[key] = address.read_choice(key, names) or [name for name in default if name in names]
+    chosen = st.multiselect(label, names, key=key, format_func=PLAIN_NAMES.get(registry, str), **options)
+    address.write_choice(key, chosen, default)
+    return chosen
 
 
 @st.cache_resource(show_spinner=False)
@@ -85,14 +115,7 @@ def run_filters() -> tuple[str, dict[str, list[str]]]:
             bind="query-params",
         )
         where = {
-            name: st.multiselect(
-                name.title(),
-                list(describe(f"{name}s")),
-                key=f"only-{name}",
-                placeholder="all",
-                help=line,
-                bind="query-params",
-            )
+            name: select_entries(name.title(), f"{name}s", f"only-{name}", placeholder="all", help=line)
             for name, line in FILTER_HELPS.items()
         }
         _keys()(key="keys", width=1, height=1)

@@ -9,17 +9,19 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from kdlib import planning, runs
+from kdlib import durations, runs
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
-from kdlib.names import method_name, teacher_name
+from kdlib.names import ROLES, method_role, setting_name
 from kdlib.progress import PHASES
 from kdlib.spec import RunSpec, setting_text, unused_fields
-from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
+from kdlib.store import CANCELLED, DONE, FAILED, RUNNING, RunInfo
 from pages import address, registries
 from pages.text import describe_range, escape
 
 SHOWN_FIELDS = ("dataset", "teacher", "method", "dim")  # of a spec, in every table of runs: what tells them apart
+RECENT = 200  # runs among which the newest comparison is looked for
+NONE_CHOSEN = "none-chosen"  # in the session: whether a visitor took out every run
 BADGES: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
     "queued": "gray",
     "running": "blue",
@@ -34,9 +36,9 @@ def state_line(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
     columns = st.columns(max(len(infos), 1)) if len(infos) <= 4 else [st.container() for _ in infos]
     for column, run, name in zip(columns, infos, names, strict=True):
         with column, st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(run.state if not run.cancelling else "stopping", color=BADGES[run.state])
-            share = f" {run.progress_label}" if run.active else ""
-            st.text(f"{name}{share}")
+            share = run.progress_label if run.state == RUNNING else run.state
+            st.badge("stopping" if run.cancelling else share, color=BADGES[run.state])
+            st.text(name)
     for run, name in zip(infos, names, strict=True):
         if run.state == FAILED:
             st.error(f"{escape(name)} failed: {escape(run.reason)}", icon=":material/error:")
@@ -60,8 +62,17 @@ def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
     active = [run for run in infos if run.active]
     if active and all(run.phase not in ("", "training") for run in active):
         return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
-    seconds = planning.estimate_remaining(active, address.load_histories(active), now)
-    return f"{describe_range(*seconds)} to go" if seconds else "starting"
+    found = durations.estimate_remaining(active, address.load_histories(active), now)
+    if found is None:
+        return "starting"
+    told = _countdown(tuple(sorted((run.id, run.submitted) for run in infos))).tell(found)
+    return f"{describe_range(*told)} to go"
+
+
+@st.cache_resource(max_entries=300, show_spinner=False)
+def _countdown(launched: tuple[tuple[str, float], ...]) -> durations.Countdown:  # noqa: ARG001
+    """Return what was told of these runs, to every visitor."""
+    return durations.Countdown()
 
 
 def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
@@ -78,20 +89,16 @@ def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
         row |= {f"{metric} %": format_percent(accuracy) if accuracy else "", "curve": curve}
         row |= _used_values(run.spec, varied)
         rows.append(row | {"seeds": run.spec.seeds, "age": age(now - run.created)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))
 
 
 def _used_values(spec: RunSpec, names: Sequence[str]) -> dict[str, Any]:
     """Return field -> value, None for one that the method does not use."""
     unused = unused_fields(spec)
-    return {name: None if name in unused else _plain(name, getattr(spec, name)) for name in names}
-
-
-def _plain(name: str, value: Any) -> Any:
-    """Return the value of a field as people call it."""
-    if isinstance(value, tuple):
-        return setting_text(value)
-    return method_name(value) if name == "method" else teacher_name(value) if name == "teacher" else value
+    values = {name: None if name in unused else getattr(spec, name) for name in names}
+    values |= {name: setting_text(value) for name, value in values.items() if isinstance(value, tuple)}
+    named = {name: setting_name(name, values[name]) for name in ("method", "teacher") if values.get(name)}
+    return values | named
 
 
 def age(seconds: float) -> str:
@@ -110,8 +117,11 @@ def table_of_runs(infos: Sequence[RunInfo], key: str = "table") -> None:
     table_key = f"{key}-{hashlib.sha256(','.join(ids).encode()).hexdigest()[:12]}"
 
     def store_selection() -> None:
-        selected = [ids[row] for row in st.session_state[table_key]["selection"]["rows"] if row < len(ids)]
-        address.select_runs([run_id for run_id in address.selected_ids() if run_id not in ids] + selected)
+        rows = st.session_state[table_key]["selection"]["rows"]
+        chosen = [run_id for run_id in address.selected_ids() if run_id not in ids]
+        chosen += [ids[row] for row in rows if row < len(ids)]
+        address.select_runs(chosen)
+        st.session_state[NONE_CHOSEN] = not chosen
 
     st.dataframe(
         run_frame(infos, time.time()),
@@ -138,12 +148,58 @@ def choose_runs(states: Sequence[str]) -> None:
     with st.expander(
         f"Runs ({len(address.selected_ids())} chosen)", expanded=not address.selected_ids(), icon=":material/checklist:"
     ):
-        search, where = registries.run_filters()
-        infos = runs.list_runs(limit=100, states=states, text=search, where=where)
-        if infos:
-            table_of_runs(infos, "done" if list(states) == [DONE] else "table")
-        else:
-            st.info("No run fits this search.", icon=":material/search_off:")
+        _list_to_choose(states)
+
+
+def choose_in_title(page: str, states: Sequence[str]) -> None:
+    """Show the title of a page and beside it how many runs are chosen, a button that opens a table of others.
+
+    Who comes without a choice gets the newest comparison, until all of its runs are taken out. Without any run there is
+    the title alone.
+
+    Args:
+        page: its title.
+        states: of runs that can be chosen.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(page, width="content")
+        _choose_behind_button(page, states)
+
+
+def _choose_behind_button(page: str, states: Sequence[str]) -> None:
+    if not runs.list_runs(limit=1, states=states):
+        return
+    if not address.selected_ids() and not st.session_state.get(NONE_CHOSEN):
+        address.select_runs(newest_comparison())
+        address.name_window(page)
+    count = len(address.selected_ids())
+    label = f"{count} run{'' if count == 1 else 's'}: change" if count else "Choose runs"
+    address.opened_by_link("choose")
+    opened = st.popover(label, icon=":material/checklist:", key="choose", on_change="rerun")
+    if opened.open:
+        with opened:
+            _list_to_choose(states)
+
+
+def _list_to_choose(states: Sequence[str]) -> None:
+    search, where = registries.run_filters()
+    infos = runs.list_runs(limit=100, states=states, text=search, where=where)
+    if infos:
+        table_of_runs(infos, "done" if list(states) == [DONE] else "table")
+    else:
+        st.info("No run fits this search.", icon=":material/search_off:")
+
+
+def newest_comparison() -> list[str]:
+    """Return the newest finished run of each role that shares dataset and labels with the newest of all."""
+    infos = runs.list_runs(limit=RECENT, states=[DONE])
+    alike = [run for run in infos if _question(run) == _question(infos[0])]
+    newest = {method_role(run.spec): run.id for run in reversed(alike)}
+    return [newest[role] for role in ROLES if role in newest]
+
+
+def _question(run: RunInfo) -> tuple[str, int]:
+    return run.spec.dataset, run.spec.labels
 
 
 def show_progress(infos: Sequence[RunInfo]) -> Sequence[RunInfo]:

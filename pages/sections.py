@@ -6,7 +6,8 @@ import streamlit as st
 
 from kdlib.analysis import frames
 from kdlib.analysis.class_scores import confusion_matrix, false_alarm_matrix, scores_per_class
-from kdlib.analysis.comparison import metric_names, verdict
+from kdlib.analysis.comparison import answer, metric_names
+from kdlib.analysis.diagnosis import diagnose
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
     plot_accuracy_over_cost,
@@ -16,25 +17,30 @@ from kdlib.analysis.figures.accuracy import (
 from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
 from kdlib.data import datasets
+from kdlib.names import teacher_name
 from kdlib.results import RunResult
-from kdlib.spec import RunSpec
-from pages import address, grid_section, registries, show, width_precision
+from kdlib.spec import BASELINE, RAW, RunSpec
+from pages import address, controls, grid_section, registries, show, width_precision
 from pages.glossary import term
 from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
+ANSWER_HEIGHT = 340  # pixels: with title and answer it fits a screen of 900
 
 
-def accuracy(results: Sequence[RunResult]) -> None:
-    """Show what came out in one sentence, and the bars."""
-    st.info(escape(verdict(results)), icon=":material/flag:")
-    figure = plot_accuracy_bars(frames.accuracies(results), metric_names(results))
+def show_answer(results: Sequence[RunResult]) -> None:
+    """Show what came out in words, and the figure that says the same: accuracy with intervals."""
+    first, *rest = answer(results)
+    with st.container(key="answer", gap="xsmall"):
+        st.markdown(f"**{escape(first)}**")
+        for words in rest:
+            st.markdown(escape(words))
     show.exportable_figure(
-        figure, "accuracy", f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set"
-    )
-    st.caption(
+        plot_accuracy_bars(frames.accuracies(results), metric_names(results)).update_layout(height=ANSWER_HEIGHT),
+        "accuracy",
+        f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set",
         f"Bars: mean over n seeds ({_seed_counts(results)}), whiskers: 95 % interval, dots: the seeds. "
-        "Hatched: out-of-domain."
+        "Hatched: out-of-domain.",
     )
 
 
@@ -49,13 +55,20 @@ def dimension(results: Sequence[RunResult]) -> None:
     points = frames.accuracy_over_dim(results)
     if (points["role"] == "compressed").any():
         alt = f"The {metric_names(results)} over the width of the compressed embedding"
-        show.exportable_figure(plot_accuracy_over_dim(points, metric_names(results)), "accuracy-over-dimension", alt)
-        st.caption("Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds.")
+        words = "Dashed lines: raw and baseline with their 95 % interval; whiskers: 95 % interval; dots: the seeds."
+        figure = plot_accuracy_over_dim(points, metric_names(results))
+        show.exportable_figure(figure, "accuracy-over-dimension", alt, words)
     else:
         st.info("None of the chosen runs compresses anything.", icon=":material/info:")
     specs = [result.spec for result in results]
     compressing = [spec for spec in specs if frames.method_role(spec) == "compressed"]
-    with st.expander("Sweep the dimension", expanded=points["dim"].nunique() < 2):
+    with st.expander(
+        "Sweep the dimension",
+        expanded=points["dim"].nunique() < 2,
+        key="sweeping",
+        on_change="rerun",
+        bind="query-params",
+    ):
         sweep_controls([*compressing, *specs, RunSpec()][0])
 
 
@@ -64,16 +77,11 @@ def sweep_controls(base: RunSpec) -> None:
     dims = st.multiselect(
         "Dimensions", [1, *DIMS, 128, 256], DIMS, key="dims", bind="query-params", help="One run for each."
     )
-    methods = st.multiselect(
-        "Compressors",
-        [name for name in registries.describe("compressors") if name != "none"],
-        [RunSpec.method],
-        key="sweep",
-        bind="query-params",
-        help=registries.markdown_list("compressors"),
+    methods = registries.select_entries(
+        "Compressors", "compressors", "sweep", [RunSpec.method], help=registries.markdown_list("compressors")
     )
     st.caption(
-        f"Everything else as in the chosen runs: {escape(base.teacher)} on {escape(base.dataset)}. "
+        f"Everything else as in the chosen runs: {escape(teacher_name(base.teacher))} on {escape(base.dataset)}. "
         "What is there is not run again."
     )
     if st.button(
@@ -111,6 +119,9 @@ def cost(results: Sequence[RunResult]) -> None:
 
 def differences(results: Sequence[RunResult]) -> None:
     """Show paired differences to one of the runs."""
+    if len(results) < 2:
+        st.info("Choose a second run to compare with.", icon=":material/info:")
+        return
     names = frames.run_labels([result.spec for result in results])
     other = st.selectbox(
         "Compared with",
@@ -121,20 +132,45 @@ def differences(results: Sequence[RunResult]) -> None:
     )
     frame, left_out = differences_to(results, names.index(other))
     if not frame.empty:
-        st.dataframe(frame, hide_index=True, placeholder="–", alt="Paired differences in points")
+        show.table(frame.drop(columns="compared with"), f"Paired differences to {other}, in points")
         st.caption(
             "Points, seed by seed, with the 95 % interval of the paired t-test; * clear at 5 %, corrected for all "
             "differences of this table (Holm). Effect size: the difference on the test set in standard deviations over "
             "the seeds. Seeds to settle: how many would make it clear, if mean and spread stay as they are."
         )
-    elif not left_out:
-        st.info("Choose a second run to compare with.", icon=":material/info:")
     if left_out:
         reasons = "  \n".join(f"{escape(label)}: {escape(reason)}" for label, reason in left_out.items())
         st.info(
             f"Not paired with {escape(other)}, because it was measured on something else:  \n{reasons}",
             icon=":material/info:",
         )
+
+
+def why(results: Sequence[RunResult]) -> None:
+    """Show what the measured numbers say of why it did or did not help, and what sets the one change to try next."""
+    found = diagnose(results)
+    if not found.findings:
+        st.info("None of the chosen runs has a teacher, so there is nothing to explain.", icon=":material/info:")
+        return
+    st.markdown("\n".join(f"- {escape(each)}" for each in found.findings))
+    if found.advice is None:
+        st.caption("Nothing stands out that would help more.")
+        return
+    st.markdown(f"**What is most likely to help:** {escape(found.advice.text)}")
+    if not found.advice.changes:
+        st.page_link(
+            "pages/data_teachers.py",
+            label="See what each teacher knows",
+            icon=":material/school:",
+            query_params={"dataset": found.spec.dataset},
+        )
+        return
+    st.page_link(
+        "pages/distill.py",
+        label="Set this on Distill",
+        icon=":material/tune:",
+        query_params=controls.query(found.spec.replace(**found.advice.changes), [BASELINE, RAW]),
+    )
 
 
 def classes(results: Sequence[RunResult]) -> None:
@@ -174,7 +210,7 @@ def classes(results: Sequence[RunResult]) -> None:
 def table(results: Sequence[RunResult]) -> None:
     """Show all numbers, to be taken away."""
     frame = result_table(results)
-    st.dataframe(frame, hide_index=True, placeholder="–", alt="All numbers of the chosen runs")
+    show.table(frame, "All numbers of the chosen runs")
     with st.container(horizontal=True):
         csv = to_csv(result_numbers(results))
         st.download_button("CSV", csv, "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
@@ -188,13 +224,9 @@ def table(results: Sequence[RunResult]) -> None:
         )
 
 
-SECTIONS = {"Accuracy": accuracy, "Dimension": dimension, "Size and cost": cost, "Differences": differences}
-SECTIONS |= {
-    "Grid": grid_section.show_section,
-    "Width x precision": width_precision.show_section,
-    "Classes": classes,
-    "Table": table,
-}
+SECTIONS = {"Differences": differences, "Why": why, "Dimension": dimension, "Size and cost": cost}
+SECTIONS |= {"Width x precision": width_precision.show_section, "Grid": grid_section.show_section}
+SECTIONS |= {"Classes": classes, "Table": table}
 
 
 def available_sections(results: Sequence[RunResult]) -> list[str]:

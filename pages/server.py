@@ -68,19 +68,24 @@ class Headers:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-# Where the server's root is, seen from any page. Without it Streamlit's page asks below its own address first, and a
-# browser's console holds two errors for every address that was shared.
-ROOT = b"<script>window.__streamlit = { BACKEND_BASE_URL: new URL('./', location.href).href }</script>"
+ASSETS = Path(__file__).parent.parent / "assets"
+# What is written into the page, after which tag. The server's root, seen from any page: without it Streamlit's page
+# asks below its own address first, and a browser's console holds two errors for every address that was shared. And our
+# styles, which come after Streamlit's own that way and are there from the beginning: nothing jumps when they come.
+ADDED = {
+    b"<head>": b"<script>window.__streamlit = { BACKEND_BASE_URL: new URL('./', location.href).href }</script>",
+    b"<body>": b"<style>" + (ASSETS / "app.css").read_bytes() + b"</style>",
+}
 
 
-class Root:
-    """Writes `ROOT` into the page, before the scripts that look for it."""
+class Page:
+    """Writes `ADDED` into the page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and its answer back, a page with the line in its head."""
+        """Pass a request on and its answer back, a page with what is added."""
         # Perhaps a page, which then must not be compressed.
         if scope["type"] == "http" and "." not in scope["path"].rpartition("/")[2]:
             headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
@@ -88,7 +93,7 @@ class Root:
         begun: list[Message] = []
         body = bytearray()
 
-        async def with_root(message: Message) -> None:
+        async def with_additions(message: Message) -> None:
             if message["type"] == "http.response.start" and MutableHeaders(scope=message).get(
                 "content-type", ""
             ).startswith("text/html"):
@@ -96,7 +101,9 @@ class Root:
             elif begun:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    page = bytes(body).replace(b"<head>", b"<head>" + ROOT, 1)
+                    page = bytes(body)
+                    for tag, text in ADDED.items():
+                        page = page.replace(tag, tag + text, 1)
                     if body:
                         MutableHeaders(scope=begun[0])["content-length"] = str(len(page))
                     await send(begun[0])
@@ -104,13 +111,13 @@ class Root:
             else:
                 await send(message)
 
-        await self.app(scope, receive, with_root if scope["type"] == "http" else send)
+        await self.app(scope, receive, with_additions if scope["type"] == "http" else send)
 
 
 PagesManager.uses_pages_directory = (
     False  # app.py has the page list; a first visit to /distill would otherwise run that file alone
 )
-MIDDLEWARE = [Middleware(Headers), Middleware(OwnHostsOnly), Middleware(Root)]
+MIDDLEWARE = [Middleware(Headers), Middleware(OwnHostsOnly), Middleware(Page)]
 
 
 async def item(request: Request) -> Response:
@@ -143,7 +150,6 @@ async def sound(request: Request) -> Response:
     return Response(played, media_type="audio/wav", headers={"cache-control": "private, max-age=3600"})
 
 
-ASSETS = Path(__file__).parent.parent / "assets"
 SCRIPTS = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.glob("*/*.js")}
 
 

@@ -1,14 +1,36 @@
-"""What pages show in the same way: figures, cost estimates, the empty state, grids."""
+"""What pages show in the same way: figures, tables, cost estimates, the empty state, grids."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.analysis.figures.style import to_html
-from kdlib.planning import CostEstimate
+from pages import address
+from pages.small_table import as_html
+from pages.text import describe_range
+
+if TYPE_CHECKING:
+    from kdlib.planning import CostEstimate  # loads torch, which a first figure does without
+
+SMALL = 5  # rows of a table that a narrow window shows as cards
+
+
+def table(frame: pd.DataFrame, alt: str, **options: Any) -> None:
+    """Show a table: a small one as text, in a narrow window as cards; a larger one as a grid that scrolls in itself.
+
+    Args:
+        frame: what a cell holds is shown as `small_table.cell_text` says, or as `options` do for a grid.
+        alt: what it is.
+        options: of `st.dataframe`, for a grid.
+    """
+    if len(frame) <= SMALL:
+        st.html(as_html(frame, alt))
+    else:
+        st.dataframe(frame, hide_index=True, placeholder="–", alt=alt, **options)
 
 
 def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
@@ -19,18 +41,18 @@ def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
     st.plotly_chart(plot, key=key, config=config, alt=alt)
 
 
-def fact_line(plan: CostEstimate) -> None:
-    """Show what a launch will cost, in one line."""
-    origin = "measured on runs of this machine" if plan.measured else "a guess until a run has been measured here"
-    narrow = plan.compressed_width
-    ratio = f"**{plan.teacher_width} → {narrow}**" if narrow else f"**{plan.teacher_width}**"
-    facts = [f"**≈ {plan.seconds:.0f} s**", f"**{plan.parameters:,}** parameters"]
-    facts += [f"{ratio} numbers an item"] if plan.teacher_width else []
+def launch_time(plan: "CostEstimate") -> None:
+    """Show how long a launch will take, in few words; where they come from and what else it costs is behind them."""
+    origin = (
+        "by how long such runs took on this machine" if plan.measured else "a guess until such a run has ended here"
+    )
+    narrow, told = plan.compressed_width, describe_range(*plan.seconds)
     share = f" The embedding becomes {plan.teacher_width / narrow:.0f} times smaller." if narrow else ""
     words = (
-        f"Time until all methods are done: {origin}. Parameters of the student, all that is needed afterwards.{share}"
+        f"Time until all methods are done: {origin}, and by how busy it is now. The student has {plan.parameters:,} "
+        f"parameters, all that is needed afterwards.{share}"
     )
-    st.markdown(" · ".join(facts), help=words, width="content")
+    st.markdown(f"Takes **{told if told.startswith('up') else f'about {told}'}**", help=words, width="content")
 
 
 def empty(message: str, label: str = "", page: str = "") -> None:
@@ -59,7 +81,7 @@ def report_buttons(run_ids: Sequence[str]) -> None:
     Args:
         run_ids: at least one finished run among them.
     """
-    with st.popover("Report", icon=":material/summarize:"):
+    with st.popover("Report", icon=":material/summarize:", key="report", on_change=address.opened_by_link("report")):
         st.caption("What came out of the chosen runs, with data, teachers, maps, costs, limits and how to do it again.")
         for ending, (label, mime, text) in REPORTS.items():
             st.download_button(
@@ -80,26 +102,30 @@ def _report(run_ids: Sequence[str], ending: str) -> str:
     return render(run_ids, ending)
 
 
-def exportable_figure(plot: Any, key: str, alt: str) -> None:
-    """Show a figure with what it can be saved as: its own camera button for PNG or SVG, and a page of its own."""
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
-        kind = st.segmented_control(
-            "Camera saves",
-            ["png", "svg"],
-            default="png",
-            required=True,
-            key="saves",
-            help="What the camera button in the figure saves.",
-            format_func=str.upper,
-            wrap=False,
-            bind="query-params",
-        )
-        st.download_button(
-            "HTML",
-            lambda: to_html(plot),
-            f"{key}.html",
-            "text/html",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    figure(plot, key, alt, kind)
+def exportable_figure(plot: Any, key: str, alt: str, caption: str = "") -> None:
+    """Show a figure with, below it, its caption and what it can be saved as: a picture, or a page of its own."""
+    place = st.container()
+    with st.container(horizontal=True, vertical_alignment="top"):
+        if caption:
+            st.caption(caption)
+        with st.popover("Save figure", icon=":material/download:", type="tertiary", key=f"save-{key}"):
+            kind = st.segmented_control(
+                "The camera in the figure saves",
+                ["png", "svg"],
+                default="png",
+                required=True,
+                key=f"saves-{key}",
+                format_func=str.upper,
+            )
+            st.download_button(
+                "HTML page",
+                lambda: to_html(plot),
+                f"{key}.html",
+                "text/html",
+                icon=":material/download:",
+                on_click="ignore",
+                help="The figure as a page of its own that loads nothing.",
+                key=f"html-{key}",
+            )
+    with place:
+        figure(plot, key, alt, kind)

@@ -54,6 +54,14 @@ def race_specs() -> list[RunSpec]:
     return [SPEC.replace(method=method) for method in (BASELINE, RAW, SPEC.method)]
 
 
+def draw_starting(specs: Sequence[RunSpec]) -> bool:
+    """Show a race that was asked for a moment ago: a click is answered at once, handing it over takes its time."""
+    story.show("starting", race_specs(), None, [], words_of(specs[0]), "Live on this server.")
+    with st.container(key="outcome"):
+        st.progress(0.0, text="Starting: three trainings are handed to the engine")
+    return False
+
+
 def draw_recorded() -> bool:
     """Show the recorded race and what came out of it; there is no more to come."""
     recording = load_recording()
@@ -149,7 +157,7 @@ def show_details(runs: Sequence[RunInfo], histories: Sequence[Sequence[Point]]) 
     names, specs = [run_name(run.spec) for run in runs], [run.spec for run in runs]
     if any(run.state != DONE and not run.active for run in runs):
         run_tables.state_line(runs, names)
-    details = st.expander("Curves", icon=":material/show_chart:", key="curves", on_change="rerun")
+    details = st.expander("Curves", icon=":material/show_chart:", key="curves", on_change="rerun", bind="query-params")
     if not details.open:
         return
     with details:
@@ -175,12 +183,14 @@ with left:
     )
 with right, st.container(horizontal=True, vertical_alignment="center"):
     chosen = choose_size()
-    if st.button("Run it live", type="primary", icon=":material/play_arrow:", disabled=active, key="go"):
-        server.store_ready.wait()
-        address.launch(chosen, name="Race")
-        st.rerun()
+    pressed = st.button("Run it live", type="primary", icon=":material/play_arrow:", disabled=active, key="go")
 # All of them in the same place of the page, so that the picture stays where it is when another one takes over.
-if not launched:
+if pressed:
+    live.draw_while(lambda: draw_starting(chosen), active=False)
+    server.store_ready.wait()
+    address.launch(chosen, name="Race")
+    st.rerun()
+elif not launched:
     live.draw_while(draw_recorded, active=False)
 elif server.libraries_ready.is_set():
     live.draw_while_active(draw_race, launched)

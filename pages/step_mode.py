@@ -10,7 +10,6 @@ import numpy as np
 import streamlit as st
 
 from kdlib.analysis.figures.style import COLOURS
-from kdlib.analysis.items import short_text
 from kdlib.data import datasets
 from kdlib.data.datasets import Dataset
 from kdlib.spaces import embedding_jobs
@@ -18,15 +17,14 @@ from kdlib.spec import BASELINE, RAW, RunSpec, grid_values
 from kdlib.step_sessions import NotEmbeddedError, StepSession
 from kdlib.training.pairs import compare_pairs
 from kdlib.training.stepper import BOTH, COMPRESSOR, STUDENT, BatchView, Stepper
-from pages import items, live
-from pages.chain import load_component
+from pages import live
+from pages.batch import Square, batch_data, show_batch
 from pages.text import describe_seconds, escape, show_errors
 
 STEP_MODE = "Step through it"  # what the mode is called, also in the address
 SESSION, MOVING, WATCHED = "step-session", "step-moving", "step-watched"
 SLOW, EPOCH = "slow", "epoch"  # how it moves on by itself
 TICKS = {SLOW: 0.6, EPOCH: 0.1}  # seconds between two steps, or parts of an epoch
-MAX_SHOWN = 48  # items of a batch, in pictures and matrices
 MAX_POINTS = 300  # of the curve
 LEARNERS = {BOTH: "Both learn", COMPRESSOR: "Only compressor", STUDENT: "Only student"}
 
@@ -183,7 +181,7 @@ def _show_batch(session: StepSession, watching: bool) -> None:
     if watching and places is None:
         st.session_state[WATCHED] = view.places
     data = datasets.load(session.spec.dataset)
-    load_component("step")(key="step", data=_batch_data(session, data, view, watching))
+    show_batch(_batch_data(session, data, view, watching), key="step")
 
 
 def _batch_data(session: StepSession, data: Dataset, view: BatchView, watching: bool) -> dict[str, Any]:
@@ -196,8 +194,12 @@ def _batch_data(session: StepSession, data: Dataset, view: BatchView, watching: 
     )
     names = ("Student", "Raw teacher" if spec.method == RAW else "Compressed", "Difference")
     colours = (COLOURS["student"], COLOURS["raw" if spec.method == RAW else "compressed"], "#7b3294")
-    shown = rows[order[:MAX_SHOWN]]
-    return {
+    squares = [
+        Square(name, colour, matrix, difference=name == "Difference")
+        for name, colour, matrix in zip(names, colours, matrices, strict=True)
+        if matrix is not None
+    ]
+    return batch_data(data, rows[order], squares, pairs.entry) | {
         "step": stepper.state.done,
         "steps": stepper.steps,
         "place": _place(stepper),
@@ -207,16 +209,6 @@ def _batch_data(session: StepSession, data: Dataset, view: BatchView, watching: 
         if stepper.over
         else "The next batch",
         "fingerprint": stepper.fingerprint(),
-        "item": "" if data.read else items.source(data),
-        "sounds": data.listen is not None,
-        "items": [_item(data, int(row)) for row in shown],
-        "count": len(rows),
-        "matrices": [
-            {"name": name, "colour": colour, "values": np.round(matrix[:MAX_SHOWN, :MAX_SHOWN], 3).ravel().tolist()}
-            for name, colour, matrix in zip(names, colours, matrices, strict=True)
-            if matrix is not None
-        ],
-        "entry": pairs.entry,
         "rule": pairs.rule if view.target is not None else "",
         "loss": spec.loss.replace("_", " "),
         "terms": _terms(spec, view),
@@ -237,15 +229,6 @@ def _order(data: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return the rows of a batch by class, as places in it: what belongs together then stands together."""
     labels = data.labels[rows]
     return np.argsort(labels if labels.ndim == 1 else np.nan_to_num(labels).argmax(1), kind="stable")
-
-
-def _item(data: Dataset, row: int) -> dict[str, Any]:
-    labels = data.labels[row]
-    if data.labels.ndim == 1:
-        name = str(data.classes[labels]) if labels >= 0 else "no label"
-    else:
-        name = ", ".join(str(data.classes[place]) for place in np.flatnonzero(np.nan_to_num(labels))) or "none"
-    return {"row": row, "label": name, "text": short_text(data, row)}
 
 
 def _terms(spec: RunSpec, view: BatchView) -> list[dict[str, Any]]:

@@ -9,10 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from kdlib.analysis import teacher_report
-from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
 from kdlib.analysis.teacher_report import TeacherReport
-from kdlib.data import datasets
 from kdlib.models.teachers import is_built_in
+from kdlib.names import teacher_name
 from kdlib.spaces import Failure, embedding_jobs, teacher_jobs
 from kdlib.spaces.embedding_jobs import EmbeddingState
 from pages import live, registries, show
@@ -20,16 +19,39 @@ from pages.glossary import term
 from pages.text import describe_seconds, escape
 
 
-def show_section(dataset: str) -> None:
-    """Show it, again and again while something is being found out."""
+def ask(dataset: str) -> dict[str, TeacherReport | Failure | None]:
+    """Return teacher -> what is known of it, of those at hand; those of whom nothing is known are asked."""
+    return _ask(dataset, _states(dataset))
+
+
+def ready(reports: Mapping[str, TeacherReport | Failure | None]) -> dict[str, TeacherReport]:
+    """Return those that are there."""
+    return {teacher: report for teacher, report in reports.items() if isinstance(report, TeacherReport)}
+
+
+def show_section(dataset: str, shown: int) -> None:
+    """Show what there is beside the heatmap, again and again while something is being found out.
+
+    Args:
+        dataset: about which teachers are asked.
+        shown: reports in the heatmap; one more, and the whole page is drawn.
+    """
     entries = registries.list_teachers(dataset)
     if not entries:
         show.empty("No teacher takes these items: import them once more together with embeddings of a network.")
         return
-    states = embedding_jobs.states([entry["name"] for entry in entries], dataset)
+    states = _states(dataset)
     missing = [name for name in _at_hand(states) if not teacher_report.cached(name, dataset)]
     busy = bool(missing) or any(state.active for state in states.values())
-    live.draw_while(lambda: _draw(dataset, entries), busy)
+    live.draw_while(lambda: _draw(dataset, entries, shown), busy)
+
+
+def _states(dataset: str) -> dict[str, EmbeddingState]:
+    return embedding_jobs.states([entry["name"] for entry in registries.list_teachers(dataset)], dataset)
+
+
+def _ask(dataset: str, states: Mapping[str, EmbeddingState]) -> dict[str, TeacherReport | Failure | None]:
+    return {name: teacher_jobs.request(name, dataset) for name in _at_hand(states)}
 
 
 def _at_hand(states: Mapping[str, EmbeddingState]) -> list[str]:
@@ -37,48 +59,24 @@ def _at_hand(states: Mapping[str, EmbeddingState]) -> list[str]:
     return [name for name, state in states.items() if state.state == embedding_jobs.DONE or is_built_in(name)]
 
 
-def _draw(dataset: str, entries: list[dict[str, str]]) -> bool:
-    """Show what is known of the teachers; return whether something is still being found out."""
-    states = embedding_jobs.states([entry["name"] for entry in entries], dataset)
-    reports = {name: teacher_jobs.request(name, dataset) for name in _at_hand(states)}
+def _draw(dataset: str, entries: list[dict[str, str]], shown: int) -> bool:
+    """Show what is known of the teachers; return whether to go on: something is being found out, and nothing is yet."""
+    states = _states(dataset)
+    reports = _ask(dataset, states)
     failed = {teacher: report for teacher, report in reports.items() if isinstance(report, Failure)}
-    ready = {teacher: report for teacher, report in reports.items() if isinstance(report, TeacherReport)}
-    waiting = len(reports) - len(ready) - len(failed)
+    known = ready(reports)
+    waiting = len(reports) - len(known) - len(failed)
     if waiting:
-        st.progress(len(ready) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
-    _show_probes(ready, datasets.load(dataset).multi_label)
-    _show_table(entries, states, ready)
+        st.progress(len(known) / len(reports), text=f"Asking the teachers what they know: {waiting} to go")
+    _show_table(entries, states, known)
     for teacher, failure in failed.items():
-        st.error(f"{escape(teacher)}: {escape(failure.reason)}", icon=":material/error:")
-        if st.button(f"Ask {escape(teacher)} again", key=f"again-{teacher}"):
+        st.error(f"{escape(teacher_name(teacher))}: {escape(failure.reason)}", icon=":material/error:")
+        if st.button(f"Ask {escape(teacher_name(teacher))} again", key=f"again-{teacher}"):
             teacher_report.discard(teacher, dataset)
-            st.rerun(scope="fragment")
+            st.rerun()
     costly = {name: state for name, state in states.items() if name not in reports}
     _show_embedding(dataset, costly)
-    return bool(waiting) or any(state.active for state in costly.values())
-
-
-def _show_probes(reports: Mapping[str, TeacherReport], multi_label: bool) -> None:
-    """Show how well each teacher's embedding answers each question; nothing before the first report."""
-    rows = [
-        (teacher, question, probe.accuracy, probe.chance)
-        for teacher, report in reports.items()
-        for question, probe in report.questions.items()
-    ]
-    if not rows:
-        return
-    frame = pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"])
-    show.figure(
-        plot_teacher_heatmap(frame), "knowledge", "Probe accuracy of each teacher on the target and each attribute"
-    )
-    several = " With several labels an item, the target is told in mAP, and chance is the share of positives."
-    st.caption(
-        "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding "
-        "of test items. The stronger the colour, the further above chance, that is, above always giving the answer "
-        "most frequent among the training items; where an embedding says nothing of a question, a probe fits noise and "
-        "can do worse than that. What a teacher knows beside the target is what compression may throw away."
-        + (several if multi_label else "")
-    )
+    return len(known) == shown and (bool(waiting) or any(state.active for state in costly.values()))
 
 
 def _show_table(
@@ -88,7 +86,7 @@ def _show_table(
     table = []
     for entry in entries:
         report, state = reports.get(entry["name"]), states[entry["name"]]
-        row = entry | {"embedded": 100 * state.done / max(state.rows, 1)}
+        row = entry | {"name": teacher_name(entry["name"]), "embedded": 100 * state.done / max(state.rows, 1)}
         if report:
             row |= {"width": report.width, "effective rank": report.effective_rank}
             row |= {"target": 100 * report.target.accuracy}
@@ -128,7 +126,9 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
     for name, state in states.items():
         line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
         if state.active:
-            line.progress(state.done / max(state.rows, 1), text=f"**{escape(name)}** · {describe_state(state)}")
+            line.progress(
+                state.done / max(state.rows, 1), text=f"**{escape(teacher_name(name))}** · {describe_state(state)}"
+            )
             stopping = state.state == embedding_jobs.CANCELLING
             button.button(
                 "Cancel",
@@ -139,7 +139,7 @@ def _show_embedding(dataset: str, states: Mapping[str, EmbeddingState]) -> None:
                 args=(name, dataset),
             )
             continue
-        line.markdown(f"**{escape(name)}** · {escape(describe_state(state))}")
+        line.markdown(f"**{escape(teacher_name(name))}** · {escape(describe_state(state))}")
         label = "Go on" if state.done else "Embed"
         if button.button(label, key=f"embed-{name}", icon=":material/play_arrow:", width="stretch"):
             embedding_jobs.request(name, dataset)

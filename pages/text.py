@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 import streamlit as st
 
@@ -24,11 +25,15 @@ def describe_seconds(seconds: float) -> str:
 
 
 def describe_range(low: float, high: float) -> str:
-    """Return a range of seconds in round words: "5 to 10 s", "20 to 40 s", "2 to 3 min"."""
-    unit, name = (60, "min") if high > 100 else (10, "s") if high > 30 else (5, "s")
+    """Return a range of seconds in round words: "5 to 10 s", "2 to 3 min", "50 s to 2 min", "at least 20 s"."""
+    if high == inf:
+        return f"at least {describe_seconds(max(5 * int(low / 5), 1))}"
+    unit, size, name = (60, 60, "min") if high > 100 else (10, 1, "s") if high > 30 else (5, 1, "s")
     first, last = unit * int(low / unit), unit * max(1, -int(-high // unit))
-    size = 60 if name == "min" else 1
-    return f"{first // size} to {last // size} {name}" if first else f"up to {last // size} {name}"
+    if first:
+        return f"{first // size} to {last // size} {name}"
+    tens = 10 * int(low / 10) if name == "min" else 0
+    return f"{tens} s to {last // size} {name}" if tens else f"up to {last // size} {name}"
 
 
 @contextmanager

@@ -32,7 +32,9 @@ def show_seen(data: Dataset, item: trying.Item) -> None:
     seen = item.to_dataset()
     if data.modality in (IMAGE, AUDIO):
         picture = items.enlarged(items.picture(seen, 0, original=False), 160)
-        st.image(items.address(picture), caption="As the students get it", width=160)
+        st.image(
+            items.address(picture), caption="As the students get it", width=160, alt="The item as the students get it"
+        )
     if item.listen is not None:
         rate, wave = item.listen(0)
         st.audio(spectrograms.wav(rate, wave), format="audio/wav")

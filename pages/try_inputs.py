@@ -110,7 +110,7 @@ def _read_once(data: Dataset, name: str, content: bytes) -> trying.ReadPicture |
 
 
 def _upload(data: Dataset, tag: str, label: str, kinds: list[str]) -> Callable[[], trying.Item | None]:
-    with st.expander(label, icon=":material/upload:"):
+    with st.expander(label, icon=":material/upload:", key="upload", on_change="rerun", bind="query-params"):
         file = st.file_uploader(
             label,
             kinds,

@@ -15,19 +15,6 @@ from pages.text import escape, show_errors
 
 MAX_RUNS = 6  # whose predictions fit side by side
 MAPS = ("pca", "umap", "tsne")
-RECENT = 60  # runs among which a comparison is looked for
-
-
-def suggest_runs() -> list[str]:
-    """Return the newest finished run of each role that shares dataset and labels with the newest of all."""
-    infos = runs.list_runs(limit=RECENT, states=[DONE])
-    alike = [run for run in infos if _question(run) == _question(infos[0])]
-    newest = {frames.method_role(run.spec): run.id for run in reversed(alike)}
-    return [newest[role] for role in ("baseline", "raw", "compressed") if role in newest]
-
-
-def _question(run: RunInfo) -> tuple[str, int]:
-    return run.spec.dataset, run.spec.labels
 
 
 def usable_runs(infos: Sequence[RunInfo]) -> list[RunInfo]:
@@ -125,14 +112,11 @@ def show_answer(data: datasets.Dataset, item: trying.Item, infos: Sequence[RunIn
     )
 
 
-st.title("Try it")
-if not address.selected_ids() and (suggested := suggest_runs()):
-    address.select_runs(suggested)
-run_tables.choose_runs(states=[DONE])
+run_tables.choose_in_title("Try it", states=[DONE])
 selected = address.load_runs(address.selected_ids())
 if usable := usable_runs(selected):
     try_runs(usable)
 elif not selected and not runs.list_runs(limit=1, states=[DONE]):
     show.empty("There is no finished student to try yet.", "Start a race", "pages/start.py")
 elif not selected:
-    st.info("Choose at least one run above.", icon=":material/info:")
+    st.info("Choose at least one run.", icon=":material/info:")

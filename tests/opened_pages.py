@@ -2,7 +2,9 @@
 
 import ast
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 APP = Path(__file__).parent.parent / "app.py"
@@ -12,11 +14,11 @@ LIST = next(
 PAGES = list(ast.literal_eval(LIST.value))
 
 
-def opened(page: str, **query: str) -> AppTest:
+def opened(page: str, **query: str | list[str]) -> AppTest:
     """Return a page as a visitor sees it who opens its address."""
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app = AppTest.from_file(str(APP), default_timeout=60)
     if page != PAGES[0]:
-        app.switch_page(f"pages/{page}.py")
+        app.run().switch_page(f"pages/{page}.py")
     app.query_params.update(query)
     return app.run()
 
@@ -25,3 +27,20 @@ def texts(app: AppTest) -> str:
     """Return what the page says, all of it."""
     parts = [*app.markdown, *app.text, *app.error, *app.info, *app.warning, *app.caption, *app.title, *app.subheader]
     return "\n".join(str(part.value) for part in parts)
+
+
+def tables(app: AppTest) -> list[pd.DataFrame]:
+    """Return the tables of a page: grids, then small ones, whose cells are text."""
+    small = [part.proto.body for part in app.get("html") if part.proto.body.startswith('<div class="kd-table"')]
+    return [part.value for part in app.dataframe] + [parsed_table(html) for html in small]
+
+
+def parsed_table(html: str) -> pd.DataFrame:
+    """Return a small table as it can be read; a curve is what is said of it."""
+
+    def words(cell: ElementTree.Element) -> str:
+        return cell[0].get("aria-label", "") if cell[0].tag == "svg" else "".join(cell.itertext())
+
+    table = ElementTree.fromstring(html)
+    head = ["".join(cell.itertext()) for cell in table.findall(".//thead//th")]
+    return pd.DataFrame([[words(cell) for cell in row] for row in table.findall(".//tbody/tr")], columns=head)

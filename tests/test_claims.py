@@ -11,6 +11,7 @@ import pytest
 from kdlib import RunSpec, pipeline
 from kdlib.analysis import comparison, papers
 from kdlib.checks import default_spec
+from kdlib.names import run_name
 from kdlib.results import RunResult
 
 MARGIN = 0.03  # of accuracy
@@ -40,7 +41,8 @@ def test_the_trainable_compressor_beats_raw_and_the_teacher_helps(teacher):
             f"{best.spec.method} against raw on {split}: {comparison.format_percent(gain)}"
         )
         assert gains["baseline"][split].mean > 0
-    assert comparison.verdict(list(by_method.values())).startswith(f"Compression ({best.spec.method}) added")
+    verdict = comparison.verdict(list(by_method.values()))
+    assert verdict.startswith(f"Compression helps: “{run_name(best.spec)}” is ")
 
 
 @pytest.mark.slow

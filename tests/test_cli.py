@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from kdlib.cli.main import main
+from kdlib.names import method_name
 
 SMALL = [
     "--dataset",
@@ -30,10 +31,13 @@ SMALL = [
 
 
 def test_compare_prints_tables_and_a_verdict(capsys):
-    assert main(["compare", *SMALL, "--methods", "baseline,raw,pca"]) == 0
+    assert main(["compare", *SMALL, "--methods", "pca,raw,baseline"]) == 0
     out = capsys.readouterr().out
     for word in ("ood:rotated", "test - raw", "effective rank", "ink", "multiply-adds", "bytes per embedding", "n = 2"):
         assert word in out
+    names = ["no teacher (baseline)", "teacher as it is (raw)", "principal components (pca)"]
+    rows = [line for line in out.splitlines() if line.startswith(tuple(names))]
+    assert [name for line in rows[:3] for name in names if line.startswith(name)] == names, "always in this order"
     assert "NaN" not in out
     assert "nan" not in out.split()
 
@@ -59,7 +63,7 @@ def test_compare_with_a_grid_shows_what_each_method_chose_and_tests_nothing_else
     assert main(["compare", *SMALL, *values, "--methods", "baseline,raw", "--json", str(path)]) == 0
     out = capsys.readouterr().out
     assert "chosen on validation" in out
-    assert "baseline has no λ: those values count for nothing there." in out
+    assert "no teacher (baseline) has no λ: those values count for nothing there." in out
     baseline, raw = json.loads(path.read_text())["runs"]
     assert raw["spec"]["lr"] == [0.003, 0.03]
     assert [cell["settings"] for cell in baseline["grid"]["cells"]] == [{"lr": 0.003}, {"lr": 0.03}]
@@ -69,7 +73,7 @@ def test_compare_with_a_grid_shows_what_each_method_chose_and_tests_nothing_else
     assert best["val"]["values"] == raw["metrics"]["val"]["accuracy"]["values"]
     assert all(set(cell) == {"settings", "val", "reason"} and len(cell["val"]["values"]) == 2 for cell in cells)
     assert set(raw["differences"]) == {"baseline"}
-    words = next(line for line in out.splitlines() if line.startswith("raw"))
+    words = next(line for line in out.splitlines() if line.startswith(method_name("raw")))
     assert f"λ {best['settings']['distance_weight']:g}, learning rate {best['settings']['lr']:g}" in words
     assert sum(line.count(" *") for line in out.split("over the grid")[1].split("Paired")[0].splitlines()[1:]) == 2
 

@@ -74,7 +74,7 @@ class TestCommands:
         _, out = kdlib("runs", "--state", "done")
         assert out.splitlines()[0].split()[:3] == ["run", "state", "progress"]
         assert f"{ids[1][:12]}  done" in out
-        assert "[bold]mine[/] · simclr → mlp 16" in out
+        assert "[bold]mine[/] · view matching (simclr) → trained, two layers (mlp), 16" in " ".join(out.split())
         _, out = kdlib("runs", "--json", "--limit", 1)
         assert json.loads(out)["id"] == ids[1]
         _, out = kdlib("show", ids[0][:12])

@@ -159,7 +159,10 @@ def test_runs_from_before_there_were_notes_are_rebuilt_from_result_journal_and_j
         note.unlink()
     (fresh_home / "mlflow.db").write_bytes(b"")
     rebuild_store()
-    assert (store.fetch(several[0]).name, store.fetch(several[0]).state) == ("simclr → mlp 16", "done")
+    assert (store.fetch(several[0]).name, store.fetch(several[0]).state) == (
+        "view matching (simclr) → trained, two layers (mlp), 16",
+        "done",
+    )
     assert len(store.metric_history(several[0])) == 5
 
 

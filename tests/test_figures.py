@@ -26,7 +26,6 @@ from kdlib.analysis.figures.precision import plot_over_bytes
 from kdlib.analysis.figures.style import COLOURS, to_html
 from kdlib.analysis.figures.teaching import (
     plot_difference_over_seeds,
-    plot_distance_tables,
     plot_guesses,
     plot_number_votes,
     plot_votes,
@@ -98,9 +97,6 @@ FIGURES = {
     "plot_votes": lambda: plot_votes([3, 5], [HOSTILE, "less"], came_true=1),
     "plot_number_votes": lambda: plot_number_votes([20, 25, 70], 0, 100, HOSTILE, 56.0),
     "plot_guesses": lambda: plot_guesses([1, 4], [[20, 60], [30, 40]], [30, 70], HOSTILE, HOSTILE),
-    "plot_distance_tables": lambda: plot_distance_tables(
-        {"raw": np.eye(2), HOSTILE: np.eye(2)}, {"raw": 256, HOSTILE: 64}, [HOSTILE, "1"]
-    ),
     "plot_difference_over_seeds": lambda: plot_difference_over_seeds(seed_frame()),
     "plot_curves": lambda: plot_curves(curve_frame(), "val", 3, {HOSTILE: "raw", "waiting": "baseline"}),
     "plot_accuracy_bars": lambda: plot_accuracy_bars(accuracies()),

@@ -3,6 +3,7 @@
 import pytest
 
 from kdlib.analysis import frames
+from kdlib.names import method_name
 from kdlib.results import Point
 from tests.made_results import SPEC, make_result
 
@@ -54,6 +55,12 @@ def test_over_dim_gives_baseline_and_raw_no_width():
     )
     assert frame[frame["label"] == "trained, two layers (mlp)"]["dim"].tolist() == [4, 8]
     assert frame[frame["label"] == "no teacher (baseline)"]["dim"].isna().all()
+
+
+def test_over_dim_keeps_the_order_in_which_the_runs_are_shown():
+    methods = ("baseline", "raw", "mlp", "matryoshka")
+    frame = frames.accuracy_over_dim([make_result(method, [0.5]) for method in methods])
+    assert frame["label"].tolist() == [method_name(method) for method in methods]
 
 
 def test_over_dim_has_a_label_for_each_difference_other_than_width():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kdlib.names import method_name
 from kdlib.pipeline import compare
 from kdlib.runs import history
 from kdlib.store import fetch
@@ -42,9 +43,9 @@ def test_compare_shows_what_was_chosen(ids, results):
     assert list(chosen["settings tried"]) == [2, 4]
     best = results[1].grid.best.settings
     assert f"λ {best['distance_weight']:g}, learning rate {best['lr']:g}" in chosen["chosen on validation"][1]
-    assert list(cells.columns) == ["λ", "learning rate", "baseline", "mlp"]
-    assert sum("*" in cell for cell in cells["mlp"]) == 1
-    assert "baseline has no λ" in texts(app)
+    assert list(cells.columns) == ["λ", "learning rate", method_name("baseline"), method_name("mlp")]
+    assert sum("*" in cell for cell in cells[method_name("mlp")]) == 1
+    assert "no teacher (baseline) has no λ" in texts(app)
 
 
 def test_runs_without_a_grid_have_no_such_section(app_home):
@@ -53,7 +54,7 @@ def test_runs_without_a_grid_have_no_such_section(app_home):
     assert "settings tried" not in str([list(frame.value.columns) for frame in app.dataframe])
 
 
-@pytest.mark.parametrize("show", ["Accuracy", "Size and cost", "Differences", "Classes", "Table"])
+@pytest.mark.parametrize("show", ["Differences", "Why", "Size and cost", "Classes", "Table"])
 def test_compare_survives_a_grid_beside_other_runs(ids, show):
     assert not opened("compare", runs=",".join([*ids, *store_all()]), show=show).exception
 

@@ -1,15 +1,22 @@
 """The page Lessons without a browser: steps, questions, results, classes, addresses."""
 
+import json
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from kdlib.lessons import read_lesson, votes
-from pages import lesson_files, lesson_steps
+from kdlib.data import datasets
+from kdlib.lessons import measured, read_lesson, votes
+from kdlib.spaces import Spaces
+from kdlib.spec import RunSpec
+from pages import lesson_files, lesson_steps, lesson_views
 from tests import stored_runs
 from tests.opened_pages import opened, texts
 
+FOCUS = "kd_focus"
 FILES = sorted(lesson_files.FOLDER.glob("*.md"))
 HEAD = '+++\ntitle = "A"\nminutes = 3\nsummary = "b"\n+++\n\n'
 
@@ -51,6 +58,44 @@ def test_a_result_is_shown_only_after_the_answer_and_the_answer_survives_a_reloa
     again = in_class("1", step="2", answers="2-3")
     assert "You said: **The one with 16 numbers**" in texts(again)
     assert again.get("plotly_chart")
+
+
+def test_the_distances_of_a_lesson_are_drawn_by_what_draws_those_of_step_mode(app_home, monkeypatch):
+    store_runs(0, "04-which-distance")
+    rows, rng = datasets.load(RunSpec.dataset).splits["test"][:200], np.random.default_rng(0)
+    places = {name: rng.normal(size=(200, 4)).astype(np.float32) for name in ("raw", "compressed", "student")}
+    view = Spaces(RunSpec(), rows, 200, places, np.zeros((200, 10)), "key")
+    monkeypatch.setattr(lesson_views.spaces, "load_spaces", lambda _: view)
+    monkeypatch.setattr(measured, "load_spaces", lambda _: view)
+    app = in_class("4", step="1", answers="1-1")
+    assert not app.exception
+    assert not app.error, texts(app)
+    shown = [json.loads(each.proto.json) for each in app.get("bidi_component")]
+    [batch] = [data for data in shown if "matrices" in data]
+    assert [matrix["name"].partition(",")[0] for matrix in batch["matrices"]] == ["Teacher", "Compressed", "Student"]
+    assert not any(matrix["difference"] for matrix in batch["matrices"])
+    assert batch["items"]
+    assert all(len(matrix["values"]) == len(batch["items"]) ** 2 for matrix in batch["matrices"])
+
+
+def test_a_step_says_how_long_its_result_takes_and_a_room_is_not_told_the_settings(app_home):
+    assert re.search(r"It takes 3 trainings on this machine, .*\d+ (s|min)\.", texts(in_class("1", step="2")))
+    store_runs(1)
+    assert "It takes" not in texts(in_class("1", step="2"))
+    assert "600 labels ·" in texts(in_class("1", step="2", answers="2-3")).replace("\\", "")
+    assert "600 labels ·" not in texts(in_class("1", step="2", answers="2-3", present="1")).replace("\\", "")
+
+
+def test_the_focus_is_told_where_the_page_has_changed(app_home):
+    def place(app):
+        [data] = [
+            json.loads(each.proto.json) for each in app.get("bidi_component") if each.proto.component_name == FOCUS
+        ]
+        return data
+
+    assert place(opened("lessons"))["place"] == "list"
+    assert place(in_class("1")) == {"place": "01-embeddings-as-teachers-1", "title": "The task", "answered": False}
+    assert place(in_class("1", step="2", answers="2-3"))["answered"]
 
 
 def test_the_runs_of_a_step_are_launched_by_its_answer_once(app_home, monkeypatch):

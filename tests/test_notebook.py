@@ -93,7 +93,7 @@ def test_hostile_names_are_text_in_cards():
 
 def test_a_comparison_shows_the_sentence_and_a_row_per_run():
     card = Comparison([make_result("raw", [0.5, 0.52]), make_result("mlp", [0.6, 0.63])])._repr_html_()
-    assert "over raw on the test set" in card
+    assert "above “teacher as it is (raw)” on the test set" in card
     assert card.count("<tr>") == 3
 
 
@@ -111,7 +111,9 @@ def test_the_notebook_of_a_report_runs_top_to_bottom(stored):
     assert not [output for output in outputs if output.output_type == "error"]
     figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
     assert len(figures) >= 5
-    assert "between mlp and raw" in next(o.data["text/html"] for o in outputs if "text/html" in o.get("data", {}))
+    assert "“trained, two layers (mlp), 4” is " in next(
+        o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})
+    )
     train = notebook.cells[-2].source
     assert train.startswith("TRAIN_AGAIN = False")
     assert "RunSpec(" in train

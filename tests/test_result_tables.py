@@ -7,6 +7,7 @@ import pytest
 
 from kdlib.analysis.comparison import paired_differences
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
+from kdlib.names import method_name
 from kdlib.results import SplitMetrics, Summary
 from tests.made_results import make_result, rename_metric
 
@@ -47,6 +48,7 @@ def test_runs_that_cannot_be_paired_are_left_out_with_the_reason():
 def test_the_table_shows_only_what_differs():
     frame = result_table([make_result("raw", [0.5, 0.6]), make_result("mlp", [0.6, 0.7])])
     assert "teacher" not in frame
+    assert frame["method"].tolist() == ["teacher as it is (raw)", "trained, two layers (mlp)"]
     assert frame["in-domain %"].tolist() == ["55.0 ± 10.0", "65.0 ± 10.0"]
     assert result_numbers([make_result("raw", [0.5, 0.6])])["in-domain %"].tolist() == pytest.approx([55.0])
 
@@ -71,7 +73,7 @@ def test_a_stored_score_that_is_not_finite_once_stopped_the_differences(value, b
     results = [make_result("raw", [0.5, 0.6]), make_result("mlp", [0.6, 0.7]), make_result("linear", [0.7, 0.8])]
     results[broken].metrics["ood"] = SplitMetrics({"accuracy": Summary(0.5, None, [0.5, value])})
     frame, left_out = differences_to(results, 0)
-    reason = f"a score that is not finite, accuracy of {results[broken].spec.method} on ood"
+    reason = f"a score that is not finite, accuracy of {method_name(results[broken].spec.method)} on ood"
     if broken == 0:
         assert frame.empty
         assert list(left_out.values()) == [reason, reason]

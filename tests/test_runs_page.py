@@ -59,6 +59,8 @@ def test_actions_are_there_before_a_run_is_chosen_and_wait_for_it(run_ids):
 @pytest.mark.parametrize("page", ["runs", "compare"])
 def test_runs_are_narrowed_down_by_what_they_do(page, run_ids):
     app = opened(page, **{"only-method": "mlp"})
+    app.session_state["choose"] = True  # what opens the list on Compare
+    app.run()
     [table] = [each.value for each in app.dataframe if "state" in each.value]
     assert table["method"].tolist() == ["trained, two layers (mlp)"]
     app.multiselect(key="only-method").set_value([])

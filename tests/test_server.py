@@ -8,7 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from starlette.responses import HTMLResponse
 from starlette.routing import Router
+from starlette.types import ASGIApp
 
 from kdlib import planning, runs, store
 from kdlib.data import datasets
@@ -21,8 +23,8 @@ MODULES = sorted(path.relative_to(ASSETS).as_posix() for path in ASSETS.glob("*/
 IMPORTS = re.compile(r'^import .* from "(.*)";$', re.MULTILINE)
 
 
-def answered(path: str) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of what the server's own routes answer to a decoded path."""
+def answered(path: str, app: ASGIApp | None = None) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of what the server's own routes answer to a decoded path, or an app."""
     scope = {
         "type": "http",
         "asgi": {"spec_version": "2.4"},
@@ -39,7 +41,7 @@ def answered(path: str) -> tuple[int, dict[str, str], bytes]:
     async def send(message):
         messages.append(message)
 
-    run_async(Router(routes=server.ROUTES)(scope, receive, send))
+    run_async((app or Router(routes=server.ROUTES))(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
     return messages[0]["status"], headers, b"".join(message.get("body", b"") for message in messages[1:])
 
@@ -62,6 +64,15 @@ def test_pages_never_wait_for_a_warm_up_that_failed(error, monkeypatch):
         server.warm_up()
     assert ready.is_set()
     assert gc.isenabled()
+
+
+def test_a_page_brings_the_styles_with_it_after_those_of_streamlit():
+    empty = HTMLResponse("<html><head><style></style></head><body><div></div></body></html>")
+    status, headers, body = answered("/distill", server.Page(empty))
+    assert (status, int(headers["content-length"])) == (200, len(body))
+    assert body.startswith(b"<html><head><script>")
+    styles = (ASSETS / "app.css").read_bytes()
+    assert b"</head><body><style>" + styles + b"</style><div>" in body
 
 
 @pytest.mark.parametrize("name", MODULES)

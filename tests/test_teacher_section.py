@@ -9,7 +9,7 @@ from kdlib import engine
 from kdlib.analysis import teacher_report
 from kdlib.models import embedding, providers
 from kdlib.spaces import embedding_jobs, teacher_jobs
-from pages import teacher_section
+from pages import server, teacher_section
 from pages.text import describe_seconds
 from tests import slow_teachers
 from tests.opened_pages import opened, texts
@@ -51,7 +51,16 @@ def record(**changes):
         stream.write(bytes(600 * 8))
 
 
-def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted):
+def test_what_ships_is_shown_at_once_and_nobody_is_asked(submitted):
+    app = page()
+    assert not [key for key in submitted if key.startswith("knowledge")]
+    table = next(each.value for each in app.dataframe if "source task" in each.value).set_index("name")
+    report = teacher_report.load_shipped("simclr", "digits")
+    assert table.loc["simclr", "target"] == pytest.approx(100 * report.target.accuracy)
+
+
+def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted, monkeypatch):
+    monkeypatch.setattr(teacher_report, "load_shipped", lambda *_: None)
     app = page()
     assert not app.exception
     assert not app.error, texts(app)
@@ -132,3 +141,33 @@ def test_every_state_has_words():
         assert teacher_section.describe_state(each)
         assert set(asdict(each)) == {"state", "done", "rows", "seconds_left", "reason"}
     assert [describe_seconds(each) for each in (0.2, 45, 100, 7200)] == ["1 s", "45 s", "2 min", "2 h"]
+
+
+@pytest.fixture
+def first_visit():
+    """The libraries that the page takes are not loaded yet."""
+    server.libraries_ready.clear()
+    yield
+    server.libraries_ready.set()
+
+
+def test_a_first_visit_sees_what_ships_before_anything_is_asked(first_visit, monkeypatch):
+    def broken(_):
+        raise ValueError("not loaded yet")
+
+    monkeypatch.setattr(teacher_section, "ask", broken)
+    app = page()
+    [chart] = app.get("plotly_chart")
+    assert "simclr" in chart.proto.spec
+    assert "Not loaded yet" in texts(app)
+
+
+def test_a_first_visit_draws_the_heatmap_once_and_again_only_with_what_was_made_here(first_visit, submitted):
+    before = len(page().get("plotly_chart"))
+    report = teacher_report.load_shipped("random", "digits")
+    teacher_report.store("random", "digits", replace(report, target=replace(report.target, accuracy=0.123)))
+    app = page()
+    assert not app.exception
+    charts = app.get("plotly_chart")
+    assert len(charts) == before
+    assert "12.3 %" in charts[0].proto.spec

@@ -33,6 +33,22 @@ function add(parent, name, attributes, text) {
 }
 
 /**
+ * Return where a key moves a value, null where it moves nothing.
+ * @param {string} key
+ * @param {number} value
+ * @param {number} low
+ * @param {number} high
+ * @param {number} step
+ */
+export function move(key, value, low, high, step) {
+  /** @type {Record<string, number>} */
+  const moves = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 };
+  if (key === "Home") return low;
+  if (key === "End") return high;
+  return key in moves ? Math.min(high, Math.max(low, value + moves[key] * step)) : null;
+}
+
+/**
  * @param {{ data: GuessData, parentElement: HTMLElement | ShadowRoot,
  *           setStateValue: (name: string, value: unknown) => void }} component
  */
@@ -90,11 +106,10 @@ export default function guess({ data, parentElement, setStateValue }) {
   svg.onpointerup = send;
   svg.onkeydown = (event) => {
     const i = points.findIndex((point) => point === event.target);
-    /** @type {Record<string, number>} */
-    const moves = { ArrowUp: step, ArrowRight: step, ArrowDown: -step, ArrowLeft: -step, PageUp: 10 * step, PageDown: -10 * step };
-    if (i < 0 || !(event.key in moves)) return;
+    const moved = i < 0 ? null : move(event.key, values[i], low, high, step);
+    if (moved === null) return;
     event.preventDefault();
-    set(i, values[i] + moves[event.key]);
+    set(i, moved);
     send();
   };
   draw();

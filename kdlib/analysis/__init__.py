@@ -12,8 +12,10 @@ costs          what a student takes at inference
 probes         what spaces still know of the target and of each attribute
 grid           which setting of a grid counts, by validation alone
 measure        all of these for trained members
-teacher_report what a teacher knows of a dataset; failure: why that, or a map, cannot be said
+teacher_probes what is known of a teacher, as numbers, and the reports that ship; teacher_report: finding it out
+failure        why that, or a map, cannot be said
 comparison     several results side by side; papers: what the papers compare, as one table
+diagnosis      why it did (not) help, in words with the numbers, and the one change to try next
 frames         results as data frames for charts; result_tables: as tables, CSV and LaTeX
 items          items of a dataset as pictures and in words
 figures/       data frames as plotly figures

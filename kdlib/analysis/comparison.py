@@ -7,10 +7,12 @@ from typing import Any
 
 from kdlib.analysis.intervals import paired_difference
 from kdlib.analysis.significance import are_clear
+from kdlib.names import COMPRESSED, method_name, method_role, run_name
 from kdlib.results import Probe, RunResult, Summary
 from kdlib.spec import BASELINE, RAW
 
 CLEAR_LOSS = 0.05  # of a probe's accuracy
+MAX_QUESTIONS = 3  # that an answer speaks about
 METRIC_NAMES = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # metric -> its name
 
 
@@ -51,7 +53,7 @@ def why_unpaired(result: RunResult, other: RunResult) -> str:
 def _why_undefined(result: RunResult) -> str:
     """Return which score that counts first is not a finite number per seed, "" if all are."""
     for split, metrics in result.metrics.items():
-        name = f"{METRIC_NAMES[result.primary_name]} of {result.spec.method} on {split}"
+        name = f"{METRIC_NAMES[result.primary_name]} of {method_name(result.spec.method)} on {split}"
         if not metrics.primary.values:
             return f"no score per seed, {name}"
         if not _is_finite(metrics.primary):
@@ -162,64 +164,126 @@ def excludes_zero(value: Summary) -> bool:
     return value.ci95 is not None and abs(value.mean) > value.ci95
 
 
-def verdict(results: Sequence[RunResult]) -> str:
-    """Return in words what compression did on the test set: the compressor best on validation against raw.
+def answer(results: Sequence[RunResult]) -> list[str]:
+    """Return what some results say, in paragraphs of which the first says most.
 
-    Without a raw result the baseline takes its place; without any reference, or a compressor, the sentence says what is
-    missing. Only runs of one dataset, number of labels and metric are compared, those of the first compressed run; the
-    sentence says how many others were left out.
+    Runs of one question, which is a dataset, a number of labels and a metric: the verdict, its first sentence by
+    itself, then what compression kept and threw away. Runs of several: a verdict for each question.
+
+    Example:
+        >>> print(*answer(kdlib.pipeline.compare([spec.replace(method="raw"), spec])), sep="\n")
+    """
+    questions: dict[str, list[RunResult]] = {}
+    for result in results:
+        if result.metrics:
+            questions.setdefault(_question(result), []).append(result)
+    if len(questions) < 2:
+        first, *rest = _verdict_sentences(results)
+        best = best_compressed(results)
+        return list(filter(None, [first, " ".join(rest), "" if best is None else describe_kept(results[best])]))
+    first = f"These runs answer {len(questions)} different questions, each of which is compared by itself."
+    shown = sorted(questions, key=lambda question: -len(questions[question]))[:MAX_QUESTIONS]
+    rest = len(questions) - len(shown)
+    words = [f"{question[0].upper()}{question[1:]}: {verdict(questions[question])}" for question in shown]
+    return [first, *words, *([f"And {rest} more: choose fewer runs to read about them."] if rest else [])]
+
+
+def verdict(results: Sequence[RunResult]) -> str:
+    """Return in words which method did best on the test set, by how much, and whether that is clear.
+
+    The compressor that is best on validation is compared with raw; without raw with the baseline; without a compressor
+    raw is compared with the baseline. Otherwise the sentence says what is missing. Only runs of one dataset, number of
+    labels and metric are compared, those of the first compressed run; it is said how many others were left out.
 
     Example:
         >>> print(verdict(kdlib.pipeline.compare([spec.replace(method="raw"), spec])))
     """
+    return " ".join(_verdict_sentences(results))
+
+
+def _verdict_sentences(results: Sequence[RunResult]) -> list[str]:
     measured = [result for result in results if result.metrics]
-    compressed = [result for result in measured if result.spec.method not in (BASELINE, RAW)]
-    if not compressed:
-        return "Nothing was compressed here: add a compressor to see what it does."
-    first = next((result for result in compressed if not _why_undefined(result)), None)
+    if not measured:
+        return ["Nothing has been measured yet."]
+    compressed = [result for result in measured if method_role(result.spec) == COMPRESSED]
+    first = next((result for result in compressed or measured if not _why_undefined(result)), None)
     if first is None:
-        return "Nothing can be compared here: the scores of the compressed runs are not finite."
+        which = "compressed " if compressed else ""
+        return [f"Nothing can be compared here: the scores of the {which}runs are not finite."]
     comparable = [result for result in measured if not why_unpaired(result, first)]
-    best = max(
-        (result for result in comparable if result.spec.method not in (BASELINE, RAW)),
-        key=lambda result: result.metrics["val"].primary.mean,
-    )
-    return _describe_gain(comparable, best) + _describe_left_out(first, len(measured) - len(comparable))
+    roles = [COMPRESSED] if compressed else [RAW] if any(each.spec.method == RAW for each in comparable) else [BASELINE]
+    rivals = [result for result in comparable if method_role(result.spec) in roles]
+    best = max(rivals, key=lambda result: result.metrics["val"].primary.mean)
+    sentences = _describe_gain(comparable, best)
+    if compressed and len(rivals) > 1:
+        sentences.append(f"Of the {len(rivals)} runs that compress it is the one that is best on validation.")
+    elif not compressed and len(comparable) > 1:
+        sentences.append("Nothing was compressed here: add a compressor to see what it does.")
+    if left_out := len(measured) - len(comparable):
+        runs = "1 other run was" if left_out == 1 else f"{left_out} other runs were"
+        sentences.append(f"This compares {_question(first)}; {runs} left out.")
+    return sentences
 
 
-def _describe_gain(results: Sequence[RunResult], best: RunResult) -> str:
-    """Return what the best compressed run gained over raw, and what that says about the teacher."""
+def _describe_gain(results: Sequence[RunResult], best: RunResult) -> list[str]:
+    """Return what the best run gained over the one it is compared with, and what that says about the teacher."""
     differences = differences_to_references(results, best)
     if not differences:
-        return "There is neither baseline nor raw to compare with."
+        return _describe_alone(results, best)
     reference = RAW if RAW in differences else BASELINE
-    gain, n, method = differences[reference]["test"], best.spec.seeds, best.spec.method
-    unit = "points" if best.primary_name == "accuracy" else f"points of {metric_names([best])}"
-    if gain.ci95 is None:
-        difference = f"{method} is {100 * gain.mean:+.1f} {unit} from {reference} with a single seed"
-        return f"{difference}: more seeds are needed to tell."
-    if not excludes_zero(gain):
-        interval = f"({format_percent(gain, signed=True)} {unit}, n = {n})"
-        sentence = f"No clear difference between {method} and {reference} on the test set {interval}."
-    elif gain.mean > 0:
-        points = f"{format_percent(gain)} {unit}"
-        sentence = f"Compression ({method}) added {points} over {reference} on the test set (n = {n})."
-    else:
-        points = f"{format_percent(replace(gain, mean=-gain.mean))} {unit}"
-        sentence = f"Compression ({method}) did not help: it lost {points} to {reference} (n = {n})."
+    alone = "this teacher" if best.spec.method == RAW else "the compressed teacher"
+    what = "compression" if reference == RAW else alone
+    sentences = [_describe_difference(what, best, reference, differences[reference]["test"])]
     if BASELINE in differences:
-        sentence += _describe_baseline(differences[BASELINE]["test"], unit, reference)
-    return sentence + _describe_teacher(results, best)
+        sentences.append(_describe_baseline(differences[BASELINE]["test"], _unit(best), reference))
+    return list(filter(None, [*sentences, _describe_teacher(results, best)]))
+
+
+def _describe_difference(what: str, best: RunResult, reference: str, gain: Summary) -> str:
+    """Return whether `what` helps: the difference of a run to its reference with interval and n."""
+    name, other = f"“{run_name(best.spec)}”", f"“{method_name(reference)}”"
+    unit, n = _unit(best), len(gain.values)
+    if gain.ci95 is None:
+        difference = f"{name} is {100 * gain.mean:+.1f} {unit} from {other} on the test set"
+        return f"One seed cannot tell whether {what} helps: {difference}. More seeds are needed."
+    if not excludes_zero(gain):
+        difference = f"{name} is {format_percent(gain, signed=True)} {unit} from {other} on the test set"
+        return f"No clear difference, so it is open whether {what} helps: {difference} (n = {n} seeds)."
+    distance = format_percent(replace(gain, mean=abs(gain.mean)))
+    if len(set(distance.split(" ± "))) == 1:  # "1.0 ± 1.0" would look as if the interval held 0
+        distance = f"{100 * abs(gain.mean):.2f} ± {100 * gain.ci95:.2f}"
+    helps, side = ("helps", "above") if gain.mean > 0 else ("does not help", "below")
+    start = f"{what[0].upper()}{what[1:]} {helps}"
+    return f"{start}: {name} is {distance} {unit} {side} {other} on the test set (n = {n} seeds)."
+
+
+def _describe_alone(results: Sequence[RunResult], best: RunResult) -> list[str]:
+    """Return what a run scored that has no reference, and what is missing."""
+    score = best.metrics["test"].primary
+    reached = f"“{run_name(best.spec)}” reaches {format_percent(score)} % {METRIC_NAMES[best.primary_name]}"
+    sentence = f"{reached} on the test set (n = {len(score.values)} seed{'' if len(score.values) == 1 else 's'})."
+    if len(results) == 1:
+        return [f"Only one run: {sentence}", "Others beside it tell whether that is much."]
+    if best.spec.method == BASELINE:
+        return [sentence, "Whether a teacher helps is open: none of these runs has one."]
+    names = " or ".join(f"“{method_name(method)}”" for method in (BASELINE, RAW) if method != best.spec.method)
+    return [sentence, f"Whether it helps is open: none of these runs is {names} with the same other settings."]
+
+
+def _unit(result: RunResult) -> str:
+    return "points" if result.primary_name == "accuracy" else f"points of {metric_names([result])}"
 
 
 def _describe_baseline(gain: Summary, unit: str, reference: str) -> str:
-    """Return a sentence if the student is clearly worse than the baseline, or not clearly different from it."""
+    """Return how the best run stands to the baseline, "" where that has been said."""
     points = f"{format_percent(gain, signed=True)} {unit}"
     if excludes_zero(gain) and gain.mean < 0:
-        return f" The student is better off without this teacher ({points} against the baseline)."
-    if reference == RAW and not excludes_zero(gain):
-        return f" Against the baseline there is no clear difference ({points})."
-    return ""
+        return f"The student is better off without this teacher ({points} against the baseline)."
+    if reference == BASELINE or gain.ci95 is None:
+        return ""
+    if excludes_zero(gain):
+        return f"Against “{method_name(BASELINE)}” it gains {format_percent(gain)} {unit}."
+    return f"Against the baseline there is no clear difference ({points})."
 
 
 def describe_kept(result: RunResult) -> str:
@@ -262,13 +326,9 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def _describe_left_out(first: RunResult, count: int) -> str:
-    """Return a sentence about runs that cannot be compared with the first compressed one, "" without any."""
-    if not count:
-        return ""
-    question = f"{METRIC_NAMES[first.primary_name]} on {first.spec.dataset} with {first.spec.labels:,} labels"
-    runs = "1 other run was" if count == 1 else f"{count} other runs were"
-    return f" This compares {question}; {runs} left out."
+def _question(result: RunResult) -> str:
+    """Return what a run was asked, in words; runs of one question can be compared."""
+    return f"{METRIC_NAMES[result.primary_name]} on {result.spec.dataset} with {result.spec.labels:,} labels"
 
 
 def _describe_teacher(results: Sequence[RunResult], best: RunResult) -> str:
@@ -289,4 +349,4 @@ def _describe_teacher(results: Sequence[RunResult], best: RunResult) -> str:
     if not gaps:
         return ""
     comparison = f"{', '.join(gaps)}, {METRIC_NAMES[metric]} in %"
-    return f" This teacher itself knows the target less well than the student without it ({comparison})."
+    return f"This teacher itself knows the target less well than the student without it ({comparison})."

@@ -157,28 +157,29 @@ def probe_accuracy(
 
 
 def chance_accuracy(train_y: np.ndarray, test_y: np.ndarray) -> float:
-    """Return what `probe_accuracy` would be without the features, in [0, 1].
+    """Return what `probe_accuracy` can be without the features, in [0, 1].
 
-    Single-label: the accuracy of always predicting the most frequent training class (the lower one of two).
+    Single-label: the share of the most frequent class among the test rows, the best that one answer for all of them can
+    reach. It is never below 1/k; a probe that knows nothing lands near it, or below.
     Multi-label: the mean share of positives over the classes that `probe_accuracy` scores, which is the average
     precision of a random order.
 
     Args:
-        train_y: labels as in `probe_accuracy`.
+        train_y: labels as in `probe_accuracy`; those of several labels an item say which classes are scored.
         test_y: labels as in `probe_accuracy`.
 
     Raises:
         ValueError: "undefined: ..." if nothing is labelled.
 
     Example:
-        >>> chance_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1, 0]))
-        0.5
+        >>> chance_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1, 1]))
+        0.75
     """
     train_y, test_y = np.asarray(train_y), np.asarray(test_y)
     if train_y.ndim == 2:
         return float(np.mean([np.nanmean(test_y[:, c]) for c in _probed_classes(train_y, test_y)]))
-    classes, counts = np.unique(train_y[_known(train_y)], return_counts=True)
-    return float(np.mean(test_y[_known(test_y)] == classes[counts.argmax()]))
+    _, counts = np.unique(test_y[_known(test_y)], return_counts=True)
+    return float(counts.max() / counts.sum())
 
 
 def _check_rows(name: str, x: np.ndarray, other: str, y: np.ndarray) -> None:

@@ -15,9 +15,9 @@ from kdlib.analysis.evaluation import primary_metric
 from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest
 from kdlib.data import datasets
 from kdlib.models.quantization import PRECISIONS
-from kdlib.names import COMPRESSED, method_name, method_role, run_name, teacher_name
+from kdlib.names import COMPRESSED, method_name, method_role, run_name, setting_name
 from kdlib.results import Point, RunResult
-from kdlib.spec import RunSpec, setting_text, unused_fields
+from kdlib.spec import RunSpec, unused_fields
 
 CURVES = ("val", "prediction", "distance", "teacher")
 COST_NAMES = {
@@ -76,7 +76,7 @@ def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str
 
 def _setting(field: str, value: object) -> str:
     """Return a setting in words."""
-    return f"{field.replace('_', ' ')} {teacher_name(str(value)) if field == 'teacher' else setting_text(value)}"
+    return f"{field.replace('_', ' ')} {setting_name(field, value)}"
 
 
 def curves(
@@ -143,7 +143,7 @@ def accuracies(
 def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.DataFrame:
     """Return one row per result: width and accuracy; those that differ in nothing but their width share a label.
 
-    Baseline and raw are reference lines and have no width.
+    Baseline and raw are reference lines and have no width. Labels stay in the order of the results.
 
     Example:
         >>> accuracy_over_dim(kdlib.pipeline.compare([spec.replace(dim=dim) for dim in (2, 8)]))
@@ -155,7 +155,9 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
         dim = result.spaces["compressed"].width if role == COMPRESSED and "compressed" in result.spaces else None
         rows.append((label, role, dim, score.mean, score.ci95, score.values))
     frame = pd.DataFrame(rows, columns=["label", "role", "dim", "mean", "ci95", "values"])
-    return frame.sort_values(["label", "dim"], ignore_index=True)
+    places = {label: place for place, label in enumerate(frame["label"].unique())}
+    order = frame["label"].map(places).to_frame().assign(dim=frame["dim"]).sort_values(["label", "dim"]).index
+    return frame.loc[order].reset_index(drop=True)
 
 
 def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:

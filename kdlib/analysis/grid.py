@@ -10,7 +10,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from kdlib.analysis.intervals import summarize
-from kdlib.names import AXES
+from kdlib.names import AXES, method_name
 from kdlib.results import CURVES, Grid, GridCell, Point, RunResult
 from kdlib.spec import RunSpec
 
@@ -121,7 +121,7 @@ def grid_table(results: Sequence[RunResult]) -> tuple[list[str], list[list[str]]
             row = rows.setdefault(key, [NONE] * len(gridded))
             row[place] = _score_text(cell) + (" *" if number == grid.chosen else "")
     table = [[*(NONE if value == -inf else f"{value:g}" for value in key), *rows[key]] for key in sorted(rows)]
-    methods = [method for method, _ in gridded]
+    methods = [method_name(method) for method, _ in gridded]
     numbers = [methods[:place].count(method) for place, method in enumerate(methods)]  # of several runs of a method
     names = [f"{each} #{number + 1}" if number else each for each, number in zip(methods, numbers, strict=True)]
     return [*(AXES[name] for name in axes), *names], table
@@ -140,5 +140,5 @@ def describe_left_out(results: Sequence[RunResult]) -> str:
         spec = result.spec
         names = [AXES[name] for name in AXES if isinstance(getattr(spec, name), tuple) and name not in spec.grid]
         if names:
-            parts.append(f"{spec.method} has no {' and no '.join(names)}")
+            parts.append(f"{method_name(spec.method)} has no {' and no '.join(names)}")
     return f"{'; '.join(dict.fromkeys(parts))}: those values count for nothing there." if parts else ""

@@ -10,6 +10,7 @@ import pandas as pd
 from kdlib.analysis.comparison import METRIC_NAMES, format_differences, format_percent, paired_differences, why_unpaired
 from kdlib.analysis.frames import COST_NAMES, differing_fields, run_labels, split_name
 from kdlib.analysis.significance import effect_size, seeds_to_settle
+from kdlib.names import setting_name
 from kdlib.results import RunResult, Summary
 from kdlib.spec import RunSpec, setting_text, unused_fields
 
@@ -68,7 +69,7 @@ def result_table(results: Sequence[RunResult]) -> pd.DataFrame:
     """
     rows = []
     for result, settings in zip(results, _settings(results), strict=True):
-        row = {name: NONE if value is None else setting_text(value) for name, value in settings.items()}
+        row = {name: NONE if value is None else setting_name(name, value) for name, value in settings.items()}
         scores = _primary_scores(result) | _secondary_scores(result)
         row |= {f"{label} %": format_percent(score) for label, score in scores.items()}
         row |= {label: _format_cost(value) for label, value in _costs(result).items()}

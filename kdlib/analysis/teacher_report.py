@@ -1,12 +1,11 @@
 """What a teacher knows: how well a linear probe reads the target and each attribute, and how rich its embedding is.
 
 Making a report takes seconds, so it is stored; `kdlib.spaces.teacher_jobs` has the engine make those that are missing.
+Those of built-in teachers on built-in datasets come with this version, see `teacher_probes`.
 """
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,114 +14,41 @@ import numpy as np
 from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
 from kdlib.analysis.failure import Failure
 from kdlib.analysis.geometry import effective_rank
+from kdlib.analysis.teacher_probes import (
+    FEW_LABELS,
+    LABELS,
+    TARGET,
+    QuestionProbe,
+    TargetProbe,
+    TeacherReport,
+    hash_weights,
+    load_shipped,
+)
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
 from kdlib.models import embedding, teachers
+from kdlib.models.providers.built_in import TEACHERS
+
+__all__ = [
+    "FEW_LABELS",
+    "LABELS",
+    "TARGET",
+    "QuestionProbe",
+    "TargetProbe",
+    "TeacherReport",
+    "best_teacher",
+    "cached",
+    "discard",
+    "list_shipped",
+    "load_shipped",
+    "make_report",
+    "report_key",
+    "shipped_key",
+    "store",
+]
 
 VERSION = 3  # of the report: raise it when the same teacher would be reported otherwise
-LABELS, FEW_LABELS = 1000, 200  # labelled rows the probes are fitted on
 PROBE_ROWS = 2000  # test rows they are judged on, at most
-TARGET = "target"
-
-
-@dataclass(frozen=True)
-class QuestionProbe:
-    """How well a linear probe reads one question from a teacher's embedding of test rows, as fractions.
-
-    Attributes:
-        accuracy: of the probe; mAP for a target with several labels an item.
-        chance: what guessing reaches.
-    """
-
-    accuracy: float
-    chance: float
-
-
-@dataclass(frozen=True)
-class TargetProbe(QuestionProbe):
-    """How well a linear probe reads the target, in-domain and out of it.
-
-    Attributes:
-        ood: mean accuracy on the out-of-domain sets; None without any.
-        splits: "ood:<name>" -> accuracy on that one.
-        few: the same where only `FEW_LABELS` rows are labelled; None where a run has no
-            fewer, or too few for the classes.
-    """
-
-    ood: float | None = None
-    splits: dict[str, float] = field(default_factory=dict)
-    few: "TargetProbe | None" = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        plain = {"accuracy": self.accuracy, "chance": self.chance, "ood": self.ood}
-        plain |= {"splits": self.splits} if self.splits else {}
-        return plain | ({"few": self.few.to_dict()} if self.few else {})
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "TargetProbe":
-        """Return the probe of a JSON object."""
-        few = cls.from_dict(data["few"]) if "few" in data else None
-        ood = None if data.get("ood") is None else float(data["ood"])
-        splits = {str(name): float(value) for name, value in data.get("splits", {}).items()}
-        return cls(float(data["accuracy"]), float(data["chance"]), ood, splits, few)
-
-    def describe(self) -> str:
-        """Return how well the target is read, in words."""
-        outside = "" if self.ood is None else f"{100 * self.ood:.1f} % out of domain; "
-        return (
-            f"a linear probe on its embedding reads the target with {100 * self.accuracy:.1f} % "
-            f"({outside}guessing reaches {100 * self.chance:.1f} %)"
-        )
-
-    def for_labels(self, labels: int) -> "TargetProbe":
-        """Return the probe that has seen about that many labels, by their ratio."""
-        return self.few if self.few and labels * labels < FEW_LABELS * LABELS else self
-
-
-@dataclass(frozen=True)
-class TeacherReport:
-    """What a teacher knows of a dataset.
-
-    Attributes:
-        width: numbers per item in its embedding.
-        effective_rank: how many directions of it are really used, 1 to width.
-        target: how well the target is read from it.
-        attributes: name -> how well this attribute is.
-    """
-
-    width: int
-    effective_rank: float
-    target: TargetProbe
-    attributes: dict[str, QuestionProbe] = field(default_factory=dict)
-
-    @property
-    def questions(self) -> dict[str, QuestionProbe]:
-        """The target and every attribute -> how well it is read."""
-        return {TARGET: self.target} | self.attributes
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        attributes = {name: asdict(probe) for name, probe in self.attributes.items()}
-        return {
-            "width": self.width,
-            "effective_rank": self.effective_rank,
-            "questions": {TARGET: self.target.to_dict()} | attributes,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "TeacherReport":
-        """Return the report of a JSON object.
-
-        Raises:
-            KeyError, TypeError, ValueError: it is not one.
-        """
-        questions = dict(data["questions"])
-        target = TargetProbe.from_dict(questions.pop(TARGET))
-        attributes = {
-            name: QuestionProbe(float(probe["accuracy"]), float(probe["chance"])) for name, probe in questions.items()
-        }
-        return cls(int(data["width"]), float(data["effective_rank"]), target, attributes)
 
 
 def report_key(teacher: str, dataset: str) -> str:
@@ -131,10 +57,22 @@ def report_key(teacher: str, dataset: str) -> str:
     Example:
         >>> report_key("simclr", "digits")
     """
+    return _key(teacher, dataset, datasets.content(dataset))
+
+
+def shipped_key(teacher: str, dataset: str) -> str:
+    """Return the same for a report that ships, equal on all machines: sounds differ between them in their last bit.
+
+    Example:
+        >>> shipped_key("simclr", "digits") == teacher_probes.read_shipped()["digits"]["simclr"]["key"]
+        True
+    """
+    return _key(teacher, dataset, datasets.outline(dataset))
+
+
+def _key(teacher: str, dataset: str, data: str) -> str:
     settings = {"version": VERSION, "labels": LABELS, "few": FEW_LABELS, "rows": PROBE_ROWS}
-    return content_key(
-        **settings, teacher=[teacher, embedding.provenance(teacher)], dataset=[dataset, datasets.content(dataset)]
-    )
+    return content_key(**settings, teacher=[teacher, embedding.provenance(teacher)], dataset=[dataset, data])
 
 
 def _path(teacher: str, dataset: str) -> Path:
@@ -142,7 +80,12 @@ def _path(teacher: str, dataset: str) -> Path:
 
 
 def cached(teacher: str, dataset: str) -> TeacherReport | Failure | None:
-    """Return the report if it has been made, None if not, a `Failure` when making it failed."""
+    """Return the report that was made or comes with this version, None without one, a `Failure` if making it failed."""
+    report = _stored(teacher, dataset)
+    return load_shipped(teacher, dataset) if report is None else report
+
+
+def _stored(teacher: str, dataset: str) -> TeacherReport | Failure | None:
     path = _path(teacher, dataset)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -213,6 +156,21 @@ def make_report(teacher: str, dataset: str) -> TeacherReport:
         accuracy = probe_accuracy(embeddings[train], y[train], embeddings[test], y[test])
         attributes[name] = QuestionProbe(accuracy, chance_accuracy(y[train], y[test]))
     return TeacherReport(embeddings.shape[1], effective_rank(embeddings[test]), target, attributes)
+
+
+def list_shipped() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what `teacher_probes.read_shipped` shall read, computed here and now: minutes of work.
+
+    Example:
+        >>> text = json.dumps(list_shipped())
+    """
+    shipped: dict[str, dict[str, dict[str, Any]]] = {}
+    for dataset in datasets.DATASETS:
+        for teacher in (name for name in teachers.compatible_teachers(dataset) if name in TEACHERS):
+            key, weights = shipped_key(teacher, dataset), hash_weights(teacher)
+            report = make_report(teacher, dataset).to_dict()
+            shipped.setdefault(dataset, {})[teacher] = {"key": key, "weights": weights, "report": report}
+    return shipped
 
 
 def _probe_target(

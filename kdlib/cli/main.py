@@ -139,6 +139,7 @@ def paper(arguments: argparse.Namespace) -> int:
     """
     from kdlib import pipeline
     from kdlib.analysis import comparison, papers
+    from kdlib.runs import default_name
     from kdlib.training.devices import pick_device
 
     started = time.perf_counter()
@@ -158,7 +159,7 @@ def paper(arguments: argparse.Namespace) -> int:
         tables.print_papers(rows, seconds)
     for result in results:
         if result.status == "failed":
-            errors.print(f"{result.spec.teacher} {result.spec.method}: {result.reason}", markup=False)
+            errors.print(f"{default_name(result.spec)}: {result.reason}", markup=False)
     return 0 if all(result.status == "done" for result in results) else 1
 
 

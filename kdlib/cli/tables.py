@@ -17,7 +17,7 @@ from kdlib.analysis.comparison import (
     verdict,
 )
 from kdlib.analysis.grid import describe_left_out, grid_table
-from kdlib.names import cell_name
+from kdlib.names import cell_name, in_order, method_name, teacher_name
 from kdlib.results import Probe, RunResult, Summary, TeacherStats
 from kdlib.spec import BASELINE, RAW
 
@@ -42,9 +42,10 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
         seconds: how long all of it took.
     """
     console, first = _wide(), results[0]
+    results = in_order(results, lambda each: each.spec)
     for each in results:
         if each.status == "failed":
-            console.print(f"[red]{each.spec.method} failed[/]: ", end="")
+            console.print(f"[red]{method_name(each.spec.method)} failed[/]: ", end="")
             console.print(each.reason, markup=False)
     done = [each for each in results if each.metrics]
     if not done:
@@ -111,7 +112,7 @@ def print_papers(rows: Sequence[papers.PaperRow], seconds: float) -> None:
     for row, words in zip(rows, differences, strict=True):
         cells = [*(format_percent(row.result.score(split)) for split in ("test", "ood")), *words]
         cells += [format_percent(row.result.metrics["test"][name]) for name in others]
-        table.add_row(row.teacher or "–", row.treatment, *cells)
+        table.add_row(teacher_name(row.teacher) if row.teacher else "–", row.treatment, *cells)
     console.print(table)
     console.print(f"Total {seconds:.0f} s.", style="dim")
 
@@ -137,7 +138,8 @@ def _accuracies(done: Sequence[RunResult], metric: str) -> Table:
     for each in done:
         chosen = cell_name(each.grid.best.settings) if each.grid else "–"
         cells = [chosen, format_percent(_score(each, "val", metric))] if grids else []
-        table.add_row(each.spec.method, *cells, *(format_percent(_score(each, split, metric)) for split in splits))
+        cells += [format_percent(_score(each, split, metric)) for split in splits]
+        table.add_row(method_name(each.spec.method), *cells)
     return table
 
 
@@ -161,7 +163,7 @@ def _differences(done: Sequence[RunResult]) -> Table:
         differences = differences_to_references(done, each)
         cells = [differences.get(other, {}).get(split) for other in (BASELINE, RAW) for split in ("test", "ood")]
         if any(cells):
-            found[each.spec.method] = cells
+            found[method_name(each.spec.method)] = cells
     for method, words in zip(found, format_differences(list(found.values())), strict=True):
         table.add_row(method, *words)
     return table
@@ -184,12 +186,12 @@ def _probes(done: Sequence[RunResult]) -> Table:
 
     if taught:
         result, teacher = taught[0]
-        add_row(f"{result.spec.teacher} raw", result, "raw", teacher.probe.raw)
+        add_row(f"raw: {teacher_name(result.spec.teacher)}", result, "raw", teacher.probe.raw)
     for result, teacher in taught:
         if result.spec.method not in (RAW, "none"):
-            add_row(f"{result.spec.method} compressed", result, "compressed", teacher.probe.compressed)
+            add_row(f"compressed: {method_name(result.spec.method)}", result, "compressed", teacher.probe.compressed)
     for result in done:
-        add_row(f"{result.spec.method} student", result, "student", result.spaces["student"].probe)
+        add_row(f"student: {method_name(result.spec.method)}", result, "student", result.spaces["student"].probe)
     return table
 
 
@@ -202,7 +204,7 @@ def _costs(done: Sequence[RunResult]) -> Table:
     for each in done:
         cost = each.cost
         table.add_row(
-            each.spec.method,
+            method_name(each.spec.method),
             f"{cost.parameters:,}",
             f"{cost.multiply_adds:,}",
             f"{cost.latency_ms:.2f}",

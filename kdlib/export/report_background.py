@@ -26,8 +26,9 @@ from kdlib.export.report_blocks import (
 )
 from kdlib.export.report_source import ReportSource
 from kdlib.models import embedding, teachers
+from kdlib.names import method_name, setting_name, teacher_name
 from kdlib.results import Probe, RunResult
-from kdlib.spec import BASELINE, RAW, RunSpec, setting_text, unused_fields
+from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
 
 MAX_NAMES = 24  # class or category names that are listed
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "umap-learn", "mlflow-skinny", "plotly")
@@ -152,7 +153,9 @@ def teacher(source: ReportSource) -> Section:
     if not first:
         return Section("teachers", "Teachers", [Paragraph("No run of this report has a teacher.")])
     for name in dict.fromkeys(key[0] for key in first):
-        blocks.append(Facts(name, _describe_teacher(name, next(r for k, r in first.items() if k[0] == name))))
+        blocks.append(
+            Facts(teacher_name(name), _describe_teacher(name, next(r for k, r in first.items() if k[0] == name)))
+        )
     labels = _teacher_labels(list(first))
     known = [(label, question, probe) for label, result in zip(labels, first.values(), strict=True)
              for question, probe in _raw_probes(result).items()]  # fmt: skip
@@ -180,7 +183,7 @@ def _percent(value: float | None) -> str:
 
 def _teacher_labels(keys: Sequence[tuple[str, str, str]]) -> list[str]:
     several = [len({key[place] for key in keys}) > 1 for place in range(3)]
-    return [", ".join([key[0], *(key[i] for i in (1, 2) if several[i])]) for key in keys]
+    return [", ".join([teacher_name(key[0]), *(key[i] for i in (1, 2) if several[i])]) for key in keys]
 
 
 def _describe_teacher(name: str, result: RunResult) -> list[tuple[str, str]]:
@@ -205,18 +208,20 @@ def methods(source: ReportSource) -> Section:
     specs = [result.spec for result in source.results]
     helps = {entry["name"]: entry["help"] for entry in catalog.list_entries("methods")}
     names = dict.fromkeys(spec.method for spec in specs)
-    blocks: list[Block] = [Facts("Methods", [(n, UNLIKE_METHODS.get(n) or helps.get(n, "")) for n in names])]
+    blocks: list[Block] = [
+        Facts("Methods", [(method_name(n), UNLIKE_METHODS.get(n) or helps.get(n, "")) for n in names])
+    ]
     differing = list(dict.fromkeys(["method", *frames.differing_fields(specs)]))
     rows = []
     for label, info, spec in zip(source.labels, source.infos, specs, strict=True):
-        cells = ["–" if name in unused_fields(spec) else setting_text(getattr(spec, name)) for name in differing]
+        cells = ["–" if name in unused_fields(spec) else setting_name(name, getattr(spec, name)) for name in differing]
         rows.append([label, *cells, f"{spec.seeds}", info.name, info.id[:12]])
     blocks.append(Table(["", *map(_words, differing), "n", "name", "run"], rows, "What differs; n: seeds."))
     shared = [field.name for field in fields(RunSpec) if field.name not in differing]
     used = [name for name in shared if any(name not in unused_fields(spec) for spec in specs)]
     values = {name: next(getattr(s, name) for s in specs if name not in unused_fields(s)) for name in used}
     blocks.append(
-        Facts("The same in all runs that use it", [(_words(name), setting_text(v)) for name, v in values.items()])
+        Facts("The same in all runs that use it", [(_words(name), setting_name(name, v)) for name, v in values.items()])
     )
     return Section("methods", "Methods", blocks)
 

@@ -22,7 +22,7 @@ from kdlib.analysis.figures.maps import TITLES, plot_maps
 from kdlib.analysis.geometry import sample_rows
 from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
 from kdlib.export.report_source import ReportSource, RunView
-from kdlib.names import method_name
+from kdlib.names import method_name, teacher_name
 from kdlib.results import Probe, RunResult, Summary
 from kdlib.spaces import Colouring
 from kdlib.spec import BASELINE, RAW, UNCOMPRESSED
@@ -91,7 +91,7 @@ def _by_teacher(source: ReportSource) -> list[Block]:
     lines = []
     for name in names:
         results = [each for each in source.results if each.spec.method == BASELINE or each.spec.teacher == name]
-        lines.append(f"{name}: {verdict(results)}")
+        lines.append(f"{teacher_name(name)}: {verdict(results)}")
     return [Paragraph("Teacher by teacher:"), Bullets(lines)]
 
 

@@ -1,10 +1,9 @@
-"""What lessons draw of their results: distances in a small batch, a difference over the number of seeds."""
+"""What lessons draw of their results: a small batch to look at, a difference over the number of seeds."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import euclidean_distances
 
 from kdlib.analysis.intervals import paired_difference
 from kdlib.data import datasets
@@ -30,26 +29,6 @@ def batch_rows(view: Spaces, count: int = 16, classes: int = 4) -> np.ndarray:
     labels = first_label(datasets.load(view.spec.dataset).labels[view.rows])
     present = [label for label in np.unique(labels) if label >= 0][:classes]
     return np.concatenate([np.flatnonzero(labels == label)[: count // max(len(present), 1)] for label in present])
-
-
-def distance_tables(view: Spaces, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return space -> (b, b) Euclidean distances of all pairs of a batch, in units of the mean distance of two of them.
-
-    Args:
-        view: rows in their spaces.
-        rows: places of the batch in it, (b,).
-
-    Example:
-        >>> view = load_spaces(run_id)
-        >>> distance_tables(view, batch_rows(view))["student"].shape
-        (16, 16)
-    """
-    tables = {}
-    for name, space in view.spaces.items():
-        distances = euclidean_distances(space[rows].astype(np.float64))
-        apart = distances[~np.eye(len(distances), dtype=bool)]
-        tables[name] = distances / (apart.mean() if len(apart) and apart.mean() > 0 else 1.0)
-    return tables
 
 
 def difference_over_seeds(result: RunResult, other: RunResult, split: str = "test") -> pd.DataFrame:

@@ -15,19 +15,19 @@ from filelock import FileLock
 from kdlib import engine, store
 from kdlib.cache import home
 from kdlib.engine import Job, Outcome, RunFolder
+from kdlib.names import run_name, teacher_name
 from kdlib.runs.queries import get
 from kdlib.runs.reconcile import WRITE_SECONDS, listing, push, server_address, with_retry, write_end
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, RunSpec
 from kdlib.store import RunInfo
 
 MAX_NAME = 120
 
 
 def default_name(spec: RunSpec) -> str:
-    """Return a short name for a run: what its method does with which teacher."""
-    if spec.method == BASELINE:
-        return "baseline"
-    return f"{spec.teacher} raw" if spec.method == RAW else f"{spec.teacher} → {spec.method} {spec.dim}"
+    """Return a short name for a run: which teacher, and what is made of it."""
+    name = run_name(spec)
+    return name if spec.method == BASELINE else f"{teacher_name(spec.teacher)} → {name}"
 
 
 def clean_name(name: str) -> str:

@@ -66,7 +66,18 @@ PAIRS: dict[str, Pairs] = {
         distances, APART, _huber, "half the squared difference where it is below 1, averaged over all pairs"
     ),
 }
-OTHERS = Pairs(distances, APART, _absolute, "")
+OTHERS = Pairs(distances, APART, _absolute, "")  # plain distances
+
+
+@torch.no_grad()
+def pair_matrix(features: np.ndarray, pairs: Pairs = OTHERS) -> np.ndarray:
+    """Return the matrix (b, b) of all pairs of rows (b, d); by default their distances in units of the mean distance.
+
+    Example:
+        >>> pair_matrix(np.array([[0.0], [1.0], [3.0]], np.float32))[0].tolist()
+        [0.0, 0.5, 1.5]
+    """
+    return pairs.matrix(torch.from_numpy(features)).numpy()
 
 
 @torch.no_grad()

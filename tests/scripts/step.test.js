@@ -24,10 +24,12 @@ test("a few entries far outside do not take the colours from all others", () => 
 
 test("student and target share one scale, around 0 where there are signs; the difference begins at 0", () => {
   const palette = { diverging: GREY, rising: GREY };
-  const matrix = (/** @type {number[]} */ values) => ({ name: "", colour: "", values });
-  const signed = scales([matrix([-1, 1]), matrix([-2, 2]), matrix([0, 4])], palette);
+  const matrix = (/** @type {number[]} */ values, difference = false) => ({ name: "", colour: "", values, difference });
+  const signed = scales([matrix([-1, 1]), matrix([-2, 2]), matrix([0, 4], true)], palette);
   assert.equal(signed[0], signed[1]);
   assert.equal(signed[0].low, -signed[0].high);
   assert.equal(signed[2].low, 0);
   assert.equal(scales([matrix([0, 1])], palette)[0].low, 0);
+  const [first, , third] = scales([matrix([0, 1]), matrix([0, 2]), matrix([0, 8])], palette);
+  assert.equal(first, third, "three spaces, no difference");
 });

@@ -43,7 +43,7 @@ def plot_accuracy_bars(frame: pd.DataFrame, metric: str = "accuracy") -> go.Figu
     names = [escape(group) for group in groups]
     figure.update_xaxes(tickvals=list(range(len(groups))), ticktext=names, range=[-0.5, len(groups) - 0.5])
     figure.update_yaxes(range=[0, 100])
-    return figure
+    return figure.update_layout(margin={"b": 28})  # the axis has no title
 
 
 def plot_probes(frame: pd.DataFrame) -> go.Figure:
@@ -99,13 +99,13 @@ def plot_accuracy_over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.
     styles = label_styles(label_roles(frame))
     compressed = frame[frame["role"] == "compressed"]
     dims = sorted(compressed["dim"].dropna().unique())
-    for label in compressed["label"].unique():
-        rows = compressed[compressed["label"] == label]
-        _add_points(figure, rows, rows["dim"].tolist(), styles[label], "lines+markers")
     ends = [dims[0] / 1.15, dims[-1] * 1.15] if dims else [1.0, 2.0]
     references = frame[frame["role"] != "compressed"]
     for number, label in enumerate(references["label"]):
         _add_reference(figure, references.iloc[[number]], ends, styles[label][0])
+    for label in compressed["label"].unique():
+        rows = compressed[compressed["label"] == label]
+        _add_points(figure, rows, rows["dim"].tolist(), styles[label], "lines+markers")
     figure.update_xaxes(type="log", tickvals=dims, ticktext=[f"{int(dim)}" for dim in dims])
     return figure
 

@@ -1,6 +1,6 @@
-"""Figures of lessons: votes of a class, guesses on a curve, distances of a batch, a difference over the seeds."""
+"""Figures of lessons: votes of a class, guesses on a curve, a difference over the seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,6 @@ from kdlib.analysis.figures.heatmaps import LIGHTEST
 from kdlib.analysis.figures.style import COLOURS, GRID, WHISKER, escape, fade, new_figure
 
 VOTE, CAME = "#6a51a3", COLOURS["student"]  # what people said, what came out
-TITLES = {"raw": "teacher", "compressed": "compressed", "student": "student"}
 
 
 def plot_votes(counts: Sequence[int], choices: Sequence[str], came_true: int | None = None) -> go.Figure:
@@ -99,46 +98,6 @@ def plot_guesses(
         line = {"color": CAME, "width": 3}
         figure.add_scatter(x=list(at), y=list(measured), mode="lines+markers", name="came out", line=line)
     figure.update_xaxes(type="log", tickvals=list(at), ticktext=[f"{place:g}" for place in at])
-    return figure
-
-
-def plot_distance_tables(
-    tables: Mapping[str, np.ndarray], widths: Mapping[str, int], names: Sequence[str]
-) -> go.Figure:
-    """Return the distances of all pairs of a batch, a square per space, in one scale: dark is near, light is far.
-
-    Args:
-        tables: space -> (b, b) distances in units of their mean.
-        widths: space -> numbers per item.
-        names: of the rows, (b,).
-
-    Example:
-        >>> plot_distance_tables({"raw": np.eye(2), "student": np.eye(2)}, {"raw": 256, "student": 64}, "ab").show()
-    """
-    figure, count, gap = new_figure("", "", 320), len(tables), 0.04
-    width, layout, titles = (1 - gap * (count - 1)) / max(count, 1), {}, []
-    labels = [escape(name) for name in names]
-    ticks = {"tickvals": list(range(len(labels))), "ticktext": labels, "showgrid": False, "title": None}
-    for number, (space, table) in enumerate(tables.items()):
-        key, left = str(number + 1) if number else "", number * (width + gap)
-        layout[f"xaxis{key}"] = ticks | {"domain": [left, left + width], "anchor": f"y{key}", "constrain": "domain"}
-        layout[f"yaxis{key}"] = ticks | {
-            "anchor": f"x{key}", "scaleanchor": f"x{key}", "autorange": "reversed", "constrain": "domain",
-            "showticklabels": number == 0,
-        }  # fmt: skip
-        figure.add_heatmap(
-            z=np.round(table, 3), zmin=0, zmax=2, xaxis=f"x{key}", yaxis=f"y{key}", showscale=False,
-            colorscale=[[0, "#0b3c5d"], [0.5, "#74add1"], [1, LIGHTEST]],
-            hovertemplate="a %{y} and a %{x}: %{z:.2f} times the mean distance<extra></extra>",
-        )  # fmt: skip
-        title = {
-            "text": f"{TITLES.get(space, escape(space))}<br>{widths[space]} numbers",
-            "x": left + width / 2,
-            "y": 1.0,
-        }
-        place = {"xanchor": "center", "yanchor": "bottom", "xref": "paper", "yref": "paper", "showarrow": False}
-        titles.append(title | place)
-    figure.update_layout(**layout, annotations=titles, margin={"l": 28, "r": 8, "t": 48, "b": 28})
     return figure
 
 

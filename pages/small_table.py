@@ -1,0 +1,88 @@
+"""A small table as HTML, which `assets/app.css` shows as cards where the window is narrow.
+
+Roles are written out because a browser forgets what is a table once its rows are laid out as blocks.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+import pandas as pd
+
+NONE = "–"
+CURVE = (100, 24)  # width and height of a curve in a cell, pixels
+
+
+def as_html(frame: pd.DataFrame, alt: str) -> str:
+    """Return a table; its first column names the rows. Whatever is in it is shown literally.
+
+    Args:
+        frame: shape (n, columns).
+        alt: what the table is, for those who hear it.
+
+    Example:
+        >>> as_html(pd.DataFrame({"split": ["test"], "items": [2000]}), "The splits of the dataset")
+    """
+    names = [str(name) for name in frame.columns]
+    numbers = {name for name, column in zip(names, frame.columns, strict=True) if _is_numeric(frame[column])}
+    head = "".join(
+        f'<th role="columnheader" scope="col"{_aligned(name, numbers)}>{escape(name)}</th>' for name in names
+    )
+    rows = "".join(_row(names, list(cells), numbers) for cells in frame.itertuples(index=False, name=None))
+    return (
+        f'<div class="kd-table" tabindex="0" role="region" aria-label="{escape(alt)}"><table role="table">'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead><tbody role="rowgroup">{rows}</tbody></table></div>'
+    )
+
+
+def cell_text(value: Any) -> str:
+    """Return a cell in words: thousands apart, one decimal, a dash for what is not there.
+
+    Example:
+        >>> cell_text(2000), cell_text(0.5), cell_text(None)
+        ('2,000', '0.5', '–')
+    """
+    if value is None or value == "":
+        return NONE
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
+    if isinstance(value, Real):
+        return f"{float(value):,.1f}" if isfinite(value) else NONE
+    return str(value)
+
+
+def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str]) -> str:
+    first = f'<th role="rowheader" scope="row">{_content(cells[0])}</th>'
+    others = "".join(
+        f'<td role="cell" data-label="{escape(name)}"{_aligned(name, numbers)}>{_content(cell)}</td>'
+        for name, cell in zip(names[1:], cells[1:], strict=True)
+    )
+    return f'<tr role="row">{first}{others}</tr>'
+
+
+def _content(value: Any) -> str:
+    return _curve(value) if isinstance(value, list) else f"<span>{escape(cell_text(value))}</span>"
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return all(isinstance(value, Real) or value in (None, NONE) for value in column)
+
+
+def _aligned(name: str, numbers: set[str]) -> str:
+    return ' class="kd-number"' if name in numbers else ""
+
+
+def _curve(values: Sequence[float]) -> str:
+    """Return values from 0 to 1 as a curve, a dash for fewer than two of them."""
+    if len(values) < 2:
+        return f"<span>{NONE}</span>"
+    width, height = CURVE
+    step = width / (len(values) - 1)
+    points = " ".join(f"{i * step:.1f},{height * (1 - value):.1f}" for i, value in enumerate(values))
+    words = f"from {100 * values[0]:.0f} to {100 * values[-1]:.0f} %"
+    return (
+        f'<svg class="kd-curve" role="img" aria-label="{words}" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}"><polyline points="{points}"/></svg>'
+    )

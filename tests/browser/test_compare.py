@@ -1,0 +1,58 @@
+"""Compare in a real browser: the answer stands above every control, and small tables are cards on a phone."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import ROOT, SLOW
+
+pytestmark = pytest.mark.timeout(300)
+STORE = "from tests.stored_runs import store_all; print(','.join(store_all('compare')))"
+
+
+@pytest.fixture(scope="module")
+def stored(server):
+    done = subprocess.run(
+        [sys.executable, "-c", STORE], cwd=ROOT, env=server.env, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def top(locator):
+    return locator.bounding_box()["y"]
+
+
+def test_the_answer_and_its_figure_stand_above_every_control_of_the_page(visit, stored):
+    page = visit(f"/compare?runs={stored}", height=900)
+    answer = page.locator(".st-key-answer p").first
+    expect(answer).to_contain_text(re.compile("helps|does not help|it is open"), timeout=SLOW)
+    bars = page.locator(".barlayer .point").first
+    expect(bars).to_be_visible()
+    expect(page).to_have_title("3 runs · Compare · KD Lab")
+    below = [page.get_by_role("button", name=name) for name in ("Save figure", "Report", "Export")]
+    below.append(page.get_by_role("radio", name="Differences"))
+    assert top(answer) < top(bars) < min(top(each) for each in below)
+    assert max(top(each) for each in below[:3]) < 900, "all of it fits a screen"
+
+
+def test_a_small_table_is_cards_on_a_phone_and_a_table_elsewhere(visit, stored):
+    for width, display in ((1440, "table-row"), (390, "block")):
+        page = visit(f"/compare?runs={stored}&show=Table", width=width, height=844)
+        rows = page.get_by_role("table").get_by_role("row")
+        expect(rows).to_have_count(4, timeout=SLOW)
+        assert rows.last.evaluate("row => getComputedStyle(row).display") == display
+        assert page.get_by_role("rowheader").first.inner_text() == "no teacher (baseline)"
+        assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") <= width
+
+
+def test_other_runs_are_chosen_behind_the_title(visit, stored):
+    page = visit(f"/compare?runs={stored}&open=choose")
+    table = page.get_by_test_id("stPopoverBody").get_by_test_id("stDataFrame").locator("canvas").first
+    expect(table).to_be_visible(timeout=SLOW)
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 15, box["y"] + 55)
+    expect(page.get_by_role("button", name="2 runs: change")).to_be_visible()
+    expect(table).to_be_visible()
