@@ -152,7 +152,7 @@ def _describe_teacher(teacher: str, spec: RunSpec) -> str:
     if not isinstance(report, teacher_report.TeacherReport):
         return TEACHERS.get(teacher, teacher)
     known = report.target.for_labels(spec.labels).accuracy
-    return f"{TEACHERS.get(teacher, teacher)}, {report.width} wide, knows {100 * known:.0f} % of the target"
+    return f"{TEACHERS.get(teacher, teacher)}, {report.width} wide, knows {100 * known:.0f} %"
 
 
 def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str]) -> RunSpec:

@@ -109,12 +109,8 @@ def show_data(name: str) -> None:
             st.metric("Classes", len(data.classes), border=True)
             shape = " × ".join(map(str, data.inputs.shape[1:]))
             st.metric("Item", shape, help="Numbers an item consists of.", border=True)
-        st.dataframe(
-            split_table(data),
-            hide_index=True,
-            column_config={"items": st.column_config.NumberColumn(format="localized")},
-            alt="The splits of the dataset and their sizes",
-        )
+        sizes = {"items": st.column_config.NumberColumn(format="localized")}
+        show.table(split_table(data), "The splits of the dataset and their sizes", column_config=sizes)
         own_data.deletion_controls(name)
         own_teachers.show_card([entry["name"] for entry in registries.list_teachers(name)])
 

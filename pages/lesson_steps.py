@@ -20,6 +20,7 @@ from pages.lesson_views import VIEWS, Shown
 from pages.text import describe_range, escape, show_errors
 
 COLUMNS = 3  # of the list of lessons
+WAITING = 3  # minutes that the trainings of a lesson add on a busy machine
 Specs = dict[str, RunSpec]  # name of a run -> its spec
 DISTILL = ("dataset", "teacher", "dim", "loss", "distance_weight", "labels", "epochs", "seeds")  # controls there
 FIELD_NAMES = {"dim": "Numbers kept", "distance_weight": "Weight λ of the distance"}
@@ -49,7 +50,7 @@ def show_list(lessons: Sequence[Lesson]) -> None:
                         args=(lesson,),
                         type="primary" if lesson is following else "secondary",
                     )
-                    st.caption(f"about {lesson.minutes} minutes")
+                    st.caption(f"{lesson.minutes} to {lesson.minutes + WAITING} minutes")
 
 
 def show_lesson(lesson: Lesson, lessons: Sequence[Lesson]) -> None:

@@ -17,7 +17,7 @@ from kdlib.analysis.figures.accuracy import (
 from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
 from kdlib.data import datasets
-from kdlib.names import teacher_name
+from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec
 from pages import address, controls, grid_section, registries, show, width_precision
@@ -25,6 +25,8 @@ from pages.glossary import term
 from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
+NO_BREAK = "\u00a0"
+LEGEND_HEIGHT = 18  # pixels that the legend takes for each further run
 ANSWER_HEIGHT = 340  # pixels: with title and answer it fits a screen of 900
 
 
@@ -32,16 +34,31 @@ def show_answer(results: Sequence[RunResult]) -> None:
     """Show what came out in words, and the figure that says the same: accuracy with intervals."""
     first, *rest = answer(results)
     with st.container(key="answer", gap="xsmall"):
-        st.markdown(f"**{escape(first)}**")
+        st.markdown(f"**{_unbroken(escape(first))}**")
         for words in rest:
-            st.markdown(escape(words))
+            st.markdown(_unbroken(escape(words)))
+    bars = plot_accuracy_bars(frames.accuracies(results, labels=_short_labels(results)), metric_names(results))
     show.exportable_figure(
-        plot_accuracy_bars(frames.accuracies(results), metric_names(results)).update_layout(height=ANSWER_HEIGHT),
+        bars.update_layout(height=ANSWER_HEIGHT + LEGEND_HEIGHT * max(0, len(results) - 4)),
         "accuracy",
         f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set",
         f"Bars: mean over n seeds ({_seed_counts(results)}), whiskers: 95 % interval, dots: the seeds. "
         "Hatched: out-of-domain.",
     )
+
+
+def _unbroken(text: str) -> str:
+    """Return text in which a number stays with its unit, its interval and what it changed into."""
+    for sign in ("±", "→"):
+        text = text.replace(f" {sign} ", f"{NO_BREAK}{sign}{NO_BREAK}")
+    return text.replace(" %", f"{NO_BREAK}%")
+
+
+def _short_labels(results: Sequence[RunResult]) -> list[str] | None:
+    """Return a label of each run on several datasets where method and dataset tell them apart, None otherwise."""
+    labels = [f"{run_name(result.spec)}, {result.spec.dataset}" for result in results]
+    several = len({result.spec.dataset for result in results}) > 1
+    return labels if several and len(set(labels)) == len(labels) else None
 
 
 def _seed_counts(results: Sequence[RunResult]) -> str:

@@ -50,7 +50,7 @@ def cell_text(value: Any) -> str:
         return f"{int(value):,}"
     if isinstance(value, Real):
         return f"{float(value):,.1f}" if isfinite(value) else NONE
-    return str(value)
+    return str(value).replace(" ± ", "\u00a0±\u00a0")  # a number stays with its interval
 
 
 def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str]) -> str:

@@ -240,3 +240,9 @@ def test_a_clear_difference_is_filled_and_an_unclear_one_is_not():
     assert (list(unclear.x), list(clear.x)) == ([2], [3])
     assert clear.marker.color == COLOURS["compressed"] != unclear.marker.color
     assert list(clear.error_y.array) == [2.0]
+
+
+def test_a_teacher_has_its_code_name_below_its_plain_one():
+    rows = [("view matching (simclr)", "target", 0.9, 0.1), ("pip:ocr", "target", 0.5, 0.1), ("<b> (x)", "a", 0.5, 0.1)]
+    figure = plot_teacher_heatmap(pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"]))
+    assert list(figure.layout.yaxis.ticktext) == ["view matching<br>(simclr)", "pip:ocr", "&lt;b&gt;<br>(x)"]

@@ -41,7 +41,10 @@ def answered(path: str, app: ASGIApp | None = None) -> tuple[int, dict[str, str]
     async def send(message):
         messages.append(message)
 
-    run_async((app or Router(routes=server.ROUTES))(scope, receive, send))
+    async def ask():
+        await (app or Router(routes=server.ROUTES))(scope, receive, send)
+
+    run_async(ask())
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
     return messages[0]["status"], headers, b"".join(message.get("body", b"") for message in messages[1:])
 

@@ -8,6 +8,7 @@ import pytest
 from kdlib import engine
 from kdlib.analysis import teacher_report
 from kdlib.models import embedding, providers
+from kdlib.names import teacher_name
 from kdlib.spaces import embedding_jobs, teacher_jobs
 from pages import server, teacher_section
 from pages.text import describe_seconds
@@ -56,7 +57,7 @@ def test_what_ships_is_shown_at_once_and_nobody_is_asked(submitted):
     assert not [key for key in submitted if key.startswith("knowledge")]
     table = next(each.value for each in app.dataframe if "source task" in each.value).set_index("name")
     report = teacher_report.load_shipped("simclr", "digits")
-    assert table.loc["simclr", "target"] == pytest.approx(100 * report.target.accuracy)
+    assert table.loc[teacher_name("simclr"), "target"] == pytest.approx(100 * report.target.accuracy)
 
 
 def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted, monkeypatch):

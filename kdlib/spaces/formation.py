@@ -17,6 +17,9 @@ from kdlib.training.replay import stack_snapshots
 
 ITEM = 0  # place among the rows of the item that is followed
 DRAWN = 300  # rows on the maps
+MAX_SHOWN = 8  # runs whose last snapshot is kept
+
+_shown: dict[str, tuple[int, Formation]] = {}  # run -> epoch and formation of the snapshot that was shown last
 
 
 def load_formation(run_id: str, epoch: int | None = None) -> Formation | None:
@@ -38,9 +41,21 @@ def load_formation(run_id: str, epoch: int | None = None) -> Formation | None:
         return None
     finite = np.isfinite(arrays["student"]).all((1, 2))
     count = int(finite.argmin()) if not finite.all() else len(finite)  # a training that diverges ends here
-    if epoch is not None:
-        count = min(count, int((arrays["epochs"] <= epoch).sum()))
-    return build_formation(spec, arrays, slice(0 if epoch is None else count - 1, count)) if count else None
+    if epoch is None:
+        return build_formation(spec, arrays, slice(0, count)) if count else None
+    count = min(count, int((arrays["epochs"] <= epoch).sum()))
+    return _moment(spec, run_id, arrays, count - 1) if count else None
+
+
+def _moment(spec: RunSpec, run_id: str, arrays: dict[str, Any], number: int) -> Formation:
+    """Return the formation of one snapshot; a page that is drawn more often than snapshots come computes each once."""
+    reached, kept = int(arrays["epochs"][number]), _shown.get(run_id)
+    if kept is None or kept[0] != reached:
+        kept = reached, build_formation(spec, arrays, slice(number, number + 1))
+        _shown[run_id] = kept
+        for other in list(_shown)[:-MAX_SHOWN]:
+            _shown.pop(other, None)
+    return kept[1]
 
 
 def build_formation(spec: RunSpec, arrays: dict[str, Any], times: slice) -> Formation:

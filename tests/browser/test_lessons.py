@@ -103,6 +103,8 @@ def test_a_link_hides_the_menu_and_a_presentation_enlarges_the_text(visit):
     expect(plain.get_by_test_id("stHeader")).to_be_visible()
     size = "parseFloat(getComputedStyle(document.querySelector('[data-testid=stMarkdownContainer] p')).fontSize)"
     normal = plain.evaluate(size)
+    short = visit("/lessons?lesson=3", height=700)
+    expect(short.get_by_role("button", name="Next", exact=True)).to_be_in_viewport(ratio=1)
     hidden = visit("/lessons?lesson=1&hide=nav,list")
     expect(hidden.get_by_role("button", name="Next", exact=True)).to_be_visible()
     expect(hidden.get_by_test_id("stHeader")).to_be_hidden()

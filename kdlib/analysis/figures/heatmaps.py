@@ -91,10 +91,16 @@ def plot_teacher_heatmap(frame: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(
         tickvals=list(range(len(questions))), ticktext=heads, side="top", showgrid=False, tickangle=0, tickfont_size=11
     )
-    names = [escape(teacher) for teacher in teachers]
+    names = [_in_two_lines(teacher) for teacher in teachers]
     figure.update_yaxes(tickvals=list(range(len(teachers))), ticktext=names, autorange="reversed", showgrid=False)
     figure.update_layout(margin={"l": 90, "r": 8, "t": 72, "b": 8})
     return figure
+
+
+def _in_two_lines(name: str) -> str:
+    """Return a plain name with its code name below it: on a phone there is no room for both beside the cells."""
+    plain, _, code = name.rpartition(" (")
+    return f"{escape(plain)}<br>({escape(code)}" if plain and code.endswith(")") else escape(name)
 
 
 def _annotate(figure: go.Figure, cells: list[list[str]]) -> None:
