@@ -9,6 +9,7 @@ from kdlib.analysis.comparison import format_percent, metric_names
 from kdlib.analysis.grid import describe_left_out, grid_table
 from kdlib.names import cell_name, method_name
 from kdlib.results import RunResult
+from pages import show
 from pages.text import escape
 
 
@@ -27,13 +28,13 @@ def show_section(results: Sequence[RunResult]) -> None:
         }
         for result, grid in gridded
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    show.table(pd.DataFrame(rows), "What each method chose")
     st.caption(
         "Every setting was trained with every seed; the one with the highest mean on validation was tested, and no "
         "other. Its validation score flatters it, as it was chosen for being high; its test score does not."
     )
     columns, cells = grid_table(results)
     st.markdown(f"**Validation {metric} of every setting, %** (mean over the seeds; * chosen)")
-    st.dataframe(pd.DataFrame(cells, columns=columns), hide_index=True)
+    show.table(pd.DataFrame(cells, columns=columns), "Validation score of every setting")
     if left_out := describe_left_out([result for result, _ in gridded]):
         st.caption(escape(left_out))

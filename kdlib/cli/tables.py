@@ -55,9 +55,8 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     console.print(f"\n{metric_names(done)}, % (mean ± 95 % interval, {sample})")
     console.print(_accuracies(done, metric))
     if any(each.grid for each in done):
-        console.print(
-            f"\nValidation {METRIC_NAMES[metric]} over the grid, % (mean; * chosen by it; no other was tested)"
-        )
+        title = f"Validation {METRIC_NAMES[metric]} over the grid, % (mean over seeds; * the one that was tested)"
+        console.print(f"\n{title}")
         console.print(_grids(done))
         if left_out := describe_left_out(done):
             console.print(left_out, markup=False)
