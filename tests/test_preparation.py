@@ -47,10 +47,9 @@ def test_all_that_the_page_opens_with_is_there_after_a_run(engine_is_there, quic
     view = spaces.load_spaces(run)
     monkeypatch.setattr(jobs.engine, "submit", lambda *_, **__: pytest.fail("nothing is left to compute"))
     assert isinstance(spaces.request(SpaceRequest(run), view), spaces.Scorecard)
-    for name, entry in projection.PROJECTIONS.items():
-        if not entry.instant:
-            answer = spaces.request(SpaceRequest(run, projection=name, strength=projection.STRENGTH), view)
-            assert isinstance(answer, spaces.SpaceMaps), name
+    for name in filter(None, preparation.ANSWERS):
+        answer = spaces.request(SpaceRequest(run, projection=name, strength=projection.STRENGTH), view)
+        assert isinstance(answer, spaces.SpaceMaps), name
 
 
 def test_every_run_has_its_first_answer_before_any_has_its_second(engine_is_there, monkeypatch):
@@ -60,9 +59,9 @@ def test_every_run_has_its_first_answer_before_any_has_its_second(engine_is_ther
         os.utime(background._notes() / run, (number, number))
     monkeypatch.setattr(preparation, "prepare", lambda run, name: order.append((name, run)))
     preparation.main()
-    newest_first = [run for _ in preparation.list_answers() for run in reversed(runs)]
+    newest_first = [run for _ in preparation.ANSWERS for run in reversed(runs)]
     assert [run for _, run in order] == newest_first
-    assert [name for name, _ in order] == [name for name in preparation.list_answers() for _ in runs]
+    assert [name for name, _ in order] == [name for name in preparation.ANSWERS for _ in runs]
 
 
 def test_a_run_that_is_gone_does_not_keep_others_waiting(engine_is_there):

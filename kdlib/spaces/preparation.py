@@ -1,35 +1,26 @@
 """What the Embeddings page may show of a run that is done, computed before anybody asks: see `engine.background`.
 
-Of every noted run first the scorecard, then each projection that takes long, for the rows, the seed and the strength
-with which the page opens.
+Of every noted run first the scorecard, then the projection that is asked for most, for the rows and the seed with which
+the page opens. The others take a minute of a processor each and are computed when somebody asks.
 """
 
-from kdlib.analysis.projection import PROJECTIONS, STRENGTH
+from kdlib.analysis.projection import STRENGTH
 from kdlib.engine import background
 from kdlib.spaces import jobs
 from kdlib.spaces.jobs import SpaceRequest
 from kdlib.spaces.rows import load_spaces
 
-
-def list_answers() -> list[str]:
-    """Return what is computed of a run, in this order: "" for the scorecard, and names of projections.
-
-    Example:
-        >>> list_answers()
-        ['', 'umap', 'tsne', 'aligned']
-    """
-    return ["", *(name for name, entry in PROJECTIONS.items() if not entry.instant)]
+ANSWERS = ("", "umap")  # what is computed of a run, in this order: "" for the scorecard, and names of projections
 
 
 def main() -> int:
     """Compute what is missing of the noted runs, the newest first, and forget them; return 0."""
-    answers = list_answers()
-    waiting: dict[str, list[str]] = {}
+    waiting: dict[str, tuple[str, ...]] = {}
     while True:
-        waiting = {run: waiting.get(run, answers) for run in background.noted()}
+        waiting = {run: waiting.get(run, ANSWERS) for run in background.noted()}
         if not waiting:
             return 0
-        run = min(waiting, key=lambda run: answers.index(waiting[run][0]))
+        run = min(waiting, key=lambda run: ANSWERS.index(waiting[run][0]))
         prepare(run, waiting[run][0])
         waiting[run] = waiting[run][1:]
         if not waiting[run]:
