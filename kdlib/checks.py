@@ -4,10 +4,14 @@ Every refusal says what was given, what is possible, and which choices there are
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import nn
 
+from kdlib.analysis.costs import count_activations
 from kdlib.analysis.teacher_report import best_teacher
 from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, IMAGE, ITEM_NAMES, TEXT, VECTOR, Dataset
@@ -16,9 +20,10 @@ from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminabl
 from kdlib.models.pooling import POOLINGS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec
+from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec, grid_values
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.losses import LOSSES
+from kdlib.training.streaming import available_memory
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
 SMALL_SETS = {"labels": 600, "epochs": 50, "lr": 0.02}
@@ -27,6 +32,7 @@ MODALITY_DEFAULTS = {
     VECTOR: SMALL_SETS | {"student": "mlp"},
     TEXT: {"student": "mlp", "labels": 600, "epochs": 30, "lr": 0.01},
 }  # modality -> what is not as in `RunSpec()`
+MAX_CELLS = 1000  # of a grid: beyond that nobody reads it
 PHOTOGRAPH_SIDE = 64  # pixels of the shorter side from which a resnet learns more than a cnn in the same time
 
 
@@ -115,14 +121,61 @@ def resolve(spec: RunSpec) -> Context:
     _check_student(spec, data)
     _check_augmentation(spec, data)
     if spec.method == BASELINE:
-        return Context(spec, data, labelled)
+        return _with_room(Context(spec, data, labelled))
     lookup(LOSSES, spec.loss, "loss")
     teachers.check_compatible(spec.teacher, spec.dataset)
     _check_pooling(spec)
     d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
     _check_compressor(spec, d_t, data.labels[labelled])
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
-    return Context(spec, data, labelled, compressor, d_t, compressor.width(d_t, spec.dim, len(data.classes)))
+    width = compressor.width(d_t, spec.dim, len(data.classes))
+    return _with_room(Context(spec, data, labelled, compressor, d_t, width))
+
+
+def _with_room(context: Context) -> Context:
+    """Return a context whose grid, if it has one, fits into memory."""
+    check_memory([context])
+    return context
+
+
+def check_memory(contexts: Sequence[Context]) -> None:
+    """Return if the members of some specs, one of which has a grid, can train as one population.
+
+    Raises:
+        ValueError: they need more memory than is available.
+
+    Example:
+        >>> check_memory([resolve(RunSpec(lr=[0.003, 0.01, 0.03]))])
+    """
+    if not any(context.spec.grid for context in contexts):
+        return
+    members = [context.spec.seeds * context.spec.cell_count for context in contexts]
+    needed = sum(count * _member_bytes(context) for count, context in zip(members, contexts, strict=True))
+    available = available_memory()
+    if needed > available:
+        raise ValueError(
+            f"{sum(members):,} members, a student for every setting and seed, need about {needed / 1e9:.1f} GB of "
+            f"memory to train as one, {available / 1e9:.1f} GB are available: give fewer values or fewer seeds"
+        )
+
+
+def _member_bytes(context: Context) -> int:
+    """Return about how many bytes one member takes while it trains.
+
+    Its weights are there eight times (gradient, moments, the best, copies of a step), what its layers give four times;
+    measured, the result is within a third of it for every student.
+    """
+    spec, data, compressor = context.spec, context.data, context.compressor
+    shape = data.inputs.shape[1:]
+    built = students.build_student(spec.student, shape, spec.width, len(data.classes), depth=spec.depth)
+    student = nn.Sequential(built.body, built.head)
+    weights = sum(parameter.numel() for parameter in student.parameters())
+    if compressor is not None and compressor.trainable:
+        with torch.device("meta"):
+            trained = compressor.build(context.d_t, context.d_c)
+        weights += sum(parameter.numel() for parameter in trained.parameters())
+    outputs = count_activations(student, torch.zeros(1, *shape))
+    return 4 * (8 * weights + 4 * outputs * min(spec.batch_size, spec.labels))
 
 
 def _check_numbers(spec: RunSpec) -> None:
@@ -130,12 +183,17 @@ def _check_numbers(spec: RunSpec) -> None:
         value = getattr(spec, name)
         if value < 1:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
-    if not (math.isfinite(spec.lr) and spec.lr > 0):
-        raise ValueError(f"lr must be a positive number, got {spec.lr!r}")
-    if not 0 <= spec.distance_weight <= 1:
-        raise ValueError(f"distance weight λ must be between 0 and 1, got {spec.distance_weight!r}")
-    if not (math.isfinite(spec.soft_label_weight) and spec.soft_label_weight >= 0):
-        raise ValueError(f"soft label weight must be 0 or more, got {spec.soft_label_weight!r}")
+    for value in grid_values(spec.lr):
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"lr must be a positive number, got {value!r}")
+    for value in grid_values(spec.distance_weight):
+        if not 0 <= value <= 1:
+            raise ValueError(f"distance weight λ must be between 0 and 1, got {value!r}")
+    for value in grid_values(spec.soft_label_weight):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"soft label weight must be 0 or more, got {value!r}")
+    if spec.cell_count > MAX_CELLS:
+        raise ValueError(f"a grid may have up to {MAX_CELLS} settings, got {spec.cell_count:,}: give fewer values")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
 

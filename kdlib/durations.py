@@ -149,7 +149,7 @@ def _makespan(durations: Sequence[float], lanes: Sequence[float]) -> float:
 
 
 def _count_items(spec: RunSpec) -> int:
-    return spec.labels * spec.epochs * spec.seeds
+    return spec.labels * spec.epochs * spec.seeds * spec.cell_count
 
 
 def estimate_remaining(infos: Sequence[RunInfo], histories: Sequence[Sequence[Point]], now: float) -> TimeRange | None:

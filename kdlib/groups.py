@@ -17,10 +17,11 @@ from kdlib.models import students
 from kdlib.models.compressors import Compressor, FixedCompressor, TeacherBranch
 from kdlib.progress import OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
+from kdlib.spec import RunSpec
 from kdlib.training.step_loss import MethodGroup
 
 # In these fields the members of a population may differ.
-FREE_FIELDS = {"method", "dim", "distance_weight", "soft_label_weight", "temperature", "seeds"}
+FREE_FIELDS = {"method", "dim", "distance_weight", "soft_label_weight", "temperature", "lr", "seeds"}
 
 Built = TypeVar("Built")
 
@@ -40,6 +41,8 @@ def build_group(
 ) -> tuple[MethodGroup, list[FixedCompressor]]:
     """Return the untrained members of a spec and its fitted compressors.
 
+    The members of a grid are those of its first cell, one per seed, then those of the next.
+
     Args:
         context: of the spec.
         embeddings: (N, d_t) of all rows of the dataset.
@@ -52,7 +55,8 @@ def build_group(
     Raises:
         CancelledError: `on_progress` asked to stop.
     """
-    spec, compressor, d_c, seeds = context.spec, context.compressor, context.d_c, range(context.spec.seeds)
+    spec, compressor, d_c, cells = context.spec, context.compressor, context.d_c, context.spec.cells
+    seeds = [seed for _ in cells for seed in range(spec.seeds)]
     members = [_build_seeded(seed, lambda: _build_student(context)) for seed in seeds]
     if compressor is None:
         return MethodGroup(members, seeds), []
@@ -68,19 +72,30 @@ def build_group(
         rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
         fitted = fit_compressors(compressor, d_c, spec.seeds, rows, labels, on_progress)
         transformed = np.stack([each.transform(rows) for each in fitted]).astype(np.float32)
-        targets = torch.from_numpy(transformed).expand(spec.seeds, -1, -1)
-        if spec.soft_label_weight:
+        targets = torch.from_numpy(transformed)
+        targets = targets[seeds] if len(fitted) > 1 else targets.expand(len(seeds), -1, -1)
+        if any(cell.soft_label_weight for cell in cells):
             heads = build_heads(nn.Identity)
     group = MethodGroup(
         members,
         seeds,
         heads,
         targets,
-        distance_weight=spec.distance_weight,
-        soft_label_weight=spec.soft_label_weight,
+        distance_weight=_per_member(spec, "distance_weight"),
+        soft_label_weight=_per_member(spec, "soft_label_weight"),
         temperature=spec.temperature,
     )
     return group, fitted
+
+
+def member_rates(contexts: Sequence[Context]) -> list[float]:
+    """Return the learning rate of each member of specs that train as one population, in order."""
+    return [rate for context in contexts for rate in _per_member(context.spec, "lr")]
+
+
+def _per_member(spec: RunSpec, name: str) -> list[float]:
+    """Return the value of a field in `GRID_FIELDS` for each member of a spec."""
+    return [getattr(cell, name) for cell in spec.cells for _ in range(spec.seeds)]
 
 
 def _build_student(context: Context) -> students.Student:

@@ -3,12 +3,13 @@
 One order, too: baseline, raw, compressed. An entry of a registry without a plain name here goes by its code name.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec
+from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec, setting_text
 
 COMPRESSED = "compressed"
+AXES = {"distance_weight": "λ", "lr": "learning rate", "soft_label_weight": "soft labels"}  # of a grid
 ROLES = (BASELINE, RAW, COMPRESSED)  # in the order in which they are shown
 METHODS = {
     BASELINE: "no teacher",
@@ -84,6 +85,16 @@ def run_name(spec: RunSpec) -> str:
     return name if spec.method in (BASELINE, *UNCOMPRESSED) else f"{name}, {spec.dim}"
 
 
+def cell_name(settings: Mapping[str, float]) -> str:
+    """Return what a cell of a grid is called.
+
+    Example:
+        >>> cell_name({"distance_weight": 0.5, "lr": 0.01})
+        'λ 0.5, learning rate 0.01'
+    """
+    return ", ".join(f"{AXES[name]} {value:g}" for name, value in settings.items())
+
+
 def setting_name(field: str, value: object) -> str:
     """Return the value of a field of a spec as people call it.
 
@@ -92,7 +103,7 @@ def setting_name(field: str, value: object) -> str:
         ('teacher as it is (raw)', '16')
     """
     named = {"method": method_name, "teacher": teacher_name}
-    return named[field](str(value)) if field in named else str(value)
+    return named[field](str(value)) if field in named else setting_text(value)
 
 
 def _named(names: dict[str, str], code: str) -> str:

@@ -168,11 +168,11 @@ def _result_card(result: RunResult) -> str:
     """Return a result as a card: what is unlike the default, scores with intervals, n."""
     from kdlib.analysis.comparison import METRIC_NAMES
     from kdlib.names import method_name, teacher_name
-    from kdlib.spec import RunSpec, unused_fields
+    from kdlib.spec import RunSpec, setting_text, unused_fields
 
     spec, default, unused = result.spec, RunSpec(), unused_fields(result.spec)
     settings = [
-        f"{name.replace('_', ' ')} {value}"
+        f"{name.replace('_', ' ')} {setting_text(value)}"
         for name, value in vars(spec).items()
         if name not in (*unused, "method", "dataset", "seeds") and value != getattr(default, name)
     ]

@@ -12,9 +12,9 @@ import torch
 from kdlib.analysis.evaluation import score
 from kdlib.analysis.geometry import sample_rows
 from kdlib.analysis.measure import MeasurementInputs, ScaledEmbeddings, measure
-from kdlib.checks import Context, resolve
+from kdlib.checks import Context, check_memory, resolve
 from kdlib.data import datasets
-from kdlib.groups import build_group, group_contexts
+from kdlib.groups import build_group, group_contexts, member_rates
 from kdlib.models import embedding
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, StopLatch, report_progress
@@ -72,6 +72,8 @@ def compare(
     except CancelledError:
         return Comparison(RunResult(spec, "cancelled") for spec in specs)
     torch_device, groups = pick_device(device), group_contexts(contexts)
+    for group in groups:
+        check_memory(group)
     results: dict[RunSpec, RunResult] = {}
     for number, group in enumerate(groups):
         path = checkpoint
@@ -88,7 +90,7 @@ def compare(
 def build_stepper(spec: RunSpec) -> tuple[Stepper, np.ndarray]:
     """Return what takes the training of a spec's first seed one step at a time, and the labelled rows it learns from.
 
-    The steps are those of `run`; nothing is validated or measured.
+    Of a grid that is its first cell. The steps are those of `run`; nothing is validated or measured.
 
     Raises:
         ValueError: as in `run`.
@@ -97,13 +99,15 @@ def build_stepper(spec: RunSpec) -> tuple[Stepper, np.ndarray]:
         >>> stepper, rows = build_stepper(RunSpec(dataset="digits", teacher="random", labels=100, epochs=2))
         >>> stepper.step().total
     """
-    context = resolve(spec.replace(seeds=1))
+    context = resolve(spec.cells[0].replace(seeds=1))
     embeddings = _embed([context], None)
     group, _ = build_group(context, embeddings, None)
     step_loss = StepLoss(
         [group], _training_data(context, embeddings), spec.loss, torch.device("cpu"), spec.augmentation
     )
-    return Stepper(step_loss, epochs=spec.epochs, batch_size=spec.batch_size, lr=spec.lr), context.labelled
+    return Stepper(
+        step_loss, epochs=spec.epochs, batch_size=spec.batch_size, lr=member_rates([context])
+    ), context.labelled
 
 
 def _load(specs: Sequence[RunSpec], on_progress: OnProgress | None) -> list[Context]:
@@ -137,7 +141,7 @@ def _run_group(
         loss=spec.loss,
         epochs=spec.epochs,
         batch_size=spec.batch_size,
-        lr=spec.lr,
+        lr=member_rates(contexts),
         augmentation=spec.augmentation,
         score=lambda logits: [score(member, val_labels) for member in logits.numpy()],
         device=device,

@@ -20,7 +20,7 @@ from kdlib.data.datasets import CANVAS
 from kdlib.durations import TimeRange, estimate_launch
 from kdlib.models import embedding, students
 from kdlib.models.compressors import COMPRESSORS
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec, grid_values, setting_text
 from kdlib.store import RunInfo
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def find_warnings(
     first, methods = specs[0], [spec.method for spec in specs]
     taught = any(method != BASELINE for method in methods)
     warnings = _find_teacher_warnings(first, target, past) if taught and target else []
-    if taught and first.distance_weight == 0 and first.soft_label_weight == 0:
+    if taught and not any(grid_values(first.distance_weight)) and not any(grid_values(first.soft_label_weight)):
         warnings.append("With λ = 0 and no soft labels the teacher has no say: every method trains like the baseline.")
     if first.seeds < 3:
         warnings.append("With fewer than 3 seeds the interval says little or nothing.")
@@ -168,7 +168,7 @@ def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
     omitted = vars(default_spec(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line then takes
     options = "".join(
-        f" --{name.replace('_', '-')} {shlex.quote(str(value))}"
+        f" --{name.replace('_', '-')} {shlex.quote(setting_text(value))}"
         for name, value in everything.items()
         # What is best known of imported data changes as teachers are asked.
         if value != omitted[name] or (name == "teacher" and spec.dataset not in datasets.DATASETS)

@@ -195,6 +195,52 @@ class Point:
 
 
 @dataclass(frozen=True)
+class GridCell:
+    """One setting of a grid, trained with every seed.
+
+    Attributes:
+        settings: field -> value, for the axes of the grid.
+        val: validation score over the seeds, each with its best weights; None where a seed diverged or none was scored.
+        reason: why there is no score, otherwise "".
+    """
+
+    settings: dict[str, float]
+    val: Summary | None = None
+    reason: str = ""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "GridCell":
+        """Return the cell of a JSON object."""
+        val = Summary.from_dict(data["val"]) if data.get("val") else None
+        return cls(dict(data["settings"]), val, data.get("reason", ""))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of settings that trained as one population.
+
+    No cell but the chosen one was tested, so that the choice cannot look at the test set.
+
+    Attributes:
+        cells: every combination of the values, the last axis varying fastest.
+        chosen: number of the cell that is best on validation; everything else in the result is of its members.
+    """
+
+    cells: list[GridCell]
+    chosen: int
+
+    @property
+    def best(self) -> GridCell:
+        """The chosen cell."""
+        return self.cells[self.chosen]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Grid":
+        """Return the grid of a JSON object."""
+        return cls([GridCell.from_dict(cell) for cell in data["cells"]], data["chosen"])
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The result of a run. Everything except `arrays` is JSON.
 
@@ -208,6 +254,7 @@ class RunResult:
         attributes: attribute -> probe accuracies in each space.
         cost: of student and training.
         history: the points of `Progress`, in order.
+        grid: of a spec with a grid, all its cells; everything else here is of the members of the chosen one.
         figures: its charts; `kdlib.notebook` adds them, so that results need no library of figures.
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors
             with their heads; "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
@@ -225,12 +272,18 @@ class RunResult:
     attributes: dict[str, Probe] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
     history: list[Point] = field(default_factory=list)
+    grid: Grid | None = None
     arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     figures: ClassVar[Any]
 
     def score(self, split: str) -> Summary | None:
         """Return the score that counts first on a split, None where there is none."""
         return self.metrics[split].primary if split in self.metrics else None
+
+    @property
+    def setting(self) -> RunSpec:
+        """What the members of this result were trained with: the chosen cell of a grid, otherwise the spec."""
+        return self.spec if self.grid is None else self.spec.cells[self.grid.chosen]
 
     @property
     def primary_name(self) -> str:
@@ -240,6 +293,8 @@ class RunResult:
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the arrays as what JSON can hold."""
         values = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "arrays"}
+        if self.grid is None:
+            del values["grid"]
         return values | {"teacher": values["teacher"] or {}, "spec": self.spec.to_dict()}
 
     @classmethod
@@ -255,6 +310,7 @@ class RunResult:
             {name: Probe.from_dict(probe) for name, probe in data.get("attributes", {}).items()},
             Cost.from_dict(data.get("cost", {})),
             [Point.from_dict(point) for point in data.get("history", [])],
+            Grid.from_dict(data["grid"]) if data.get("grid") else None,
             arrays or {},
         )
 
@@ -279,7 +335,7 @@ def _to_json(value: Any) -> Any:
         return [_to_json(item) for item in value]
     if isinstance(value, Cost) and value == Cost():
         return {}
-    if isinstance(value, Summary | Probe | SpaceStats | TeacherStats | Cost | Point):
+    if isinstance(value, Summary | Probe | SpaceStats | TeacherStats | Cost | Point | Grid | GridCell):
         return {
             name: _to_json(item) for name, item in vars(value).items() if item not in (None, {}) or name in MAY_BE_NULL
         }

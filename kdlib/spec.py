@@ -8,8 +8,10 @@ processes and over years.
 import hashlib
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
+from math import prod
 from numbers import Integral, Real
 from typing import Any
 
@@ -40,6 +42,9 @@ DEEP_STUDENTS = ("resnet",)  # students with a depth dial
 # of before are found by their identity.
 LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none"}
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
+# The fields that may hold several values: a grid, whose members train as one population.
+GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight")
+Values = float | tuple[float, ...]  # one number, or those of a grid, ascending
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ class RunSpec:
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
         dim: width d_c of the compressed embedding.
         loss: the distance between student features and target; a name in `LOSSES`.
-        distance_weight: λ in [0, 1]: total = (1 - λ) · prediction + λ · distance.
+        distance_weight: λ in [0, 1]: total = (1 - λ) · prediction + λ · distance. As `soft_label_weight` and `lr`, one
+            number, or several: then every combination is trained with every seed, and the one that is best on
+            validation counts.
         soft_label_weight: weight >= 0 of the term that pulls the student to the teacher head's probabilities.
         temperature: of the soft labels, > 0.
         student: a name in `STUDENTS`.
@@ -77,8 +84,8 @@ class RunSpec:
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"
-    distance_weight: float = 0.85
-    soft_label_weight: float = 0.0
+    distance_weight: Values = 0.85
+    soft_label_weight: Values = 0.0
     temperature: float = 4.0
     student: str = "cnn"
     width: int = 8
@@ -86,7 +93,7 @@ class RunSpec:
     augmentation: str = LATER_FIELDS["augmentation"]
     epochs: int = 30
     batch_size: int = 32
-    lr: float = 0.01
+    lr: Values = 0.01
     seeds: int = 5
 
     def __post_init__(self) -> None:
@@ -96,7 +103,10 @@ class RunSpec:
             ValueError: a value is of another kind; the message names the field.
         """
         for field in fields(self):
-            object.__setattr__(self, field.name, _convert(field.name, field.type, getattr(self, field.name)))
+            value = getattr(self, field.name)
+            grid = field.name in GRID_FIELDS
+            value = _convert_grid(field.name, value) if grid else _convert(field.name, field.type, value)
+            object.__setattr__(self, field.name, value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return its fields, without `LATER_FIELDS` that are at their default."""
@@ -144,6 +154,57 @@ class RunSpec:
         """Return a copy with some fields changed."""
         return replace(self, **changes)
 
+    @property
+    def grid(self) -> dict[str, tuple[float, ...]]:
+        """Return the axes of its grid, field -> values: those that its method uses; {} for a single setting."""
+        values = {name: getattr(self, name) for name in GRID_FIELDS}
+        unused = unused_fields(self)
+        return {name: each for name, each in values.items() if isinstance(each, tuple) and name not in unused}
+
+    @property
+    def cell_count(self) -> int:
+        """Return how many settings its grid has; 1 without one."""
+        return prod(len(values) for values in self.grid.values())
+
+    @property
+    def cells(self) -> list["RunSpec"]:
+        """Return a spec with one number per field for every combination of its grid; the last axis varies fastest.
+
+        A list in a field that the method does not use counts for nothing and becomes the field's default.
+
+        Example:
+            >>> [cell.lr for cell in RunSpec(lr=[0.01, 0.003]).cells]
+            [0.003, 0.01]
+        """
+        axes, lists = self.grid, [name for name in GRID_FIELDS if isinstance(getattr(self, name), tuple)]
+        plain = self.replace(**{name: getattr(RunSpec, name) for name in lists})
+        return [plain.replace(**dict(zip(axes, values, strict=True))) for values in product(*axes.values())]
+
+
+def grid_values(value: Values) -> tuple[float, ...]:
+    """Return the numbers of a field that may hold several."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def setting_text(value: Any) -> str:
+    """Return the value of a field as the command line takes it: the values of a grid with commas between.
+
+    Example:
+        >>> setting_text((0.25, 0.5))
+        '0.25,0.5'
+    """
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _convert_grid(name: str, value: Any) -> Values:
+    """Return the value of a field in `GRID_FIELDS`: several different numbers ascending, or a single one."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        return _convert(name, float, value)
+    numbers = sorted({_convert(name, float, each) for each in value})
+    if not numbers:
+        raise ValueError(f"{name} must be a number, or a list of at least one, got an empty list")
+    return tuple(numbers) if len(numbers) > 1 else numbers[0]
+
 
 def _convert(name: str, kind: Any, value: Any) -> Any:
     """Return a value as `kind`: numbers of any library, whole or not, become Python's own if nothing is lost."""
@@ -176,7 +237,7 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
         return (*TEACHER_FIELDS, *depth)
     unused = {
         "dim": spec.method in UNCOMPRESSED,
-        "loss": spec.distance_weight == 0 and spec.loss not in POINTWISE,
-        "temperature": spec.soft_label_weight == 0,
+        "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,
+        "temperature": not any(grid_values(spec.soft_label_weight)),
     }
     return (*(name for name, without_effect in unused.items() if without_effect), *depth)

@@ -7,7 +7,7 @@ import streamlit as st
 from kdlib import runs
 from kdlib.store import DONE, RunInfo
 from pages import address, export_section, live, recorded, run_tables, sections, show
-from pages.sections import SECTIONS
+from pages.sections import SECTIONS, available_sections
 
 
 def show_actions(infos: Sequence[RunInfo]) -> None:
@@ -35,7 +35,7 @@ if results:
     show_actions(selected)
     section = st.segmented_control(
         "Look closer",
-        list(SECTIONS),
+        available_sections(results),
         default="Differences",
         required=True,
         key="show",

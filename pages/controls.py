@@ -17,7 +17,7 @@ from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
 from kdlib.names import METHODS as METHOD_NAMES
 from kdlib.names import TEACHERS
-from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec
+from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec, grid_values
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 from pages.text import escape
@@ -171,7 +171,7 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             "Weight λ of the distance",
             0.0,
             1.0,
-            default.distance_weight,
+            grid_values(default.distance_weight)[0],
             0.05,
             key="distance_weight",
             help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
@@ -241,7 +241,7 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             "Learning rate",
             1e-5,
             1.0,
-            default.lr,
+            grid_values(default.lr)[0],
             format="%.5f",
             key="lr",
             help="The peak of its schedule.",
@@ -258,7 +258,7 @@ def _soft_label_controls(spec: RunSpec) -> RunSpec:
         "Soft labels",
         0.0,
         2.0,
-        DEFAULT.soft_label_weight,
+        grid_values(DEFAULT.soft_label_weight)[0],
         0.1,
         key="soft_label_weight",
         help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",

@@ -1,4 +1,4 @@
-"""The sections below the maps of the Embeddings page: selected rows, a row's neighbours, the scorecard, the replay."""
+"""The sections below the maps of the Embeddings page: the scorecard, the replay, a table of the selected rows."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,16 @@ from kdlib.data.datasets import Dataset
 from kdlib.results import RunResult
 from kdlib.spaces import Scorecard, Spaces
 from pages import items, show, sounds
-from pages.glossary import term
-from pages.maps import TITLES, linked_maps, row_facts, why_student_only
+from pages.glossary import show_text, term
+from pages.maps import linked_maps, row_facts
 from pages.text import escape
 
 MAX_LISTED = 100  # selected rows that are listed
 MAX_PLAYERS = 8  # of them that can be heard
-NEIGHBOURS = 10
 
 
 def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None:
-    """List the selected rows with their pictures; of a single one, show its neighbours.
+    """List the selected rows with their pictures in a table.
 
     Args:
         data: the dataset.
@@ -32,9 +31,7 @@ def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None
     position = {row: i for i, row in enumerate(view.rows.tolist())}
     positions = [position[row] for row in selected if row in position]
     if not positions:
-        st.caption(
-            "Nothing is selected: draw around points in a map, or click one, to see the items and their neighbours."
-        )
+        st.caption("Nothing is selected: draw around points in a map, or click one, and its row stands here.")
         return
     listed = positions[:MAX_LISTED]
     frame = spaces.row_table(data, view.rows[listed], view.logits[listed])
@@ -52,34 +49,6 @@ def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None
     if len(positions) > MAX_LISTED:
         st.caption(f"The first {MAX_LISTED} of {len(positions):,} selected rows.")
     sounds.show_players(data, view.rows[positions[:MAX_PLAYERS]].tolist())
-    if len(positions) == 1:
-        show_neighbours(data, view, positions[0])
-
-
-def show_neighbours(data: Dataset, view: Spaces, position: int) -> None:
-    """Show which nearest neighbours a row, given by its place in the view, keeps, loses and gains between spaces."""
-    st.subheader(f"Its {NEIGHBOURS} nearest neighbours, in the spaces themselves")
-    changes = _neighbour_changes(view.key, position, view)
-    if not changes:
-        st.info(f"{why_student_only(view.spec)} to compare its neighbours with.", icon=":material/info:")
-    for (a, b), change in changes.items():
-        st.markdown(f"**{TITLES[a]} → {TITLES[b]}**")
-        if isinstance(change, str):
-            st.info(escape(change), icon=":material/info:")
-            continue
-        for column, (kind, positions) in zip(st.columns(3), change.items(), strict=True):
-            with column:
-                st.caption(f"{kind}: {len(positions)}")
-                show_gallery(data, view.rows[positions])
-
-
-@st.cache_data(max_entries=200, show_spinner=False)
-def _neighbour_changes(  # the key stands for the rows, which are too large to be hashed at each click
-    key: str,  # noqa: ARG001
-    position: int,
-    _view: Spaces,
-) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:
-    return spaces.neighbour_changes(_view, position, NEIGHBOURS)
 
 
 def show_gallery(data: Dataset, rows: np.ndarray) -> None:
@@ -97,27 +66,19 @@ def show_gallery(data: Dataset, rows: np.ndarray) -> None:
     st.image(items.addresses(data, rows.tolist()), caption=captions, width=56, alt=alt)
 
 
-def show_scorecard(card: Scorecard | None, results: Sequence[RunResult], view: Spaces) -> None:
-    """Show what the spaces say about one another, and what a probe still reads from each."""
-    if card is None:
-        st.info("The spaces are being measured.", icon=":material/hourglass_top:")
-        return
+def show_scorecard(card: Scorecard, results: Sequence[RunResult], view: Spaces) -> None:
+    """Show what a probe still reads from each space, and what the spaces say about one another."""
+    if results and results[0].metrics:
+        _show_probes(results[0], view)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _show_pairs(card)
     with right:
         st.subheader("Space by space", help=term("effective rank"))
-        st.dataframe(
-            spaces.space_table(card),
-            hide_index=True,
-            placeholder="–",
-            alt="Width, effective rank and silhouette of each space",
-        )
-        st.caption("Silhouette by class: -1 mixed up, 0 overlapping, 1 well apart.")
+        show.table(spaces.space_table(card), "Width, effective rank and silhouette of each space")
+        show_text("[[silhouette|Silhouette]] by class: -1 mixed up, 0 overlapping, 1 well apart.")
     for reason in card.undefined:
         st.caption(f"Undefined: {escape(reason)}.")
-    if results and results[0].metrics:
-        _show_probes(results[0], view)
 
 
 def _show_pairs(card: Scorecard) -> None:
@@ -125,11 +86,11 @@ def _show_pairs(card: Scorecard) -> None:
     if not card.pairs:
         st.info("A baseline has one space only, so there is no pair.", icon=":material/info:")
         return
-    st.dataframe(spaces.pair_table(card), hide_index=True, placeholder="–", alt="How alike each pair of spaces is")
-    st.caption(
-        f"Overlap: how many of its {card.k} nearest neighbours a row keeps; by chance: the same with the rows of one "
-        "space shuffled. CKA and distance correlation: 0 unrelated, 1 the same up to scale and turn. "
-        f"{card.rows:,} rows."
+    show.table(spaces.pair_table(card), "How alike each pair of spaces is")
+    show_text(
+        f"[[neighbour overlap|Overlap]]: how many of its {card.k} nearest neighbours a row keeps; by chance: the same "
+        "with the rows of one space shuffled. [[linear cka|CKA]] and [[space correlation|distance correlation]]: 0 "
+        f"unrelated, 1 the same up to scale and turn. {card.rows:,} rows."
     )
 
 

@@ -39,10 +39,11 @@ def show_spaces() -> None:
         "recorded",
         data,
         formation.rows,
-        formation.places,
+        {name: formation.places[name] for name in spaces.SPACE_NAMES if name in formation.places},
         spaces.colours("class", data, formation.rows, None, {}),
         row_facts(data, formation.rows, None),
         when=[f"after epoch {epoch}" if epoch else "before training" for epoch in formation.epochs],
+        active=True,  # opens with what came out; Play shows how it came
         kind="recorded",
     )
     st.caption(

@@ -14,7 +14,7 @@ from kdlib.analysis import frames
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.names import ROLES, method_role, setting_name
 from kdlib.progress import PHASES
-from kdlib.spec import RunSpec, unused_fields
+from kdlib.spec import RunSpec, setting_text, unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RUNNING, RunInfo
 from pages import address, registries
 from pages.text import describe_range, escape
@@ -96,6 +96,7 @@ def _used_values(spec: RunSpec, names: Sequence[str]) -> dict[str, Any]:
     """Return field -> value, None for one that the method does not use."""
     unused = unused_fields(spec)
     values = {name: None if name in unused else getattr(spec, name) for name in names}
+    values |= {name: setting_text(value) for name, value in values.items() if isinstance(value, tuple)}
     named = {name: setting_name(name, values[name]) for name in ("method", "teacher") if values.get(name)}
     return values | named
 
@@ -213,4 +214,4 @@ def show_progress(infos: Sequence[RunInfo]) -> Sequence[RunInfo]:
 
 def spec_text(run: RunInfo) -> str:
     """Return what a run computes, a field a line."""
-    return "\n".join(f"{name}: {value}" for name, value in asdict(run.spec).items())
+    return "\n".join(f"{name}: {setting_text(value)}" for name, value in asdict(run.spec).items())

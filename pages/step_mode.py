@@ -13,7 +13,7 @@ from kdlib.analysis.figures.style import COLOURS
 from kdlib.data import datasets
 from kdlib.data.datasets import Dataset
 from kdlib.spaces import embedding_jobs
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec, grid_values
 from kdlib.step_sessions import NotEmbeddedError, StepSession
 from kdlib.training.pairs import compare_pairs
 from kdlib.training.stepper import BOTH, COMPRESSOR, STUDENT, BatchView, Stepper
@@ -233,7 +233,7 @@ def _order(data: Dataset, rows: np.ndarray) -> np.ndarray:
 
 def _terms(spec: RunSpec, view: BatchView) -> list[dict[str, Any]]:
     """Return the terms that add up to the total: name, weight, value and what it is, in words."""
-    weight = spec.distance_weight if spec.method != BASELINE else 0.0
+    weight = grid_values(spec.distance_weight)[0] if spec.method != BASELINE else 0.0
     terms = [
         ("prediction", 1 - weight, view.losses["prediction"], "the student against the labels"),
         ("distance", weight, view.losses["distance"], "the student against the compressed embedding"),

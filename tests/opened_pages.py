@@ -1,7 +1,9 @@
 """Pages of the app as a visitor sees them, without a browser; for tests that use the fixture `app_home`."""
 
 import ast
+import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -27,6 +29,11 @@ def texts(app: AppTest) -> str:
     """Return what the page says, all of it."""
     parts = [*app.markdown, *app.text, *app.error, *app.info, *app.warning, *app.caption, *app.title, *app.subheader]
     return "\n".join(str(part.value) for part in parts)
+
+
+def sent_to_maps(app: AppTest) -> dict[str, Any]:
+    """Return what the first maps of a page were sent, but for their tables."""
+    return next(json.loads(each.proto.mixed.json) for each in app.get("bidi_component") if "kd_maps" in str(each.proto))
 
 
 def tables(app: AppTest) -> list[pd.DataFrame]:

@@ -34,7 +34,7 @@ ROOMS = (
         "analysis",
         "intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
     ),
-    ("analysis", "width_precision projection placement costs probes measure widths failure teacher_probes"),
+    ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
     ("analysis", "teacher_report comparison verdicts diagnosis papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying durations planning step_sessions lessons"),
     ("", "notebook export"),

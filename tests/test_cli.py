@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from kdlib.cli.main import main
+from kdlib.names import method_name
 
 SMALL = [
     "--dataset",
@@ -57,6 +58,26 @@ def test_compare_writes_json_and_is_quiet_when_asked(tmp_path, capsys):
     assert written["cost"]["seconds"] > 0
 
 
+def test_compare_with_a_grid_shows_what_each_method_chose_and_tests_nothing_else(tmp_path, capsys):
+    path, values = tmp_path / "grid.json", ["--distance-weight", "0.2,0.7", "--lr", "0.03,0.003"]
+    assert main(["compare", *SMALL, *values, "--methods", "baseline,raw", "--json", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "chosen on validation" in out
+    assert "no teacher (baseline) has no λ: those values count for nothing there." in out
+    baseline, raw = json.loads(path.read_text())["runs"]
+    assert raw["spec"]["lr"] == [0.003, 0.03]
+    assert [cell["settings"] for cell in baseline["grid"]["cells"]] == [{"lr": 0.003}, {"lr": 0.03}]
+    cells, best = raw["grid"]["cells"], raw["grid"]["cells"][raw["grid"]["chosen"]]
+    assert len(cells) == 4
+    assert best["val"]["mean"] == max(cell["val"]["mean"] for cell in cells)
+    assert best["val"]["values"] == raw["metrics"]["val"]["accuracy"]["values"]
+    assert all(set(cell) == {"settings", "val", "reason"} and len(cell["val"]["values"]) == 2 for cell in cells)
+    assert set(raw["differences"]) == {"baseline"}
+    words = next(line for line in out.splitlines() if line.startswith(method_name("raw")))
+    assert f"λ {best['settings']['distance_weight']:g}, learning rate {best['settings']['lr']:g}" in words
+    assert sum(line.count(" *") for line in out.split("over the grid")[1].split("Paired")[0].splitlines()[1:]) == 2
+
+
 @pytest.mark.parametrize("what", ["datasets", "teachers", "methods", "compressors", "losses", "students"])
 def test_list_prints_a_described_line_per_entry(what, capsys):
     assert main(["list", what]) == 0
@@ -78,6 +99,12 @@ def test_list_prints_a_described_line_per_entry(what, capsys):
         ["compare", "--seeds", "0"],
         ["compare", "--distance-weight", "2"],
         ["compare", "--lr", "fast"],
+        ["compare", "--lr", ","],
+        ["compare", "--lr", "0.01,-1"],
+        ["compare", "--distance-weight", "0,0.5,2"],
+        ["compare", "--soft-label-weight", "0,nan"],
+        ["compare", "--seeds", "9000", "--distance-weight", "0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"],
+        ["paper", "--lr", "0.01,0.03"],
         ["compare", "--device", "tpu"],
         ["compare", "--methods", "lda", "--dataset", "digits", "--labels", "10"],
         ["sweep", "--lr", "0.1,fast"],

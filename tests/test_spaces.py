@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from kdlib import engine, runs, spaces
-from kdlib.analysis import geometry
+from kdlib.analysis import geometry, projection
 from kdlib.analysis.neighbours import expected_overlap, knn_overlap
 from kdlib.data import datasets
 from kdlib.data.datasets import Attribute, Dataset
@@ -74,24 +74,10 @@ def test_a_baseline_has_one_space_and_no_pair(run_ids):
     loaded = spaces.load_spaces(run_ids["baseline"])
     assert list(loaded.spaces) == ["student"]
     assert loaded.pairs == ()
-    assert spaces.neighbour_changes(loaded, 0) == {}
     card = jobs.compute_scorecard(loaded)
     assert card.pairs == {}
     assert card.spaces["student"].effective_rank >= 1
     assert not card.change
-
-
-def test_kept_lost_and_gained_are_what_brute_force_finds(example):
-    def nearest(space, row):
-        far = [sum((float(a) - float(b)) ** 2 for a, b in zip(space[row], other, strict=True)) for other in space]
-        return sorted((i for i in range(len(space)) if i != row), key=lambda i: far[i])[:10]
-
-    for row in (0, 17, 39):
-        for (a, b), change in spaces.neighbour_changes(example, row).items():
-            before, after = nearest(example.spaces[a], row), nearest(example.spaces[b], row)
-            assert change["kept"].tolist() == [i for i in before if i in after]
-            assert change["lost"].tolist() == [i for i in before if i not in after]
-            assert change["gained"].tolist() == [i for i in after if i not in before]
 
 
 def test_the_scorecard_agrees_with_geometry_pair_by_pair(example):
@@ -138,11 +124,9 @@ def test_constant_few_and_duplicate_rows_are_words_not_errors(example):
     for case in (few, flat, same):
         card = jobs.compute_scorecard(case)
         assert all(isinstance(reason, str) for reason in card.undefined)
-        spaces.neighbour_changes(case, 0)
         shown, maps = spaces.project_now(case)
         assert all(np.isfinite(place).all() and len(place) == len(shown) for place in maps.places)
     assert any("compressed" in reason for reason in jobs.compute_scorecard(flat).undefined)
-    assert "undefined" in spaces.neighbour_changes(few, 0)["raw", "compressed"]
 
 
 def test_an_answer_is_computed_once_and_serves_every_run_of_the_same_content(run_ids, submitted):
@@ -151,6 +135,7 @@ def test_an_answer_is_computed_once_and_serves_every_run_of_the_same_content(run
     assert spaces.request(request, loaded) is spaces.request(request, loaded) is None
     assert len({key for _, _, key in submitted}) == 1
     function, arguments, _ = submitted[0]
+    assert spaces.laying_out(request, loaded) is None
     function(*arguments)
     answer = spaces.request(request, loaded)
     assert len(submitted) == 2
@@ -159,6 +144,22 @@ def test_an_answer_is_computed_once_and_serves_every_run_of_the_same_content(run
     twin = spaces.load_spaces(run_ids["again"])
     assert spaces.cached(replace(request, run=run_ids["again"]), twin).notes == answer.notes
     assert spaces.cached(replace(request, projection="umap"), loaded) is None
+
+
+def test_while_maps_are_made_it_is_known_which(run_ids, monkeypatch):
+    request, loaded = SpaceRequest(run_ids["mlp"], "val", projection="tsne"), spaces.load_spaces(run_ids["mlp"], "val")
+    seen, tsne = [], projection.PROJECTIONS["tsne"]
+
+    def watched(space):
+        seen.append((spaces.laying_out(request, loaded), space.shape[1]))
+        return space[:, :2]
+
+    monkeypatch.setitem(projection.PROJECTIONS, "tsne", replace(tsne, function=watched))
+    monkeypatch.setattr(projection, "VERSION", "of this test")
+    jobs.compute(asdict(request))
+    assert seen == [(number, space.shape[1]) for number, space in enumerate(loaded.spaces.values())]
+    assert spaces.laying_out(request, loaded) is None
+    assert isinstance(spaces.cached(request, loaded), spaces.SpaceMaps)
 
 
 def test_an_answer_that_fails_says_why_until_it_is_requested_again(run_ids, submitted, monkeypatch):

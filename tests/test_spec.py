@@ -13,7 +13,17 @@ import torch
 from kdlib import pipeline
 from kdlib.models.compressors import COMPRESSORS
 from kdlib.results import RunResult, SplitMetrics, Summary
-from kdlib.spec import BASELINE, LATER_FIELDS, POINTWISE, RAW, TEACHER_FIELDS, UNCOMPRESSED, RunSpec, unused_fields
+from kdlib.spec import (
+    BASELINE,
+    GRID_FIELDS,
+    LATER_FIELDS,
+    POINTWISE,
+    RAW,
+    TEACHER_FIELDS,
+    UNCOMPRESSED,
+    RunSpec,
+    unused_fields,
+)
 from kdlib.training.losses import LOSSES
 
 
@@ -176,8 +186,47 @@ def test_a_value_of_another_kind_is_refused_in_words_in_python_and_in_json(given
     ids=lambda value: type(value).__name__,
 )
 def test_no_field_takes_what_is_neither_text_nor_a_number(name, value):
+    if name in GRID_FIELDS and isinstance(value, np.ndarray):
+        assert RunSpec(**{name: value}).replace() == RunSpec(**{name: value.tolist()})
+        return
     with pytest.raises(ValueError, match=f"^{name} must be "):
         RunSpec(**{name: value})
+
+
+def test_a_list_of_one_value_is_that_value_and_the_identity_of_before_grids():
+    assert RunSpec(lr=[0.01], distance_weight=(0.85,)) == RunSpec()
+    assert RunSpec().identity == "c58e6bfa842ecf94"  # as runs of before grids were stored
+
+
+def test_a_grid_has_one_identity_in_whatever_order_and_however_often_a_value_is_given():
+    grid = RunSpec(lr=[0.03, 0.01, 0.01], distance_weight=np.array([0.5, 0.0]))
+    assert (grid.lr, grid.distance_weight) == ((0.01, 0.03), (0.0, 0.5))
+    assert grid.identity == RunSpec(lr=(0.01, 0.03), distance_weight=(0, 0.5)).identity
+    assert len({grid.identity, RunSpec().identity, grid.replace(lr=[0.01, 0.02]).identity}) == 3
+    assert RunSpec.from_json(grid.to_json()) == grid
+    assert RunSpec.from_record(json.loads(json.dumps(grid.to_dict()))) == grid
+
+
+def test_the_cells_of_a_grid_are_every_combination_the_last_axis_fastest():
+    grid = RunSpec(lr=[0.01, 0.03], distance_weight=[0.5, 0.9])
+    cells = [(cell.distance_weight, cell.lr) for cell in grid.cells]
+    assert cells == [(0.5, 0.01), (0.5, 0.03), (0.9, 0.01), (0.9, 0.03)]
+    assert all(cell.replace(lr=grid.lr, distance_weight=grid.distance_weight) == grid for cell in grid.cells)
+    assert (grid.cell_count, RunSpec().cell_count, RunSpec().cells) == (4, 1, [RunSpec()])
+
+
+def test_a_baseline_has_no_grid_of_what_belongs_to_the_teacher():
+    baseline = RunSpec(method="baseline", lr=[0.01, 0.03], distance_weight=[0, 0.5], soft_label_weight=[0, 1])
+    assert list(baseline.grid) == ["lr"]
+    assert [cell.identity for cell in baseline.cells] == [
+        RunSpec(method="baseline", lr=lr).identity for lr in (0.01, 0.03)
+    ]
+
+
+@pytest.mark.parametrize("value", [["0.1"], [0.1, None], [[0.1]], {0.1: 1}, "0.1,0.2", [True]])
+def test_what_is_no_list_of_numbers_is_no_grid(value):
+    with pytest.raises(ValueError, match=r"^lr must be "):
+        RunSpec(lr=value)
 
 
 def test_a_result_of_a_later_version_is_read_without_what_is_unknown_here():

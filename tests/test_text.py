@@ -18,7 +18,7 @@ from kdlib.models.providers.packaged import NETWORKS
 from kdlib.pipeline import compare
 from pages import maps, own_data
 from tests import stored_runs
-from tests.opened_pages import opened, texts
+from tests.opened_pages import opened, sent_to_maps, texts
 
 TOPICS = {
     "weather": "rain sun wind storm cloud snow warm cold",
@@ -242,14 +242,17 @@ def test_the_spaces_of_texts_say_what_was_written_and_draw_no_pictures(tmp_path)
     run_id = stored_runs.store_result(compare([spec])[0], "texts")
     data = datasets.load(name)
     rows = data.splits["test"][:3].tolist()
-    app = opened("embeddings", runs=run_id, row=",".join(map(str, rows)))
+    app = opened("embeddings", runs=run_id, row=",".join(map(str, rows)), below="Selected rows")
     assert not app.exception
     selected = next(each.value for each in app.dataframe if "text" in each.value)
     assert selected["text"].tolist() == [data.read(row) for row in rows]
     assert "picture" not in selected
     app = opened("embeddings", runs=run_id, row=str(rows[0]))
-    assert "Its 10 nearest neighbours" in texts(app)
-    assert not app.get("imgs"), "no pictures of hashed words"
+    sent = sent_to_maps(app)
+    read = {item["row"]: item["text"] for group in sent["neighbours"]["groups"] for item in group["items"]}
+    assert len(read) >= 8
+    assert read == {row: data.read(row) for row in read}
+    assert not sent["item"], "no pictures of hashed words"
 
 
 def test_neighbours_are_listed_as_texts(tmp_path):

@@ -28,27 +28,36 @@ export function find(root, selector, kind) {
 export function createPanel() {
   const element = document.createElement("div"), head = document.createElement("div");
   const title = document.createElement("b"), note = document.createElement("div");
+  const wait = document.createElement("div"), doing = document.createElement("span"), bar = document.createElement("i");
   element.className = "panel";
   element.tabIndex = 0;
   element.setAttribute("role", "group");
   head.className = "head";
   note.className = "note";
+  wait.className = "wait";
+  wait.hidden = true;
+  wait.append(doing, bar);
   head.append(title);
-  element.append(head, note);
-  return { element, title, note };
+  element.append(head, note, wait);
+  return { element, title, note, wait, doing };
 }
 
 /**
- * Write what a panel shows.
+ * Write what a panel shows, and what is still being made for it.
  * @param {ReturnType<typeof createPanel>} panel
  * @param {PanelLabel} label
  * @param {number} count of rows
  */
-export function writeLabel({ element, title, note }, label, count) {
+export function writeLabel({ element, title, note, wait, doing }, label, count) {
   title.textContent = label.title;
   title.style.setProperty("--role", label.colour);
   note.textContent = label.note;
-  element.setAttribute("aria-label", `Map: ${label.title}. ${count} rows. ${label.note}`);
+  note.title = label.help ?? "";
+  doing.textContent = label.waiting ?? "";
+  wait.hidden = !label.waiting;
+  wait.classList.toggle("moving", label.moving ?? false);
+  const words = [`Map: ${label.title}.`, `${count} rows.`, label.note, label.waiting ?? ""];
+  element.setAttribute("aria-label", words.filter((each) => each).join(" "));
 }
 
 /**

@@ -97,7 +97,7 @@ function pinch(view, panel, other, before, at) {
 }
 
 /**
- * Select the point under a click; a finger, which cannot hover, also sees what it is.
+ * Select the point under a click.
  * @param {MapsView} view
  * @param {Panel} panel
  * @param {PointerEvent} event
@@ -105,7 +105,6 @@ function pinch(view, panel, other, before, at) {
 function clickAt(view, panel, event) {
   const at = view.onStage(event), i = view.nearest(panel, at);
   if (i >= 0) view.select([i], event.shiftKey);
-  if (event.pointerType === "touch") view.hoverAt(panel, at);
 }
 
 /**

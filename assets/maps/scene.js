@@ -2,7 +2,7 @@
 
 import { ease, extent, interpolate, nearestPoint, pointsInside, stepAt } from "./geometry.js";
 
-/** @import { Extent, Fact, LegendEntry, MapsData, NumericArray, PanelLabel, Point } from "./types.js" */
+/** @import { Extent, Fact, LegendEntry, MapsData, Neighbours, NumericArray, PanelLabel, Point } from "./types.js" */
 /** @import { Table, Transition } from "./types.js" */
 
 const FRAME_DURATION = 400; // ms from one snapshot to the next
@@ -48,7 +48,11 @@ export class Scene {
   frames = []; // space -> frames of (2n,)
   /** @type {string[]} */
   when = [];
-  item = "";
+  item = ""; // address of a row's picture without its number
+  sound = ""; // the same of its sound
+  explains = false; // whether the neighbours of a single selected row come
+  /** @type {Neighbours | null} */
+  neighbours = null; // of the row they are of
   marks = new Uint8Array(); // (n,) 1 = selected
   marked = 0;
 
@@ -78,6 +82,9 @@ export class Scene {
     this.legend = data.legend;
     this.labels = data.panels;
     this.item = data.item;
+    this.sound = data.sound ?? "";
+    this.explains = data.explains ?? false;
+    this.neighbours = data.neighbours ?? null;
     this.when = data.when;
     this.count = this.rows.length;
     const frames = this.when.length || 1;
@@ -193,6 +200,13 @@ export class Scene {
     this.#selected = new Set(add ? [...this.#selected, ...rows] : rows);
     this.#mark();
     return [...this.#selected];
+  }
+  /**
+   * Return the points of row numbers, as far as they are drawn.
+   * @param {readonly number[]} rows
+   */
+  pointsOf(rows) {
+    return rows.flatMap((row) => this.#index.get(row) ?? []);
   }
   #mark() {
     this.marks = new Uint8Array(this.count);

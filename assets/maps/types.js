@@ -16,6 +16,9 @@
  * @property {string} title
  * @property {string} note what is said below the map
  * @property {string} colour of the space, as CSS writes it
+ * @property {string} [help] what the words of the note mean
+ * @property {string} [waiting] what is still being made for this map; nothing where nothing is
+ * @property {boolean} [moving] whether just that is being made now
  */
 /**
  * What a colour and shape stand for.
@@ -28,6 +31,26 @@
 /** @typedef {FactLabel & { codes: NumericArray }} Fact its codes (n,) into the names; below 0: not known */
 
 /**
+ * One of the nearest rows of another.
+ * @typedef {object} Neighbour
+ * @property {number} row number in the dataset
+ * @property {string} caption its class
+ * @property {string} text the item itself where it can be read, otherwise ""
+ * @property {string} about everything that is known of it
+ * @property {boolean} same whether it is of the same class
+ */
+/** @typedef {{ name: string, title: string, colour: string, items: Neighbour[] }} NeighbourGroup those in one space */
+/**
+ * The neighbours of a row.
+ * @typedef {object} Neighbours
+ * @property {number} row number in the dataset
+ * @property {string[]} words what they say, in sentences
+ * @property {NeighbourGroup[]} groups
+ * @property {Record<string, string>} shared name of a fact -> how many neighbours share it: "3 → 7"
+ * @property {string} legend what these numbers are
+ */
+
+/**
  * What Python sends (`linked` in pages/maps.py).
  * @typedef {object} MapsData
  * @property {string} kind of maps; where it changes, zoom and position start anew
@@ -37,6 +60,9 @@
  * @property {LegendEntry[]} legend what the codes of the points mean
  * @property {FactLabel[]} facts
  * @property {string} item address of a row's picture without its number; empty where there are no pictures
+ * @property {string} [sound] address of a row's sound without its number; empty where nothing can be heard
+ * @property {boolean} [explains] whether the neighbours of a single selected row come
+ * @property {Neighbours | null} [neighbours] of a single selected row
  * @property {string[]} when names of the frames; empty where there is one only
  * @property {boolean} live whether more frames will come
  * @property {number[]} selected row numbers of the dataset

@@ -2,10 +2,13 @@
 // `root.view` lets tests ask what is where.
 
 import { parseRGB } from "./colours.js";
+import { Drawer } from "./drawer.js";
 import { createLegend, createPanel, find, writeLabel } from "./elements.js";
+import { listenToFull, toggleFull } from "./full.js";
 import { middle, panBy, pixelsPerUnit, pointSize, rectangle, toData, toScreen, wholeMap, zoomAt } from "./geometry.js";
 import { listen } from "./gestures.js";
-import { FlatPainter, paintOverlay, WebGLPainter } from "./paint.js";
+import { paintOverlay } from "./paint.js";
+import { startPainter } from "./painters.js";
 import { Scene } from "./scene.js";
 import { Tip } from "./tip.js";
 
@@ -54,7 +57,16 @@ export class MapsView {
       legend: find(this.root, "[data-legend]", HTMLElement),
     };
     this.tip = new Tip(this.root, this.parts.stage);
-    this.painter = this.#startPainter();
+    this.drawer = new Drawer(find(this.root, "[data-drawer]", HTMLElement), {
+      select: (rows) => this.select(this.scene.pointsOf(rows), false),
+      point: (row) => this.ring(this.scene.pointsOf([row])[0] ?? -1),
+    });
+    listenToFull(this.root, find(this.root, "[data-do=full]", HTMLElement));
+    this.painter = startPainter(this.root, (make) => {
+      if (this.ended) return;
+      this.painter = make();
+      this.#fit();
+    });
     this.root.addEventListener("click", (event) => {
       const button = event.target instanceof Element && event.target.closest("button");
       if (button) this.#press(button);
@@ -68,27 +80,6 @@ export class MapsView {
   }
   get #points() {
     return find(this.root, "[data-points]", HTMLCanvasElement);
-  }
-  #startPainter() {
-    const canvas = this.#points;
-    try {
-      const painter = new WebGLPainter(canvas);
-      canvas.addEventListener("webglcontextlost", () => {
-        if (this.ended) return;
-        this.painter = this.#flatPainter();
-        this.#fit();
-      });
-      return painter;
-    } catch {
-      return this.#flatPainter();
-    }
-  }
-  #flatPainter() {
-    const old = this.#points, canvas = document.createElement("canvas"); // a canvas keeps its first kind of context
-    canvas.dataset.points = "";
-    canvas.setAttribute("aria-hidden", "true");
-    old.replaceWith(canvas);
-    return new FlatPainter(canvas);
   }
   end() {
     this.ended = true;
@@ -123,7 +114,6 @@ export class MapsView {
   #build() {
     const { scene } = this, { panels } = this.parts, shown = scene.morphing ? [MORPH] : scene.labels;
     panels.style.setProperty("--wide", String(shown.length));
-    panels.style.setProperty("--high", scene.morphing ? "480px" : "380px");
     this.panels = shown.map(({ name }, index) => {
       const home = scene.home(index), box = { left: 0, top: 0, width: 0, height: 0 };
       const panel = { ...createPanel(), index, box, home, camera: wholeMap(home) };
@@ -244,6 +234,7 @@ export class MapsView {
   #showSelection() {
     const { count, marked } = this.scene;
     this.parts.status.textContent = marked ? `${marked} of ${count} rows selected` : `${count} rows`;
+    this.drawer.show(this.scene);
     this.show();
   }
   #outline() {
@@ -270,12 +261,19 @@ export class MapsView {
     else this.tip.show(this.scene, i, pixel);
     this.show(false);
   }
+  /** @param {number} i point around which a ring is drawn; -1 for none */
+  ring(i) {
+    this.hovered = i;
+    this.tip.hide();
+    this.show(false);
+  }
 
   /** @param {HTMLButtonElement} button */
   #press(button) {
     const { mode, code } = button.dataset;
     if (mode === "lasso" || mode === "box" || mode === "move") this.mode = mode;
     else if (code) this.select(this.scene.coded(Number(code)), false);
+    else if (button.dataset.do === "full") toggleFull(this.root);
     else this.#do(button.dataset.do);
     this.show();
   }

@@ -10,6 +10,7 @@ retrieval      what the nearest rows say; width_precision: what an embedding is 
 projection     spaces as maps in the plane, registry `PROJECTIONS`
 costs          what a student takes at inference
 probes         what spaces still know of the target and of each attribute
+grid           which setting of a grid counts, by validation alone
 measure        all of these for trained members
 teacher_probes what is known of a teacher, as numbers, and the reports that ship; teacher_report: finding it out
 failure        why that, or a map, cannot be said

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,30 @@ def student_cost(trained: Trained, data: Dataset) -> Cost:
         network(item)
         seconds.append(time.perf_counter() - started)
     return Cost(parameters, operations, round(1000 * median(seconds), 3))
+
+
+@torch.no_grad()
+def count_activations(network: nn.Module, item: Tensor) -> int:
+    """Return the numbers that the layers of a network give for one item: what a step has to hold for its gradient.
+
+    Args:
+        network: takes one item.
+        item: shape (1, ...).
+
+    Example:
+        >>> count_activations(nn.Sequential(nn.Linear(8, 3), nn.ReLU()), torch.zeros(1, 8))
+        6
+    """
+    counts: list[int] = []
+
+    def count(_: nn.Module, __: tuple[Tensor, ...], output: Any) -> None:
+        counts.append(output.numel() if isinstance(output, Tensor) else 0)
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules() if not list(layer.children())]
+    network(item)
+    for hook in hooks:
+        hook.remove()
+    return sum(counts)
 
 
 def multiply_adds(network: nn.Module, item: Tensor) -> int:

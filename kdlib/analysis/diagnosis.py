@@ -12,7 +12,7 @@ from kdlib.analysis.significance import seeds_to_settle
 from kdlib.analysis.verdicts import describe_kept
 from kdlib.names import method_name
 from kdlib.results import RunResult, Summary
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec, grid_values
 
 CLEAR = 0.02  # of an accuracy, below which nothing is made of a difference
 HARDLY = 0.15  # of the distance at the start: a student that came no closer does not follow
@@ -106,11 +106,11 @@ def diagnose(results: Sequence[RunResult]) -> Diagnosis:
     raw = next((result for result in measured if result.spec.method == RAW), None)
     best = raw if place is None else measured[place]
     if best is None or best.teacher is None:
-        return Diagnosis([], None, best.spec if best else RunSpec())
+        return Diagnosis([], None, best.setting if best else RunSpec())
     evidence = _collect(measured, best)
     findings = [_say_ceiling(evidence), _say_compression(evidence), _say_alignment(evidence), _say_labels(evidence)]
     findings.append(describe_kept(best))
-    return Diagnosis([*filter(None, findings)], _advise(evidence), best.spec)
+    return Diagnosis([*filter(None, findings)], _advise(evidence), best.setting)
 
 
 def _collect(results: Sequence[RunResult], best: RunResult) -> _Evidence:
@@ -164,7 +164,7 @@ def _say_compression(evidence: _Evidence) -> str:
 
 def _say_alignment(evidence: _Evidence) -> str:
     way = evidence.way
-    if way is None or not evidence.best.spec.distance_weight:
+    if way is None or not _weight(evidence.best.setting):
         return ""
     numbers = f"the distance went from {evidence.first:.3f} to {evidence.last:.3f}, 0 is a perfect match"
     if way < HARDLY:
@@ -195,7 +195,7 @@ def _is_held_up(evidence: _Evidence) -> bool:
 
 def _advise(evidence: _Evidence) -> Advice | None:
     """Return the first change that applies; those that matter most come first."""
-    spec, gain = evidence.best.spec, evidence.gains.get(BASELINE)
+    spec, gain = evidence.best.setting, evidence.gains.get(BASELINE)
     helps = gain is not None and excludes_zero(gain) and gain.mean > 0
     if _is_weak(evidence) and not helps:
         return Advice("Choose a teacher that knows the target better than the student alone does.")
@@ -207,15 +207,20 @@ def _advise(evidence: _Evidence) -> Advice | None:
             text = f"Compress less: {dim} numbers instead of {spec.dim}, as some of the target was lost."
             return Advice(text, {"dim": dim})
     if _is_held_up(evidence) and not helps:
-        return _advise_weight("Let the labels count more", spec, spec.distance_weight / 2)
-    if evidence.way is not None and evidence.way < HARDLY and spec.distance_weight < 1 - 2 * STEP:
-        return _advise_weight("Let the distance count more", spec, (1 + spec.distance_weight) / 2)
+        return _advise_weight("Let the labels count more", spec, _weight(spec) / 2)
+    if evidence.way is not None and evidence.way < HARDLY and _weight(spec) < 1 - 2 * STEP:
+        return _advise_weight("Let the distance count more", spec, (1 + _weight(spec)) / 2)
     return _advise_epochs(evidence) or _advise_seeds(evidence)
+
+
+def _weight(setting: RunSpec) -> float:
+    """Return λ of a single setting."""
+    return grid_values(setting.distance_weight)[0]
 
 
 def _advise_weight(words: str, spec: RunSpec, wanted: float) -> Advice:
     weight = round(round(wanted / STEP) * STEP, 2)
-    return Advice(f"{words}: λ = {weight:g} instead of {spec.distance_weight:g}.", {"distance_weight": weight})
+    return Advice(f"{words}: λ = {weight:g} instead of {_weight(spec):g}.", {"distance_weight": weight})
 
 
 def _is_weak(evidence: _Evidence) -> bool:
@@ -225,7 +230,7 @@ def _is_weak(evidence: _Evidence) -> bool:
 
 
 def _advise_epochs(evidence: _Evidence) -> Advice | None:
-    spec, history = evidence.best.spec, evidence.best.history
+    spec, history = evidence.best.setting, evidence.best.history
     if len(history) < 3 or 2 * spec.epochs > MOST_EPOCHS:
         return None
     before, after = (_curve(evidence.best, "val", place) for place in (2 * len(history) // 3, -1))

@@ -10,6 +10,7 @@ import torch
 from kdlib.analysis.costs import student_cost
 from kdlib.analysis.evaluation import scores, thresholds
 from kdlib.analysis.geometry import effective_rank
+from kdlib.analysis.grid import select_members
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.probes import Probes
 from kdlib.data.datasets import Dataset
@@ -20,6 +21,7 @@ from kdlib.results import (
     CANCELLED_SPLITS,
     CURVES,
     Cost,
+    Grid,
     Point,
     Probe,
     RunResult,
@@ -100,12 +102,16 @@ class _Group:
         number: of the spec among those that were trained together.
         members: where its members are among all.
         inputs: of all specs.
+        seconds: of the training, its share.
+        grid: what all cells of its grid came to; None without one.
     """
 
     spec: RunSpec
     number: int
     members: slice
     inputs: MeasurementInputs
+    seconds: float
+    grid: Grid | None
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,8 @@ def measure(
 ) -> list[RunResult]:
     """Return the result of each spec, whose members follow one another in `inputs.trained`.
 
+    Of a grid, the cell that is best on validation is measured, nothing of the others.
+
     A result that is "cancelled" holds the history, the replay, the weights with the best validation score of each
     member so far (before the first validation those it started with) and rows in the spaces of these weights, and has
     no metrics, probes or attributes. All results are so after a cancelled training, or when `on_progress` asks to stop
@@ -139,6 +147,10 @@ def measure(
         inputs: what to measure.
         on_progress: called before every split and every probe; returning True stops.
     """
+    trained = inputs.trained
+    seconds = [trained.seconds / trained.students.size * spec.seeds * spec.cell_count for spec in specs]
+    trained, grids = select_members(specs, trained)
+    inputs = replace(inputs, trained=trained)
     outputs = _predict(inputs, on_progress)
     if len(outputs) < len(inputs.splits):  # from here on it is as if the training had been cancelled
         inputs = replace(inputs, trained=replace(inputs.trained, cancelled=True))
@@ -150,7 +162,8 @@ def measure(
             for split, kinds in outputs.items()
             for kind, values in kinds.items()
         }
-        collected.append(_collect(_Group(spec, number, members, inputs), arrays))
+        group = _Group(spec, number, members, inputs, seconds[number], grids[number])
+        collected.append(_collect(group, arrays))
     results = [entry.result for entry in collected]
     if inputs.trained.cancelled:
         return results
@@ -193,18 +206,20 @@ def _collect(group: _Group, outputs: dict[str, np.ndarray]) -> _Collected:
     arrays = dict(outputs)
     for name, values in trained.students.parameters.items():
         arrays[f"student/{name}"] = values[members].detach().cpu().numpy()
-    arrays |= {f"replay/{name}": values for name, values in trained.replay[group.number].items()}
+    arrays |= {f"replay/{name}": values for name, values in trained.replay[group.number][0].items()}
     history = [_select_members(point, members) for point in trained.history]
     if reason := _why_diverged(group):
-        return _Collected(group, RunResult(spec, "failed", reason, history=history, arrays=arrays), {})
+        failed = RunResult(spec, "failed", reason, history=history, grid=group.grid, arrays=arrays)
+        return _Collected(group, failed, {})
     compressed, logits = _compress_rows(group) if spec.method != BASELINE else ({}, {})
     arrays |= {f"compressed/{split}": rows for split, rows in compressed.items()}
     teacher = trained.teachers[group.number]
     if teacher is not None:
         for name, values in teacher.parameters.items():
             arrays[f"teacher/{name}"] = values.detach().cpu().numpy()
-    cost = Cost(seconds=trained.seconds / trained.students.size * spec.seeds)
-    return _Collected(group, RunResult(spec, "cancelled", cost=cost, history=history, arrays=arrays), logits)
+    cost = Cost(seconds=group.seconds)
+    result = RunResult(spec, "cancelled", cost=cost, history=history, grid=group.grid, arrays=arrays)
+    return _Collected(group, result, logits)
 
 
 def _why_diverged(group: _Group) -> str:

@@ -24,6 +24,7 @@ STRENGTH = 0.01  # of the pull between maps that are laid out together
 STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0)
 MIN_ROWS = 20  # different rows that a neighbour map needs to be more than an accident
 NEIGHBOURS = 15  # per row, for umap and t-SNE
+OnLayout = Callable[[int], None]  # called with the number of each space before it is laid out; 0 where all are together
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,16 @@ PROJECTIONS: dict[str, Projection] = {
 }
 
 
-def project(name: str, spaces: Sequence[np.ndarray], strength: float = STRENGTH) -> Maps:
+def project(
+    name: str, spaces: Sequence[np.ndarray], strength: float = STRENGTH, on_layout: OnLayout | None = None
+) -> Maps:
     """Return one map per space. Where the projection fails the map is by PCA, or a single point, and its note says so.
 
     Args:
         name: in `PROJECTIONS`.
         spaces: shapes (n, d_i), the same rows.
         strength: for a joint projection.
+        on_layout: learns how far it is.
 
     Raises:
         ValueError: unknown name, or spaces of different rows.
@@ -162,16 +166,21 @@ def project(name: str, spaces: Sequence[np.ndarray], strength: float = STRENGTH)
     if len({len(space) for space in spaces}) > 1:
         raise ValueError(f"maps need spaces of the same rows, got {', '.join(str(len(space)) for space in spaces)}")
     reasons = [_why_impossible(space) or ("" if entry.instant else _too_few(space, name)) for space in spaces]
+    on_layout = on_layout or (lambda _: None)
     if entry.joint and len(spaces) > 1 and not any(reasons):
+        on_layout(0)
         joint = _try_projection(lambda: _cached_layout(name, spaces, strength))
         if joint is not None:
-            return Maps(_align_maps(joint), [""] * len(spaces))
+            return Maps(_align(joint), [""] * len(spaces))
     single = "umap" if entry.joint else name
-    layouts = [_project_one(single, name, space, reason) for space, reason in zip(spaces, reasons, strict=True)]
+    layouts = []
+    for space, reason in zip(spaces, reasons, strict=True):
+        on_layout(len(layouts))
+        layouts.append(_project_one(single, name, space, reason))
     notes = [note for _, note in layouts]
     if entry.joint and not any(notes):
         notes = ["Laid out on its own."] * len(spaces)
-    return Maps(_align_maps([places for places, _ in layouts]), notes)
+    return Maps(_align([places for places, _ in layouts]), notes)
 
 
 def _project_one(name: str, label: str, space: np.ndarray, reason: str) -> tuple[np.ndarray, str]:
@@ -253,11 +262,6 @@ def project_frames(frames: np.ndarray, anchor: np.ndarray | None = None) -> np.n
     return (flat / (size or 1.0)).astype(np.float32)
 
 
-def warm_up() -> None:
-    """Load umap and have it compiled in this process, so that the first map does not wait for it."""
-    umap(np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32))
-
-
 def _scaled(space: np.ndarray) -> np.ndarray:
     """Return the space centred, its largest entry 1, float32: scales of 1e-30 and 1e30 give the same map."""
     peak = float(np.abs(space).max()) or 1.0
@@ -325,12 +329,8 @@ def align_sequence(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
     return _align(maps, before=-1)
 
 
-def _align_maps(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the maps centred, of root mean square 1, each turned or mirrored to come nearest to the first."""
-    return _align(maps, before=0)
-
-
-def _align(maps: Sequence[np.ndarray], before: int) -> list[np.ndarray]:
+def _align(maps: Sequence[np.ndarray], before: int = 0) -> list[np.ndarray]:
+    """Return maps centred, of root mean square 1, each turned or mirrored onto the first, or with -1 the one before."""
     aligned_maps: list[np.ndarray] = []
     for places in maps:
         if aligned_maps:

@@ -12,7 +12,7 @@ from kdlib.analysis.frames import COST_NAMES, differing_fields, run_labels, spli
 from kdlib.analysis.significance import effect_size, seeds_to_settle
 from kdlib.names import setting_name
 from kdlib.results import RunResult, Summary
-from kdlib.spec import unused_fields
+from kdlib.spec import RunSpec, setting_text, unused_fields
 
 NONE = "–"  # in a cell without a value
 
@@ -97,7 +97,13 @@ def _settings(results: Sequence[RunResult]) -> list[dict[str, Any]]:
     """Return per result its method and the fields in which the results differ, None where not used."""
     specs = [result.spec for result in results]
     names = list(dict.fromkeys(["method", *differing_fields(specs)]))
-    return [{name: None if name in unused_fields(spec) else getattr(spec, name) for name in names} for spec in specs]
+    grids = {name for name in names if any(isinstance(getattr(spec, name), tuple) for spec in specs)}
+
+    def value_of(spec: RunSpec, name: str) -> Any:
+        value = getattr(spec, name)
+        return None if name in unused_fields(spec) else setting_text(value) if name in grids else value
+
+    return [{name: value_of(spec, name) for name in names} for spec in specs]
 
 
 def _primary_scores(result: RunResult) -> dict[str, Summary]:

@@ -22,7 +22,7 @@ from kdlib.cli import data, embed, export, record, report, runs, store, sweeps, 
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
-from kdlib.spec import RunSpec
+from kdlib.spec import GRID_FIELDS, RunSpec
 
 OPTIONS = {
     "dataset": "what to learn: see `list datasets`",
@@ -43,6 +43,7 @@ OPTIONS = {
     "lr": "peak learning rate",
     "seeds": "how often each method is trained, with seeds 0, 1, ...",
 }
+GRID_NOTE = "; several values, separated by commas, make a grid, of which the best cell on validation counts"
 errors = Console(stderr=True, highlight=False)
 
 
@@ -53,13 +54,24 @@ class Parser(argparse.ArgumentParser):
         raise ValueError(message)
 
 
-def add_spec_options(parser: argparse.ArgumentParser) -> None:
-    """Add one option per field of `RunSpec` but the method; one that is not given is None."""
+def add_spec_options(parser: argparse.ArgumentParser, grid: bool = True) -> None:
+    """Add one option per field of `RunSpec` but the method; one that is not given is None.
+
+    Args:
+        parser: of the command.
+        grid: whether the `GRID_FIELDS` take several values.
+    """
     for field in fields(RunSpec):
         if field.name in OPTIONS:
             note = runs.DEFAULT_NOTES.get(field.name, "")
-            line = f"{OPTIONS[field.name]} (default: {field.default}{note})"
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), metavar="X", help=line)
+            several = grid and field.name in GRID_FIELDS
+            line = f"{OPTIONS[field.name]}{GRID_NOTE if several else ''} (default: {field.default}{note})"
+            parser.add_argument(
+                f"--{field.name.replace('_', '-')}",
+                type=runs.parse_grid if several else type(field.default),
+                metavar="X,..." if several else "X",
+                help=line,
+            )
 
 
 @contextmanager
@@ -187,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
 
     papers = command("paper", paper)
     papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
-    add_spec_options(papers)
+    add_spec_options(papers, grid=False)
     papers.add_argument("--teachers", default="", metavar="X,...", help="several, separated by commas (default: all)")
     papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")

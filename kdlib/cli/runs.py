@@ -18,7 +18,7 @@ from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
 from kdlib.data import imported
 from kdlib.results import CURVES
-from kdlib.spec import DATASET_DEPENDENT, RunSpec
+from kdlib.spec import DATASET_DEPENDENT, RunSpec, setting_text
 from kdlib.store import RunInfo
 
 METHODS = "baseline,raw,pca,linear,mlp"
@@ -87,6 +87,21 @@ def parse_methods(text: str) -> list[str]:
     if not names:
         raise ValueError("no method given, see `list methods`")
     return names
+
+
+def parse_grid(text: str) -> list[float]:
+    """Return the numbers that commas separate.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none, or something else.
+    """
+    try:
+        values = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        values = []
+    if not values:
+        raise argparse.ArgumentTypeError(f"expected a number, or several separated by commas, got {text!r}")
+    return values
 
 
 def spec_fields(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -188,7 +203,7 @@ def show(arguments: argparse.Namespace) -> int:
         "state": describe_run(run),
         "progress": run.progress_label,
     }
-    rows |= {name: str(value) for name, value in asdict(run.spec).items()}
+    rows |= {name: setting_text(value) for name, value in asdict(run.spec).items()}
     rows |= {name: f"{value:.4g}" for name, value in sorted((run.metrics or {}).items()) if "/" in name}
     if run.unsynced:
         rows["unsynced points"] = f"{run.unsynced}; `resume {run.id[:12]}` brings them to the store"

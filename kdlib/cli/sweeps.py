@@ -24,7 +24,7 @@ from kdlib.cli.output import errors, plain_table, print_lines, print_table, prog
 from kdlib.cli.runs import DEFAULT_NOTES, METHODS, describe_run, parse_methods, spec_fields
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
-from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec
+from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec, setting_text
 from kdlib.store import RunInfo
 
 POLL_SECONDS = 0.5  # seconds between two reads of the runs that are waited for
@@ -115,5 +115,5 @@ def sweep_table(results: Sequence[RunResult]) -> Table:
     for result, words in zip(results, differences, strict=True):
         cells = [*(format_percent(result.score(split)) for split in ("test", "ood")), *words]
         metric = [METRIC_NAMES[result.primary_name]] if several_metrics else []
-        table.add_row(*(str(getattr(result.spec, name)) for name in names), *metric, *cells)
+        table.add_row(*(setting_text(getattr(result.spec, name)) for name in names), *metric, *cells)
     return table

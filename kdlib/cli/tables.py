@@ -15,8 +15,9 @@ from kdlib.analysis.comparison import (
     format_percent,
     metric_names,
 )
+from kdlib.analysis.grid import describe_left_out, grid_table
 from kdlib.analysis.verdicts import verdict
-from kdlib.names import in_order, method_name, teacher_name
+from kdlib.names import cell_name, in_order, method_name, teacher_name
 from kdlib.results import Probe, RunResult, Summary, TeacherStats
 from kdlib.spec import BASELINE, RAW
 
@@ -53,6 +54,12 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     sample = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
     console.print(f"\n{metric_names(done)}, % (mean ± 95 % interval, {sample})")
     console.print(_accuracies(done, metric))
+    if any(each.grid for each in done):
+        title = f"Validation {METRIC_NAMES[metric]} over the grid, % (mean over seeds; * the one that was tested)"
+        console.print(f"\n{title}")
+        console.print(_grids(done))
+        if left_out := describe_left_out(done):
+            console.print(left_out, markup=False)
     for other in ("roc_auc", "f1") if metric == "map" else ():
         console.print(
             f"\n{METRIC_NAMES[other]}, %{' (thresholds chosen on validation, per class)' if other == 'f1' else ''}"
@@ -123,12 +130,24 @@ def _table(*columns: str) -> Table:
 
 
 def _accuracies(done: Sequence[RunResult], metric: str) -> Table:
-    splits = [name for name in done[0].metrics if name not in ("val", "ood")]
-    table = _table("method", *splits, "mean ood")
+    splits = [*(name for name in done[0].metrics if name not in ("val", "ood")), "ood"]
+    grids = any(each.grid for each in done)
+    names = ["mean ood" if split == "ood" else split for split in splits]
+    table = _table("method", *(["chosen on validation", "validation"] if grids else []), *names)
     for each in done:
-        table.add_row(
-            method_name(each.spec.method), *(format_percent(_score(each, split, metric)) for split in (*splits, "ood"))
-        )
+        chosen = cell_name(each.grid.best.settings) if each.grid else "–"
+        cells = [chosen, format_percent(_score(each, "val", metric))] if grids else []
+        cells += [format_percent(_score(each, split, metric)) for split in splits]
+        table.add_row(method_name(each.spec.method), *cells)
+    return table
+
+
+def _grids(done: Sequence[RunResult]) -> Table:
+    """Return a row per cell of the grids, and a column per method."""
+    columns, rows = grid_table(done)
+    table = _table(*columns)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

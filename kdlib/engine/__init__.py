@@ -20,6 +20,7 @@ process.py     the detached local engine: a scheduler and its workers on loopbac
 preload.py     what the process imports that workers are forked from
 worker.py      inside a worker: one run from start to end
 recorder.py    inside a worker: what a run reports, and how it is cancelled
+background.py  beside the workers: work for spare time, after runs
 journal.py     the folder of a run, which counts until the store has everything
 sync.py        from that folder to the store
 """

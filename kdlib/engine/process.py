@@ -83,6 +83,8 @@ async def serve() -> None:
     """Run scheduler and workers until there is nothing to do, or a signal says stop."""
     from distributed import Nanny, Scheduler, Security
 
+    from kdlib.engine import background  # it looks for this process
+
     security = load_security(_write_keys(Security.temporary()))
     count, threads, memory = worker_resources()
     stop = asyncio.Event()
@@ -91,6 +93,7 @@ async def serve() -> None:
     loopback = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "security": security}
     async with Scheduler(protocol="tls", port=0, idle_timeout=idle_seconds(), **loopback) as scheduler:
         _write_address(scheduler.address, count, threads)
+        spare_time = asyncio.ensure_future(background.supervise())
         nannies: dict[int, Nanny] = {}
         options = loopback | worker_options(memory)
         workers = (_supervise_worker(number, scheduler.address, options, nannies) for number in range(count))
@@ -99,7 +102,7 @@ async def serve() -> None:
         ends = [asyncio.ensure_future(end) for end in (stop.wait(), scheduler.finished(), *workers)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         (engine_folder() / "engine.json").unlink(missing_ok=True)
-        for end in ends:
+        for end in [*ends, spare_time]:
             end.cancel()
         await asyncio.wait([asyncio.ensure_future(nanny.close(timeout=2)) for nanny in nannies.values()], timeout=3)
         shutil.rmtree(get_temp_dir(), ignore_errors=True)  # where workers were forked through

@@ -19,6 +19,7 @@ import numpy as np
 
 from kdlib import store
 from kdlib.cache import Arrays, atomic_path
+from kdlib.engine import background
 from kdlib.engine.journal import Job, Outcome, RunFolder
 from kdlib.engine.recorder import EXIT_CODE, Recorder, describe_progress
 from kdlib.engine.sync import push
@@ -41,6 +42,9 @@ def execute(job: Job) -> str:
         if outcome is None:
             outcome = _begin(folder, job) or _train(folder, job)
         _retry_until_deadline(lambda: push(job), store.StoreUnavailableError)
+    if outcome.state == store.DONE and job.function == Job.function:
+        with suppress(OSError):
+            background.note_done(job.run)
     return outcome.state
 
 

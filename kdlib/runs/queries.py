@@ -137,14 +137,25 @@ def find_all(texts: Sequence[str]) -> list[RunInfo]:
 def history(run_id: str) -> list[Point]:
     """Return all points of a run so far: one number per member; of a run that trains on another machine, their means.
 
+    Of a grid these are all members until it is over, then those of the chosen cell.
+
     Example:
         >>> [point.val for point in history(run_id)]
     """
-    points = RunFolder(run_id).points()
+    folder = RunFolder(run_id)
+    points = folder.points()
+    if points and _has_grid(folder):
+        with suppress(store.RunNotFoundError):
+            return result(run_id).history
     if not points:
         with suppress(store.RunNotFoundError):
             points = result(run_id).history
     return points or with_short_timeout(lambda: store.metric_history(run_id))
+
+
+def _has_grid(folder: RunFolder) -> bool:
+    content = folder.read("job.json")
+    return bool(content) and bool(RunSpec.from_record(json.loads(content["job"]["spec"])).grid)
 
 
 def watch(run_id: str, every: float = 0.5) -> Iterator[tuple[RunInfo, list[Point]]]:

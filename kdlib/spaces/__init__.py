@@ -2,10 +2,12 @@
 
 rows.py            which rows, where they lie in each space
 results.py         what is computed about spaces, typed
-presentation.py    what rows are coloured by, which neighbours they keep, how spaces formed
+presentation.py    what rows are coloured by, tables of what was measured, how spaces formed
+neighbourhoods.py  what one item is near to in each space, and what these have in common with it
 formation.py       how spaces form, as Start draws it
 storage.py         the files in which answers are stored
 jobs.py            maps and scorecard, from the cache or computed by the engine
+preparation.py     these of a run that is done, before anybody asks
 width_jobs.py      what every leading width of a run holds, found out by the engine
 teacher_jobs.py    what a teacher knows of a dataset, found out by the engine
 embedding_jobs.py  embedding a dataset, by the engine
@@ -16,14 +18,23 @@ deletion.py        deleting what was imported
 """
 
 from kdlib.analysis.failure import Failure
-from kdlib.spaces.jobs import SpaceRequest, cached, compute, compute_scorecard, discard, project_now, request
+from kdlib.spaces.jobs import (
+    SpaceRequest,
+    cached,
+    compute,
+    compute_scorecard,
+    discard,
+    laying_out,
+    project_now,
+    request,
+)
+from kdlib.spaces.neighbourhoods import Neighbourhood, describe_neighbourhoods, find_neighbourhoods
 from kdlib.spaces.presentation import (
     Colouring,
     Replay,
     colourings,
     colours,
     first_label,
-    neighbour_changes,
     pair_frame,
     pair_table,
     predictions,
@@ -40,6 +51,7 @@ __all__ = [
     "SPACE_NAMES",
     "Colouring",
     "Failure",
+    "Neighbourhood",
     "Replay",
     "Scorecard",
     "SpaceMaps",
@@ -50,11 +62,13 @@ __all__ = [
     "colours",
     "compute",
     "compute_scorecard",
+    "describe_neighbourhoods",
     "discard",
+    "find_neighbourhoods",
     "first_label",
+    "laying_out",
     "list_splits",
     "load_spaces",
-    "neighbour_changes",
     "pair_frame",
     "pair_table",
     "predictions",

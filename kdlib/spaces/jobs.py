@@ -10,14 +10,15 @@ from kdlib import engine
 from kdlib.analysis.failure import Failure
 from kdlib.analysis.geometry import distance_correlation, effective_rank, linear_cka, sample_rows, silhouette
 from kdlib.analysis.neighbours import find_neighbours, permuted_overlap, shared_neighbours
-from kdlib.analysis.projection import PROJECTIONS, Maps, faithfulness, project
+from kdlib.analysis.projection import PROJECTIONS, Maps, OnLayout, faithfulness, project
 from kdlib.cache import content_key
 from kdlib.data import datasets
+from kdlib.engine import background
 from kdlib.registry import lookup
 from kdlib.spaces.presentation import first_label
 from kdlib.spaces.results import PairScores, Scorecard, SpaceMaps, SpaceScores
 from kdlib.spaces.rows import Spaces, load_spaces
-from kdlib.spaces.storage import answer_path, read_answer, write_answer
+from kdlib.spaces.storage import answer_path, read_answer, read_progress, write_answer, write_progress
 
 VERSION = 1  # of the answers: raise it when the same request would be answered otherwise
 K = 10  # neighbours
@@ -69,6 +70,12 @@ def request(request: SpaceRequest, spaces: Spaces) -> Scorecard | SpaceMaps | Fa
     return answer
 
 
+def laying_out(request: SpaceRequest, spaces: Spaces) -> int | None:
+    """Return the number of the space whose map is being made, in the order of `spaces.spaces`; None while none is."""
+    share = read_progress(request.key(spaces))
+    return None if share is None else round(share * len(spaces.spaces))
+
+
 def discard(request: SpaceRequest, spaces: Spaces) -> None:
     """Forget an answer that failed, so that the next `request` has it computed again."""
     answer_path(request.key(spaces)).unlink(missing_ok=True)
@@ -81,27 +88,43 @@ def compute(fields: dict[str, Any]) -> None:
         fields: of a `SpaceRequest`.
     """
     request = SpaceRequest(**fields)
-    spaces = load_spaces(request.run, request.split, request.member)
+    background.interrupt()  # it may be computing the same, but slowly
+    answer(request, load_spaces(request.run, request.split, request.member))
+
+
+def answer(request: SpaceRequest, spaces: Spaces) -> None:
+    """Compute an answer about these spaces and store it; what goes wrong is stored as its "error"."""
     write_answer(
         request.key(spaces),
         lambda: (compute_maps(request, spaces) if request.projection else compute_scorecard(spaces)).to_parts(),
     )
 
 
-def project_now(spaces: Spaces, name: str = "pca", strength: float = 0.0) -> tuple[np.ndarray, Maps]:
+def project_now(
+    spaces: Spaces, name: str = "pca", strength: float = 0.0, on_layout: OnLayout | None = None
+) -> tuple[np.ndarray, Maps]:
     """Return which rows a projection draws, and their maps, made here and now, in the order of `spaces.spaces`.
+
+    Args:
+        spaces: the rows in their spaces.
+        name: in `PROJECTIONS`.
+        strength: of a joint projection.
+        on_layout: as in `project`.
 
     Example:
         >>> rows, maps = project_now(load_spaces(run_id))
         >>> maps.places[0].shape
     """
     shown = sample_rows(len(spaces.rows), PROJECTIONS[name].rows)
-    return shown, project(name, [space[shown] for space in spaces.spaces.values()], strength)
+    return shown, project(name, [space[shown] for space in spaces.spaces.values()], strength, on_layout)
 
 
 def compute_maps(request: SpaceRequest, spaces: Spaces) -> SpaceMaps:
     """Return the maps of a projection that takes long, with their faithfulness."""
-    shown, maps = project_now(spaces, request.projection, request.strength)
+    key, count = request.key(spaces), len(spaces.spaces)
+    shown, maps = project_now(
+        spaces, request.projection, request.strength, lambda number: write_progress(key, number / count)
+    )
     places = dict(zip(spaces.spaces, maps.places, strict=True))
     faithful = {name: faithfulness(space[shown], places[name]) for name, space in spaces.spaces.items()}
     return SpaceMaps(shown, places, dict(zip(spaces.spaces, maps.notes, strict=True)), faithful)

@@ -1,4 +1,4 @@
-"""What one sees in the spaces: colours of rows, a row's kept, lost and gained neighbours, probes, and the replay."""
+"""What one sees in the spaces: colours of rows, tables of what was measured, probes, and the replay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 
 from kdlib import runs
-from kdlib.analysis.neighbours import compare_neighbours, find_neighbours
 from kdlib.analysis.projection import project, project_frames
 from kdlib.colours import PALETTE
 from kdlib.data.datasets import Dataset
 from kdlib.models import embedding
 from kdlib.results import Probe, RunResult
 from kdlib.spaces.results import Scorecard
-from kdlib.spaces.rows import PAIRS, Spaces
 from kdlib.spec import BASELINE
 from kdlib.training.replay import stack_snapshots
 
@@ -152,29 +150,6 @@ def row_table(data: Dataset, rows: np.ndarray, logits: np.ndarray) -> pd.DataFra
 
 def _named(codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return np.array([*map(str, names), "–"], dtype=object)[codes]  # -1 is the last
-
-
-def neighbour_changes(spaces: Spaces, row: int, k: int = 10) -> dict[tuple[str, str], dict[str, np.ndarray] | str]:
-    """Return per pair of spaces the "kept", "lost" and "gained" neighbours of a row, or in words why there are none.
-
-    Args:
-        spaces: in whose rows neighbours are sought, by distance in the spaces themselves.
-        row: its place among `spaces.rows`; so are the answers, nearest first.
-        k: neighbours.
-
-    Example:
-        >>> neighbour_changes(load_spaces(run_id), row=5)["raw", "compressed"]["lost"]
-    """
-    changes: dict[tuple[str, str], dict[str, np.ndarray] | str] = {}
-    for a, b in PAIRS[:2]:
-        if (a, b) in spaces.pairs:
-            try:
-                before, after = (find_neighbours(spaces.spaces[name], k, rows=[row]) for name in (a, b))
-            except ValueError as error:
-                changes[a, b] = str(error)
-                continue
-            changes[a, b] = {kind: lists[0] for kind, lists in compare_neighbours(before, after)._asdict().items()}
-    return changes
 
 
 def pair_frame(card: Scorecard) -> pd.DataFrame:

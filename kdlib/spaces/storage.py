@@ -1,8 +1,12 @@
-"""Where what was computed about spaces is stored: a safetensors file per answer, with its report as JSON."""
+"""Where what was computed about spaces is stored: a safetensors file per answer, with its report as JSON.
+
+While an answer is computed, how far it is stands in a small file beside it.
+"""
 
 import json
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +58,26 @@ def write_answer(key: str, compute: Callable[[], Parts]) -> None:
     except Exception as error:  # a page that waits for the answer must learn that none will come
         traceback.print_exc()
         report, arrays = Failure.of(error).to_dict(), {}
+    with suppress(OSError):
+        _progress_path(key).unlink(missing_ok=True)
     with atomic_path(answer_path(key)) as temporary:
         contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
         save_file(contiguous, temporary, {"report": json.dumps(report)})
+
+
+def write_progress(key: str, share: float) -> None:
+    """Note how far an answer that is being computed is, 0 to 1; `write_answer` removes the note."""
+    with atomic_path(_progress_path(key)) as temporary:
+        temporary.write_text(f"{share:.3f}", encoding="utf-8")
+
+
+def read_progress(key: str) -> float | None:
+    """Return how far an answer that is being computed is, 0 to 1; None where nobody computes it."""
+    try:
+        return min(1.0, float(_progress_path(key).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _progress_path(key: str) -> Path:
+    return answer_path(key).with_suffix(".progress")

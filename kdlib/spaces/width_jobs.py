@@ -1,9 +1,7 @@
 """What the leading widths of a run hold, found out by the engine: the trained compressor beside PCA."""
 
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,12 @@ from kdlib.analysis.failure import Failure
 from kdlib.analysis.measure import PROBE_ROWS, ScaledEmbeddings
 from kdlib.analysis.probes import Probes
 from kdlib.analysis.widths import SpaceRows, WidthReport, leading_widths, measure_widths
-from kdlib.cache import atomic_path, content_key, home
+from kdlib.cache import content_key
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.models.compressors import COMPRESSORS
 from kdlib.progress import OnProgress, Progress
+from kdlib.spaces import storage
 from kdlib.spaces.rows import MAX_ROWS
 from kdlib.spaces.storage import answer_path, read_answer, write_answer
 from kdlib.spec import RunSpec
@@ -97,10 +96,7 @@ def read_progress(request: WidthRequest) -> float:
         >>> read_progress(WidthRequest(run_id))
         0.0
     """
-    try:
-        return min(1.0, float(_progress_path(request).read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # it has not begun, or is over
-        return 0.0
+    return storage.read_progress(request.key) or 0.0  # it has not begun, or is over
 
 
 def compute(fields: dict[str, Any]) -> None:
@@ -110,19 +106,16 @@ def compute(fields: dict[str, Any]) -> None:
         fields: of a `WidthRequest`.
     """
     request = WidthRequest(**fields)
-    path, written = _progress_path(request), 0.0
+    written = 0.0
 
     def note(progress: Progress) -> None:
         nonlocal written
         now = time.monotonic()
         if now - written > WRITE_SECONDS:
             written = now
-            with atomic_path(path) as temporary:
-                temporary.write_text(f"{progress.share:.3f}", encoding="utf-8")
+            storage.write_progress(request.key, progress.share)
 
     write_answer(request.key, lambda: make_report(request, note).to_parts())
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
 
 
 def make_report(request: WidthRequest, on_progress: OnProgress | None = None) -> WidthReport:
@@ -168,7 +161,3 @@ def check_nested(spec: RunSpec) -> None:
         raise ValueError(
             f"only {' and '.join(nested_methods())} trains every leading width, got {spec.method}; choose another run"
         )
-
-
-def _progress_path(request: WidthRequest) -> Path:
-    return home() / "cache" / "spaces" / f"{request.key}.progress"

@@ -17,7 +17,7 @@ from typing import Any
 from kdlib.cache import atomic_path, home
 from kdlib.progress import Progress
 from kdlib.results import CURVES, Point, RunResult
-from kdlib.spec import RunSpec
+from kdlib.spec import RunSpec, setting_text
 from kdlib.store.connection import connect, translate_errors
 from kdlib.store.errors import RunNotFoundError
 from kdlib.store.info import ACTIVE, QUEUED, STATUS, RunInfo, to_run_info
@@ -62,7 +62,7 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
             connection.experiment, start_time=int(now * 1000), tags=tags, run_name=name
         ).info.run_id
         client.update_run(run_id, status=STATUS[QUEUED])
-        client.log_batch(run_id, params=[Param(key, str(value)) for key, value in asdict(spec).items()])
+        client.log_batch(run_id, params=[Param(key, setting_text(value)) for key, value in asdict(spec).items()])
     write_note(run_id)
     return run_id
 
@@ -169,6 +169,11 @@ def _now() -> int:
 def flatten_metrics(result: RunResult) -> dict[str, float]:
     """Return a result's numbers as `RunInfo.metrics` names them; what is undefined is left out."""
     numbers = {f"cost/{key}": value for key, value in vars(result.cost).items()}
+    if result.grid is not None:
+        numbers |= {f"chosen/{name}": value for name, value in result.grid.best.settings.items()}
+        for cell in result.grid.cells:
+            name = " ".join(f"{field} {value:g}" for field, value in cell.settings.items())
+            numbers[f"grid/{name}"] = cell.val and cell.val.mean
     for split, metrics in result.metrics.items():
         for name, value in metrics.scores.items():
             numbers |= {f"{split}/{name}": value.mean, f"{split}/{name}_ci95": value.ci95}

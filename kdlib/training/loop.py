@@ -41,7 +41,7 @@ class Trained:
         history: one point per validation.
         cancelled: whether `on_progress` asked to stop.
         diverged: member -> epoch at which its loss stopped being finite.
-        replay: per group, the snapshots of its first member, as in `ReplayRecorder.stack`.
+        replay: per group, the snapshots of those of its members that are followed, as in `ReplayRecorder.stack`.
         seconds: of training, without the time between an interruption and the checkpoint before it.
     """
 
@@ -50,7 +50,7 @@ class Trained:
     history: list[Point] = field(default_factory=list)
     cancelled: bool = False
     diverged: dict[int, int] = field(default_factory=dict)
-    replay: list[Arrays] = field(default_factory=list)
+    replay: list[list[Arrays]] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -61,7 +61,7 @@ def train(
     loss: str,
     epochs: int,
     batch_size: int,
-    lr: float,
+    lr: float | Sequence[float],
     score: Score,
     augmentation: str = "none",
     device: torch.device | str = "cpu",
@@ -80,7 +80,7 @@ def train(
         loss: a name in `LOSSES`.
         epochs: passes over `rows`.
         batch_size: rows per step and member; all of them if there are fewer.
-        lr: peak learning rate.
+        lr: peak learning rate, one for all members or one for each.
         score: of validation logits; decides which weights of a member are the best.
         augmentation: a name in `AUGMENTATIONS`.
         device: where to compute.

@@ -61,6 +61,21 @@ class Population:
         for name, value in self.parameters.items():
             value.copy_(state[name])
 
+    def subset(self, members: Sequence[int]) -> "Population":
+        """Return a population of some members, with copies of their parameters.
+
+        Example:
+            >>> population.subset([4, 0]).size
+            2
+        """
+        other = copy.copy(self)
+        other.parameters = {
+            name: value.detach()[list(members)].requires_grad_() for name, value in self.parameters.items()
+        }
+        other.size = len(members)
+        other._forward, other._forward_on_same = vmap(other._one), vmap(other._one, in_dims=(0, None))
+        return other
+
     def member(self, index: int) -> nn.Module:
         """Return one member as an ordinary module on the CPU."""
         module = copy.deepcopy(self._template)

@@ -1,12 +1,12 @@
 """Snapshots: where a fixed sample of rows lies in the student's and the compressed space while these form.
 
-Only the first member of each group is followed: the mean of several members is not a space. The student's features come
-from the validation that takes place anyway, so a snapshot costs next to nothing.
+Only the first seed of each group is followed, of a grid that of every setting: the mean of several members is not a
+space. The student's features come from the validation that takes place anyway, so a snapshot costs next to nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,12 +35,43 @@ class ReplaySample:
     fixed: Sequence[np.ndarray | None]
 
 
+class Followed(NamedTuple):
+    """A member that snapshots follow.
+
+    Attributes:
+        group: its number.
+        member: its number among the members of the group.
+        student: its number among all students.
+    """
+
+    group: int
+    member: int
+    student: int
+
+
+def first_seeds(seeds: Sequence[Sequence[int]]) -> list[Followed]:
+    """Return the members with the first seed of each group: one for every setting of a grid.
+
+    Args:
+        seeds: per group, of its members.
+
+    Example:
+        >>> [each.student for each in first_seeds([[0, 1], [0, 1, 0, 1]])]
+        [0, 2, 4]
+    """
+    followed, start = [], 0
+    for group, each in enumerate(seeds):
+        followed += [Followed(group, member, start + member) for member, seed in enumerate(each) if seed == each[0]]
+        start += len(each)
+    return followed
+
+
 class ReplayRecorder:
     """All snapshots of a training.
 
     Args:
         sample: the rows; None to record nothing.
-        first_members: per group, the number of its first member among all students.
+        followed: the members whose spaces are recorded.
         teachers: per group, what compresses, or None.
 
     Attributes:
@@ -48,9 +79,9 @@ class ReplayRecorder:
     """
 
     def __init__(
-        self, sample: ReplaySample | None, first_members: Sequence[int], teachers: Sequence[Population | None]
+        self, sample: ReplaySample | None, followed: Sequence[Followed], teachers: Sequence[Population | None]
     ) -> None:
-        self._sample, self._first_members, self._teachers = sample, first_members, teachers
+        self._sample, self._followed, self._teachers = sample, followed, teachers
         self.epochs: list[int] = []
         self._snapshots: dict[str, list[Tensor]] = {}
 
@@ -66,29 +97,32 @@ class ReplayRecorder:
         if sample is None:
             return
         self.epochs.append(epoch)
-        for group, (first, teachers) in enumerate(zip(self._first_members, self._teachers, strict=True)):
-            self._snapshots.setdefault(f"student/{group}", []).append(features[first, sample.places].clone())
+        compressed: dict[int, Tensor] = {}
+        for number, (group, member, student) in enumerate(self._followed):
+            self._snapshots.setdefault(f"student/{number}", []).append(features[student, sample.places].clone())
+            teachers = self._teachers[group]
             if teachers is not None and sample.fixed[group] is None:
-                rows = torch.from_numpy(sample.embeddings).to(teachers.device)
-                compressed = teachers(rows.expand(teachers.size, *rows.shape))[0]
-                self._snapshots.setdefault(f"compressed/{group}", []).append(compressed[0].cpu())
+                if group not in compressed:
+                    rows = torch.from_numpy(sample.embeddings).to(teachers.device)
+                    compressed[group] = teachers(rows.expand(teachers.size, *rows.shape))[0]
+                self._snapshots.setdefault(f"compressed/{number}", []).append(compressed[group][member].cpu())
 
-    def snapshots_since(self, count: int, group: int = 0) -> list[dict[str, Any]]:
-        """Return the snapshots of a group after the first `count`.
+    def snapshots_since(self, count: int, number: int = 0) -> list[dict[str, Any]]:
+        """Return the snapshots of a followed member, by its number, after the first `count`.
 
         Each holds "epoch" and "student" (r, d_s), and where a compressor is trained "compressed" (r, d_c). The very
         first also holds "rows" (r,) and the compressed rows that never move.
         """
         snapshots = []
-        for number in range(count, len(self.epochs)):
-            snapshot: dict[str, Any] = {"epoch": self.epochs[number]}
+        for place in range(count, len(self.epochs)):
+            snapshot: dict[str, Any] = {"epoch": self.epochs[place]}
             snapshot |= {
-                name.partition("/")[0]: tensors[number].numpy()
+                name.partition("/")[0]: tensors[place].numpy()
                 for name, tensors in self._snapshots.items()
-                if name.endswith(f"/{group}")
+                if name.endswith(f"/{number}")
             }
-            if number == 0:
-                snapshot |= self._constant_arrays(group)
+            if place == 0:
+                snapshot |= self._constant_arrays(self._followed[number].group)
             snapshots.append(snapshot)
         return snapshots
 
@@ -100,13 +134,14 @@ class ReplayRecorder:
         rows = {"rows": self._sample.rows.astype(np.int64)}
         return rows if fixed is None else rows | {"compressed": np.asarray(fixed, np.float32)}
 
-    def stack(self, group: int) -> Arrays:
-        """Return all snapshots of a group, {} when there are none.
+    def stack(self, group: int) -> list[Arrays]:
+        """Return all snapshots of each followed member of a group, {} where there are none.
 
         "rows" (r,), "epochs" (t,), "student" (t, r, d_s) and, with a teacher, "compressed" (t, r, d_c); t is 1 there if
         the compressor is not trained.
         """
-        return stack_snapshots(self.snapshots_since(0, group))
+        numbers = [number for number, each in enumerate(self._followed) if each.group == group]
+        return [stack_snapshots(self.snapshots_since(0, number)) for number in numbers]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what a checkpoint has to hold."""

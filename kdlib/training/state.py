@@ -13,9 +13,9 @@ from torch import Tensor
 
 from kdlib.cache import atomic_path
 from kdlib.results import Point
-from kdlib.training.optimizer import AdamW
+from kdlib.training.optimizer import MemberAdamW
 from kdlib.training.population import Population
-from kdlib.training.replay import ReplayRecorder, ReplaySample
+from kdlib.training.replay import ReplayRecorder, ReplaySample, first_seeds
 
 
 class TrainingState:
@@ -24,8 +24,8 @@ class TrainingState:
     Args:
         students: all members of all groups, in order.
         teachers: per group, the teachers of its members, or None.
-        sizes: per group, how many members it has.
-        lr: peak learning rate.
+        seeds: per group, those of its members.
+        lr: peak learning rate of each member.
         steps: optimizer steps of the whole training.
         replay_sample: rows that the snapshots follow; None for no snapshots.
 
@@ -44,9 +44,9 @@ class TrainingState:
         self,
         students: Population,
         teachers: Sequence[Population | None],
-        sizes: Sequence[int],
+        seeds: Sequence[Sequence[int]],
         *,
-        lr: float,
+        lr: Sequence[float],
         steps: int,
         replay_sample: ReplaySample | None,
     ) -> None:
@@ -57,18 +57,22 @@ class TrainingState:
             value for population in self.populations.values() for value in population.parameters.values()
         ]
         self.device = self.parameters[0].device
-        self.optimizer = AdamW(self.parameters, lr=lr, fused=self.device.type in ("cpu", "cuda"))
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=steps)
+        self.members = _members([len(each) for each in seeds])
+        rates = [
+            [lr[member] for member in self.members[name]]
+            for name, population in self.populations.items()
+            for _ in population.parameters
+        ]
+        self.optimizer = MemberAdamW(self.parameters, rates, fused=self.device.type in ("cpu", "cuda"))
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, self.optimizer.highest, total_steps=steps)
         self.best = {name: population.state() for name, population in self.populations.items()}
         self.best_score = [-math.inf] * students.size
-        self.members = _members(sizes)
         names = ("prediction", "distance", "teacher")
         self.sums = {name: torch.zeros(students.size, device=self.device) for name in names}
         self.done = 0
         self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
-        first_members = [self.members[f"teachers{i}"].start for i in range(len(sizes))]
-        self.recorder = ReplayRecorder(replay_sample, first_members, teachers)
+        self.recorder = ReplayRecorder(replay_sample, first_seeds(seeds), teachers)
         self._seconds_before, self._started = 0.0, time.perf_counter()
 
     @property

@@ -53,12 +53,12 @@ class MethodGroup:
     """The members of one method.
 
     Attributes:
-        students: one per seed.
-        seeds: order of the batches, one per member.
-        teachers: for a trainable compressor (or soft labels), one `TeacherBranch` per seed.
+        students: its members.
+        seeds: order of the batches, one per member; of a grid, those of the first setting, then of the next.
+        teachers: for a trainable compressor (or soft labels), one `TeacherBranch` per member.
         targets: for a fixed compressor, the target of every labelled row, (m, n, d_c). A baseline has neither.
-        distance_weight: λ in [0, 1].
-        soft_label_weight: >= 0.
+        distance_weight: λ in [0, 1], one for all members or one for each.
+        soft_label_weight: >= 0, one for all members or one for each.
         temperature: of the soft labels.
     """
 
@@ -66,9 +66,14 @@ class MethodGroup:
     seeds: Sequence[int]
     teachers: Sequence[nn.Module] = ()
     targets: Tensor | None = None
-    distance_weight: float = 0.0
-    soft_label_weight: float = 0.0
+    distance_weight: float | Sequence[float] = 0.0
+    soft_label_weight: float | Sequence[float] = 0.0
     temperature: float = 1.0
+
+    def member_weights(self, name: str) -> list[float]:
+        """Return "distance_weight" or "soft_label_weight" of each member."""
+        value: float | Sequence[float] = getattr(self, name)
+        return list(value) if isinstance(value, Sequence) else [value] * len(self.seeds)
 
 
 class LossParts(NamedTuple):
@@ -152,8 +157,12 @@ class StepLoss:
         self._distance = vmap(LOSSES[loss].function)
         self._prediction = vmap(label_losses.prediction)
         self._soft_labels = [vmap(partial(_soft_labels, group.temperature, rows.labels.ndim == 2)) for group in groups]
-        weights = [group.distance_weight for group in groups for _ in group.seeds]
-        self._distance_weights = torch.tensor(weights, device=device)
+        weights = [group.member_weights("distance_weight") for group in groups]
+        self._pulled = [any(each) for each in weights]
+        self._distance_weights = torch.tensor([weight for each in weights for weight in each], device=device)
+        self._soft_weights = [
+            torch.tensor(group.member_weights("soft_label_weight"), device=device) for group in groups
+        ]
 
     def __call__(self, index: Tensor, inputs: Tensor, step: int) -> LossParts:
         """Return the loss of each member on its rows; arguments as in `outputs`."""
@@ -202,13 +211,13 @@ class StepLoss:
             compressed, head_logits = teachers(self.rows.embeddings[index[members]] if target is None else target)
             target = compressed.detach() if target is None else target
             teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0)
-            if group.soft_label_weight:
+            if any(group.member_weights("soft_label_weight")):
                 given = head_logits[-1].detach()
                 divergence = _mixed_loss(self._soft_labels[number], logits[members], given, shares)
-                soft = group.soft_label_weight * divergence
+                soft = self._soft_weights[number] * divergence
         if target is not None and shares is not None:
             target = vmap(mix)(target, shares)
-        return _GroupTerms(target if group.distance_weight else None, teacher, soft)
+        return _GroupTerms(target if self._pulled[number] else None, teacher, soft)
 
     def _distances(self, adapted: Tensor, targets: Sequence[Tensor | None]) -> Tensor:
         """Return the distance loss of every member (m,), 0 for those without a target.

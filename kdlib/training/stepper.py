@@ -55,7 +55,7 @@ class Stepper:
         step_loss: the members and the rows to learn from.
         epochs: passes over the rows.
         batch_size: rows per step and member; all of them if there are fewer.
-        lr: peak learning rate.
+        lr: peak learning rate, one for all members or one for each.
         replay_sample: as in `TrainingState`.
 
     Attributes:
@@ -75,16 +75,17 @@ class Stepper:
         *,
         epochs: int,
         batch_size: int,
-        lr: float,
+        lr: float | Sequence[float],
         replay_sample: ReplaySample | None = None,
     ) -> None:
         self.step_loss, self.row_count = step_loss, len(step_loss.rows.inputs)
         self.batch_size = min(batch_size, self.row_count)
         self.steps_per_epoch = self.row_count // self.batch_size
         self.steps = epochs * self.steps_per_epoch
-        sizes = [len(group.seeds) for group in step_loss.groups]
+        seeds = [group.seeds for group in step_loss.groups]
+        rates = list(lr) if isinstance(lr, Sequence) else [lr] * step_loss.students.size
         self.state = TrainingState(
-            step_loss.students, step_loss.teachers, sizes, lr=lr, steps=self.steps, replay_sample=replay_sample
+            step_loss.students, step_loss.teachers, seeds, lr=rates, steps=self.steps, replay_sample=replay_sample
         )
         self.learning = BOTH
 

@@ -68,6 +68,11 @@ def read_ahead(inputs: Tensor | StreamedRows, indices: Sequence[Tensor]) -> Iter
             yield values
 
 
+def available_memory() -> int:
+    """Return the bytes of memory that are available now, in a worker of the engine its share at most."""
+    return min(psutil.virtual_memory().available, int(os.environ.get(OWN_MEMORY) or sys.maxsize))
+
+
 def load_rows(array: np.ndarray, rows: np.ndarray) -> Tensor:
     """Return rows of an array in memory, (n, ...) float32."""
     return torch.from_numpy(to_float(array[rows]))
@@ -87,9 +92,8 @@ def fit_in_memory(array: np.ndarray, count: int) -> bool:
         True
     """
     given = os.environ.get(LIMIT)
-    available = min(psutil.virtual_memory().available, int(os.environ.get(OWN_MEMORY) or sys.maxsize))
     try:
-        most = float(given) * 2**20 if given else available / 4
+        most = float(given) * 2**20 if given else available_memory() / 4
     except ValueError:
         raise ValueError(f"{LIMIT} must be a number of megabytes, got {given!r}") from None
     return 4 * count * prod(array.shape[1:]) <= most

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 
 import numpy as np
 import pytest
@@ -41,10 +42,10 @@ def ask(page, question: str, key: str = "maps"):
     )
 
 
-def opened(visit, run: str, **query: str):
-    page = visit(f"/embeddings?runs={run}" + "".join(f"&{name}={value}" for name, value in query.items()))
+def opened(visit, run: str, height: int = 1000, **query: str):
+    page = visit(f"/embeddings?run={run}" + "".join(f"&{name}={value}" for name, value in query.items()), height=height)
     expect(page.locator("[data-panel=student]").first).to_be_visible(timeout=SLOW)
-    expect(page.get_by_text("600 of 600 rows as seed 0")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text(re.compile("of [0-9,]+ rows as seed 0"))).to_be_visible(timeout=SLOW)
     return page
 
 
@@ -77,13 +78,20 @@ def test_a_lasso_in_one_map_highlights_the_same_rows_in_the_others(visit, traine
     assert inside <= chosen
     assert len(chosen) < 600
     assert page.screenshot(clip=student) != before
+    drawer = page.get_by_role("complementary", name="Selected items").first
+    expect(drawer.get_by_role("heading", name=f"{len(chosen)} items")).to_be_visible()
+    tiles = drawer.locator(".tiles [data-row].pick")
+    assert {int(tile.get_attribute("data-row")) for tile in tiles.all()} == set(sorted(chosen)[:120])
+    assert page.wait_for_function("(img) => img.naturalWidth", arg=drawer.locator("img").first.element_handle())
+    maps = page.locator("[data-panel=student]").bounding_box()
+    assert drawer.bounding_box()["x"] >= maps["x"] + maps["width"], "beside the maps"
     data = datasets.load("digits")
-    first = str(data.ids[min(chosen)])
+    page.get_by_role("radio", name="Selected rows").click()
     table = page.get_by_test_id("stDataFrame").last
-    expect(table).to_be_visible()
-    expect(table.locator("td", has_text=first)).to_have_count(1)
+    expect(table.locator("td", has_text=str(data.ids[min(chosen)]))).to_have_count(1)
     page.get_by_role("button", name="Clear selection").first.click()
     expect(page.get_by_text("Nothing is selected")).to_be_visible()
+    expect(drawer).to_be_hidden()
 
 
 def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_address(
@@ -91,24 +99,32 @@ def test_one_row_shows_its_neighbours_of_the_real_spaces_and_is_kept_in_the_addr
 ):
     page = opened(visit, trained)
     page.mouse.click(*at(page, 0, 11))
-    expect(page.get_by_role("heading", name="Its 10 nearest neighbours")).to_be_visible()
+    expect(page.get_by_role("heading", name="What did it forget?")).to_be_visible()
     (row,) = ask(page, "scene.highlighted()")
     page.wait_for_url(re.compile(f"row={row}"))
     monkeypatch.setenv("KDLIB_HOME", str(server.home))
     loaded = spaces.load_spaces(trained)
-    place = loaded.rows.tolist().index(row)
-    before, after = (set(find_neighbours(loaded.spaces[name], 10)[place].tolist()) for name in ("raw", "compressed"))
-    for kind, rows in (("kept", before & after), ("lost", before - after), ("gained", after - before)):
-        expect(page.get_by_text(f"{kind}: {len(rows)}", exact=True).first).to_be_visible()
+    place, data = loaded.rows.tolist().index(row), datasets.load("digits")
+    same = {}
+    for space in ("raw", "compressed"):
+        tiles = page.locator(f"[data-group={space}] .tile")
+        expect(tiles).to_have_count(8)
+        shown = [int(tile.get_attribute("data-row")) for tile in tiles.all()]
+        assert shown == loaded.rows[find_neighbours(loaded.spaces[space], 8)[place]].tolist()
+        marked = ["same" in tile.get_attribute("class") for tile in tiles.all()]
+        assert marked == [bool(data.labels[each] == data.labels[row]) for each in shown]
+        same[space] = sum(marked)
+    words = f"In the raw space {same['raw']} of 8 neighbours have the same class, in the compressed space"
+    expect(page.get_by_text(f"{words} {same['compressed']} of 8.")).to_be_visible()
     again = opened(visit, trained, row=str(row))
-    expect(again.get_by_role("heading", name="Its 10 nearest neighbours")).to_be_visible()
+    expect(again.locator("[data-group=compressed] .tile")).to_have_count(8)
     assert ask(again, "scene.highlighted()") == [row]
 
 
 def test_other_colours_leave_the_selection_as_it_is(visit, trained):
     page = opened(visit, trained)
     page.get_by_role("button", name="3", exact=True).click()
-    expect(page.get_by_text("Nothing is selected")).to_be_hidden()
+    expect(page.get_by_role("complementary", name="Selected items").first).to_be_visible()
     chosen = ask(page, "scene.highlighted()")
     assert chosen
     page.get_by_role("combobox", name="Colour by").click()
@@ -148,8 +164,9 @@ def test_keyboard_zoom_and_selection_survive_a_rerun(visit, trained):
     view = ask(page, "[view.panels[0].camera.zoom, view.panels[0].camera.x]")
     chosen = ask(page, "scene.highlighted()")
     assert len(chosen) == 1
-    page.get_by_role("radio", name="Scorecard").click()
     expect(page.get_by_role("heading", name="Space by space")).to_be_visible(timeout=SLOW)
+    page.get_by_role("radio", name="Selected rows").click()
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     assert ask(page, "[view.panels[0].camera.zoom, view.panels[0].camera.x]") == view
     assert ask(page, "scene.highlighted()") == chosen
     panel.press("Escape")
@@ -193,8 +210,87 @@ def test_without_webgl_the_maps_are_drawn_flat(visit, trained):
         ".some(e => e.shadowRoot?.querySelector('[data-kd]')?.view?.scene.count)"
     )
     page.mouse.click(*at(page, 0, 11))
-    expect(page.get_by_role("heading", name="Its 10 nearest neighbours")).to_be_visible()
+    expect(page.locator("[data-group=raw] .tile")).to_have_count(8)
     assert page.locator("[data-points]").first.evaluate(
         "(canvas) => canvas.getContext('2d')"
         ".getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)"
     )
+
+
+def test_a_neighbour_leads_on_and_a_selection_can_be_come_back_to(visit, trained):
+    page = opened(visit, trained)
+    page.get_by_role("button", name="3", exact=True).click()
+    drawer = page.get_by_role("complementary", name="Selected items").first
+    chosen = ask(page, "scene.highlighted()")
+    drawer.locator(".pick").nth(2).click()
+    expect(drawer.locator("[data-group=raw] .tile")).to_have_count(8)
+    assert ask(page, "scene.highlighted()") == [chosen[2]]
+    neighbour = int(drawer.locator("[data-group=raw] .tile").first.get_attribute("data-row"))
+    drawer.locator("[data-group=raw] .pick").first.hover()
+    assert ask(page, "scene.rows[view.hovered]") == neighbour
+    drawer.locator("[data-group=raw] .pick").first.click()
+    page.wait_for_url(re.compile(f"row={neighbour}$|row={neighbour}&"))
+    drawer.get_by_role("button", name=f"Back to {len(chosen)} items").click()
+    assert ask(page, "scene.highlighted()") == chosen
+
+
+def test_the_maps_come_first_and_are_tall(visit, trained):
+    page = opened(visit, trained, height=900)
+    panel = page.locator("[data-panel=raw]").bounding_box()
+    assert panel["y"] <= 230
+    assert panel["height"] >= 480
+    page.mouse.click(*at(page, 0, 11))
+    expect(page.locator("[data-group=compressed] .tile")).to_have_count(8)
+    again = page.locator("[data-panel=raw]").bounding_box()
+    assert (again["y"], again["height"]) == (panel["y"], panel["height"]), "a selection moves nothing up or down"
+
+
+def test_the_maps_fill_the_screen_and_esc_leaves(visit, trained):
+    page = opened(visit, trained, height=900)
+    page.mouse.click(*at(page, 0, 11))
+    chosen = ask(page, "scene.highlighted()")
+    page.get_by_role("button", name="Full screen").click()
+    expect(page.get_by_role("button", name="Leave full screen")).to_be_visible()
+    kd = page.locator("[data-kd]").first
+    size = "(e) => { const { x, y, width, height } = e.getBoundingClientRect(); return [x, y, width, height]; }"
+    assert kd.evaluate(size) == [0, 0, *page.evaluate("[innerWidth, innerHeight]")]
+    assert page.locator("[data-panel=raw]").first.bounding_box()["height"] > 600
+    expect(page.get_by_role("complementary", name="Selected items").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Full screen", exact=True)).to_be_visible()
+    assert ask(page, "scene.highlighted()") == chosen, "Esc leaves the full screen and clears nothing"
+    assert kd.evaluate(size)[1] > 0
+
+
+def test_umap_is_there_after_a_run_before_anybody_asks(visit, trained, server, monkeypatch):
+    monkeypatch.setenv("KDLIB_HOME", str(server.home))
+    view = spaces.load_spaces(trained)
+    elsewhere, deadline = visit("/runs"), time.monotonic() + 300  # it waits for everything else on the machine
+    while not (ready := spaces.cached(spaces.SpaceRequest(trained, projection="umap"), view)):
+        assert time.monotonic() < deadline, "the engine does not prepare it"
+        elsewhere.wait_for_timeout(500)
+    assert isinstance(ready, spaces.SpaceMaps)
+    page = opened(visit, trained, projection="UMAP")
+    page.locator("[data-panel=raw]").first.wait_for()
+    assert ask(page, 'scene.labels.map((label) => label.waiting ?? "")') == ["", "", ""]
+    place = ready.places["student"][5]
+    np.testing.assert_allclose(ask(page, "Array.from(scene.frames[2][0].slice(10, 12))"), place, atol=1e-5)
+
+
+def test_while_a_projection_is_made_each_map_says_so(visit, trained):
+    page = opened(visit, trained, split="noise", projection="UMAP")
+    waits = page.locator("[data-panel] .wait:visible")
+    expect(waits).to_have_count(3)
+    expect(waits.first).to_contain_text("UMAP")
+    inside, wait = page.locator("[data-panel=raw]").bounding_box(), waits.first.bounding_box()
+    assert inside["y"] < wait["y"] < inside["y"] + inside["height"]
+    expect(waits).to_have_count(0, timeout=SLOW)
+    expect(page.locator("[data-panel=raw] .note").first).to_contain_text("This map: trustworthiness")
+
+
+def test_a_link_opens_a_run_and_a_section(visit, trained):
+    page = visit(f"/embeddings?run={trained}&below=Replay&colour=ink")
+    expect(page.get_by_text("validation rows in the spaces of seed 0")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("mlp 4 · digits"))
+    assert "#" not in page.url
+    expect(page.get_by_role("button", name="little", exact=True)).to_be_visible()

@@ -179,3 +179,16 @@ test("a time that is gone becomes the last one there is", () => {
   scene.load(replayed(3));
   assert.equal(scene.time, 2);
 });
+
+test("row numbers lead to points, those of rows that are not drawn to none", () => {
+  const scene = loaded(sent());
+  assert.deepEqual(scene.pointsOf([9, 100, 7]), [2, 0]);
+});
+
+test("neighbours, sounds and whether neighbours come are as they were sent", () => {
+  const neighbours = { row: 8, words: ["near"], groups: [], shared: {}, legend: "" };
+  const scene = loaded(sent({ neighbours, explains: true, sound: "sound?row=" }));
+  assert.deepEqual([scene.neighbours, scene.explains, scene.sound], [neighbours, true, "sound?row="]);
+  const without = loaded(sent());
+  assert.deepEqual([without.neighbours, without.explains, without.sound], [null, false, ""]);
+});
