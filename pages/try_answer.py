@@ -19,9 +19,9 @@ from pages.text import escape
 
 CARD = (
     "<div style='border-top:4px solid {colour};padding:.35rem .1rem 0'>"
-    "<div style='font-size:.85rem;opacity:.8'>{label}</div>"
-    "<div style='font-size:1.6rem;font-weight:600;line-height:1.2;overflow-wrap:anywhere'>{says}</div>"
-    "<div style='font-size:.8rem;opacity:.8'>{facts}</div></div>"
+    "<div style='font-size:.875rem;opacity:.8'>{label}</div>"
+    "<div style='font-size:1.5rem;font-weight:600;line-height:1.2;overflow-wrap:anywhere'>{says}</div>"
+    "<div style='font-size:.75rem;opacity:.8'>{facts}</div></div>"
 )
 SPACES = ("raw", "compressed", "student")
 MOST_TAGS = 6  # that are named in a card

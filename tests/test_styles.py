@@ -1,4 +1,4 @@
-"""Styles of the app: motion is short, and there is none for those who do not want it."""
+"""Styles of the app: one scale of type; motion is short, and there is none for those who do not want it."""
 
 import re
 
@@ -10,6 +10,7 @@ STYLES = sorted((ROOT / "assets").rglob("*.css"))
 LONGEST = 0.2  # seconds of a motion
 MOTION = re.compile(r"(?:transition|animation)(?:-duration)?:[^;}]*")
 TIME = re.compile(r"(?<![\w.])(\d*\.?\d+)(ms|s)\b")
+SCALE = ("0", "0.625rem", "0.75rem", "0.875rem", "1rem", "1.25rem", "1.5rem", "2rem")  # of type; 0 hides
 LESS = "@media (prefers-reduced-motion: reduce)"
 
 
@@ -33,3 +34,11 @@ def test_no_motion_is_longer_than_a_fifth_of_a_second(path):
 def test_whatever_moves_stands_still_for_who_wants_less_motion(path):
     style = path.read_text(encoding="utf-8")
     assert not times(style) or LESS in style
+
+
+@pytest.mark.parametrize("path", [*STYLES, *sorted((ROOT / "pages").glob("*.py"))], ids=lambda path: path.name)
+def test_type_has_one_scale(path):
+    # html is what a rem is: larger in a presentation
+    style = re.sub(r"html \{[^}]*\}", "", path.read_text(encoding="utf-8"))
+    found = re.findall(r"font-size:\s*([\d.]+\w*)", style)
+    assert {re.sub(r"^\.", "0.", size) for size in found} <= set(SCALE)
