@@ -152,7 +152,7 @@ def choose_runs(states: Sequence[str]) -> None:
 
 
 def choose_in_title(page: str, states: Sequence[str]) -> None:
-    """Show the title of a page and beside it how many runs are chosen, a button that opens a table of others.
+    """Show the title of a page and beside it a button that opens a table of runs, and how many of them are chosen.
 
     Who comes without a choice gets the newest comparison, until all of its runs are taken out. Without any run there is
     the title alone.
@@ -173,9 +173,11 @@ def _choose_behind_button(page: str, states: Sequence[str]) -> None:
         address.select_runs(newest_comparison())
         address.name_window(page)
     count = len(address.selected_ids())
-    label = f"{count} run{'' if count == 1 else 's'}: change" if count else "Choose runs"
     address.opened_by_link("choose")
-    opened = st.popover(label, icon=":material/checklist:", key="choose", on_change="rerun")
+    # With the number in its label it would be another one after each choice, and closed.
+    opened = st.popover("Choose runs", icon=":material/checklist:", key="choose", on_change="rerun")
+    if count:
+        st.caption(f"{count} run{'' if count == 1 else 's'} chosen", width="content")
     if opened.open:
         with opened:
             _list_to_choose(states)

@@ -31,7 +31,7 @@ def draw(reports: Mapping[str, TeacherReport], key: str) -> None:
     st.caption(
         "How well a linear probe, fitted on labelled training items, reads each question from the teacher's embedding "
         "of test items. The stronger the colour, the further above chance: the share of the most frequent answer among "
-        "the test items (several labels an item: mAP, and the share of positives). Where an embedding says nothing "
+        "the test items (with several labels an item mAP, and the share of positives). Where an embedding says nothing "
         "of a question, a probe fits noise and lands near chance, also below it. What a teacher knows beside the "
         "target is what compression may throw away."
     )

@@ -206,7 +206,7 @@ def test_what_was_measured_before_a_cancel_is_done():
 def test_a_cancelled_comparison_does_not_train_its_other_groups(monkeypatch):
     trained, train = [], pipeline.train
     monkeypatch.setattr(pipeline, "train", lambda *args, **kwargs: trained.append(0) or train(*args, **kwargs))
-    specs = [SPEC, SPEC.replace(lr=0.02), SPEC.replace(epochs=3)]
+    specs = [SPEC, SPEC.replace(batch_size=16), SPEC.replace(epochs=3)]
     results = pipeline.compare(specs, on_progress=Recorded("training", 2))
     assert [result.status for result in results] == ["cancelled"] * 3
     assert [result.spec for result in results] == specs

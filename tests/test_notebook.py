@@ -50,9 +50,9 @@ def test_a_comparison_draws_its_figures(stored):
     assert {trace.name for trace in figures.accuracy().data if trace.name} == set(NAMES)
     assert [trace.name for trace in figures.curves().data if trace.name] == NAMES
     assert [trace.name for trace in figures.over_dim().data if trace.name] == [
-        "trained, two layers (mlp)",
         "no teacher (baseline)",
         "teacher as it is (raw)",
+        "trained, two layers (mlp)",
     ]
     assert len({trace.xaxis for trace in figures.maps().data}) == 3, "of the compressed run"
     assert [trace.name for trace in figures.probes().data if trace.name] == ["raw", "compressed", "student"]

@@ -14,6 +14,7 @@ from kdlib.analysis import projection
 from kdlib.engine import Job, background, local, worker
 from kdlib.spaces import SpaceRequest, jobs, preparation
 from tests import stored_runs
+from tests.coroutines import run_async
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +102,7 @@ def supervised(code, monkeypatch, until):
         task.cancel()
         await asyncio.wait([task])
 
-    asyncio.run(watch())
+    run_async(watch())
 
 
 def test_the_engine_starts_the_process_for_notes_and_ends_it_with_itself(home, engine_is_there, monkeypatch):

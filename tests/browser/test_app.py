@@ -70,7 +70,7 @@ def test_a_killed_server_loses_no_run(visit, server):
 
 def test_two_runs_compared_and_the_table_taken_away(visit, finished):
     page = visit(f"/compare?runs={','.join(finished.split(',')[:2])}")
-    expect(page.get_by_role("button", name="2 runs: change")).to_be_visible()
+    expect(page.get_by_text("2 runs chosen")).to_be_visible()
     expect(page.locator(".barlayer .point").first).to_be_visible()
     page.get_by_role("radio", name="Table").click()
     with page.expect_download() as download:

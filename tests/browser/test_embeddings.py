@@ -291,6 +291,6 @@ def test_while_a_projection_is_made_each_map_says_so(visit, trained):
 def test_a_link_opens_a_run_and_a_section(visit, trained):
     page = visit(f"/embeddings?run={trained}&below=Replay&colour=ink")
     expect(page.get_by_text("validation rows in the spaces of seed 0")).to_be_visible(timeout=SLOW)
-    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("mlp 4 · digits"))
+    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile(r"\(mlp\), 4 · digits"))
     assert "#" not in page.url
     expect(page.get_by_role("button", name="little", exact=True)).to_be_visible()
