@@ -173,14 +173,15 @@ def draw_spaces(
 ) -> None:
     """Show maps and section with what is known so far: the scorecard, and the maps of a projection that takes long."""
     card, layout = answers[0], answers[-1] if len(answers) > 1 else None
-    selected = space_maps.show_maps(
-        data,
-        view,
-        request,
-        by,
-        None if isinstance(card, SpaceMaps) else card,
-        None if isinstance(layout, Scorecard) else layout,
-    )
+    with st.container(key="maps-area"):  # as high as the maps before these are drawn
+        selected = space_maps.show_maps(
+            data,
+            view,
+            request,
+            by,
+            None if isinstance(card, SpaceMaps) else card,
+            None if isinstance(layout, Scorecard) else layout,
+        )
     for answer, about in zip(answers, (replace(request, projection=""), request), strict=False):
         if isinstance(answer, Failure):
             show_failure(about, view, answer)
