@@ -53,9 +53,11 @@ def test_what_cannot_be_is_one_line(more, message, capsys, home):
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(home):
-    code = "import sys; from kdlib.models.providers import PROVIDERS; PROVIDERS['slow'] = 'tests.slow_teachers'\n"
+    # Started by a shell in the background, tests and what they start are deaf to Ctrl-C.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "import sys; from kdlib.models.providers import PROVIDERS; PROVIDERS['slow'] = 'tests.slow_teachers'\n"
     code += "from kdlib.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "embed", "--dataset", "digits", "--teacher", "slow:150"]
+    command = [sys.executable, "-c", code, "embed", "--dataset", "digits", "--teacher", "slow:30"]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: len(slow_teachers.asked()) > 5 or process.poll() is not None)
     process.send_signal(signal.SIGINT)
@@ -65,7 +67,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(home):
     before = len(slow_teachers.asked())
     assert before < 30
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("slow:150 on digits: 2,997 x 2 numbers")
+    assert done.stdout.startswith("slow:30 on digits: 2,997 x 2 numbers")
     rows = [row for _, first, last in slow_teachers.asked() for row in range(first, last + 1)]
     assert set(rows) == set(range(2997))
     assert len(rows) - 2997 <= slow_teachers.BATCH
