@@ -49,6 +49,20 @@ export function blend(from, to, share) {
 }
 
 /**
+ * Return what is told on the way from some numbers to others; a number that is new or unknown is told at once.
+ * @param {readonly (number | null)[]} from
+ * @param {readonly (number | null)[]} to
+ * @param {number} share 0 to 1
+ * @returns {(number | null)[]}
+ */
+export function count(from, to, share) {
+  return to.map((value, i) => {
+    const before = from[i] ?? null;
+    return value === null || before === null ? value : before + share * (value - before);
+  });
+}
+
+/**
  * Return numbers as bars to both sides of a line through the middle of a box, as a path of SVG. The longest fills it.
  * @param {readonly number[]} values
  * @param {Box} box

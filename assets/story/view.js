@@ -1,6 +1,6 @@
 // The story on the page: fills its texts, moves its bars and draws its maps. Text goes in as text, never as markup.
 
-import { barsPath, blend, change, decodePlaces, farthest, percent } from "./draw.js";
+import { barsPath, blend, change, count, decodePlaces, farthest, percent } from "./draw.js";
 import { Player } from "./player.js";
 
 /** @import { Shown, Step, StoryData } from "./types.js" */
@@ -19,6 +19,10 @@ export class StoryView {
   #from = { places: new Float32Array(), compressed: [] };
   /** @type {Shown} */
   #to = { places: new Float32Array(), compressed: [] };
+  /** @type {Step | null} */
+  #before = null; // the step that was shown before
+  /** @type {Step | null} */
+  #after = null; // the one that is shown now
   #moved = 0; // ms of the page's clock, when the step that is shown came
   #request = 0;
   #shape = ""; // of what was built
@@ -97,6 +101,8 @@ export class StoryView {
     if (!data || !data.steps.length) return;
     const { step, count, playing } = this.#player;
     const now = data.steps[step];
+    this.#before = this.#after ?? now;
+    this.#after = now;
     this.#part("time").toggleAttribute("data-hidden", count < 2);
     this.#part("play").textContent = playing ? "Pause" : "Play";
     const slider = this.#slider();
@@ -114,7 +120,7 @@ export class StoryView {
     this.#request ||= requestAnimationFrame((time) => this.#tick(time));
   }
   /**
-   * Write the numbers of a step.
+   * Set bars and words to a step; styles make the bars go there.
    * @param {StoryData} data
    * @param {Step} step
    */
@@ -123,12 +129,10 @@ export class StoryView {
       set(row, "fill", step.bars[i]);
       const interval = step.intervals[i];
       set(row, "whisker", interval === null ? null : 2 * interval, (step.bars[i] ?? 0) - (interval ?? 0));
-      content(row, "value", percent(step.bars[i], step.intervals[i]));
     }
     for (const [i, row] of [...this.#part("kept").children].entries()) {
       set(row, "before", step.before[i]);
       set(row, "after", step.after[i]);
-      content(row, "value", change(step.before[i], step.after[i]));
     }
     this.#part("measured").textContent = data.words[step.final ? "measured_final" : "measured"] ?? "";
     this.#part("told").textContent = data.words[step.final ? "told_final" : "told"] ?? "";
@@ -160,6 +164,7 @@ export class StoryView {
   #draw(share) {
     const data = this.#data;
     if (!data) return;
+    this.#tell(share);
     const shown = this.#now(share);
     this.#paths("compressed", shown.compressed);
     const size = 2 * data.codes.length;
@@ -169,6 +174,23 @@ export class StoryView {
       paintMap(canvas, shown.places.subarray(i * size, (i + 1) * size), reach, data);
     }
   }
+  /**
+   * Write the numbers beside the bars, on their way as these are.
+   * @param {number} share of the way to the present step
+   */
+  #tell(share) {
+    const [from, to] = [this.#before, this.#after];
+    if (!from || !to) return;
+    const bars = count(from.bars, to.bars, share);
+    const [before, after] = [count(from.before, to.before, share), count(from.after, to.after, share)];
+    for (const [i, row] of [...this.#part("bars").children].entries()) {
+      content(row, "value", percent(bars[i], to.intervals[i]));
+    }
+    for (const [i, row] of [...this.#part("kept").children].entries()) {
+      content(row, "value", change(before[i], after[i]));
+    }
+  }
+
   /**
    * Draw numbers as bars wherever the picture has a place for them.
    * @param {string} name

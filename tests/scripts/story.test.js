@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { barsPath, blend, change, decodePlaces, farthest, percent } from "../../assets/story/draw.js";
+import { barsPath, blend, change, count, decodePlaces, farthest, percent } from "../../assets/story/draw.js";
 import { Player } from "../../assets/story/player.js";
 
 test("places come back from their text, snapshot after snapshot", () => {
@@ -16,6 +16,8 @@ test("half way lies in the middle, and other counts come at once", () => {
   assert.deepEqual(blend([0, 10], [1, 20], 0.5), [0.5, 15]);
   assert.deepEqual([...blend(new Float32Array([0]), new Float32Array([4]), 0.25)], [1]);
   assert.deepEqual(blend([], [1, 2], 0.5), [1, 2]);
+  assert.deepEqual(count([0, null, 2], [1, 4, null, 8], 0.25), [0.25, 4, null, 8]);
+  assert.deepEqual(count([0, 5], [1, 4], 1), [1, 4]);
 });
 
 test("the longest of the numbers fills the box, the others in proportion, either side", () => {
