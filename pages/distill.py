@@ -24,7 +24,7 @@ from pages.text import escape
 TRAIN, STEP = "Train", step_mode.STEP_MODE
 NO_BREAK = "\u00a0"
 USUAL_WORKERS = 3  # of a local engine that has yet to start, at least
-CURVE_HEIGHT = 220  # pixels: with all the rest it fits a screen of 900
+CURVE_HEIGHT = 198  # pixels: with all the rest it fits a screen of 900
 CURVES = {
     "val": "Validation score",
     "prediction": "Prediction loss",
@@ -106,19 +106,25 @@ def draw_runs() -> list[RunInfo]:
     if not infos:
         show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
         return infos
-    active = [run for run in infos if run.active]
-    if active:
-        share = sum(run.progress for run in infos) / len(infos)
-        st.progress(share, text=f"Training: {run_tables.remaining_time(infos, time.time())}")
-        if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-            for run in active:
-                runs.cancel(run.id)
-    else:
-        show_outcome(infos)
     names = frames.run_labels([run.spec for run in infos])
-    run_tables.state_line(infos, names)
+    with st.container(key="came-out"):  # as high as what comes out: the curves stay where they are
+        if any(run.active for run in infos):
+            show_training(infos)
+        else:
+            show_outcome(infos)
+        run_tables.state_line(infos, names)
     show_curves(infos, names)
     return infos
+
+
+def show_training(infos: Sequence[RunInfo]) -> None:
+    """Show how far runs are, and what ends them."""
+    share = sum(run.progress for run in infos) / len(infos)
+    st.progress(share, text=f"Training: {run_tables.remaining_time(infos, time.time())}")
+    if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+        for run in infos:
+            if run.active:
+                runs.cancel(run.id)
 
 
 def show_outcome(infos: Sequence[RunInfo]) -> None:
