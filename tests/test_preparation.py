@@ -131,6 +131,18 @@ def test_who_waits_for_an_answer_ends_it(engine_is_there, quick):
     jobs.compute({"run": run, "projection": "tsne"})
 
 
+def test_what_a_killed_engine_left_behind_ends_nobody(home, monkeypatch):
+    # the number in its file is another program's by now, and this engine, if there is one, did not start it
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process:
+        background._pid_file().write_text(str(process.pid))
+        for engine in (None, local.LocalEngine("tls://127.0.0.1:1", process.pid)):
+            monkeypatch.setattr(background, "find_engine", lambda engine=engine: engine)
+            background.interrupt()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.kill()
+
+
 def test_it_has_the_lowest_priority():
     code = (
         "import os; from kdlib.engine import background; background.MODULE = 'tests.idle'; import sys, types;"

@@ -15,6 +15,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from kdlib.engine.local import find_engine
 from kdlib.engine.process import engine_folder
 
@@ -45,9 +47,16 @@ def forget(run_id: str) -> None:
 
 
 def interrupt() -> None:
-    """End the process if there is one; the engine starts it again a while later."""
-    with suppress(OSError, ValueError):
-        os.kill(int(_pid_file().read_text(encoding="ascii")), signal.SIGTERM)
+    """End the process if there is one; the engine starts it again a while later.
+
+    An engine that was killed leaves the number of a process behind that may be another program's by now: only a child
+    of this engine is ended.
+    """
+    engine = find_engine()
+    with suppress(OSError, ValueError, psutil.Error):
+        process = psutil.Process(int(_pid_file().read_text(encoding="ascii")))
+        if engine and process.ppid() == engine.pid:
+            process.send_signal(signal.SIGTERM)
 
 
 async def supervise() -> None:
