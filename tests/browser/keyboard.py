@@ -16,6 +16,16 @@ FOCUSED = """() => {
     const value = found.getAttribute("aria-valuetext") ?? found.getAttribute("aria-valuenow") ?? found.value;
     return { role, words, value, box: [box.x, box.y, box.width, box.height], tall: innerHeight };
 }"""
+STILL = """() => {
+    const reach = (root) => [...root.querySelectorAll("*")].flatMap((each) =>
+        [...(each.tabIndex >= 0 ? [each] : []), ...(each.shadowRoot ? reach(each.shadowRoot) : [])]);
+    const stops = reach(document);
+    const before = globalThis.kdStops ?? { stops: [], since: 0 };
+    const same = stops.length === before.stops.length && stops.every((each, at) => each === before.stops[at]);
+    globalThis.kdStops = same ? before : { stops, since: performance.now() };
+    const idle = document.querySelector("[data-test-script-state=notRunning]");
+    return idle && same && performance.now() - before.since > 500;
+}"""
 EDGE = 6  # pixels around an element in which its ring lies
 
 
@@ -38,6 +48,7 @@ def tab_to(page, role: str, words: str, *, limit: int = 40, back: bool = False) 
 
 def check_ring(page) -> None:
     """Hold that one sees what has the focus: it is on the screen, and looks otherwise once the focus has gone on."""
+    page.wait_for_function(STILL)  # what is drawn between two presses of Tab changes where Shift and Tab lead
     here = focused(page)
     x, y, width, height = here["box"]
     assert y >= 0, here

@@ -125,7 +125,7 @@ def test_a_presentation_shows_a_step_with_its_result_in_one_screen(visit, step, 
     expect(outcome).to_be_in_viewport(ratio=1, timeout=3 * SLOW)
     expect(page.locator(view).first).to_be_in_viewport(ratio=1)
     expect(page.locator(".st-key-explanation")).to_be_in_viewport(ratio=1)
-    expect(page.get_by_role("button", name="Back")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Back", exact=True)).to_be_in_viewport(ratio=1)
     assert page.get_by_test_id("stMain").evaluate("(main) => main.scrollHeight") <= 900
 
 
