@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kdlib.spec import RunSpec
+from kdlib.trials import Tuning
 
 SPACES = ("raw", "compressed", "student")  # in the order in which data flow through them
 MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # fields in which null has a meaning in JSON
@@ -255,6 +256,7 @@ class RunResult:
         cost: of student and training.
         history: the points of `Progress`, in order.
         grid: of a spec with a grid, all its cells; everything else here is of the members of the chosen one.
+        tuning: of a spec that is tuned, all its trials; everything else here is of the chosen setting, trained anew.
         figures: its charts; `kdlib.notebook` adds them, so that results need no library of figures.
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors
             with their heads; "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
@@ -273,6 +275,7 @@ class RunResult:
     cost: Cost = field(default_factory=Cost)
     history: list[Point] = field(default_factory=list)
     grid: Grid | None = None
+    tuning: Tuning | None = None
     arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     figures: ClassVar[Any]
 
@@ -282,7 +285,9 @@ class RunResult:
 
     @property
     def setting(self) -> RunSpec:
-        """What the members of this result were trained with: the chosen cell of a grid, otherwise the spec."""
+        """What the members were trained with: the chosen cell of a grid, what tuning chose, otherwise the spec."""
+        if self.tuning is not None:
+            return self.tuning.setting(self.spec)
         return self.spec if self.grid is None else self.spec.cells[self.grid.chosen]
 
     @property
@@ -293,8 +298,7 @@ class RunResult:
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the arrays as what JSON can hold."""
         values = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "arrays"}
-        if self.grid is None:
-            del values["grid"]
+        values = {name: value for name, value in values.items() if name not in ("grid", "tuning") or value is not None}
         return values | {"teacher": values["teacher"] or {}, "spec": self.spec.to_dict()}
 
     @classmethod
@@ -311,6 +315,7 @@ class RunResult:
             Cost.from_dict(data.get("cost", {})),
             [Point.from_dict(point) for point in data.get("history", [])],
             Grid.from_dict(data["grid"]) if data.get("grid") else None,
+            Tuning.from_dict(data["tuning"]) if data.get("tuning") else None,
             arrays or {},
         )
 
@@ -335,6 +340,8 @@ def _to_json(value: Any) -> Any:
         return [_to_json(item) for item in value]
     if isinstance(value, Cost) and value == Cost():
         return {}
+    if isinstance(value, Tuning):
+        return value.to_dict()
     if isinstance(value, Summary | Probe | SpaceStats | TeacherStats | Cost | Point | Grid | GridCell):
         return {
             name: _to_json(item) for name, item in vars(value).items() if item not in (None, {}) or name in MAY_BE_NULL
