@@ -28,7 +28,7 @@ from kdlib.training.step_loss import StepLoss, TrainingData
 from kdlib.training.stepper import Stepper
 from kdlib.training.streaming import StreamedRows, fit_in_memory, load_rows
 from kdlib.trials import Tuning
-from kdlib.tuning import DivergedError, TuningInputs, tune
+from kdlib.tuning import DivergedError, TuningInputs, report_both, tune
 
 
 def run(
@@ -70,6 +70,8 @@ def compare(
         >>> compressed.score("test").mean - raw.score("test").mean
     """
     latch = None if on_progress is None else StopLatch(on_progress)
+    if on_progress is not None and len(specs) == 1 and specs[0].tune:
+        latch = StopLatch(report_both(on_progress, specs[0]))
     try:
         contexts = _load(specs, latch)
     except CancelledError:

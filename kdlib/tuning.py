@@ -69,6 +69,42 @@ def round_sizes(trials: int) -> list[int]:
     return sizes
 
 
+def member_trainings(spec: RunSpec) -> tuple[int, int]:
+    """Return how many students tuning trains for a spec, at most, and how many are trained then.
+
+    Example:
+        >>> member_trainings(RunSpec(tune=20, seeds=5))
+        (40, 5)
+    """
+    return spec.tune * len(SEEDS), spec.seeds * spec.cell_count
+
+
+def report_both(on_progress: OnProgress, spec: RunSpec) -> OnProgress:
+    """Return a callback for a tuned run whose steps count those of tuning and of the training after it.
+
+    Args:
+        on_progress: called with the same progress, on this scale.
+        spec: of the run.
+
+    Example:
+        >>> on_progress = report_both(on_progress, RunSpec(tune=20))
+    """
+    before, after = member_trainings(spec)
+
+    def report(progress: Progress) -> bool | None:
+        if progress.phase == "tuning":
+            steps = progress.steps // spec.tune
+            done = progress.step * len(SEEDS)
+        elif progress.phase == "training":
+            steps = progress.steps
+            done = before * steps + after * progress.step
+        else:
+            return on_progress(progress)
+        return on_progress(replace(progress, step=done, steps=(before + after) * steps))
+
+    return report
+
+
 def tune(inputs: TuningInputs) -> Tuning:
     """Return the trials of a method, and which of them is best on validation.
 

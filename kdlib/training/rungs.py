@@ -49,6 +49,7 @@ class RungTraining:
         device: where to compute.
 
     Attributes:
+        stepper: takes the steps of the members that are left.
         steps: optimizer steps of the whole training.
 
     Example:
@@ -71,12 +72,12 @@ class RungTraining:
     ) -> None:
         self._rows, self._loss, self._augmentation = rows.to(torch.device(device)), loss, augmentation
         self._epochs, self._batch_size, self._device, self._score = epochs, batch_size, torch.device(device), score
-        self._stepper = self._start(groups, lr)
-        self.steps = self._stepper.steps
+        self.stepper = self._start(groups, lr)
+        self.steps = self.stepper.steps
 
     def load(self, checkpoint: Path, signature: str) -> bool:
         """Go on from a checkpoint; return False, unchanged, if there is none of these members."""
-        return checkpoint.exists() and self._stepper.state.load(checkpoint, signature)
+        return checkpoint.exists() and self.stepper.state.load(checkpoint, signature)
 
     def run(
         self,
@@ -97,19 +98,19 @@ class RungTraining:
             CancelledError: `report` asked to stop.
         """
         for rung in [*rung_epochs(self._epochs), self._epochs]:
-            state = self._stepper.state
-            if state.done > rung * self._stepper.steps_per_epoch:
+            state = self.stepper.state
+            if state.done > rung * self.stepper.steps_per_epoch:
                 continue
-            reporter = _Reporter(self._stepper, rung, report, checkpoint, sign)
-            Training(self._stepper, self._score).run(reporter)
+            reporter = _Reporter(self.stepper, rung, report, checkpoint, sign)
+            Training(self.stepper, self._score).run(reporter)
             if reporter.asked_to_stop:
                 reporter.save()
                 raise CancelledError("cancelled while tuning")
             kept = keep(rung, list(state.best_score), set(state.diverged))
             if not kept or rung == self._epochs:
                 return
-            if len(kept) < self._stepper.step_loss.students.size:
-                self._stepper = self._subset(kept)
+            if len(kept) < self.stepper.step_loss.students.size:
+                self.stepper = self._subset(kept)
 
     def _start(self, groups: Sequence[MethodGroup], lr: Sequence[float]) -> Stepper:
         self._groups, self._rates = list(groups), list(lr)
@@ -118,7 +119,7 @@ class RungTraining:
 
     def _subset(self, members: Sequence[int]) -> Stepper:
         """Return what takes the remaining steps of some members."""
-        state, groups, start = self._stepper.state, [], 0
+        state, groups, start = self.stepper.state, [], 0
         for group in self._groups:
             own = [member - start for member in members if start <= member < start + len(group.seeds)]
             groups += [_subset_group(group, own)] if own else []
