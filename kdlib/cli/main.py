@@ -43,6 +43,8 @@ OPTIONS = {
     "batch_size": "rows per step",
     "lr": "peak learning rate",
     "seeds": "how often each method is trained, with seeds 0, 1, ...",
+    "tune": "settings of learning rate, λ, dim and soft labels to try for each method on validation, with other seeds; "
+    "0 takes them as given",
 }
 GRID_NOTE = "; several values, separated by commas, make a grid, of which the best cell on validation counts"
 errors = Console(stderr=True, highlight=False)
@@ -117,7 +119,9 @@ def compare(arguments: argparse.Namespace) -> int:
     from kdlib.checks import check
     from kdlib.training.devices import pick_device
 
-    specs = runs.specs_of(arguments)
+    asked = runs.specs_of(arguments)
+    tuned = [spec for spec in asked if spec.tune]
+    specs = [spec.replace(tune=0) for spec in asked] + tuned
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else no_status():
         pick_device(arguments.device)
@@ -130,7 +134,8 @@ def compare(arguments: argparse.Namespace) -> int:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(comparison.to_json(results, seconds), indent=1, ensure_ascii=False) + "\n")
     if not arguments.quiet:
-        tables.print_comparison(results, seconds)
+        tables.print_comparison(results[: len(asked)], seconds)
+        tables.print_tuned(results[len(asked) :])
     return 0 if all(result.status == "done" for result in results) else 1
 
 
