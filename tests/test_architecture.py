@@ -32,11 +32,14 @@ ROOMS = (
     ("models", "pretraining"),
     (
         "analysis",
-        "intervals subsets significance estimates evaluation calibration class_scores geometry neighbours retrieval",
+        "intervals merging subsets significance estimates evaluation calibration class_scores geometry neighbours retrieval",
     ),
     ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
     ("analysis", "teacher_report comparison tuned verdicts diagnosis papers frames result_tables items figures"),
-    ("", "catalog checks groups tuning pipeline store engine runs spaces trying durations planning step_sessions"),
+    (
+        "",
+        "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning step_sessions",
+    ),
     ("", "lessons notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),

@@ -131,7 +131,9 @@ def test_a_trial_scores_what_its_setting_scores_with_those_seeds(tuned, monkeypa
     result = tuned[0][-1]
     setting = result.setting.replace(seeds=len(SEEDS))
     build = pipeline.build_group
-    monkeypatch.setattr(pipeline, "build_group", lambda context, *more: build(context, *more, [context.spec], SEEDS))
+    monkeypatch.setattr(
+        pipeline, "build_group", lambda context, *more, **_: build(context, *more, [context.spec], SEEDS)
+    )
     alone = run(setting)
     assert result.tuning.best.val == pytest.approx(alone.score("val").mean, abs=0.01)
 
