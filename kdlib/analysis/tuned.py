@@ -16,7 +16,7 @@ def split_tuned(results: Sequence[RunResult]) -> tuple[list[RunResult], list[Run
     Example:
         >>> fixed, tuned = split_tuned(results)
     """
-    return [each for each in results if each.tuning is None], [each for each in results if each.tuning is not None]
+    return [each for each in results if not each.spec.tune], [each for each in results if each.spec.tune]
 
 
 def describe_budget(results: Sequence[RunResult]) -> str:

@@ -27,6 +27,7 @@ from kdlib.spec import GRID_FIELDS, RunSpec
 OPTIONS = {
     "dataset": "what to learn: see `list datasets`",
     "labels": "labelled training rows",
+    "subset": "which draw of that many rows",
     "teacher": "whose embeddings: see `list teachers`",
     "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
     "dim": "width of the compressed embedding",
@@ -114,27 +115,26 @@ def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnPro
 def compare(arguments: argparse.Namespace) -> int:
     """Train several methods side by side and print what came out."""
     from kdlib import pipeline
-    from kdlib.analysis import comparison
+    from kdlib.analysis import comparison, subsets
     from kdlib.checks import check
     from kdlib.training.devices import pick_device
 
     asked = runs.specs_of(arguments)
-    tuned = [spec for spec in asked if spec.tune]
-    specs = [spec.replace(tune=0) for spec in asked] + tuned
+    specs = [spec.replace(tune=0) for spec in asked] + [spec for spec in asked if spec.tune]
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else no_status():
         pick_device(arguments.device)
         for spec in specs:
             check(spec)
     with progress_bar("Training", arguments.quiet) as on_progress:
-        results = pipeline.compare(specs, device=arguments.device, on_progress=on_progress)
+        results = subsets.pool_subsets(pipeline.compare(specs, device=arguments.device, on_progress=on_progress))
     seconds = time.perf_counter() - started
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(comparison.to_json(results, seconds), indent=1, ensure_ascii=False) + "\n")
     if not arguments.quiet:
-        tables.print_comparison(results[: len(asked)], seconds)
-        tables.print_tuned(results[len(asked) :])
+        tables.print_comparison([each for each in results if not each.spec.tune], seconds)
+        tables.print_tuned([each for each in results if each.spec.tune])
     return 0 if all(result.status == "done" for result in results) else 1
 
 
@@ -198,6 +198,7 @@ def parser() -> argparse.ArgumentParser:
         "--methods", default="baseline,raw,pca,linear,mlp", help="names separated by commas: see `list methods`"
     )
     add_spec_options(comparing)
+    runs.add_subsets_option(comparing)
     comparing.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     comparing.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
@@ -205,6 +206,7 @@ def parser() -> argparse.ArgumentParser:
     papers = command("paper", paper)
     papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
     add_spec_options(papers, grid=False)
+    papers.set_defaults(subsets=1)
     papers.add_argument("--teachers", default="", metavar="X,...", help="several, separated by commas (default: all)")
     papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
