@@ -9,6 +9,18 @@ from kdlib.spec import RunSpec
 # Of a trial: it still trains; it was trained to the end; it was stopped early; its loss stopped being finite.
 RUNNING, FINISHED, PRUNED, DIVERGED = "running", "finished", "pruned", "diverged"
 
+TRIAL_SEEDS = (1_000_000, 1_000_001)  # of every trial: the same ones, so that trials differ in their setting alone
+
+
+def member_trainings(spec: RunSpec) -> tuple[int, int]:
+    """Return how many students tuning begins to train for a spec, and how many are trained then.
+
+    Example:
+        >>> member_trainings(RunSpec(tune=20, seeds=5))
+        (40, 5)
+    """
+    return spec.tune * len(TRIAL_SEEDS), spec.seeds * spec.cell_count
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -25,9 +25,18 @@ from kdlib.spec import RunSpec
 from kdlib.training.rungs import RungTraining
 from kdlib.training.search import below_median, propose, search_space
 from kdlib.training.step_loss import MethodGroup, TrainingData
-from kdlib.trials import DIVERGED, FINISHED, PRUNED, RUNNING, Trial, Tuning, best_trial
+from kdlib.trials import (
+    DIVERGED,
+    FINISHED,
+    PRUNED,
+    RUNNING,
+    TRIAL_SEEDS,
+    Trial,
+    Tuning,
+    best_trial,
+    member_trainings,
+)
 
-SEEDS = (1_000_000, 1_000_001)  # of every trial: the same ones, so that trials differ in their setting alone
 FIRST_ROUND, ROUND = 8, 6  # trials that train as one population: at random first, then by what came of them
 
 
@@ -69,16 +78,6 @@ def round_sizes(trials: int) -> list[int]:
     return sizes
 
 
-def member_trainings(spec: RunSpec) -> tuple[int, int]:
-    """Return how many students tuning trains for a spec, at most, and how many are trained then.
-
-    Example:
-        >>> member_trainings(RunSpec(tune=20, seeds=5))
-        (40, 5)
-    """
-    return spec.tune * len(SEEDS), spec.seeds * spec.cell_count
-
-
 def report_both(on_progress: OnProgress, spec: RunSpec) -> OnProgress:
     """Return a callback for a tuned run whose steps count those of tuning and of the training after it.
 
@@ -94,7 +93,7 @@ def report_both(on_progress: OnProgress, spec: RunSpec) -> OnProgress:
     def report(progress: Progress) -> bool | None:
         if progress.phase == "tuning":
             steps = progress.steps // spec.tune
-            done = progress.step * len(SEEDS)
+            done = progress.step * len(TRIAL_SEEDS)
         elif progress.phase == "training":
             steps = progress.steps
             done = before * steps + after * progress.step
@@ -192,7 +191,7 @@ class _Round:
         widths = sorted({setting.dim for setting in settings.values()})
         by_width = [[number for number in settings if settings[number].dim == width] for width in widths]
         # The trial of each member.
-        self._members = [number for numbers in by_width for number in numbers for _ in SEEDS]
+        self._members = [number for numbers in by_width for number in numbers for _ in TRIAL_SEEDS]
         groups = [self._build([settings[number] for number in numbers]) for numbers in by_width]
         val_labels = inputs.context.data.labels[inputs.context.data.splits["val"]]
         self._training = RungTraining(
@@ -208,7 +207,9 @@ class _Round:
         )
 
     def _build(self, settings: Sequence[RunSpec]) -> MethodGroup:
-        return build_group(resolve(settings[0]), self._inputs.embeddings, self._inputs.on_progress, settings, SEEDS)[0]
+        return build_group(
+            resolve(settings[0]), self._inputs.embeddings, self._inputs.on_progress, settings, TRIAL_SEEDS
+        )[0]
 
     def run(self) -> None:
         """Train them to their ends."""

@@ -50,7 +50,7 @@ def choose(listed: list[RunInfo], current: RunInfo) -> None:
     """Show which run is turned, and let another be chosen."""
     known = {run.id: run for run in [current, *listed]}
     names = {
-        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.spec.dim} wide"
+        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.setting.dim} wide"
         for run in known.values()
     }
 

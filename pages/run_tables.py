@@ -60,11 +60,12 @@ def list_left_out(infos: Sequence[RunInfo]) -> None:
 def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
     """Return how long it takes until all runs are over, in words; while none of them trains, their phase instead."""
     active = [run for run in infos if run.active]
-    if active and all(run.phase not in ("", "training") for run in active):
-        return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
+    first = min(active, key=lambda run: (PHASES.index(run.phase or "training"), run.phase_share), default=None)
+    if first and all(run.phase not in ("", "tuning", "training") for run in active):
+        return first.progress_label
     found = durations.estimate_remaining(active, address.load_histories(active), now)
     if found is None:
-        return "starting"
+        return first.progress_label if first and first.phase == "tuning" else "starting"
     told = _countdown(tuple(sorted((run.id, run.submitted) for run in infos))).tell(found)
     return f"{describe_range(*told)} to go"
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec names colours summary trials results progress registry cache recording"),
+    ("", "spec names colours trials summary results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
@@ -30,17 +30,14 @@ ROOMS = (
         "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
     ),
     ("models", "pretraining"),
+    ("analysis", "intervals merging subsets significance estimates evaluation calibration class_scores geometry"),
+    ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
     (
         "analysis",
-        "intervals merging subsets significance estimates evaluation calibration class_scores geometry neighbours retrieval",
+        "teacher_probes teacher_report comparison tuned verdicts diagnosis papers frames result_tables items figures",
     ),
-    ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
-    ("analysis", "teacher_report comparison tuned verdicts diagnosis papers frames result_tables items figures"),
-    (
-        "",
-        "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning step_sessions",
-    ),
-    ("", "lessons notebook export"),
+    ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
+    ("", "step_sessions lessons notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),
 )

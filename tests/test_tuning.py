@@ -16,8 +16,8 @@ from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, TUNED_FIELDS, RunSpec
 from kdlib.training import stepper
 from kdlib.training.rungs import RungTraining, rung_epochs
-from kdlib.trials import DIVERGED, FINISHED, PRUNED, RUNNING, Trial, Tuning, best_trial
-from kdlib.tuning import SEEDS, round_sizes
+from kdlib.trials import DIVERGED, FINISHED, PRUNED, RUNNING, TRIAL_SEEDS, Trial, Tuning, best_trial
+from kdlib.tuning import round_sizes
 
 TRIALS = 5  # in rounds of 3 and 2
 SMALL = RunSpec(
@@ -105,7 +105,7 @@ def test_the_best_finished_trial_on_validation_is_chosen(tuned):
 def test_epochs_are_counted_as_far_as_a_trial_came(tuned):
     results, _, steps = tuned
     per_epoch = SMALL.labels // SMALL.batch_size
-    tuning_steps = sum(result.tuning.epochs for result in results) * per_epoch * len(SEEDS)
+    tuning_steps = sum(result.tuning.epochs for result in results) * per_epoch * len(TRIAL_SEEDS)
     final_steps = len(results) * SMALL.seeds * SMALL.epochs * per_epoch
     assert steps == tuning_steps + final_steps
     assert all(result.tuning.epochs < TRIALS * SMALL.epochs for result in results)
@@ -113,8 +113,8 @@ def test_epochs_are_counted_as_far_as_a_trial_came(tuned):
 
 def test_the_seeds_of_a_run_are_none_of_its_trials(tuned):
     seeds = tuned[1]
-    assert set(seeds) == set(SEEDS)
-    assert not set(SEEDS) & set(range(100_000))
+    assert set(seeds) == set(TRIAL_SEEDS)
+    assert not set(TRIAL_SEEDS) & set(range(100_000))
 
 
 def test_a_tuned_result_is_that_of_its_setting_trained_as_any_other_run(tuned):
@@ -129,10 +129,10 @@ def test_a_tuned_result_is_that_of_its_setting_trained_as_any_other_run(tuned):
 def test_a_trial_scores_what_its_setting_scores_with_those_seeds(tuned, monkeypatch):
     """Members of a population train as if alone, also those that were once beside others that left."""
     result = tuned[0][-1]
-    setting = result.setting.replace(seeds=len(SEEDS))
+    setting = result.setting.replace(seeds=len(TRIAL_SEEDS))
     build = pipeline.build_group
     monkeypatch.setattr(
-        pipeline, "build_group", lambda context, *more, **_: build(context, *more, [context.spec], SEEDS)
+        pipeline, "build_group", lambda context, *more, **_: build(context, *more, [context.spec], TRIAL_SEEDS)
     )
     alone = run(setting)
     assert result.tuning.best.val == pytest.approx(alone.score("val").mean, abs=0.01)

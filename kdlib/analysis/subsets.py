@@ -44,11 +44,8 @@ def pool_subsets(results: Sequence[RunResult]) -> list[RunResult]:
     """
     found: dict[str, list[RunResult]] = {}
     for number, result in enumerate(results):
-        alike = (
-            result.spec.replace(subset=0).identity
-            if result.metrics and not (result.grid or result.tuning)
-            else f"{number}"
-        )
+        given = result.metrics and not result.grid and not result.tuning
+        alike = result.spec.replace(subset=0).identity if given else f"{number}"
         found.setdefault(alike, []).append(result)
     return [_pool(_by_subset(group)) if len(_by_subset(group)) > 1 else group[0] for group in found.values()]
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
+
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
-from kdlib.names import AXES, method_name
+from kdlib.names import AXES, method_name, method_role
 from kdlib.results import RunResult
+from kdlib.spec import unused_fields
 from kdlib.trials import FINISHED, PRUNED, Trial
 
+SPLITS = ("val", "test", "ood")
 NONE = "–"  # in a cell without a value
 
 
@@ -16,7 +20,7 @@ def split_tuned(results: Sequence[RunResult]) -> tuple[list[RunResult], list[Run
     Example:
         >>> fixed, tuned = split_tuned(results)
     """
-    return [each for each in results if each.tuning is None], [each for each in results if each.tuning is not None]
+    return [each for each in results if not each.spec.tune], [each for each in results if each.spec.tune]
 
 
 def describe_budget(results: Sequence[RunResult]) -> str:
@@ -55,9 +59,46 @@ def choice_rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             ended = sum(trial.state == FINISHED for trial in result.tuning.trials)
             metric = METRIC_NAMES[result.primary_name]
             cells = {"method": method_name(result.spec.method)} | setting_cells(result.tuning.best.settings)
-            cells |= {f"{split} {metric}, %": format_percent(result.score(split)) for split in ("val", "test", "ood")}
+            cells |= {f"{split} {metric}, %": format_percent(result.score(split)) for split in SPLITS}
             rows.append(cells | {"trials": f"{len(result.tuning.trials)}, {ended} to the end"})
     return rows
+
+
+def given_rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
+    """Return a row for each result whose settings were given: these, and its scores.
+
+    Example:
+        >>> given_rows(results)[0]["learning rate"]
+    """
+    rows = []
+    for result in results:
+        unused, metric = unused_fields(result.setting), METRIC_NAMES[result.primary_name]
+        settings = {name: getattr(result.setting, name) for name in AXES if name not in unused}
+        cells = {"method": method_name(result.spec.method)} | setting_cells(settings)
+        rows.append(cells | {f"{split} {metric}, %": format_percent(result.score(split)) for split in SPLITS})
+    return rows
+
+
+def trial_frame(results: Sequence[RunResult], field: str, labels: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each trial with a score: label, role, value of the field, score, and how it ended.
+
+    Args:
+        results: those without trials, or whose method does not use the field, are left out.
+        field: one of `TUNED_FIELDS`.
+        labels: of the results.
+
+    Example:
+        >>> trial_frame(results, "lr", frames.run_labels([result.spec for result in results]))["val"].max()
+    """
+    rows = []
+    for result, label in zip(results, labels, strict=True):
+        for number, trial in enumerate(result.tuning.trials if result.tuning else []):
+            if trial.val is not None and field in trial.settings:
+                words = ", ".join(f"{name} {value}" for name, value in setting_cells(trial.settings).items())
+                chosen = result.tuning is not None and number == result.tuning.chosen
+                ended = (trial.state == FINISHED, chosen, f"{label}: {words}; {_ending(trial)}")
+                rows.append((label, method_role(result.spec), trial.settings[field], trial.val, *ended))
+    return pd.DataFrame(rows, columns=["label", "role", "value", "val", "finished", "chosen", "words"])
 
 
 def trial_rows(result: RunResult) -> list[dict[str, str]]:

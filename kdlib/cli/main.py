@@ -121,8 +121,7 @@ def compare(arguments: argparse.Namespace) -> int:
     from kdlib.training.devices import pick_device
 
     asked = runs.specs_of(arguments)
-    tuned = [spec for spec in asked if spec.tune]
-    specs = [spec.replace(tune=0) for spec in asked] + tuned
+    specs = [spec.replace(tune=0) for spec in asked] + [spec for spec in asked if spec.tune]
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else no_status():
         pick_device(arguments.device)
@@ -146,8 +145,8 @@ def compare(arguments: argparse.Namespace) -> int:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(comparison.to_json(results, seconds), indent=1, ensure_ascii=False) + "\n")
     if not arguments.quiet:
-        tables.print_comparison([result for result in results if not result.spec.tune], seconds)
-        tables.print_tuned([result for result in results if result.spec.tune])
+        tables.print_comparison([each for each in results if not each.spec.tune], seconds)
+        tables.print_tuned([each for each in results if each.spec.tune])
     return 0 if all(result.status == "done" for result in results) else 1
 
 

@@ -69,7 +69,6 @@ def add_commands(
     command("delete", delete, run_count="some")
     command("undelete", undelete, run_count="some")
     command("rename", rename, run_count="one").add_argument("name", help="its new name")
-
     command("engine", engine_command).add_argument("what", choices=["start", "status", "stop"])
 
 

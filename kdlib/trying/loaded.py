@@ -242,7 +242,7 @@ def load_compressor(run_id: str) -> Callable[[np.ndarray], np.ndarray]:
     Example:
         >>> load_compressor(run_id)(np.zeros((1, 256), np.float32)).shape
     """
-    spec = runs.get(run_id).spec
+    spec = runs.get(run_id).setting
     data = datasets.load(spec.dataset)
     labelled = data.labelled(spec.labels, spec.subset)
     raw = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
