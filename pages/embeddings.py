@@ -50,20 +50,7 @@ def choose_run() -> RunInfo | None:
         first = addressed or [run for run in listed if run.state == DONE] or listed
         default = next((run.id for run in first if method_role(run.spec) == COMPRESSED), first[0].id)
         current = named if named in names else default
-
-        def store() -> None:
-            st.query_params["run"] = st.session_state["open-run"]
-
-        st.session_state["open-run"] = current
-        st.selectbox(
-            "Run",
-            list(names),
-            key="open-run",
-            format_func=names.__getitem__,
-            on_change=store,
-            label_visibility="collapsed",
-            width=440,
-        )
+        run_tables.choose_one(names, current)
     return known[current]
 
 

@@ -1,13 +1,15 @@
 """The app as a person meets it, nothing faked: race, launch, reload, cancel, compare, addresses, hostile labels."""
 
 import re
+import subprocess
+import sys
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SLOW
+from tests.browser.conftest import ROOT, SLOW
 
 pytestmark = pytest.mark.timeout(600)
 QUICK = "dataset=digits&labels=60&epochs=2&seeds=2&width=2&teacher=random"
@@ -88,8 +90,15 @@ def test_a_figure_is_taken_away_as_a_page(visit, finished):
     assert "Plotly.newPlot" in download.value.path().read_text()
 
 
-def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, finished):
-    page = visit("/runs")
+@pytest.fixture(scope="module")
+def listed(server):
+    """Put six runs into the store, three of which are found by "few"."""
+    code = "from tests.stored_runs import store_all; store_all('listed'); store_all('listed few')"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=server.env, check=True)
+
+
+def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, listed):
+    page = visit("/runs?text=listed")
     expect(page).to_have_title("Runs · KD Lab")
     expect(page.get_by_role("button", name="Delete")).to_be_disabled()
     table = page.get_by_test_id("stDataFrame").locator("canvas").first
@@ -101,7 +110,31 @@ def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, finishe
     page.locator("body").press("/")
     search = page.get_by_role("textbox", name="Search")
     expect(search).to_be_focused()
-    expect(search).to_have_value("")
+    expect(search).to_have_value("listed")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_few_runs_are_cards_that_the_keyboard_alone_chooses(visit, listed, width):
+    page = visit("/runs?text=listed+few", width=width)
+    expect(page.get_by_role("checkbox")).to_have_count(3)
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(0)
+    page.locator("body").press("/")
+    expect(page.get_by_role("textbox", name="Search")).to_be_focused()
+    boxes = [page.get_by_role("checkbox", name=f"listed few {method}") for method in ("mlp", "raw")]
+    while not boxes[0].evaluate("box => box === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Delete")).to_be_enabled()
+    page.keyboard.press("Tab")
+    expect(boxes[1]).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("2 chosen", exact=True)).to_be_visible()
+    page.wait_for_function("/runs=[0-9a-f]{32}(,|%2C)[0-9a-f]{32}/.test(location.search)")
+    page.reload()
+    expect(page.get_by_text("2 chosen", exact=True)).to_be_visible()
+    assert [box.is_checked() for box in boxes] == [True, True]
+    expect(page.get_by_role("img", name=re.compile("^from .* %$"))).to_have_count(3)
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") <= width
 
 
 def test_the_address_is_the_screen(visit):
