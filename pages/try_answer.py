@@ -18,7 +18,7 @@ from pages.maps import TITLES
 from pages.text import escape
 
 CARD = (
-    "<div style='border-top:4px solid {colour};padding:.35rem .1rem 0'>"
+    "<div style='border-top:4px solid {colour};padding:.25rem 0 0'>"
     "<div style='font-size:.875rem;opacity:.8'>{label}</div>"
     "<div style='font-size:1.5rem;font-weight:600;line-height:1.2;overflow-wrap:anywhere'>{says}</div>"
     "<div style='font-size:.75rem;opacity:.8'>{facts}</div></div>"
