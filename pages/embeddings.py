@@ -160,7 +160,7 @@ def draw_spaces(
 ) -> None:
     """Show maps and section with what is known so far: the scorecard, and the maps of a projection that takes long."""
     card, layout = answers[0], answers[-1] if len(answers) > 1 else None
-    with st.container(key="maps-area"):  # as high as the maps before these are drawn
+    with st.container(key=f"maps-area-{len(view.spaces)}"):  # as high as so many maps before these are drawn
         selected = space_maps.show_maps(
             data,
             view,

@@ -56,9 +56,7 @@ def spaces(style: str) -> list[float]:
 
 
 def test_spaces_are_read_as_they_are_written():
-    style = (
-        "a { margin: 0 -4.5px; row-gap: .5rem; scroll-padding: 3px; padding-left: 12px; top: 1px; gap: 1em 2px }"
-    )
+    style = "a { margin: 0 -4.5px; row-gap: .5rem; scroll-padding: 3px; padding-left: 12px; top: 1px; gap: 1em 2px }"
     assert spaces(style) == [4.5, 8, 12, 16, 2]
 
 

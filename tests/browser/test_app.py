@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import expect
 
+from tests.benchmarks import page_vitals
 from tests.browser.conftest import ROOT, SLOW
 
 pytestmark = pytest.mark.timeout(600)
@@ -185,6 +186,16 @@ def test_no_page_is_wider_than_a_phone(visit, path):
     page = visit(path, width=390, height=844)
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW)
     assert page.get_by_test_id("stMain").evaluate("(main) => main.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("page", ["embeddings", "try_it"])
+def test_nothing_jumps_on_a_phone_while_a_page_comes(server, chromium, finished, page):
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    for _ in range(2):  # the first time the scorecard is still being measured
+        seen = page_vitals.visit(context, f"{server.url}/{page}?runs={finished}")
+        shifts = seen.shifts()
+    context.close()
+    assert sum(shift[1] for shift in shifts) <= 0.1, shifts
 
 
 def test_the_server_tells_browsers_what_is_allowed(server):
