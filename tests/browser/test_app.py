@@ -150,6 +150,51 @@ def test_the_address_is_the_screen(visit):
     expect(other.get_by_role("combobox", name="Teacher")).to_have_value("odd or even (parity)")
 
 
+RECORD = """() => {
+  const nav = [...document.querySelectorAll("*")].find((each) => each.shadowRoot?.querySelector("[data-word=labels]"));
+  const word = nav.shadowRoot.querySelector("[data-word=labels]");
+  window.said = [];
+  const record = (now) => {
+    if (window.said.at(-1)?.[1] !== word.textContent) window.said.push([now, word.textContent]);
+    requestAnimationFrame(record);
+  };
+  requestAnimationFrame(record);
+}"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_number_that_changes_counts_for_a_fifth_of_a_second_or_not_at_all(visit, motion):
+    page = visit("/distill?labels=250")
+    page.emulate_media(reduced_motion=motion)
+    expect(page.locator("[data-word=labels]")).to_have_text("250 labels")
+    page.evaluate(RECORD)
+    page.get_by_role("spinbutton", name="Labels").fill("890")
+    page.get_by_role("spinbutton", name="Labels").press("Enter")
+    expect(page.locator("[data-word=labels]")).to_have_text("890 labels")
+    said = page.evaluate("window.said")
+    numbers = [int(text.removesuffix(" labels")) for _, text in said]
+    assert numbers == sorted(numbers)
+    assert (len(numbers) > 2) == (motion != "reduce"), numbers
+    if motion != "reduce":
+        assert said[-1][0] - said[1][0] < 400, "180 ms, and some for a busy machine"
+
+
+def test_a_link_brings_its_section_into_view_unless_a_person_moves(visit, finished):
+    page = visit(f"/compare?runs={finished}&show=Table", width=390, height=844)
+    section = page.locator(".st-key-show")
+    expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=SLOW)
+    page.wait_for_function("document.querySelector('.st-key-show')?.getBoundingClientRect().top < 120")
+    assert 40 < section.bounding_box()["y"] < 120, "below the bar of pages"
+    page.mouse.move(200, 400)
+    page.mouse.wheel(0, -3000)
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 0")
+    page.get_by_role("radio", name="Why").locator("..").scroll_into_view_if_needed()
+    before = page.get_by_test_id("stMain").evaluate("main => main.scrollTop")
+    page.get_by_role("radio", name="Why").click()
+    page.wait_for_function("/show=Why/.test(location.search)")
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollTop") == before, "a choice on the page is no link"
+
+
 def test_hostile_labels_are_shown_literally(visit):
     page = visit("/data_teachers?dataset=%3Ci%3Ehostile%3C/i%3E")
     expect(page.get_by_text("<script>alert(1)</script>").first).to_be_visible(timeout=SLOW)
