@@ -221,6 +221,23 @@ def test_compare_says_which_run_it_leaves_out_and_why(state, message, run_ids, m
     assert message in notes[0]
 
 
+def test_compare_shows_curves_until_the_first_run_is_done_and_then_the_answer(run_ids, monkeypatch):
+    known, training = runs.get, set(run_ids)
+    monkeypatch.setattr(
+        runs, "get", lambda run_id: replace(known(run_id), state=store.RUNNING if run_id in training else store.DONE)
+    )
+    app = opened("compare", runs=",".join(run_ids))
+    assert not app.exception
+    assert app.get("progress")[0].proto.text.startswith("0 of 3 runs are done")
+    assert "The comparison comes when a run is done" in texts(app)
+    assert len(app.get("plotly_chart")) == 1
+    training -= set(run_ids[:2])
+    app.run()
+    assert app.get("progress")[0].proto.text.startswith("2 of 3 runs are done")
+    assert "on the test set" in texts(app)
+    assert "The comparison comes" not in texts(app)
+
+
 def test_what_the_others_are_compared_with_is_in_the_address(run_ids):
     runs_there = ",".join(run_ids)
     names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options
