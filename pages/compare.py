@@ -7,6 +7,7 @@ import streamlit as st
 from kdlib import runs
 from kdlib.analysis import frames
 from kdlib.analysis.figures.curves import plot_curves
+from kdlib.analysis.subsets import pool_subsets
 from kdlib.names import method_role
 from kdlib.store import DONE, RunInfo
 from pages import address, export_section, live, recorded, run_tables, sections, show
@@ -51,7 +52,7 @@ run_tables.choose_in_title("Compare", states=[DONE])
 selected = address.load_runs(address.selected_ids())
 if any(run.active for run in selected):
     live.draw_while_active(lambda: draw_training(selected), selected)
-results = [result for result in address.load_results(selected) if result.metrics]
+results = pool_subsets([result for result in address.load_results(selected) if result.metrics])
 if results:
     sections.show_answer(results)
 run_tables.list_left_out(selected)
