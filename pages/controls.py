@@ -17,7 +17,7 @@ from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
 from kdlib.names import METHODS as METHOD_NAMES
 from kdlib.names import TEACHERS
-from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec, grid_values
+from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec, grid_values, setting_text
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 from pages.text import escape
@@ -55,7 +55,7 @@ def apply_preset(values: dict[str, Any]) -> None:
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the part of an address that sets every control to a spec, its method beside some others."""
     methods = list(dict.fromkeys([*references, spec.method]))
-    return {name: str(getattr(spec, name)) for name in FIELDS} | {"methods": methods}
+    return {name: setting_text(getattr(spec, name)) for name in FIELDS} | {"methods": methods}
 
 
 def follow_dataset() -> None:

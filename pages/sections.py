@@ -21,7 +21,7 @@ from kdlib.data import datasets
 from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec
-from pages import address, controls, grid_section, registries, show, width_precision
+from pages import address, controls, grid_section, landscape_section, registries, show, width_precision
 from pages.glossary import term
 from pages.text import escape
 
@@ -242,7 +242,8 @@ def table(results: Sequence[RunResult]) -> None:
         )
 
 
-SECTIONS = {"Differences": differences, "Why": why, "Dimension": dimension, "Size and cost": cost}
+SECTIONS = {"Differences": differences, "Why": why, "Landscape": landscape_section.show_section}
+SECTIONS |= {"Dimension": dimension, "Size and cost": cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Grid": grid_section.show_section}
 SECTIONS |= {"Classes": classes, "Table": table}
 

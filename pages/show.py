@@ -1,6 +1,6 @@
 """What pages show in the same way: figures, tables, cost estimates, the empty state, grids."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from kdlib.analysis.figures.style import to_html
+from kdlib.analysis.figures.style import Figure, to_html
 from pages import address
 from pages.small_table import as_html
 from pages.text import describe_range
@@ -33,12 +33,23 @@ def table(frame: pd.DataFrame, alt: str, **options: Any) -> None:
         st.dataframe(frame, hide_index=True, placeholder="–", alt=alt, **options)
 
 
-def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
-    """Show a plotly figure; its camera button saves it."""
+def figure(
+    plot: Figure, key: str, alt: str, file_format: str = "png", on_select: Callable[[], None] | None = None
+) -> None:
+    """Show a plotly figure; its camera button saves it.
+
+    Args:
+        plot: the figure.
+        key: of the chart in session state, and of the file.
+        alt: what it shows.
+        file_format: of the camera button.
+        on_select: called when a visitor clicks a point.
+    """
     saved = {"format": file_format, "filename": key, "scale": 2}
     unused = ["lasso2d", "select2d", "autoScale2d"]
     config = {"displaylogo": False, "toImageButtonOptions": saved, "modeBarButtonsToRemove": unused}
-    st.plotly_chart(plot, key=key, config=config, alt=alt)
+    selecting = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+    st.plotly_chart(plot, key=key, config=config, alt=alt, **selecting)
 
 
 def launch_time(plan: "CostEstimate") -> None:
@@ -102,7 +113,7 @@ def _report(run_ids: Sequence[str], ending: str) -> str:
     return render(run_ids, ending)
 
 
-def exportable_figure(plot: Any, key: str, alt: str, caption: str = "") -> None:
+def exportable_figure(plot: Figure, key: str, alt: str, caption: str = "") -> None:
     """Show a figure with, below it, its caption and what it can be saved as: a picture, or a page of its own."""
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="top"):

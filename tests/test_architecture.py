@@ -35,7 +35,7 @@ ROOMS = (
         "intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
     ),
     ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
-    ("analysis", "teacher_report comparison verdicts diagnosis papers frames result_tables items figures"),
+    ("analysis", "teacher_report comparison verdicts diagnosis papers frames landscape result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying durations planning step_sessions lessons"),
     ("", "notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),

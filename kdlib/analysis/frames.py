@@ -4,13 +4,13 @@ Numbers stay fractions here; `figures` and the pages format them as percent. Nam
 they are: `figures` escapes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 
-from kdlib.analysis.comparison import METRIC_NAMES, format_percent
+from kdlib.analysis.comparison import METRIC_NAMES, find_dominated, format_percent
 from kdlib.analysis.evaluation import primary_metric
 from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest
 from kdlib.data import datasets
@@ -54,14 +54,24 @@ def run_labels(specs: Sequence[RunSpec]) -> list[str]:
     return labels
 
 
-def family_labels(specs: Sequence[RunSpec]) -> list[str]:
-    """Return a label per spec that those share which differ in nothing but the width of their embedding.
+def family_labels(specs: Sequence[RunSpec], over: Collection[str] = ("dim",)) -> list[str]:
+    """Return a label per spec that those share which differ in nothing but some fields.
+
+    Args:
+        specs: of the runs.
+        over: the fields, by default the width of their embedding.
 
     Example:
         >>> family_labels([RunSpec(dim=8), RunSpec(dim=16)])
         ['trained, two layers (mlp)', 'trained, two layers (mlp)']
     """
-    return _add_differences(specs, [method_name(spec.method) for spec in specs])
+    same = {name: getattr(RunSpec, name) for name in over if name != "method" and hasattr(RunSpec, name)}
+    alike = [spec.replace(**same) for spec in specs]
+    if "method" in over:
+        names = ["every method"] * len(specs)
+    else:
+        names = [(method_name(spec.method) if "dim" in over else run_name(spec)) for spec in alike]
+    return _add_differences(alike, names)
 
 
 def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
@@ -161,7 +171,9 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
 
 
 def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:
-    """Return accuracy beside one cost (a key of `COST_NAMES`); results without that cost are left out.
+    """Return accuracy beside one cost (a key of `COST_NAMES`), and whether another result is better in both.
+
+    Results without that cost are left out.
 
     Example:
         >>> accuracy_over_cost(results, next(iter(COST_NAMES)))
@@ -172,7 +184,8 @@ def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "te
         if result.metrics and amount:
             score = result.metrics[split].primary
             rows.append((label, method_role(result.spec), amount, score.mean, score.ci95, score.values))
-    return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
+    frame = pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
+    return frame.assign(dominated=find_dominated(frame["cost"].tolist(), frame["mean"].tolist()))
 
 
 def worth_over_bytes(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionRow], measure: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from kdlib import runs, store
 from kdlib.results import RunResult
 from kdlib.runs.commands import named_lock
 from kdlib.runs.reconcile import with_retry
-from kdlib.spec import RunSpec, unused_fields
+from kdlib.spec import GRID_FIELDS, RunSpec, unused_fields
 from kdlib.store import RunInfo
 
 RESTARTS = 3  # nobody watches a sweep: each run is started again after this many deaths of its worker
@@ -37,8 +37,14 @@ class Sweep:
     reused: int
 
 
-def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
+def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]], *, grid: bool = False) -> list[RunSpec]:
     """Return every combination of the values of the axes, each computation once; the last axis varies fastest.
+
+    Args:
+        base: decides every other field.
+        axes: field -> its values.
+        grid: let the values of λ, learning rate and soft labels train as one population, a grid in each run, of which
+            the setting that is best on validation is tested; otherwise each combination is a run of its own.
 
     Raises:
         ValueError: an axis is no field of a spec, or has no values.
@@ -54,8 +60,10 @@ def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
         if not values:
             raise ValueError(f"the sweep has no values for {name}")
     specs: dict[str, RunSpec] = {}
-    for values in product(*axes.values()):
-        spec = base.replace(**dict(zip(axes, values, strict=True)))
+    shared = {name: tuple(values) for name, values in axes.items() if grid and name in GRID_FIELDS}
+    apart = {name: values for name, values in axes.items() if name not in shared}
+    for values in product(*apart.values()):
+        spec = base.replace(**shared, **dict(zip(apart, values, strict=True)))
         specs.setdefault(spec.identity, spec)
     return list(specs.values())
 
