@@ -1,6 +1,6 @@
 """Distill: set the whole chain, see what it will cost, launch several methods as one comparison and watch them.
 
-Or step through it: one training, batch by batch (`step_mode`).
+Or step through it: one training, batch by batch (`step_mode`); or launch a whole landscape (`landscape_plan`).
 """
 
 import time
@@ -18,7 +18,7 @@ from kdlib.models import embedding
 from kdlib.names import teacher_name
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.store import RunInfo
-from pages import address, chain, controls, items, live, run_tables, show, step_mode
+from pages import address, chain, controls, items, landscape_plan, live, run_tables, show, step_mode
 from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
@@ -179,7 +179,7 @@ def main() -> None:
         st.title("Distill")
         mode = st.segmented_control(
             "Mode",
-            [TRAIN, STEP],
+            [TRAIN, STEP, landscape_plan.MODE],
             default=TRAIN,
             required=True,
             key="mode",
@@ -197,7 +197,10 @@ def main() -> None:
         show_chain(spec, methods, errors)
     with right:
         if mode == STEP:
-            step_mode.show(spec, methods, errors)
+            step_mode.show(spec.cells[0], methods, errors)  # a step has one setting
+        elif mode == landscape_plan.MODE:
+            landscape_plan.show_mode(spec, methods, errors, USUAL_WORKERS)
+            live.draw_while_active(landscape_plan.draw_runs, address.load_runs(address.selected_ids()))
         else:
             show_plan(spec, methods, errors)
             live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))

@@ -113,8 +113,15 @@ def _report(run_ids: Sequence[str], ending: str) -> str:
     return render(run_ids, ending)
 
 
-def exportable_figure(plot: Figure, key: str, alt: str, caption: str = "") -> None:
-    """Show a figure with, below it, its caption and what it can be saved as: a picture, or a page of its own."""
+def exportable_figure(
+    plot: Figure, key: str, alt: str, caption: str = "", on_select: Callable[[], None] | None = None
+) -> None:
+    """Show a figure with, below it, its caption and what it can be saved as: a picture, or a page of its own.
+
+    Args:
+        plot, key, alt, on_select: as for `figure`.
+        caption: below it.
+    """
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="top"):
         if caption:
@@ -139,4 +146,4 @@ def exportable_figure(plot: Figure, key: str, alt: str, caption: str = "") -> No
                 key=f"html-{key}",
             )
     with place:
-        figure(plot, key, alt, kind)
+        figure(plot, key, alt, kind, on_select)

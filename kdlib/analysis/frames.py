@@ -10,7 +10,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
-from kdlib.analysis.comparison import METRIC_NAMES, find_dominated, format_percent
+from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.analysis.evaluation import primary_metric
 from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest
 from kdlib.data import datasets
@@ -168,24 +168,6 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
     places = {label: place for place, label in enumerate(frame["label"].unique())}
     order = frame["label"].map(places).to_frame().assign(dim=frame["dim"]).sort_values(["label", "dim"]).index
     return frame.loc[order].reset_index(drop=True)
-
-
-def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:
-    """Return accuracy beside one cost (a key of `COST_NAMES`), and whether another result is better in both.
-
-    Results without that cost are left out.
-
-    Example:
-        >>> accuracy_over_cost(results, next(iter(COST_NAMES)))
-    """
-    rows = []
-    for result, label in zip(results, _result_labels(results), strict=True):
-        amount = getattr(result.cost, cost)
-        if result.metrics and amount:
-            score = result.metrics[split].primary
-            rows.append((label, method_role(result.spec), amount, score.mean, score.ci95, score.values))
-    frame = pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
-    return frame.assign(dominated=find_dominated(frame["cost"].tolist(), frame["mean"].tolist()))
 
 
 def worth_over_bytes(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionRow], measure: str) -> pd.DataFrame:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from kdlib.analysis.frames import differing_fields, family_labels
+from kdlib.analysis.comparison import find_dominated
+from kdlib.analysis.frames import differing_fields, family_labels, run_labels
 from kdlib.analysis.grid import choose_cell
 from kdlib.names import AXES, method_role, setting_name
-from kdlib.results import GridCell, RunResult, Summary
+from kdlib.results import Cost, GridCell, RunResult, Summary
 from kdlib.spec import RunSpec, unused_fields
 
 PARAMETERS = "parameters"  # an axis that is no field: the size of the student, whatever decides it
@@ -45,7 +46,7 @@ class Cell:
         run: spec of the run it is from.
         setting: what its members were trained with, one number per field.
         scores: split -> score that counts first; those that were measured.
-        parameters: of the student; None where that is not known.
+        cost: of the student, and of training its run.
         metric: the score that counts first, "accuracy" or "map".
         reason: why there is no score, otherwise "".
     """
@@ -53,14 +54,14 @@ class Cell:
     run: RunSpec
     setting: RunSpec
     scores: Mapping[str, Summary] = field(default_factory=dict)
-    parameters: int | None = None
+    cost: Cost = field(default_factory=Cost)
     metric: str = "accuracy"
     reason: str = ""
 
     def value(self, axis: str) -> Any:
         """Return where it lies on an axis, a field or `PARAMETERS`; None if its method does not use that field."""
         if axis == PARAMETERS:
-            return self.parameters
+            return self.cost.parameters
         return None if axis in unused_fields(self.setting) else getattr(self.setting, axis)
 
 
@@ -97,7 +98,7 @@ def gather(
 def _measured_cells(result: RunResult) -> list[Cell]:
     """Return the cell of a result, or those of its grid."""
     scores = {split: metrics.primary for split, metrics in result.metrics.items()}
-    known = (result.cost.parameters, result.primary_name)
+    known = (result.cost, result.primary_name)
     if result.grid is None:
         return [Cell(result.spec, result.spec, scores, *known)]
     cells = []
@@ -118,7 +119,7 @@ def find_axes(cells: Sequence[Cell]) -> list[str]:
     """
     settings = [cell.setting for cell in cells]
     differing = [name for name in differing_fields(settings) if name != "seeds"]
-    if len({cell.parameters for cell in cells if cell.parameters}) > 1:
+    if len({cell.cost.parameters for cell in cells if cell.cost.parameters}) > 1:
         differing.append(PARAMETERS)
     order = [*AXIS_NAMES, *differing]
     return sorted(differing, key=order.index)
@@ -205,7 +206,7 @@ def _choose_hidden(cells: Sequence[Cell], axes: Sequence[str]) -> list[int]:
 
 
 def settings_frame(cells: Sequence[Cell], axes: Sequence[str], score: str) -> tuple[pd.DataFrame, list[float]]:
-    """Return the settings of all cells with a score as text, a column per axis, and their scores as fractions.
+    """Return the settings of all cells with a score a column per axis, the method first, and their scores as fractions.
 
     Args:
         cells: from `gather`.
@@ -215,6 +216,33 @@ def settings_frame(cells: Sequence[Cell], axes: Sequence[str], score: str) -> tu
     Example:
         >>> frame, scores = settings_frame(cells, find_axes(cells), "val")
     """
+    axes = sorted(axes, key=lambda axis: axis != "method")
     scored = [(cell, cell.scores[score].mean) for cell in cells if score in cell.scores]
     rows = [[cell.value(axis) for axis in axes] for cell, _ in scored]
-    return pd.DataFrame(rows, columns=[axis_name(axis) for axis in axes], dtype=object), [mean for _, mean in scored]
+    columns = [SHORT_NAMES.get(axis, axis_name(axis)) for axis in axes]
+    return pd.DataFrame(rows, columns=columns, dtype=object), [mean for _, mean in scored]
+
+
+def cost_points(cells: Sequence[Cell], cost: str, score: str) -> pd.DataFrame:
+    """Return score and cost of every cell that has both, and whether another one is better in both.
+
+    Args:
+        cells: from `gather`.
+        cost: a key of `frames.COST_NAMES`.
+        score: a key of `SCORES`.
+
+    Returns:
+        columns label, role, cost, mean, ci95, values, dominated, place (number of the cell).
+
+    Example:
+        >>> cost_points(cells, "parameters", "test").query("not dominated")
+    """
+    places = [place for place, cell in enumerate(cells) if score in cell.scores and getattr(cell.cost, cost)]
+    labels = run_labels([cells[place].setting for place in places])
+    rows = []
+    for place, label in zip(places, labels, strict=True):
+        cell = cells[place]
+        value, amount = cell.scores[score], getattr(cell.cost, cost)
+        rows.append((label, method_role(cell.run), amount, value.mean, value.ci95, value.values, place))
+    frame = pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values", "place"])
+    return frame.assign(dominated=find_dominated(frame["cost"].tolist(), frame["mean"].tolist()))

@@ -27,6 +27,7 @@ from kdlib.runs import sweeps
 from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec, setting_text
 from kdlib.store import RunInfo
 
+RECENT = 500  # runs among which those of a sweep are looked for, before it is launched
 POLL_SECONDS = 0.5  # seconds between two reads of the runs that are waited for
 
 
@@ -45,6 +46,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
                 metavar="X,...",
                 help=f"one value or several, separated by commas (default: {default})",
             )
+    parser.add_argument(
+        "--grid",
+        action="store_true",
+        help="train the values of distance-weight, lr and soft-label-weight as one population per run; of each, the "
+        "setting that is best on validation is tested (otherwise every combination is a run)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     parser.add_argument("--no-wait", action="store_true", help="print the ids of its runs and return")
@@ -64,7 +71,8 @@ def sweep(arguments: argparse.Namespace) -> int:
 
     axes = spec_fields(arguments)
     base = default_spec(next(iter(axes.get("dataset", ())), RunSpec.dataset))
-    specs = sweeps.expand(base, {"method": parse_methods(arguments.methods)} | axes)
+    specs = sweeps.expand(base, {"method": parse_methods(arguments.methods)} | axes, grid=arguments.grid)
+    _print_cost(specs)
     started = time.perf_counter()
     launched = sweeps.launch(specs, device=arguments.device)
     errors.print(f"sweep {launched.name}: {len(specs)} runs, {launched.reused} of them there already", markup=False)
@@ -82,6 +90,19 @@ def sweep(arguments: argparse.Namespace) -> int:
         if run.state != store.DONE:
             errors.print(f"{run.id[:12]} {run.name}: {describe_run(run)}", markup=False)
     return 0 if len(results) == len(specs) else 1
+
+
+def _print_cost(specs: Sequence[RunSpec]) -> None:
+    """Say how long those of the specs will take that the store does not have."""
+    from kdlib import engine, planning
+
+    past = runs.list_runs(limit=RECENT)
+    there = {run.spec.identity for run in past if run.active or run.state == store.DONE}
+    missing = [spec for spec in specs if spec.identity not in there]
+    if missing and not planning.find_errors(missing):
+        done = [run for run in past if run.state == store.DONE]
+        seconds = planning.estimate_cost(missing, done, engine.status().workers or 1).seconds
+        errors.print(f"{len(missing)} runs to train: {seconds.fewest:.0f} to {seconds.most:.0f} s", markup=False)
 
 
 def _wait(run_ids: Sequence[str]) -> list[RunInfo]:

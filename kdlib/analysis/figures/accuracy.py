@@ -128,7 +128,8 @@ def plot_accuracy_over(frame: pd.DataFrame, title: str, metric: str = "accuracy"
         rows = lines[lines["label"] == label].sort_values("x")
         _add_points(figure, rows, rows["x"].tolist(), styles[label], "lines+markers")
     shown = _apart(places, log)
-    figure.update_xaxes(type="log" if log else "linear", tickvals=shown, ticktext=[f"{each:,.6g}" for each in shown])
+    ticks = {"tickvals": shown, "ticktext": [_number(each) for each in shown]}
+    figure.update_xaxes(type="log" if log else "linear", **ticks)
     return figure
 
 
@@ -138,6 +139,11 @@ def _is_geometric(places: list[float]) -> bool:
         return False
     steps, ratios = np.diff(places), np.diff(np.log(places))
     return bool(ratios.std() / ratios.mean() < steps.std() / steps.mean())
+
+
+def _number(value: float) -> str:
+    """Return a number of an axis: all digits of a whole one, three of another."""
+    return f"{value:,.0f}" if float(value).is_integer() or value >= 1000 else f"{value:.3g}"
 
 
 def _apart(places: list[float], log: bool) -> list[float]:
@@ -159,12 +165,12 @@ def plot_accuracy_over_cost(frame: pd.DataFrame, cost: str, metric: str = "accur
     The line goes through the others, the Pareto front.
 
     Args:
-        frame: from `frames.accuracy_over_cost`.
+        frame: from `landscape.cost_points`.
         cost: title of the axis.
         metric: name of the score.
 
     Example:
-        >>> plot_accuracy_over_cost(frames.accuracy_over_cost(results, "parameters"), "parameters").show()
+        >>> plot_accuracy_over_cost(cost_points(cells, "parameters", "test"), "parameters").show()
     """
     figure, styles = new_figure(cost, f"{metric}, %", HEIGHT), label_styles(label_roles(frame))
     front = frame[~frame["dominated"]].sort_values("cost")
@@ -174,15 +180,12 @@ def plot_accuracy_over_cost(frame: pd.DataFrame, cost: str, metric: str = "accur
     )  # fmt: skip
     for label in frame["label"].unique():
         rows = frame[frame["label"] == label]
-        colour, dash, mark = styles[label]
-        style = (fade(colour, FAINT), dash, mark) if rows["dominated"].all() else styles[label]
-        _add_points(figure, rows, rows["cost"].tolist(), style, "markers")
-    if frame["cost"].nunique() > 1:
-        figure.update_xaxes(type="log")
-    else:
-        only = frame["cost"].iloc[0]
-        figure.update_xaxes(tickvals=[only], ticktext=[f"{only:,}"])
-    return figure
+        opacity = FAINT if rows["dominated"].all() else 1
+        _add_points(figure, rows, rows["cost"].tolist(), styles[label], "markers", opacity)
+    costs = sorted(frame["cost"].unique().tolist())
+    shown = _apart(costs, log=True)
+    figure.update_xaxes(tickvals=shown, ticktext=[_number(each) for each in shown])
+    return figure.update_xaxes(type="log") if len(costs) > 1 else figure
 
 
 def error_bars(rows: pd.DataFrame) -> dict[str, object]:
@@ -214,17 +217,20 @@ def _add_seeds(figure: go.Figure, centers: list[float], rows: pd.DataFrame, widt
     figure.add_scatter(x=x, y=y, mode="markers", marker=dots, showlegend=False, hovertemplate=SEED_HOVER)
 
 
-def _add_points(figure: go.Figure, rows: pd.DataFrame, x: list[float], style: LabelStyle, mode: str) -> None:
+def _add_points(
+    figure: go.Figure, rows: pd.DataFrame, x: list[float], style: LabelStyle, mode: str, opacity: float = 1
+) -> None:
     """Add the means of one label with intervals, and their seeds. `mode` is plotly's: lines, markers or both."""
     colour, dash, mark = style
     for position, values in zip(x, rows["values"], strict=True):
         figure.add_scatter(
             x=[position] * len(values), y=[100 * value for value in values], mode="markers",
-            marker={"color": fade(colour, 0.35), "size": 5}, showlegend=False, hovertemplate=SEED_HOVER,
+            marker={"color": fade(colour, 0.35 * opacity), "size": 5}, showlegend=False, hovertemplate=SEED_HOVER,
         )  # fmt: skip
     figure.add_scatter(
         x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode, error_y=error_bars(rows),
-        line={"color": colour, "dash": dash, "width": 2.5}, marker={"color": colour, "symbol": mark, "size": 10},
+        line={"color": colour, "dash": dash, "width": 2.5}, opacity=opacity,
+        marker={"color": colour, "symbol": mark, "size": 10},
         customdata=_with_places(rows), hovertemplate="%{x}: %{customdata[0]}",
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Landscapes: a score over two settings as a shaded table, and every setting as a line through all axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -33,16 +33,16 @@ def plot_landscape(frame: pd.DataFrame, x: str, y: str, metric: str = "accuracy"
     shades: list[list[float | None]] = [[None] * len(columns) for _ in rows]
     across, down, data = [], [], []
     written = len(columns) * len(rows) <= MAX_WRITTEN
-    for cell in frame.itertuples():
-        column, row = columns.index(cell.x), rows.index(cell.y)
-        place = f"{escape(x)} {escape(_tick(cell.x))}, {escape(y)} {escape(_tick(cell.y))}"
+    for cell in frame.to_dict("records"):
+        column, row = columns.index(cell["x"]), rows.index(cell["y"])
+        place = f"{escape(x)} {escape(_tick(cell['x']))}, {escape(y)} {escape(_tick(cell['y']))}"
         across.append(column)
         down.append(row)
-        data.append([f"{place}<br>{_describe(cell, metric)}", cell.place])
-        if not pd.isna(cell.mean):
-            shades[row][column] = 100 * cell.mean
+        data.append([f"{place}<br>{_describe(cell, metric)}", cell["place"]])
+        if not pd.isna(cell["mean"]):
+            shades[row][column] = 100 * cell["mean"]
             if written:
-                text = f"{100 * cell.mean:.1f}{'*' if cell.best else ''}"
+                text = f"{100 * cell['mean']:.1f}{'*' if cell['best'] else ''}"
                 figure.add_annotation(x=column, y=row, text=text, showarrow=False, font_color=INK)
     figure.add_heatmap(
         z=shades, colorscale=[[0, LIGHTEST], [1, COLOURS["compressed"]]], hoverinfo="skip", xgap=3, ygap=3,
@@ -79,17 +79,17 @@ def plot_settings(frame: pd.DataFrame, scores: Sequence[float], metric: str = "a
         axes.append(axis | ticks | {"range": [0, max(len(values) - 1, 1)]})
     percent = [100 * score for score in scores]
     axes.append({"label": f"{escape(metric)}, %", "values": percent, "tickformat": ".1f"})
-    line = {"color": percent, "colorscale": [[0, "#b9c2cc"], [1, COLOURS["compressed"]]]}
+    line = {"color": percent, "colorscale": [[0, "#93a1b0"], [1, COLOURS["compressed"]]]}
     figure.add_parcoords(dimensions=axes, line=line, labelangle=0, rangefont={"size": 1, "color": "rgba(0,0,0,0)"})
     return figure.update_layout(margin={"l": 70, "r": 60, "t": 70, "b": 24})
 
 
-def _describe(cell: Any, metric: str) -> str:
+def _describe(cell: Mapping[Any, Any], metric: str) -> str:
     """Return mean, interval and n of a cell in words, or why it has none."""
-    if pd.isna(cell.mean):
-        return escape(cell.reason)
-    interval = "" if pd.isna(cell.ci95) else f" ± {100 * cell.ci95:.1f}"
-    return f"{escape(metric)} {100 * cell.mean:.1f}{interval} %, n = {len(cell.values)}"
+    if pd.isna(cell["mean"]):
+        return escape(cell["reason"])
+    interval = "" if pd.isna(cell["ci95"]) else f" ± {100 * cell['ci95']:.1f}"
+    return f"{escape(metric)} {100 * cell['mean']:.1f}{interval} %, n = {len(cell['values'])}"
 
 
 def _plain(value: Any) -> Any:
