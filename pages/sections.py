@@ -28,6 +28,7 @@ from pages.text import escape
 DIMS = [2, 4, 8, 16, 32, 64]
 NO_BREAK = "\u00a0"
 LEGEND_HEIGHT = 18  # pixels that the legend takes for each further run
+MAX_BARS = 12  # runs that bars tell apart
 ANSWER_HEIGHT = 340  # pixels: with title and answer it fits a screen of 900
 
 
@@ -38,6 +39,9 @@ def show_answer(results: Sequence[RunResult]) -> None:
         st.markdown(f"**{_unbroken(escape(first))}**")
         for words in rest:
             st.markdown(_unbroken(escape(words)))
+    if len(results) > MAX_BARS:
+        st.caption(f"{len(results)} runs are too many for bars: the landscape below shows them.")
+        return
     bars = plot_accuracy_bars(frames.accuracies(results, labels=_short_labels(results)), metric_names(results))
     show.exportable_figure(
         bars.update_layout(height=ANSWER_HEIGHT + LEGEND_HEIGHT * max(0, len(results) - 4)),
@@ -225,6 +229,11 @@ SECTIONS = {"Differences": differences, "Why": why, "Landscape": landscape_secti
 SECTIONS |= {"Dimension": dimension, "Size and cost": landscape_section.show_cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Grid": grid_section.show_section}
 SECTIONS |= {"Classes": classes, "Table": table}
+
+
+def first_section(results: Sequence[RunResult]) -> str:
+    """Return the section that stands open at first."""
+    return "Landscape" if len(results) > MAX_BARS else "Differences"
 
 
 def available_sections(results: Sequence[RunResult]) -> list[str]:

@@ -228,7 +228,8 @@ def _add_points(
             marker={"color": fade(colour, 0.35 * opacity), "size": 5}, showlegend=False, hovertemplate=SEED_HOVER,
         )  # fmt: skip
     figure.add_scatter(
-        x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode, error_y=error_bars(rows),
+        x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode,
+        error_y=error_bars(rows) | {"color": colour},
         line={"color": colour, "dash": dash, "width": 2.5}, opacity=opacity,
         marker={"color": colour, "symbol": mark, "size": 10},
         customdata=_with_places(rows), hovertemplate="%{x}: %{customdata[0]}",
