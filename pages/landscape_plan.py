@@ -148,7 +148,8 @@ def _show_cost(specs: Sequence[RunSpec], usual_workers: int) -> None:
     missing = [spec for spec in specs if spec.identity not in there]
     settings = sum(spec.cell_count for spec in specs)
     words = f"{len(specs)} runs" + (f", {settings} settings" if settings > len(specs) else "")
-    words += f", {len(specs) - len(missing)} there already" if len(missing) < len(specs) else ""
+    there_already = len(specs) - len(missing)
+    words += f", {there_already if missing else 'all'} there already" if there_already else ""
     st.markdown(words, width="content")
     if missing:
         workers = engine.status().workers or usual_workers

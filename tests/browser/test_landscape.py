@@ -34,5 +34,5 @@ def test_a_landscape_is_launched_fills_in_and_a_click_opens_a_run(visit):
 
 def test_a_landscape_fits_a_phone(visit):
     page = visit(f"/distill?{PLAN}", width=390, height=844)
-    expect(page.get_by_text("Takes")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("4 runs, 7 settings")).to_be_visible(timeout=SLOW)
     assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") <= 390
