@@ -118,9 +118,9 @@ def launch(specs: Sequence[RunSpec], name: str = "") -> list[str]:
     return ids
 
 
-def launch_sweep(specs: Sequence[RunSpec]) -> None:
+def launch_sweep(specs: Sequence[RunSpec], name: str = "") -> None:
     """Launch specs as one sweep, as far as the store lacks them, and select all."""
-    select_runs(sweeps.launch(specs, user=visitor()).runs)
+    select_runs(sweeps.launch(specs, name=name, user=visitor()).runs)
 
 
 def load_runs(ids: Sequence[str]) -> list[RunInfo]:

@@ -38,19 +38,8 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
     specs = [spec.replace(method=method) for method in methods]
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch")
-        name = st.text_input(
-            "Name",
-            key="name",
-            max_chars=80,
-            placeholder="a name to find it by (optional)",
-            label_visibility="collapsed",
-            width=240,
-            bind="query-params",
-        )
-        with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
-            for language, code in planning.as_code(spec, methods).items():
-                st.caption(language)
-                st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
+        name = show.launch_name()
+        show.code_behind_button(planning.as_code(spec, methods))
         past = [] if errors else runs.list_runs(limit=200, states=["done"])
         if not errors:
             workers = engine.status().workers or USUAL_WORKERS

@@ -47,6 +47,10 @@ def show_mode(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], usua
         usual_workers: of an engine that has yet to start.
     """
     axes = _choose_axes(spec)
+    st.caption(
+        "A run for each value, with students of its own for every seed. Values of λ, learning rate and soft labels "
+        "train together in one run, which tests the one that is best on validation."
+    )
     specs: list[RunSpec] = []
     if all(axes.values()) and not errors:
         specs = sweeps.expand(spec, {"method": list(methods)} | axes, grid=True)
@@ -56,16 +60,14 @@ def show_mode(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], usua
         pressed = st.button(
             "Launch", type="primary", icon=":material/grid_on:", disabled=not ready, key="launch-landscape"
         )
-        with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
-            for language, code in planning.sweep_as_code(spec, methods, axes).items():
-                st.caption(language)
-                st.code(code, language={"Python": "python"}.get(language, "bash"), wrap_lines=True)
+        name = show.launch_name()
+        show.code_behind_button(planning.sweep_as_code(spec, methods, axes))
         if ready:
             _show_cost(specs, usual_workers)
     for error in errors:
         st.error(escape(error), icon=":material/block:")
     if pressed:
-        address.launch_sweep(specs)
+        address.launch_sweep(specs, name)
         st.rerun()
 
 

@@ -1,6 +1,6 @@
 """What pages show in the same way: figures, tables, cost estimates, the empty state, grids."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,27 @@ def launch_time(plan: "CostEstimate") -> None:
         f"parameters, all that is needed afterwards.{share}"
     )
     st.markdown(f"Takes **{told if told.startswith('up') else f'about {told}'}**", help=words, width="content")
+
+
+def launch_name() -> str:
+    """Show the box for a name of what is launched; return it."""
+    return st.text_input(
+        "Name",
+        key="name",
+        max_chars=80,
+        placeholder="a name to find it by (optional)",
+        label_visibility="collapsed",
+        width=240,
+        bind="query-params",
+    )
+
+
+def code_behind_button(code: Mapping[str, str]) -> None:
+    """Show a button that opens a launch as code, language -> text."""
+    with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
+        for language, text in code.items():
+            st.caption(language)
+            st.code(text, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
 
 
 def empty(message: str, label: str = "", page: str = "") -> None:

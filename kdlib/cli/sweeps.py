@@ -24,7 +24,7 @@ from kdlib.cli.output import errors, plain_table, print_lines, print_table, prog
 from kdlib.cli.runs import DEFAULT_NOTES, METHODS, describe_run, parse_methods, spec_fields
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
-from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec, setting_text
+from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec, setting_text, unused_fields
 from kdlib.store import RunInfo
 
 RECENT = 500  # runs among which those of a sweep are looked for, before it is launched
@@ -123,9 +123,12 @@ def _wait(run_ids: Sequence[str]) -> list[RunInfo]:
 def sweep_table(results: Sequence[RunResult]) -> Table:
     """Return a row per result: the fields in which it differs, accuracies, and paired differences to baseline and raw.
 
+    Of a grid these are the values that were chosen on validation; a dash stands for a field that a method does not use.
     A * means that the difference is clear at 5 %, corrected for all of the table (Holm).
     """
-    names = sweeps.varying_fields(result.spec for result in results) or ["method"]
+    gridded = {name for result in results for name in result.spec.grid}
+    varying = {*sweeps.varying_fields(result.spec for result in results), *gridded} or {"method"}
+    names = [field.name for field in fields(RunSpec) if field.name in varying]
     several_metrics = len({result.primary_name for result in results}) > 1
     table = plain_table()
     metric_column = ["metric"] if several_metrics else []
@@ -136,5 +139,7 @@ def sweep_table(results: Sequence[RunResult]) -> Table:
     for result, words in zip(results, differences, strict=True):
         cells = [*(format_percent(result.score(split)) for split in ("test", "ood")), *words]
         metric = [METRIC_NAMES[result.primary_name]] if several_metrics else []
-        table.add_row(*(setting_text(getattr(result.spec, name)) for name in names), *metric, *cells)
+        unused = unused_fields(result.setting)
+        settings = ["–" if name in unused else setting_text(getattr(result.setting, name)) for name in names]
+        table.add_row(*settings, *metric, *cells)
     return table
