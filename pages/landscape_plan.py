@@ -77,9 +77,15 @@ def draw_runs() -> list[RunInfo]:
     if not infos:
         show.empty("Nothing launched yet: choose settings and values above and press **Launch**. Cells fill in, live.")
         return infos
-    run_tables.show_progress(infos)
     active = [run for run in infos if run.active]
     stopped = [run for run in infos if run.state in (CANCELLED, FAILED)]
+    if active:
+        run_tables.show_progress(infos)
+    else:  # as high as while they train: the landscape stays where it is
+        done = len(infos) - len(stopped)
+        st.progress(
+            done / len(infos), f"{done} of {len(infos)} runs are done" if stopped else f"All {done} runs are done"
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         if active and st.button("Cancel all", icon=":material/stop_circle:", key="cancel"):
             for run in active:

@@ -14,6 +14,7 @@ from kdlib.analysis.landscape import (
     SCORES,
     Cell,
     axis_name,
+    cell_identity,
     cell_label,
     cost_points,
     find_axes,
@@ -252,7 +253,7 @@ def _show_cell(cells: Sequence[Cell], axes: Sequence[str], infos: Sequence[RunIn
     if place is None:
         return
     cell = cells[place]
-    run = next(run for run in infos if run.spec.identity == cell.run.identity)
+    own = [run for run in infos if cell_identity(run.spec) == cell_identity(cell.run)]
     with st.container(border=True, key="opened-cell"):
         st.markdown(f"**{escape(label(place))}**: {escape(_describe(cell))}")
         if len(cell.run.cells) > 1:
@@ -260,8 +261,8 @@ def _show_cell(cells: Sequence[Cell], axes: Sequence[str], infos: Sequence[RunIn
             st.caption(f"One of {len(cell.run.cells)} settings that a run trained as one population; {chosen}.")
         with st.container(horizontal=True):
             for page, words, icon, query in (
-                ("runs", "Open its run", "list", address.query([run])),
-                ("embeddings", "See its spaces", "scatter_plot", address.query([run])),
+                ("runs", "Open its run" if len(own) == 1 else "Open its runs", "list", address.query(own)),
+                ("embeddings", "See its spaces", "scatter_plot", address.query(own[:1])),
                 ("distill", "Set this on Distill", "tune", controls.query(cell.setting, [BASELINE, RAW])),
             ):
                 st.page_link(f"pages/{page}.py", label=words, icon=f":material/{icon}:", query_params=query)
@@ -274,5 +275,5 @@ def _describe(cell: Cell) -> str:
         for split, name in SCORES.items()
         if split in cell.scores
     ]
-    n = max((len(each.values) for each in cell.scores.values()), default=0)
-    return f"{', '.join(scores)}, n = {n}" if scores else cell.reason
+    sample = next((each.sample for each in cell.scores.values()), "")
+    return f"{', '.join(scores)} ({sample})" if scores else cell.reason

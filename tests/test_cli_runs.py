@@ -10,8 +10,9 @@ from kdlib import engine, runs
 from kdlib.analysis.intervals import summarize
 from kdlib.cli import runs as commands
 from kdlib.cli import sweeps as sweep_commands
-from kdlib.results import Grid, GridCell, RunResult, SplitMetrics, Summary
+from kdlib.results import Grid, GridCell, RunResult
 from kdlib.spec import RunSpec
+from kdlib.summary import SplitMetrics, Summary
 from tests.live_engine import data_folder, wait_for_end, wait_until
 
 

@@ -277,7 +277,7 @@ def test_a_teacher_has_its_code_name_below_its_plain_one():
 
 
 def test_a_cell_without_a_score_is_blank_and_says_why():
-    heat, points = plot_landscape(landscape_frame("cancelled"), "width", "λ", "accuracy").data
+    _, heat, points = plot_landscape(landscape_frame("cancelled"), "width", "λ", "accuracy").data
     assert [list(row) for row in heat.z] == [[50, None], [70, 60]]
     assert (list(points.x), list(points.y)) == ([0, 1, 0, 1], [0, 0, 1, 1])
     assert points.customdata[1][0] == "width 8, λ 0.2<br>cancelled"
@@ -286,7 +286,7 @@ def test_a_cell_without_a_score_is_blank_and_says_why():
 
 def test_a_cell_says_mean_interval_and_n_and_the_best_on_validation_has_a_star():
     figure = plot_landscape(landscape_frame(), "width", "λ", "accuracy")
-    words = [text for text, _ in figure.data[1].customdata]
+    words = [text for text, _ in figure.data[-1].customdata]
     assert words[0] == "width 4, λ 0.2<br>accuracy 50.0 ± 10.0 %, n = 2"
     assert words[2] == "width 4, λ 0.9<br>accuracy 70.0 %, n = 1"
     assert [note.text for note in figure.layout.annotations] == ["50.0", "70.0*", "60.0"]

@@ -20,8 +20,9 @@ from kdlib.analysis.landscape import (
     settings_frame,
 )
 from kdlib.names import method_name
-from kdlib.results import Cost, Grid, GridCell, RunResult, SplitMetrics
+from kdlib.results import Cost, Grid, GridCell, RunResult
 from kdlib.spec import RunSpec
+from kdlib.summary import SplitMetrics
 from tests.made_results import make_result
 
 MLP = method_name("mlp")
@@ -58,6 +59,14 @@ def test_a_run_that_is_not_done_is_a_cell_without_a_score_and_says_why():
 def test_the_same_computation_is_one_cell():
     base = RunSpec(method="baseline", dim=2)
     assert len(gather([base, base.replace(dim=4)], [])) == 1
+
+
+def test_draws_of_labelled_rows_are_one_cell_with_the_scores_of_all():
+    results = [make_result("mlp", [0.5, 0.6], subset=subset) for subset in (0, 1)]
+    [cell] = gather([*(result.spec for result in results), results[0].spec.replace(subset=2)], results)
+    assert cell.scores["test"].values == [0.5, 0.6, 0.5, 0.6]
+    [missing] = gather([RunSpec(subset=1), RunSpec(subset=2)], [])
+    assert missing.reason == NOT_MEASURED
 
 
 def test_a_grid_is_a_cell_per_setting_of_which_only_the_chosen_one_was_tested():

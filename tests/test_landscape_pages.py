@@ -45,7 +45,7 @@ def links(app):
 def test_compare_draws_every_setting_and_opens_the_run_of_a_cell(ids):
     app = opened("compare", runs=",".join(ids), show="Landscape")
     assert not app.exception
-    heat, points = figure(app)["data"]
+    _, heat, points = figure(app)["data"]
     cells = [cell for result in results()[1:] for cell in result.grid.cells]
     shown = sorted(value for row in heat["z"] for value in row)
     assert shown == pytest.approx(sorted(100 * cell.val.mean for cell in cells))
@@ -67,7 +67,7 @@ def test_runs_that_are_not_done_are_blank_cells(ids):
     store.set_state(waiting, store.CANCELLED)
     app = opened("compare", runs=",".join([*ids, waiting]), show="Landscape")
     assert not app.exception
-    heat, points = figure(app)["data"]
+    _, heat, points = figure(app)["data"]
     assert [row[2] for row in heat["z"]] == [None, None]
     assert sum("cancelled" in text for text, _ in points["customdata"]) == 2
 

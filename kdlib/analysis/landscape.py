@@ -14,9 +14,11 @@ import pandas as pd
 from kdlib.analysis.comparison import find_dominated
 from kdlib.analysis.frames import differing_fields, family_labels, run_labels
 from kdlib.analysis.grid import choose_cell
+from kdlib.analysis.subsets import pool_subsets
 from kdlib.names import AXES, method_role, setting_name
-from kdlib.results import Cost, GridCell, RunResult, Summary
+from kdlib.results import Cost, GridCell, RunResult
 from kdlib.spec import RunSpec, unused_fields
+from kdlib.summary import Summary
 
 PARAMETERS = "parameters"  # an axis that is no field: the size of the student, whatever decides it
 SIZE_FIELDS = ("student", "width", "depth")
@@ -72,6 +74,8 @@ def gather(
 ) -> list[Cell]:
     """Return the cells of a landscape, each computation once, in the order of the specs.
 
+    Runs that differ in their labelled subset only are one cell, see `pool_subsets`; grids are not.
+
     Args:
         specs: of all its runs, those that are not done included.
         results: of the runs that are done.
@@ -82,17 +86,29 @@ def gather(
         [2, 4]
     """
     measured: dict[str, RunResult] = {}
-    for result in results:
-        if result.metrics:
-            measured.setdefault(result.spec.identity, result)
+    for result in pool_subsets([each for each in results if each.metrics]):
+        measured.setdefault(cell_identity(result.spec), result)
     cells: list[Cell] = []
-    for identity, spec in {spec.identity: spec for spec in specs}.items():
+    planned: dict[str, RunSpec] = {}
+    for spec in specs:
+        planned.setdefault(cell_identity(spec), spec)
+    for identity, spec in planned.items():
         result = measured.get(identity)
         if result is None:
-            cells += [Cell(spec, each, reason=reasons.get(identity, NOT_MEASURED)) for each in spec.cells]
+            cells += [Cell(spec, each, reason=reasons.get(spec.identity, NOT_MEASURED)) for each in spec.cells]
         else:
             cells += _measured_cells(result)
     return cells
+
+
+def cell_identity(spec: RunSpec) -> str:
+    """Return what names the cell, or the grid, of a spec: runs of several labelled subsets share it.
+
+    Example:
+        >>> cell_identity(RunSpec(subset=1)) == cell_identity(RunSpec())
+        True
+    """
+    return spec.identity if spec.grid else spec.replace(subset=0).identity
 
 
 def _measured_cells(result: RunResult) -> list[Cell]:
@@ -118,7 +134,7 @@ def find_axes(cells: Sequence[Cell]) -> list[str]:
         ['dim']
     """
     settings = [cell.setting for cell in cells]
-    differing = [name for name in differing_fields(settings) if name != "seeds"]
+    differing = [name for name in differing_fields(settings) if name not in ("seeds", "subset")]
     if len({cell.cost.parameters for cell in cells if cell.cost.parameters}) > 1:
         differing.append(PARAMETERS)
     order = [*AXIS_NAMES, *differing]
@@ -175,6 +191,7 @@ def landscape_points(cells: Sequence[Cell], axes: Sequence[str], score: str) -> 
     """
     places = _choose_hidden(cells, axes)
     over = [*axes, *(SIZE_FIELDS if PARAMETERS in axes else ())]
+    over += [] if any(cell.run.grid for cell in cells) else ["subset"]  # draws are one cell, but for grids
     labels = family_labels([cells[place].run for place in places], over)
     rows = []
     for place, label in zip(places, labels, strict=True):

@@ -20,7 +20,7 @@ def test_a_landscape_is_launched_fills_in_and_a_click_opens_a_run(visit):
     expect(page.get_by_text("Nothing launched yet")).to_have_count(0, timeout=SLOW)
     cells = page.locator(".annotation-text")
     expect(cells).to_have_count(6, timeout=SLOW)
-    expect(page.get_by_text("runs are done")).to_have_count(0, timeout=SLOW)
+    expect(page.get_by_text("All 4 runs are done")).to_be_visible(timeout=SLOW)
     box = page.locator(".heatmaplayer image").first.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.7 * box["height"])  # width 8, λ 0.2

@@ -12,6 +12,7 @@ from kdlib.analysis.figures.style import COLOURS, escape, new_figure
 CELL = 46  # pixels, the height of a row
 MAX_WRITTEN = 150  # cells with a number in them
 NO_VALUE = "not used"
+BLANK = "rgba(128,128,128,0.1)"  # a cell without a score, on a white and on a black page
 
 
 def plot_landscape(frame: pd.DataFrame, x: str, y: str, metric: str = "accuracy") -> go.Figure:
@@ -44,6 +45,10 @@ def plot_landscape(frame: pd.DataFrame, x: str, y: str, metric: str = "accuracy"
             if written:
                 text = f"{100 * cell['mean']:.1f}{'*' if cell['best'] else ''}"
                 figure.add_annotation(x=column, y=row, text=text, showarrow=False, font_color=INK)
+    figure.add_heatmap(
+        z=[[0] * len(columns) for _ in rows], colorscale=[[0, BLANK], [1, BLANK]], showscale=False, hoverinfo="skip",
+        xgap=3, ygap=3,
+    )  # fmt: skip
     figure.add_heatmap(
         z=shades, colorscale=[[0, LIGHTEST], [1, COLOURS["compressed"]]], hoverinfo="skip", xgap=3, ygap=3,
         showscale=not written, colorbar={"title": {"text": f"{escape(metric)}, %"}, "thickness": 12},
