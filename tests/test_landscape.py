@@ -1,6 +1,7 @@
 """Landscapes: cells of runs and of grids, what is blank, what was chosen, and the Pareto front by brute force."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def test_the_same_computation_is_one_cell():
 
 
 def test_draws_of_labelled_rows_are_one_cell_with_the_scores_of_all():
-    results = [make_result("mlp", [0.5, 0.6], subset=subset) for subset in (0, 1)]
+    results = [replace(make_result("mlp", [0.5, 0.6], subset=subset), spaces={}) for subset in (0, 1)]
     [cell] = gather([*(result.spec for result in results), results[0].spec.replace(subset=2)], results)
     assert cell.scores["test"].values == [0.5, 0.6, 0.5, 0.6]
     [missing] = gather([RunSpec(subset=1), RunSpec(subset=2)], [])
