@@ -19,11 +19,12 @@ from kdlib.analysis.landscape import (
     cost_points,
     find_axes,
     gather,
+    is_beside,
     is_numeric,
     landscape_points,
     settings_frame,
 )
-from kdlib.names import run_name
+from kdlib.names import method_name, run_name
 from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW
 from kdlib.store import DONE, RunInfo
@@ -177,7 +178,7 @@ def _show_map(cells: Sequence[Cell], axes: Sequence[str], score: str, metric: st
         return
     figure = plot_landscape(inside, axis_name(x), axis_name(y), metric)
     alt = f"The {metric} over {axis_name(x)} and {axis_name(y)}"
-    beside = _describe_references(cells, points, [x, y], score)
+    beside = _describe_references(cells, points, inside["place"].iloc[0], [x, y], score)
     words = f"Percent, mean over the seeds; * the best on validation, blank: not measured. {NOTES[score]}"
     _show_clickable(
         figure,
@@ -187,13 +188,23 @@ def _show_map(cells: Sequence[Cell], axes: Sequence[str], score: str, metric: st
     )
 
 
-def _describe_references(cells: Sequence[Cell], points: pd.DataFrame, axes: Sequence[str], score: str) -> str:
-    """Return the methods that do not use both settings of a heatmap, each at its best on validation, in words."""
+def _describe_references(
+    cells: Sequence[Cell], points: pd.DataFrame, place: int, axes: Sequence[str], score: str
+) -> str:
+    """Return the methods that do not use both settings of a heatmap, each at its best on validation, in words.
+
+    Args:
+        cells, axes, score: of the heatmap.
+        points: of all methods.
+        place: of a cell in the heatmap; references are like it in everything else.
+    """
     told = []
     for row in points[points["best"] & (points["x"].isna() | points["y"].isna())].to_dict("records"):
-        where = cell_label(cells[row["place"]], [axis for axis in axes if axis != "method"])
-        value = format_percent(cells[row["place"]].scores.get(score))
-        told.append(f"{row['label']}{f', {where}' if where else ''}: {value} %")
+        cell = cells[row["place"]]
+        if is_beside(cell, cells[place], axes):
+            where = cell_label(cell, [axis for axis in axes if axis != "method"])
+            words = f"{method_name(cell.setting.method)}{f', {where}' if where else ''}"
+            told.append(f"{words}: {format_percent(cell.scores.get(score))} %")
     return "; ".join(told)
 
 

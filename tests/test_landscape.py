@@ -16,6 +16,7 @@ from kdlib.analysis.landscape import (
     cost_points,
     find_axes,
     gather,
+    is_beside,
     is_numeric,
     landscape_points,
     settings_frame,
@@ -158,6 +159,14 @@ def test_runs_that_differ_in_more_than_the_axes_are_told_apart():
         f"{MLP}, 16, lr 0.01": [50, 100],
         f"{MLP}, 16, lr 0.03": [50, 100],
     }
+
+
+def test_a_reference_stands_beside_cells_that_are_like_it_in_all_that_it_uses():
+    few, many = (RunSpec(method="baseline", labels=labels) for labels in (50, 100))
+    cells = gather([few, many, RunSpec(labels=50, dim=4, distance_weight=0.2)], [])
+    axes = ["dim", "distance_weight"]
+    assert [is_beside(cell, cells[2], axes) for cell in cells[:2]] == [True, False]
+    assert all(is_beside(cell, cells[2], [*axes, "labels"]) for cell in cells[:2])
 
 
 def test_methods_can_be_an_axis():

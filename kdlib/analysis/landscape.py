@@ -5,7 +5,7 @@ was tested. A cell that was not measured has no score and a reason; nothing betw
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +17,7 @@ from kdlib.analysis.grid import choose_cell
 from kdlib.analysis.subsets import pool_subsets
 from kdlib.names import AXES, method_role, setting_name
 from kdlib.results import Cost, GridCell, RunResult
-from kdlib.spec import RunSpec, unused_fields
+from kdlib.spec import GRID_FIELDS, RunSpec, unused_fields
 from kdlib.summary import Summary
 
 PARAMETERS = "parameters"  # an axis that is no field: the size of the student, whatever decides it
@@ -170,6 +170,19 @@ def cell_label(cell: Cell, axes: Sequence[str]) -> str:
             name = "" if axis == "method" else f"{SHORT_NAMES.get(axis, axis.replace('_', ' '))} "
             parts.append(f"{name}{value:,}" if axis == PARAMETERS else f"{name}{setting_name(axis, value)}")
     return ", ".join(parts)
+
+
+def is_beside(reference: Cell, cell: Cell, axes: Sequence[str]) -> bool:
+    """Return whether a cell differs from another in its method and on some axes only, of what its method uses.
+
+    Example:
+        >>> is_beside(Cell(RunSpec(), RunSpec(method="baseline")), Cell(RunSpec(), RunSpec(dim=4)), ["dim"])
+        True
+    """
+    hidden = {"method", "seeds", "subset", *GRID_FIELDS, *axes, *unused_fields(reference.setting)}
+    hidden |= set(SIZE_FIELDS) if PARAMETERS in axes else set()
+    names = [each.name for each in fields(RunSpec) if each.name not in hidden]
+    return all(getattr(reference.setting, name) == getattr(cell.setting, name) for name in names)
 
 
 def landscape_points(cells: Sequence[Cell], axes: Sequence[str], score: str) -> pd.DataFrame:

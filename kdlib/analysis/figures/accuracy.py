@@ -10,6 +10,7 @@ from kdlib.analysis.figures.style import WHISKER, LabelStyle, escape, fade, labe
 
 HEIGHT = 420  # pixels
 MAX_TICKS = 14
+MAX_LEGEND = 12  # entries
 FAINT = 0.25  # opacity of what is dominated
 HATCH = "rgba(255,255,255,0.7)"
 SEED_HOVER = "one seed: %{y:.1f} %<extra></extra>"
@@ -182,6 +183,7 @@ def plot_accuracy_over_cost(frame: pd.DataFrame, cost: str, metric: str = "accur
         rows = frame[frame["label"] == label]
         opacity = FAINT if rows["dominated"].all() else 1
         _add_points(figure, rows, rows["cost"].tolist(), styles[label], "markers", opacity)
+    figure.update_layout(showlegend=len(styles) <= MAX_LEGEND)  # of more, the names are where the mouse is
     costs = sorted(frame["cost"].unique().tolist())
     shown = _apart(costs, log=True)
     figure.update_xaxes(tickvals=shown, ticktext=[_number(each) for each in shown])
