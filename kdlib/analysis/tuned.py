@@ -10,7 +10,7 @@ from kdlib.results import RunResult
 from kdlib.spec import unused_fields
 from kdlib.trials import FINISHED, PRUNED, Trial
 
-SPLITS = ("val", "test", "ood")
+SPLITS = {"val": "validation", "test": "test", "ood": "mean ood"}
 NONE = "–"  # in a cell without a value
 
 
@@ -59,7 +59,7 @@ def choice_rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             ended = sum(trial.state == FINISHED for trial in result.tuning.trials)
             metric = METRIC_NAMES[result.primary_name]
             cells = {"method": method_name(result.spec.method)} | setting_cells(result.tuning.best.settings)
-            cells |= {f"{split} {metric}, %": format_percent(result.score(split)) for split in SPLITS}
+            cells |= {f"{name} {metric}, %": format_percent(result.score(split)) for split, name in SPLITS.items()}
             rows.append(cells | {"trials": f"{len(result.tuning.trials)}, {ended} to the end"})
     return rows
 
@@ -75,7 +75,8 @@ def given_rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
         unused, metric = unused_fields(result.setting), METRIC_NAMES[result.primary_name]
         settings = {name: getattr(result.setting, name) for name in AXES if name not in unused}
         cells = {"method": method_name(result.spec.method)} | setting_cells(settings)
-        rows.append(cells | {f"{split} {metric}, %": format_percent(result.score(split)) for split in SPLITS})
+        scores = {f"{name} {metric}, %": format_percent(result.score(split)) for split, name in SPLITS.items()}
+        rows.append(cells | scores)
     return rows
 
 
