@@ -132,7 +132,7 @@ def test_a_trial_scores_what_its_setting_scores_with_those_seeds(tuned, monkeypa
     setting = result.setting.replace(seeds=len(TRIAL_SEEDS))
     build = pipeline.build_group
     monkeypatch.setattr(
-        pipeline, "build_group", lambda context, *more: build(context, *more, [context.spec], TRIAL_SEEDS)
+        pipeline, "build_group", lambda context, *more, **_: build(context, *more, [context.spec], TRIAL_SEEDS)
     )
     alone = run(setting)
     assert result.tuning.best.val == pytest.approx(alone.score("val").mean, abs=0.01)
