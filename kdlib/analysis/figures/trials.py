@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from kdlib.analysis.figures.style import escape, fade, label_roles, label_styles, new_figure
 
 HEIGHT = 340  # pixels
+MAX_TICKS = 8  # values that each have their number on the axis
 
 
 def plot_trials(frame: pd.DataFrame, axis: str, metric: str = "accuracy", log: bool = False) -> go.Figure:
@@ -30,5 +31,8 @@ def plot_trials(frame: pd.DataFrame, axis: str, metric: str = "accuracy", log: b
             marker={"color": fills, "size": sizes, "symbol": mark, "line": {"color": colour, "width": 1.5}},
             hovertemplate="%{text}<br>%{y:.1f} %<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log" if log else "linear")
+    values = sorted(frame["value"].unique())
+    if log:
+        few = {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
+        figure.update_xaxes(type="log", **(few if len(values) <= MAX_TICKS else {"dtick": 1}))
     return figure
