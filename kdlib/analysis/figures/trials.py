@@ -32,7 +32,8 @@ def plot_trials(frame: pd.DataFrame, axis: str, metric: str = "accuracy", log: b
             hovertemplate="%{text}<br>%{y:.1f} %<extra></extra>",
         )  # fmt: skip
     values = sorted(frame["value"].unique())
-    if log:
-        few = {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
-        figure.update_xaxes(type="log", **(few if len(values) <= MAX_TICKS else {"dtick": 1}))
+    if log and len(values) <= MAX_TICKS:
+        figure.update_xaxes(type="log", tickvals=values, ticktext=[f"{value:g}" for value in values])
+    elif log:
+        figure.update_xaxes(type="log", dtick=1)  # powers of ten
     return figure
