@@ -11,17 +11,17 @@ import streamlit as st
 
 from kdlib import planning
 from kdlib.analysis import teacher_report
-from kdlib.checks import default_spec
+from kdlib.checks import MAX_TRIALS, default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
-from kdlib.names import AXES, TEACHERS
 from kdlib.names import METHODS as METHOD_NAMES
+from kdlib.names import TEACHERS
 from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, GRID_FIELDS, RAW, RunSpec, grid_values
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 from pages.text import escape
-from pages.values import number_values
+from pages.values import GRID, grid_controls, grid_is_on
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
     "Default": {},
@@ -38,17 +38,13 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "Teacher": ("teacher", "pooling"),
     "Compression": ("dim", "loss", "distance_weight", "soft_label_weight", "temperature"),
     "Student": ("student", "width", "depth"),
-    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds"),
+    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds", "tune-first", "trials"),
 }
-FIELDS = tuple(name for names in GROUPS.values() for name in names if name != "methods")
+FIELDS = tuple(name for names in GROUPS.values() for name in names if name not in ("methods", "tune-first", "trials"))
 METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
-GRID = "grid"  # key of the switch that lets some fields have several values
-GRID_OFFERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # field -> values at first, further ones
-    "distance_weight": ((0.25, 0.5, 0.75, 0.9), (0, 0.1, 0.6, 0.85, 0.95, 1)),
-    "lr": ((), (0.001, 0.003, 0.01, 0.03, 0.1)),
-    "soft_label_weight": ((), (0, 0.25, 0.5, 1, 2)),
-}
+USUAL_TRIALS = 20
+TRIALS_HELP = "Settings that are tried. The worse half is stopped after half of the epochs, again after three quarters."
 
 
 def apply_preset(values: dict[str, Any]) -> None:
@@ -56,7 +52,7 @@ def apply_preset(values: dict[str, Any]) -> None:
     spec = default_spec(values.get("dataset", DEFAULT.dataset)).replace(**values)
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
-    st.session_state["methods"], st.session_state[GRID] = METHODS, False
+    st.session_state["methods"], st.session_state[GRID], st.session_state["tune-first"] = METHODS, False, False
 
 
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
@@ -185,14 +181,14 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             0.05,
             key="distance_weight",
             help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
-            disabled=_grid_is_on(),
+            disabled=grid_is_on(),
             bind="query-params",
         )
         spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
-        say(f"{kept}, λ {'in a grid' if _grid_is_on() else f'{weight:g}'}, {loss.replace('_', ' ')}{soft}")
+        say(f"{kept}, λ {'in a grid' if grid_is_on() else f'{weight:g}'}, {loss.replace('_', ' ')}{soft}")
     return spec
 
 
@@ -256,36 +252,36 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             format="%.5f",
             key="lr",
             help="The peak of its schedule.",
-            disabled=_grid_is_on(),
+            disabled=grid_is_on(),
             bind="query-params",
         )
         spec = spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
-        spec = _grid_controls(spec)
+        trials = _tuning_controls()
+        spec = grid_controls(spec.replace(tune=trials))
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
-        settings = f", {spec.cell_count} settings" if spec.cell_count > 1 else ""
-        words = f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}"
-        say(f"{words}{varied}{settings}")
+        varied += f", {spec.cell_count} settings" if spec.cell_count > 1 else ""
+        varied += f", tuned with {trials} trials each" if trials else ""
+        say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
     return spec
 
 
-def _grid_is_on() -> bool:
-    return st.session_state.get(GRID, st.query_params.get(GRID) == "true")
-
-
-def _grid_controls(spec: RunSpec) -> RunSpec:
-    """Show the switch that lets some fields have several values, and these; return the spec with them."""
-    text = (
-        "Trains every combination of the values below with every seed, all of them at once. The setting that is best "
-        "on validation is tested, and no other."
+def _tuning_controls() -> int:
+    """Show whether each method is tuned first, and with how many trials; return these, 0 without."""
+    tuned = st.toggle(
+        "Tune each method first",
+        key="tune-first",
+        help="Every method, the baseline and raw included, tries the same number of settings (learning rate, λ, "
+        "dimension, soft labels, as far as it has them) on validation items, with other seeds. Its best one is then "
+        "trained and tested. The methods as they are set here run beside them.",
+        bind="query-params",
     )
-    if not st.toggle("Grid: several values of λ, learning rate, soft labels", key=GRID, help=text, bind="query-params"):
-        return spec
-    values = {}
-    for name, (first, further) in GRID_OFFERS.items():
-        at_first = first or grid_values(getattr(spec, name))
-        label = AXES[name][0].upper() + AXES[name][1:]
-        values[name] = number_values(label, f"grid-{name}", at_first, further, float) or getattr(spec, name)
-    return spec.replace(**values)
+    if not tuned:
+        return 0
+    return int(
+        st.number_input(
+            "Trials of each method", 2, MAX_TRIALS, USUAL_TRIALS, key="trials", help=TRIALS_HELP, bind="query-params"
+        )
+    )
 
 
 def _soft_label_controls(spec: RunSpec) -> RunSpec:
@@ -298,7 +294,7 @@ def _soft_label_controls(spec: RunSpec) -> RunSpec:
         0.1,
         key="soft_label_weight",
         help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
-        disabled=_grid_is_on(),
+        disabled=grid_is_on(),
         bind="query-params",
     )
     temperature = st.slider(

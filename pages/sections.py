@@ -21,7 +21,16 @@ from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
 from kdlib.spec import BASELINE, RAW, RunSpec
-from pages import address, controls, grid_section, landscape_section, registries, show, width_precision
+from pages import (
+    address,
+    controls,
+    grid_section,
+    landscape_section,
+    registries,
+    show,
+    tuning_section,
+    width_precision,
+)
 from pages.glossary import term
 from pages.text import escape
 
@@ -113,7 +122,7 @@ def sweep_controls(base: RunSpec) -> None:
         key="launch-sweep",
     ):
         # With baseline and raw, which the widths are compared with.
-        address.launch_sweep(sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims}))
+        address.launch_missing(sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims}))
         st.rerun()
 
 
@@ -227,6 +236,7 @@ def table(results: Sequence[RunResult]) -> None:
 SECTIONS = {"Differences": differences, "Why": why, "Landscape": landscape_section.show_section}
 SECTIONS |= {"Dimension": dimension, "Size and cost": landscape_section.show_cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Grid": grid_section.show_section}
+SECTIONS |= {"Tuning": tuning_section.show_section}
 SECTIONS |= {"Classes": classes, "Table": table}
 
 
@@ -237,4 +247,6 @@ def first_section(results: Sequence[RunResult]) -> str:
 
 def available_sections(results: Sequence[RunResult]) -> list[str]:
     """Return the names of the sections that these results have something for."""
-    return [name for name in SECTIONS if name != "Grid" or any(result.grid for result in results)]
+    absent = set() if any(result.grid for result in results) else {"Grid"}
+    absent |= set() if any(result.tuning for result in results) else {"Tuning"}
+    return [name for name in SECTIONS if name not in absent]
