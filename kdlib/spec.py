@@ -56,7 +56,6 @@ class RunSpec:
     Attributes:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
-        subset: which draw of that many rows, see `Dataset.labelled`.
         teacher: a name in `TEACHERS`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
@@ -75,6 +74,7 @@ class RunSpec:
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
         seeds: members trained: seeds 0 ... seeds - 1.
+        subset: which draw of the labelled rows, see `Dataset.labelled`.
         tune: how many settings of the `TUNED_FIELDS` are tried first, on validation rows and with other seeds; then the
             best one is trained. 0 takes the fields as they are.
 
@@ -84,7 +84,6 @@ class RunSpec:
 
     dataset: str = "cluttered-digits"
     labels: int = 1000
-    subset: int = LATER_FIELDS["subset"]
     teacher: str = "simclr"
     pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
@@ -101,6 +100,7 @@ class RunSpec:
     batch_size: int = 32
     lr: Values = 0.01
     seeds: int = 5
+    subset: int = LATER_FIELDS["subset"]
     tune: int = LATER_FIELDS["tune"]
 
     def __post_init__(self) -> None:

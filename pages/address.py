@@ -118,8 +118,8 @@ def launch(specs: Sequence[RunSpec], name: str = "") -> list[str]:
     return ids
 
 
-def launch_missing(specs: Sequence[RunSpec], name: str = "") -> None:
-    """Launch what the store lacks of some specs, and select the runs of all."""
+def launch_sweep(specs: Sequence[RunSpec], name: str = "") -> None:
+    """Launch specs as one sweep, as far as the store lacks them, and select all."""
     select_runs(sweeps.launch(specs, name=name, user=visitor()).runs)
 
 

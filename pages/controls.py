@@ -15,13 +15,13 @@ from kdlib.checks import MAX_TRIALS, default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
+from kdlib.names import AXES, TEACHERS
 from kdlib.names import METHODS as METHOD_NAMES
-from kdlib.names import TEACHERS
 from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, GRID_FIELDS, RAW, RunSpec, grid_values
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 from pages.text import escape
-from pages.values import GRID, grid_controls, grid_is_on
+from pages.values import number_values
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
     "Default": {},
@@ -45,6 +45,12 @@ METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
 USUAL_TRIALS = 20
 TRIALS_HELP = "Settings that are tried. The worse half is stopped after half of the epochs, again after three quarters."
+GRID = "grid"  # key of the switch that lets some fields have several values
+GRID_OFFERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # field -> values at first, further ones
+    "distance_weight": ((0.25, 0.5, 0.75, 0.9), (0, 0.1, 0.6, 0.85, 0.95, 1)),
+    "lr": ((), (0.001, 0.003, 0.01, 0.03, 0.1)),
+    "soft_label_weight": ((), (0, 0.25, 0.5, 1, 2)),
+}
 
 
 def apply_preset(values: dict[str, Any]) -> None:
@@ -181,14 +187,14 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             0.05,
             key="distance_weight",
             help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
-            disabled=grid_is_on(),
+            disabled=_grid_is_on(),
             bind="query-params",
         )
         spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
-        say(f"{kept}, λ {'in a grid' if grid_is_on() else f'{weight:g}'}, {loss.replace('_', ' ')}{soft}")
+        say(f"{kept}, λ {'in a grid' if _grid_is_on() else f'{weight:g}'}, {loss.replace('_', ' ')}{soft}")
     return spec
 
 
@@ -252,15 +258,15 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             format="%.5f",
             key="lr",
             help="The peak of its schedule.",
-            disabled=grid_is_on(),
+            disabled=_grid_is_on(),
             bind="query-params",
         )
         spec = spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
-        trials = _tuning_controls()
-        spec = grid_controls(spec.replace(tune=trials))
+        spec = _grid_controls(spec)
+        spec = spec.replace(tune=0 if _grid_is_on() else _tuning_controls())
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
+        varied += f", tuned with {spec.tune} trials each" if spec.tune else ""
         varied += f", {spec.cell_count} settings" if spec.cell_count > 1 else ""
-        varied += f", tuned with {trials} trials each" if trials else ""
         say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
     return spec
 
@@ -284,6 +290,26 @@ def _tuning_controls() -> int:
     )
 
 
+def _grid_is_on() -> bool:
+    return st.session_state.get(GRID, st.query_params.get(GRID) == "true")
+
+
+def _grid_controls(spec: RunSpec) -> RunSpec:
+    """Show the switch that lets some fields have several values, and these; return the spec with them."""
+    text = (
+        "Trains every combination of the values below with every seed, all of them at once. The setting that is best "
+        "on validation is tested, and no other."
+    )
+    if not st.toggle("Grid: several values of λ, learning rate, soft labels", key=GRID, help=text, bind="query-params"):
+        return spec
+    values = {}
+    for name, (first, further) in GRID_OFFERS.items():
+        at_first = first or grid_values(getattr(spec, name))
+        label = AXES[name][0].upper() + AXES[name][1:]
+        values[name] = number_values(label, f"grid-{name}", at_first, further, float) or getattr(spec, name)
+    return spec.replace(**values)
+
+
 def _soft_label_controls(spec: RunSpec) -> RunSpec:
     """Show the soft labels; return the spec with them."""
     soft_label_weight = st.slider(
@@ -294,7 +320,7 @@ def _soft_label_controls(spec: RunSpec) -> RunSpec:
         0.1,
         key="soft_label_weight",
         help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
-        disabled=grid_is_on(),
+        disabled=_grid_is_on(),
         bind="query-params",
     )
     temperature = st.slider(

@@ -51,7 +51,7 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
             workers = engine.status().workers or USUAL_WORKERS
             show.launch_time(planning.estimate_cost(specs, past, workers))
     if pressed and spec.tune:
-        address.launch_missing(specs, name)
+        address.launch_sweep(specs, name)
         st.rerun()
     if pressed:
         address.launch(specs, name=name)
@@ -195,9 +195,9 @@ def main() -> None:
         show_chain(spec, methods, errors)
     with right:
         if mode == STEP:
-            step_mode.show(spec.replace(tune=0).cells[0], methods, errors)  # a step has one setting
+            step_mode.show(spec.cells[0].replace(tune=0), methods, errors)  # a step has one setting
         elif mode == landscape_plan.MODE:
-            landscape_plan.show_mode(spec, methods, errors, USUAL_WORKERS)
+            landscape_plan.show_mode(spec.replace(tune=0), methods, errors, USUAL_WORKERS)
             live.draw_while_active(landscape_plan.draw_runs, address.load_runs(address.selected_ids()))
         else:
             show_plan(spec, methods, errors)

@@ -67,7 +67,7 @@ def show_mode(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], usua
     for error in errors:
         st.error(escape(error), icon=":material/block:")
     if pressed:
-        address.launch_missing(specs, name)
+        address.launch_sweep(specs, name)
         st.rerun()
 
 

@@ -21,16 +21,7 @@ from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
 from kdlib.spec import BASELINE, RAW, RunSpec
-from pages import (
-    address,
-    controls,
-    grid_section,
-    landscape_section,
-    registries,
-    show,
-    tuning_section,
-    width_precision,
-)
+from pages import address, controls, grid_section, landscape_section, registries, show, tuning_section, width_precision
 from pages.glossary import term
 from pages.text import escape
 
@@ -122,7 +113,7 @@ def sweep_controls(base: RunSpec) -> None:
         key="launch-sweep",
     ):
         # With baseline and raw, which the widths are compared with.
-        address.launch_missing(sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims}))
+        address.launch_sweep(sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims}))
         st.rerun()
 
 

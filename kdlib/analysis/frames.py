@@ -69,11 +69,13 @@ def family_labels(specs: Sequence[RunSpec], over: Collection[str] = ("dim",)) ->
     alike = [spec.replace(**same) for spec in specs]
     if "method" in over:
         names = ["every method"] * len(specs)
-    elif "dim" in over:
-        names = [f"{method_name(spec.method)}{', tuned' if spec.tune else ''}" for spec in alike]
     else:
-        names = [run_name(spec) for spec in alike]
+        names = [_family_name(spec) if "dim" in over else run_name(spec) for spec in alike]
     return _add_differences(alike, names)
+
+
+def _family_name(spec: RunSpec) -> str:
+    return f"{method_name(spec.method)}{', tuned' if spec.tune else ''}"
 
 
 def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:

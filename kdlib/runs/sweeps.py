@@ -86,7 +86,7 @@ def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: 
         >>> sweep = launch(expand(RunSpec(), {"dim": [2, 4, 8], "method": ["pca", "mlp"]}))
         >>> [result.spec.dim for result in results(sweep.runs)]
     """
-    sweep = sweep_name(specs)
+    group = sweep_name(specs)
     existing: dict[str, RunInfo] = {}
     with named_lock("sweep"):  # a sweep that overlaps, launched next, then sees our runs
         for spec in specs:
@@ -94,16 +94,17 @@ def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: 
             best = min(candidates, key=lambda run: (run.state != store.DONE, not run.active), default=None)
             if best is not None:
                 existing[spec.identity] = best
-                with_retry(lambda run=best: store.add_to_group(run.id, sweep))
+                with_retry(lambda run=best: store.add_to_group(run.id, group))
         missing = [spec for spec in specs if spec.identity not in existing]
-        options = {"name": name, "user": user, "group": sweep, "device": device, "restarts": RESTARTS}
-        launched = runs.launch(missing, **options) if missing else []
+        launched = []
+        if missing:
+            launched = runs.launch(missing, name=name, user=user, group=group, device=device, restarts=RESTARTS)
     resumed = [run for run in existing.values() if not run.active and run.state != store.DONE]
     for run in resumed:
         runs.resume(run.id, restarts=RESTARTS)
     ids = {identity: run.id for identity, run in existing.items()}
     ids |= zip((spec.identity for spec in missing), launched, strict=True)
-    return Sweep(sweep, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(existing) - len(resumed))
+    return Sweep(group, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(existing) - len(resumed))
 
 
 def sweep_members(name: str) -> list[RunInfo]:
