@@ -16,6 +16,7 @@ from kdlib.analysis.comparison import (
     metric_names,
 )
 from kdlib.analysis.grid import describe_left_out, grid_table
+from kdlib.analysis.tuned import choice_rows, describe_budget
 from kdlib.analysis.verdicts import verdict
 from kdlib.names import cell_name, in_order, method_name, teacher_name
 from kdlib.results import RunResult, TeacherStats
@@ -86,8 +87,6 @@ def print_tuned(results: Sequence[RunResult]) -> None:
     Args:
         results: of `pipeline.compare`, all of them tuned.
     """
-    from kdlib.analysis.tuned import choice_rows, describe_budget  # loads pandas, which most commands do without
-
     done = in_order([each for each in results if each.metrics], lambda each: each.spec)
     if not done:
         return
