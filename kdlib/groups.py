@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,14 +14,27 @@ from torch import nn
 from kdlib.analysis.measure import ScaledEmbeddings
 from kdlib.checks import Context
 from kdlib.models import students
-from kdlib.models.compressors import Compressor, FixedCompressor, TeacherBranch
+from kdlib.models.branches import TeacherBranch
+from kdlib.models.compressors import Compressor, FixedCompressor
 from kdlib.progress import OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
 from kdlib.spec import RunSpec
 from kdlib.training.step_loss import MethodGroup
+from kdlib.training.target_normalisers import TARGET_NORMALISERS
 
 # In these fields the members of a population may differ.
-FREE_FIELDS = {"method", "dim", "distance_weight", "soft_label_weight", "temperature", "lr", "seeds"}
+FREE_FIELDS = {
+    "method",
+    "removed_attribute",
+    "dim",
+    "target_normaliser",
+    "distance_weight",
+    "soft_label_weight",
+    "soft_label_loss",
+    "temperature",
+    "lr",
+    "seeds",
+}
 
 Built = TypeVar("Built")
 
@@ -61,31 +74,61 @@ def build_group(
     if compressor is None:
         return MethodGroup(members, seeds), []
 
-    def build_heads(build: Callable[[], nn.Module]) -> list[TeacherBranch]:
-        prefixes, classes = compressor.prefixes(d_c), len(context.data.classes)
-        return [_build_seeded(seed, lambda: TeacherBranch(build(), prefixes, classes)) for seed in seeds]
-
-    heads, targets, fitted = [], None, []
+    heads, targets, normalised, fitted = [], None, None, []
+    normalise = TARGET_NORMALISERS[spec.target_normaliser].function if _normalises(spec) else None
     if compressor.trainable:
-        heads = build_heads(lambda: compressor.build(context.d_t, d_c))
+        heads = _build_heads(context, seeds, lambda: compressor.build(context.d_t, d_c), compressor.branch)
     else:
         rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
         fitted = fit_compressors(compressor, d_c, spec.seeds, rows, labels, on_progress)
-        transformed = np.stack([each.transform(rows) for each in fitted]).astype(np.float32)
-        targets = torch.from_numpy(transformed)
-        targets = targets[seeds] if len(fitted) > 1 else targets.expand(len(seeds), -1, -1)
+        transformed = [torch.from_numpy(each.transform(rows).astype(np.float32)) for each in fitted]
+        targets = _for_members(transformed, seeds)
+        if normalise is not None:
+            normalised, normalise = _for_members([normalise(each) for each in transformed], seeds), None
         if any(cell.soft_label_weight for cell in cells):
-            heads = build_heads(nn.Identity)
-    group = MethodGroup(
-        members,
-        seeds,
-        heads,
-        targets,
-        distance_weight=_per_member(spec, "distance_weight"),
-        soft_label_weight=_per_member(spec, "soft_label_weight"),
-        temperature=spec.temperature,
-    )
+            heads = _build_heads(context, seeds, nn.Identity, TeacherBranch)
+    group = MethodGroup(members, seeds, heads, targets, normalised, normalise, **_loss_settings(context, compressor))
     return group, fitted
+
+
+def _loss_settings(context: Context, compressor: Compressor) -> dict[str, Any]:
+    """Return what else `MethodGroup` says of the loss of a spec's members."""
+    spec = context.spec
+    return {
+        "noise": context.d_c if compressor.noise else 0,
+        "attribute": _attribute_values(context) if compressor.removes else None,
+        "distance_weight": _per_member(spec, "distance_weight"),
+        "soft_label_weight": _per_member(spec, "soft_label_weight"),
+        "temperature": spec.temperature,
+        "soft_label_loss": spec.soft_label_loss,
+    }
+
+
+def _build_heads(
+    context: Context, seeds: Sequence[int], build: Callable[[], nn.Module], branch: Callable[..., TeacherBranch]
+) -> list[TeacherBranch]:
+    """Return a teacher branch for each seed, around what `build` makes."""
+    assert context.compressor is not None
+    spec, data = context.spec, context.data
+    sizes: tuple[Any, ...] = (context.compressor.prefixes(context.d_c), len(data.classes))
+    if context.compressor.removes:
+        sizes = (*sizes, len(data.attributes[spec.removed_attribute].names))
+    return [_build_seeded(seed, lambda: branch(build(), *sizes)) for seed in seeds]
+
+
+def _normalises(spec: RunSpec) -> bool:
+    return spec.target_normaliser != RunSpec.target_normaliser
+
+
+def _attribute_values(context: Context) -> torch.Tensor:
+    """Return the values of the attribute to be removed, of the labelled rows, (n,)."""
+    return torch.from_numpy(context.data.attributes[context.spec.removed_attribute].values[context.labelled])
+
+
+def _for_members(targets: Sequence[torch.Tensor], seeds: Sequence[int]) -> torch.Tensor:
+    """Return the targets of each member, (m, n, d_c), from those of each seed or the one of all seeds."""
+    stacked = torch.stack(list(targets))
+    return stacked[list(seeds)] if len(targets) > 1 else stacked.expand(len(seeds), -1, -1)
 
 
 def member_rates(contexts: Sequence[Context]) -> list[float]:
@@ -101,7 +144,13 @@ def _per_member(spec: RunSpec, name: str) -> list[float]:
 def _build_student(context: Context) -> students.Student:
     spec, data = context.spec, context.data
     return students.build_student(
-        spec.student, data.inputs.shape[1:], spec.width, len(data.classes), context.adapter_width, spec.depth
+        spec.student,
+        data.inputs.shape[1:],
+        spec.width,
+        len(data.classes),
+        context.adapter_width,
+        spec.depth,
+        spec.projector,
     )
 
 

@@ -27,8 +27,21 @@ METHOD_HELPS = {
 # The fields that `checks.default_spec` adapts to the data.
 DATASET_DEPENDENT = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")
 # The fields without effect on a baseline.
-TEACHER_FIELDS = ("teacher", "pooling", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
+TEACHER_FIELDS = (
+    "teacher",
+    "pooling",
+    "removed_attribute",
+    "dim",
+    "loss",
+    "projector",
+    "target_normaliser",
+    "distance_weight",
+    "soft_label_weight",
+    "soft_label_loss",
+    "temperature",
+)
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
+REMOVING = ("adversarial",)  # methods that unlearn a named attribute
 POINTWISE = (
     "mse",
     "cosine",
@@ -36,11 +49,20 @@ POINTWISE = (
     "crd",
     "log_sum",
     "vicreg",
+    "rid",
 )  # losses that give the student an adapter, even with a weight of 0
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
-LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none"}
+LATER_FIELDS: dict[str, Any] = {
+    "pooling": "mean",
+    "depth": 1,
+    "augmentation": "none",
+    "projector": "linear",
+    "removed_attribute": "",
+    "target_normaliser": "none",
+    "soft_label_loss": "kl",
+}
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
 GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight")
@@ -57,12 +79,17 @@ class RunSpec:
         teacher: a name in `TEACHERS`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
+        removed_attribute: the attribute of the dataset that the method "adversarial" unlearns.
         dim: width d_c of the compressed embedding.
         loss: the distance between student features and target; a name in `LOSSES`.
+        projector: what brings the student's features to the target's width, where the loss compares entry by entry; a
+            name in `PROJECTORS`.
+        target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
         distance_weight: λ in [0, 1]: total = (1 - λ) · prediction + λ · distance. As `soft_label_weight` and `lr`, one
             number, or several: then every combination is trained with every seed, and the one that is best on
             validation counts.
         soft_label_weight: weight >= 0 of the term that pulls the student to the teacher head's probabilities.
+        soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
         temperature: of the soft labels, > 0.
         student: a name in `STUDENTS`.
         width: the student's size dial.
@@ -82,10 +109,14 @@ class RunSpec:
     teacher: str = "simclr"
     pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
+    removed_attribute: str = LATER_FIELDS["removed_attribute"]
     dim: int = 16
     loss: str = "distance_correlation"
+    projector: str = LATER_FIELDS["projector"]
+    target_normaliser: str = LATER_FIELDS["target_normaliser"]
     distance_weight: Values = 0.85
     soft_label_weight: Values = 0.0
+    soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
     temperature: float = 4.0
     student: str = "cnn"
     width: int = 8
@@ -236,8 +267,12 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     if spec.method == BASELINE:
         return (*TEACHER_FIELDS, *depth)
     unused = {
+        "removed_attribute": spec.method not in REMOVING,
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,
+        "projector": spec.loss not in POINTWISE,
+        "target_normaliser": not any(grid_values(spec.distance_weight)),
+        "soft_label_loss": not any(grid_values(spec.soft_label_weight)),
         "temperature": not any(grid_values(spec.soft_label_weight)),
     }
     return (*(name for name, without_effect in unused.items() if without_effect), *depth)

@@ -17,7 +17,7 @@ from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
 from kdlib.names import METHODS as METHOD_NAMES
 from kdlib.names import TEACHERS
-from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec, grid_values
+from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, POINTWISE, RAW, RunSpec, grid_values
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 from pages.text import escape
@@ -35,7 +35,16 @@ DEFAULT = RunSpec()
 GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "What": ("dataset", "labels", "methods"),
     "Teacher": ("teacher", "pooling"),
-    "Compression": ("dim", "loss", "distance_weight", "soft_label_weight", "temperature"),
+    "Compression": (
+        "dim",
+        "loss",
+        "projector",
+        "target_normaliser",
+        "distance_weight",
+        "soft_label_weight",
+        "soft_label_loss",
+        "temperature",
+    ),
     "Student": ("student", "width", "depth"),
     "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds"),
 }
@@ -167,6 +176,9 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             bind="query-params",
         )
         loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
+        projector = DEFAULT.projector
+        if loss in POINTWISE:
+            projector = registries.select_entry("Projector", "projectors", "projector", DEFAULT.projector)
         weight = st.slider(
             "Weight λ of the distance",
             0.0,
@@ -177,11 +189,18 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
             bind="query-params",
         )
-        spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
+        normaliser = registries.select_entry(
+            "Target normaliser", "target-normalisers", "target_normaliser", DEFAULT.target_normaliser
+        )
+        spec = spec.replace(
+            dim=dim, loss=loss, projector=projector, target_normaliser=normaliser, distance_weight=weight
+        )
+        spec = _soft_label_controls(spec)
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
-        say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{soft}")
+        through = "" if projector == DEFAULT.projector else f" through {projector}"
+        say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{through}{soft}")
     return spec
 
 
@@ -264,6 +283,11 @@ def _soft_label_controls(spec: RunSpec) -> RunSpec:
         help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
         bind="query-params",
     )
+    soft_label_loss = DEFAULT.soft_label_loss
+    if soft_label_weight:
+        soft_label_loss = registries.select_entry(
+            "Loss of the soft labels", "soft-label-losses", "soft_label_loss", DEFAULT.soft_label_loss
+        )
     temperature = st.slider(
         "Temperature",
         1.0,
@@ -274,4 +298,4 @@ def _soft_label_controls(spec: RunSpec) -> RunSpec:
         help="Higher: the soft labels say more about which wrong classes are nearly right.",
         bind="query-params",
     )
-    return spec.replace(soft_label_weight=soft_label_weight, temperature=temperature)
+    return spec.replace(soft_label_weight=soft_label_weight, soft_label_loss=soft_label_loss, temperature=temperature)

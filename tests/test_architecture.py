@@ -22,14 +22,14 @@ ROOMS = (
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
-        "optimizer rows pointwise_losses losses pairs label_losses augmentation streaming devices population replay",
+        "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices",
     ),
-    ("training", "state step_loss stepper loop"),
+    ("training", "population replay state step_loss stepper loop"),
     (
         "models",
-        "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
+        "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",
     ),
-    ("models", "pretraining"),
+    ("models", "projectors students pretraining"),
     (
         "analysis",
         "intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",

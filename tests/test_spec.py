@@ -19,6 +19,7 @@ from kdlib.spec import (
     LATER_FIELDS,
     POINTWISE,
     RAW,
+    REMOVING,
     TEACHER_FIELDS,
     UNCOMPRESSED,
     RunSpec,
@@ -37,7 +38,7 @@ def test_missing_fields_take_their_defaults():
 
 
 def test_every_field_is_part_of_the_identity():
-    spec = RunSpec(soft_label_weight=0.5, student="resnet")
+    spec = RunSpec(soft_label_weight=0.5, student="resnet", loss="mse", method="adversarial")
     others = []
     for name, value in asdict(spec).items():
         others.append(spec.replace(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
@@ -68,7 +69,8 @@ def test_stored_runs_are_found_by_the_identity_that_was_recorded_for_them(spec, 
 def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
-    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max")
+    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", projector="mlp")
+    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist", removed_attribute="position")
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 
@@ -108,6 +110,10 @@ OTHER = {
     "teacher": "simclr",
     "dim": 3,
     "loss": "cka",
+    "projector": "mlp",
+    "removed_attribute": "ink",
+    "target_normaliser": "standardise",
+    "soft_label_loss": "dist",
     "distance_weight": 0.3,
     "soft_label_weight": 0.7,
     "temperature": 2.0,
@@ -123,6 +129,7 @@ OTHER = {
         TINY.replace(method="pca"),
         TINY.replace(distance_weight=0.0),
         TINY.replace(soft_label_weight=0.5),
+        TINY.replace(loss="mse"),
     ],
     ids=[
         "baseline",
@@ -131,6 +138,7 @@ OTHER = {
         "pca",
         "mlp without distance",
         "mlp with soft labels",
+        "mlp with an adapter",
     ],
 )
 @pytest.mark.usefixtures("one_thread")
@@ -151,6 +159,7 @@ def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
         name for name, entry in COMPRESSORS.items() if len({entry.width(64, dim, 100) for dim in (2, 3, 8)}) == 1
     ]
     assert set(UNCOMPRESSED) == {RAW, *constant_width}
+    assert set(REMOVING) == {name for name, entry in COMPRESSORS.items() if entry.removes}
     assert set(POINTWISE) == {name for name, loss in LOSSES.items() if loss.pointwise}
 
 
