@@ -17,9 +17,9 @@ from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
 from kdlib.names import METHODS as METHOD_NAMES
 from kdlib.names import TEACHERS
-from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, POINTWISE, RAW, RunSpec, grid_values
+from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, POINTWISE, RAW, REMOVING, RunSpec, grid_values
 from kdlib.training.augmentation import compatible_augmentations
-from pages import registries
+from pages import address, registries
 from pages.text import escape
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
@@ -36,6 +36,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "What": ("dataset", "labels", "methods"),
     "Teacher": ("teacher", "pooling"),
     "Compression": (
+        "removed_attribute",
         "dim",
         "loss",
         "projector",
@@ -167,6 +168,7 @@ def _describe_teacher(teacher: str, spec: RunSpec) -> str:
 def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str]) -> RunSpec:
     """Show what is kept of the teacher and how the student is pulled towards it; return the spec with that."""
     with _group("Compression") as say:
+        spec = spec.replace(removed_attribute=_removed_attribute(spec, methods))
         dim = st.select_slider(
             "Dimension of the compressed embedding",
             [1, 2, 4, 8, 16, 32, 64, 128, 256],
@@ -202,6 +204,24 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
         through = "" if projector == DEFAULT.projector else f" through {projector}"
         say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{through}{soft}")
     return spec
+
+
+def _removed_attribute(spec: RunSpec, methods: Sequence[str]) -> str:
+    """Show which attribute is unlearned, where a method does so and the data have any; return it."""
+    attributes = list(datasets.load(spec.dataset).attributes)
+    if not attributes or not set(REMOVING) & set(methods):
+        return DEFAULT.removed_attribute
+    if st.session_state.get("removed_attribute") not in attributes:
+        asked = address.read_choice("removed_attribute", attributes)
+        st.session_state["removed_attribute"] = (asked or attributes)[0]
+    chosen = st.selectbox(
+        "Attribute to unlearn",
+        attributes,
+        key="removed_attribute",
+        help="What the method adversarial makes its compressor forget: a known factor other than the label.",
+    )
+    address.write_choice("removed_attribute", [chosen], [])
+    return chosen
 
 
 def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:

@@ -35,10 +35,10 @@ ROOMS = (
         "intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
     ),
     ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
-    ("analysis", "teacher_report comparison verdicts diagnosis papers frames result_tables items figures"),
+    ("analysis", "teacher_report comparison benchmarks verdicts diagnosis papers frames result_tables items figures"),
     ("", "catalog checks groups pipeline store engine runs spaces trying durations planning step_sessions lessons"),
     ("", "notebook export"),
-    ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
+    ("cli", "tables output data teacher embed runs sweeps benchmark widths export report store record main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

@@ -140,15 +140,16 @@ def test_every_member_trains_as_if_alone(kind):
                 torch.testing.assert_close(population.member(member).state_dict()[key], value, atol=2e-5, rtol=0)
 
 
-def test_the_attribute_that_is_named_is_unlearned_and_the_target_is_kept():
-    spec = RunSpec(teacher="background", labels=400, dim=8, width=2, epochs=12, seeds=2)
+def test_the_attribute_that_is_named_is_unlearned_and_most_of_the_target_is_kept():
+    spec = RunSpec(dim=16, width=2, epochs=15, seeds=3)
     mlp, without = pipeline.compare(
         [spec.replace(method="mlp"), spec.replace(method="adversarial", removed_attribute="background")]
     )
     kept, removed = (each.attributes["background"].compressed.mean for each in (mlp, without))
     chance = mlp.attributes["background"].chance
     assert removed - chance < 0.5 * (kept - chance), (kept, removed, chance)
-    assert without.teacher.probe.compressed.mean > mlp.teacher.probe.compressed.mean - 0.1
+    target, left = (each.teacher.probe.compressed.mean for each in (mlp, without))
+    assert left > target - 0.1, (target, left)
 
 
 @pytest.mark.parametrize(

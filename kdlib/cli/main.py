@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, embed, export, record, report, runs, store, sweeps, tables, teacher, widths
+from kdlib.cli import benchmark, data, embed, export, record, report, runs, store, sweeps, tables, teacher, widths
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -216,6 +216,7 @@ def parser() -> argparse.ArgumentParser:
     embed.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)
+    benchmark.add_commands(commands, add_spec_options, progress_bar)
     widths.add_commands(commands)
     report.add_commands(commands)
     export.add_commands(commands)
