@@ -76,7 +76,7 @@ class RunSpec:
     Attributes:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
-        teacher: a name in `TEACHERS`.
+        teacher: a name in `TEACHERS`; several with "+" between them teach together, see `teacher_parts`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
         removed_attribute: the attribute of the dataset that the method "adversarial" unlearns.
@@ -210,6 +210,16 @@ class RunSpec:
         axes, lists = self.grid, [name for name in GRID_FIELDS if isinstance(getattr(self, name), tuple)]
         plain = self.replace(**{name: getattr(RunSpec, name) for name in lists})
         return [plain.replace(**dict(zip(axes, values, strict=True))) for values in product(*axes.values())]
+
+
+def teacher_parts(teacher: str) -> list[str]:
+    """Return the teachers of a name: their embeddings stand side by side, each at the same scale.
+
+    Example:
+        >>> teacher_parts("simclr+autoencoder")
+        ['simclr', 'autoencoder']
+    """
+    return teacher.split("+")
 
 
 def grid_values(value: Values) -> tuple[float, ...]:

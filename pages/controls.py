@@ -17,9 +17,17 @@ from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
 from kdlib.names import METHODS as METHOD_NAMES
 from kdlib.names import TEACHERS
-from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, POINTWISE, RAW, REMOVING, RunSpec, grid_values
+from kdlib.spec import (
+    BASELINE,
+    DATASET_DEPENDENT,
+    DEEP_STUDENTS,
+    RAW,
+    RunSpec,
+    grid_values,
+    teacher_parts,
+)
 from kdlib.training.augmentation import compatible_augmentations
-from pages import address, registries
+from pages import method_controls, registries
 from pages.text import escape
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
@@ -34,7 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goe
 DEFAULT = RunSpec()
 GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "What": ("dataset", "labels", "methods"),
-    "Teacher": ("teacher", "pooling"),
+    "Teacher": ("teacher", "second_teacher", "pooling"),
     "Compression": (
         "removed_attribute",
         "dim",
@@ -49,7 +57,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "Student": ("student", "width", "depth"),
     "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds"),
 }
-FIELDS = tuple(name for names in GROUPS.values() for name in names if name != "methods")
+FIELDS = tuple(name for names in GROUPS.values() for name in names if name not in ("methods", "second_teacher"))
 METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
 
@@ -59,13 +67,18 @@ def apply_preset(values: dict[str, Any]) -> None:
     spec = default_spec(values.get("dataset", DEFAULT.dataset)).replace(**values)
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
+    st.session_state["second_teacher"] = None
     st.session_state["methods"] = METHODS
 
 
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the part of an address that sets every control to a spec, its method beside some others."""
     methods = list(dict.fromkeys([*references, spec.method]))
-    return {name: str(getattr(spec, name)) for name in FIELDS} | {"methods": methods}
+    first, *others = teacher_parts(spec.teacher)
+    teachers: dict[str, str | list[str]] = {"teacher": first}
+    if others:
+        teachers["second_teacher"] = others[0]
+    return {name: str(getattr(spec, name)) for name in FIELDS} | teachers | {"methods": methods}
 
 
 def follow_dataset() -> None:
@@ -148,7 +161,10 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         names = compatible_teachers(spec.dataset)
         teacher = registries.select_entry("Teacher", "teachers", "teacher", default.teacher, names)
         pooling = DEFAULT.pooling
-        if teacher and get_teacher(teacher).frames:
+        second = method_controls.select_second_teacher(teacher, names)
+        if second:
+            teacher = f"{teacher}+{second}"
+        elif teacher and get_teacher(teacher).frames:
             pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
         say(_describe_teacher(teacher, spec))
     return spec.replace(teacher=teacher, pooling=pooling)
@@ -158,6 +174,8 @@ def _describe_teacher(teacher: str, spec: RunSpec) -> str:
     """Return a teacher in words: its name, and what is known of it."""
     if not teacher:
         return "none yet"
+    if len(teacher_parts(teacher)) > 1:
+        return " and ".join(TEACHERS.get(part, part) for part in teacher_parts(teacher))
     report = teacher_report.cached(teacher, spec.dataset)
     if not isinstance(report, teacher_report.TeacherReport):
         return TEACHERS.get(teacher, teacher)
@@ -168,7 +186,7 @@ def _describe_teacher(teacher: str, spec: RunSpec) -> str:
 def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str]) -> RunSpec:
     """Show what is kept of the teacher and how the student is pulled towards it; return the spec with that."""
     with _group("Compression") as say:
-        spec = spec.replace(removed_attribute=_removed_attribute(spec, methods))
+        spec = method_controls.show_removed_attribute(spec, methods)
         dim = st.select_slider(
             "Dimension of the compressed embedding",
             [1, 2, 4, 8, 16, 32, 64, 128, 256],
@@ -178,9 +196,7 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             bind="query-params",
         )
         loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
-        projector = DEFAULT.projector
-        if loss in POINTWISE:
-            projector = registries.select_entry("Projector", "projectors", "projector", DEFAULT.projector)
+        spec = method_controls.show_matching(spec.replace(dim=dim, loss=loss))
         weight = st.slider(
             "Weight λ of the distance",
             0.0,
@@ -191,37 +207,13 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
             bind="query-params",
         )
-        normaliser = registries.select_entry(
-            "Target normaliser", "target-normalisers", "target_normaliser", DEFAULT.target_normaliser
-        )
-        spec = spec.replace(
-            dim=dim, loss=loss, projector=projector, target_normaliser=normaliser, distance_weight=weight
-        )
-        spec = _soft_label_controls(spec)
+        spec = method_controls.show_soft_labels(spec.replace(distance_weight=weight))
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
-        through = "" if projector == DEFAULT.projector else f" through {projector}"
+        through = "" if spec.projector == DEFAULT.projector else f" through {spec.projector}"
         say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{through}{soft}")
     return spec
-
-
-def _removed_attribute(spec: RunSpec, methods: Sequence[str]) -> str:
-    """Show which attribute is unlearned, where a method does so and the data have any; return it."""
-    attributes = list(datasets.load(spec.dataset).attributes)
-    if not attributes or not set(REMOVING) & set(methods):
-        return DEFAULT.removed_attribute
-    if st.session_state.get("removed_attribute") not in attributes:
-        asked = address.read_choice("removed_attribute", attributes)
-        st.session_state["removed_attribute"] = (asked or attributes)[0]
-    chosen = st.selectbox(
-        "Attribute to unlearn",
-        attributes,
-        key="removed_attribute",
-        help="What the method adversarial makes its compressor forget: a known factor other than the label.",
-    )
-    address.write_choice("removed_attribute", [chosen], [])
-    return chosen
 
 
 def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
@@ -289,33 +281,3 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
         say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
     return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
-
-
-def _soft_label_controls(spec: RunSpec) -> RunSpec:
-    """Show the soft labels; return the spec with them."""
-    soft_label_weight = st.slider(
-        "Soft labels",
-        0.0,
-        2.0,
-        grid_values(DEFAULT.soft_label_weight)[0],
-        0.1,
-        key="soft_label_weight",
-        help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
-        bind="query-params",
-    )
-    soft_label_loss = DEFAULT.soft_label_loss
-    if soft_label_weight:
-        soft_label_loss = registries.select_entry(
-            "Loss of the soft labels", "soft-label-losses", "soft_label_loss", DEFAULT.soft_label_loss
-        )
-    temperature = st.slider(
-        "Temperature",
-        1.0,
-        10.0,
-        DEFAULT.temperature,
-        0.5,
-        key="temperature",
-        help="Higher: the soft labels say more about which wrong classes are nearly right.",
-        bind="query-params",
-    )
-    return spec.replace(soft_label_weight=soft_label_weight, soft_label_loss=soft_label_loss, temperature=temperature)

@@ -27,7 +27,7 @@ from kdlib.spec import GRID_FIELDS, RunSpec
 OPTIONS = {
     "dataset": "what to learn: see `list datasets`",
     "labels": "labelled training rows",
-    "teacher": "whose embeddings: see `list teachers`",
+    "teacher": "whose embeddings: see `list teachers`; several with + between them teach together",
     "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
     "removed_attribute": "the attribute of the data that the method adversarial unlearns",
     "dim": "width of the compressed embedding",

@@ -248,7 +248,7 @@ def load_compressor(run_id: str) -> Callable[[np.ndarray], np.ndarray]:
     data = datasets.load(spec.dataset)
     labelled = data.labelled(spec.labels)
     raw = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
-    scaled = ScaledEmbeddings.to_unit(raw, labelled)
+    scaled = ScaledEmbeddings.to_unit(raw, labelled, embedding.block_widths(spec.teacher, spec.dataset, spec.pooling))
 
     def scale(rows: np.ndarray) -> np.ndarray:
         return (rows - scaled.mean) / scaled.scale
