@@ -58,6 +58,7 @@ LATER_FIELDS: dict[str, Any] = {
     "pooling": "mean",
     "depth": 1,
     "augmentation": "none",
+    "subset": 0,
     "projector": "linear",
     "removed_attribute": "",
     "target_normaliser": "none",
@@ -76,6 +77,7 @@ class RunSpec:
     Attributes:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
+        subset: which draw of that many rows, see `Dataset.labelled`.
         teacher: a name in `TEACHERS`; several with "+" between them teach together, see `teacher_parts`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
@@ -106,6 +108,7 @@ class RunSpec:
 
     dataset: str = "cluttered-digits"
     labels: int = 1000
+    subset: int = LATER_FIELDS["subset"]
     teacher: str = "simclr"
     pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
