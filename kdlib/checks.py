@@ -134,7 +134,7 @@ def resolve(spec: RunSpec) -> Context:
     _check_compressor(spec, d_t, data.labels[labelled])
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
     width = compressor.width(d_t, spec.dim, len(data.classes))
-    _check_targets(spec, data, compressor, width)
+    _check_targets(spec, compressor, width)
     return _with_room(Context(spec, data, labelled, compressor, d_t, width))
 
 
@@ -243,13 +243,7 @@ def _check_augmentation(spec: RunSpec, data: Dataset) -> None:
         )
 
 
-def _check_targets(spec: RunSpec, data: Dataset, compressor: Compressor, d_c: int) -> None:
-    if compressor.removes and spec.removed_attribute not in data.attributes:
-        names = ", ".join(data.attributes) or "none, so choose another method"
-        raise ValueError(
-            f"{spec.method} unlearns an attribute that is named as removed_attribute, got {spec.removed_attribute!r}; "
-            f"{spec.dataset} has: {names}"
-        )
+def _check_targets(spec: RunSpec, compressor: Compressor, d_c: int) -> None:
     normaliser = lookup(TARGET_NORMALISERS, spec.target_normaliser, "target normaliser")
     if compressor.trainable and not normaliser.moving:
         fixed = ", ".join(name for name, entry in COMPRESSORS.items() if not entry.trainable)

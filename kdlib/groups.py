@@ -25,7 +25,6 @@ from kdlib.training.target_normalisers import TARGET_NORMALISERS
 # In these fields the members of a population may differ.
 FREE_FIELDS = {
     "method",
-    "removed_attribute",
     "dim",
     "target_normaliser",
     "distance_weight",
@@ -96,7 +95,6 @@ def _loss_settings(context: Context, compressor: Compressor) -> dict[str, Any]:
     spec = context.spec
     return {
         "noise": context.d_c if compressor.noise else 0,
-        "attribute": _attribute_values(context) if compressor.removes else None,
         "distance_weight": _per_member(spec, "distance_weight"),
         "soft_label_weight": _per_member(spec, "soft_label_weight"),
         "temperature": spec.temperature,
@@ -109,20 +107,12 @@ def _build_heads(
 ) -> list[TeacherBranch]:
     """Return a teacher branch for each seed, around what `build` makes."""
     assert context.compressor is not None
-    spec, data = context.spec, context.data
-    sizes: tuple[Any, ...] = (context.compressor.prefixes(context.d_c), len(data.classes))
-    if context.compressor.removes:
-        sizes = (*sizes, len(data.attributes[spec.removed_attribute].names))
-    return [_build_seeded(seed, lambda: branch(build(), *sizes)) for seed in seeds]
+    prefixes, classes = context.compressor.prefixes(context.d_c), len(context.data.classes)
+    return [_build_seeded(seed, lambda: branch(build(), prefixes, classes)) for seed in seeds]
 
 
 def _normalises(spec: RunSpec) -> bool:
     return spec.target_normaliser != RunSpec.target_normaliser
-
-
-def _attribute_values(context: Context) -> torch.Tensor:
-    """Return the values of the attribute to be removed, of the labelled rows, (n,)."""
-    return torch.from_numpy(context.data.attributes[context.spec.removed_attribute].values[context.labelled])
 
 
 def _for_members(targets: Sequence[torch.Tensor], seeds: Sequence[int]) -> torch.Tensor:

@@ -25,7 +25,6 @@ METHODS = {
     "sparse": "trained, few numbers on",
     "matryoshka": "trained, every width at once",
     "vib": "trained, bits paid for",
-    "adversarial": "trained, one attribute unlearned",
 }
 TEACHERS = {
     "autoencoder": "restoring pictures",

@@ -30,7 +30,6 @@ DATASET_DEPENDENT = ("teacher", "dim", "distance_weight", "student", "width", "l
 TEACHER_FIELDS = (
     "teacher",
     "pooling",
-    "removed_attribute",
     "dim",
     "loss",
     "projector",
@@ -41,7 +40,6 @@ TEACHER_FIELDS = (
     "temperature",
 )
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
-REMOVING = ("adversarial",)  # methods that unlearn a named attribute
 POINTWISE = (
     "mse",
     "cosine",
@@ -60,7 +58,6 @@ LATER_FIELDS: dict[str, Any] = {
     "augmentation": "none",
     "subset": 0,
     "projector": "linear",
-    "removed_attribute": "",
     "target_normaliser": "none",
     "soft_label_loss": "kl",
 }
@@ -81,7 +78,6 @@ class RunSpec:
         teacher: a name in `TEACHERS`; several with "+" between them teach together, see `teacher_parts`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
-        removed_attribute: the attribute of the dataset that the method "adversarial" unlearns.
         dim: width d_c of the compressed embedding.
         loss: the distance between student features and target; a name in `LOSSES`.
         projector: what brings the student's features to the target's width, where the loss compares entry by entry; a
@@ -112,7 +108,6 @@ class RunSpec:
     teacher: str = "simclr"
     pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
-    removed_attribute: str = LATER_FIELDS["removed_attribute"]
     dim: int = 16
     loss: str = "distance_correlation"
     projector: str = LATER_FIELDS["projector"]
@@ -280,7 +275,6 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     if spec.method == BASELINE:
         return (*TEACHER_FIELDS, *depth)
     unused = {
-        "removed_attribute": spec.method not in REMOVING,
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,
         "projector": spec.loss not in POINTWISE,

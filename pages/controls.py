@@ -44,7 +44,6 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "What": ("dataset", "labels", "methods"),
     "Teacher": ("teacher", "second_teacher", "pooling"),
     "Compression": (
-        "removed_attribute",
         "dim",
         "loss",
         "projector",
@@ -186,7 +185,6 @@ def _describe_teacher(teacher: str, spec: RunSpec) -> str:
 def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str]) -> RunSpec:
     """Show what is kept of the teacher and how the student is pulled towards it; return the spec with that."""
     with _group("Compression") as say:
-        spec = method_controls.show_removed_attribute(spec, methods)
         dim = st.select_slider(
             "Dimension of the compressed embedding",
             [1, 2, 4, 8, 16, 32, 64, 128, 256],

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from kdlib.data import datasets
 from kdlib.models.teachers import get_teacher
 from kdlib.names import teacher_name
-from kdlib.spec import POINTWISE, REMOVING, RunSpec, grid_values
+from kdlib.spec import POINTWISE, RunSpec, grid_values
 from pages import address, registries
 
 DEFAULT = RunSpec()
@@ -32,24 +31,6 @@ def select_second_teacher(first: str, names: Sequence[str]) -> str:
     )
     address.write_choice("second_teacher", [chosen] if chosen else [], [])
     return chosen or ""
-
-
-def show_removed_attribute(spec: RunSpec, methods: Sequence[str]) -> RunSpec:
-    """Show which attribute is unlearned, where a method does so and the data have any; return the spec with it."""
-    attributes = list(datasets.load(spec.dataset).attributes)
-    if not attributes or not set(REMOVING) & set(methods):
-        return spec
-    if st.session_state.get("removed_attribute") not in attributes:
-        asked = address.read_choice("removed_attribute", attributes)
-        st.session_state["removed_attribute"] = (asked or attributes)[0]
-    chosen = st.selectbox(
-        "Attribute to unlearn",
-        attributes,
-        key="removed_attribute",
-        help="What the method adversarial makes its compressor forget: a known factor other than the label.",
-    )
-    address.write_choice("removed_attribute", [chosen], [])
-    return spec.replace(removed_attribute=chosen)
 
 
 def show_matching(spec: RunSpec) -> RunSpec:

@@ -19,7 +19,6 @@ from kdlib.spec import (
     LATER_FIELDS,
     POINTWISE,
     RAW,
-    REMOVING,
     TEACHER_FIELDS,
     UNCOMPRESSED,
     RunSpec,
@@ -39,7 +38,7 @@ def test_missing_fields_take_their_defaults():
 
 
 def test_every_field_is_part_of_the_identity():
-    spec = RunSpec(soft_label_weight=0.5, student="resnet", loss="mse", method="adversarial")
+    spec = RunSpec(soft_label_weight=0.5, student="resnet", loss="mse")
     others = []
     for name, value in asdict(spec).items():
         others.append(spec.replace(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
@@ -71,7 +70,7 @@ def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
     spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1, projector="mlp")
-    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist", removed_attribute="position")
+    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist")
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 
@@ -112,7 +111,6 @@ OTHER = {
     "dim": 3,
     "loss": "cka",
     "projector": "mlp",
-    "removed_attribute": "ink",
     "target_normaliser": "standardise",
     "soft_label_loss": "dist",
     "distance_weight": 0.3,
@@ -160,7 +158,6 @@ def test_what_is_said_of_methods_and_losses_is_what_the_registries_say():
         name for name, entry in COMPRESSORS.items() if len({entry.width(64, dim, 100) for dim in (2, 3, 8)}) == 1
     ]
     assert set(UNCOMPRESSED) == {RAW, *constant_width}
-    assert set(REMOVING) == {name for name, entry in COMPRESSORS.items() if entry.removes}
     assert set(POINTWISE) == {name for name, loss in LOSSES.items() if loss.pointwise}
 
 

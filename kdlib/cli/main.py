@@ -30,7 +30,6 @@ OPTIONS = {
     "subset": "which draw of that many rows",
     "teacher": "whose embeddings: see `list teachers`; several with + between them teach together",
     "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
-    "removed_attribute": "the attribute of the data that the method adversarial unlearns",
     "dim": "width of the compressed embedding",
     "loss": "distance between student and target: see `list losses`",
     "projector": "what brings the student to the target's width, where the loss needs it: see `list projectors`",

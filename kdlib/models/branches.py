@@ -1,21 +1,15 @@
 """Teacher branches: a trainable compressor with its heads, and what else it learns from beside the target task.
 
-A branch maps an embedding (b, d_t) to the compressed one and the logits of its heads. In training it may get something
-beside the embedding, random numbers or the values of an attribute; it then returns a third thing, a loss of its own
-that is added to the teacher loss. All of it runs under `torch.vmap`; `tests/test_branches.py` holds each to a plain
-loop.
+A branch maps an embedding (b, d_t) to the compressed one and the logits of its heads. In training it may get random
+numbers beside the embedding; it then returns a third thing, a loss of its own that is added to the teacher loss. All of
+it runs under `torch.vmap`; `tests/test_branches.py` holds it to a plain loop.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from kdlib.training import label_losses
-
-HIDDEN = 64  # units of what guesses the attribute
+HIDDEN = 64  # units of a bottleneck
 RATE = 1e-3  # β: what a nat of the bottleneck costs
-STRENGTH = 1.0  # of the reversed gradient
 SMALLEST = 1e-6  # probability of the tail of a normal distribution from which noise is cut
 
 Outputs = tuple[Tensor, tuple[Tensor, ...]] | tuple[Tensor, tuple[Tensor, ...], Tensor]
@@ -86,41 +80,3 @@ class BottleneckBranch(TeacherBranch):
         sample = mean + (log_variance / 2).exp() * normal
         rate = (mean.square() + log_variance.exp() - log_variance - 1).sum(-1).mean() / 2
         return mean, self.predict(sample), RATE * rate
-
-
-class AdversarialBranch(TeacherBranch):
-    """A branch whose compressor unlearns an attribute: an adversary learns to guess it, the compressor to prevent it.
-
-    Args:
-        compressor: (b, d_t) -> (b, d_c).
-        prefixes: as in `TeacherBranch`.
-        classes: k.
-        categories: of the attribute.
-    """
-
-    def __init__(self, compressor: nn.Module, prefixes: Sequence[int], classes: int, categories: int) -> None:
-        super().__init__(compressor, tuple(prefixes), classes)
-        self.adversary = nn.Sequential(nn.Linear(prefixes[-1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, categories))
-
-    def forward(self, embedding: Tensor, values: Tensor | None = None) -> Outputs:
-        """Return compressed and logits, and with the attribute's values the adversary's cross-entropy too.
-
-        Args:
-            embedding: (b, d_t).
-            values: (b,) int64 categories, -1 = missing; None where nothing is learned.
-        """
-        compressed, logits = super().forward(embedding)[:2]
-        if values is None:
-            return compressed, logits
-        return compressed, logits, label_losses.prediction(self.adversary(reversed_gradient(compressed)), values)
-
-
-def reversed_gradient(features: Tensor, strength: float = STRENGTH) -> Tensor:
-    """Return the features as they are; their gradient is multiplied by -strength.
-
-    Source: Ganin et al. 2016, Domain-Adversarial Training of Neural Networks.
-
-    Example:
-        >>> reversed_gradient(features).sum().backward()  # features.grad is -1 everywhere
-    """
-    return (1 + strength) * features.detach() - strength * features

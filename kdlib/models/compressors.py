@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
-from kdlib.models.branches import AdversarialBranch, Bottleneck, BottleneckBranch, TeacherBranch
+from kdlib.models.branches import Bottleneck, BottleneckBranch, TeacherBranch
 from kdlib.progress import OnProgress, report_progress
 from kdlib.training.optimizer import AdamW
 
@@ -51,7 +51,6 @@ class Compressor:
         prefixes: `(d_c) -> leading widths` that are trained to be usable by themselves; the last is d_c.
         branch: trainable only: what it is trained in, `(module, prefixes, classes) -> TeacherBranch`.
         noise: its branch takes a random number for each of the d_c numbers of a row.
-        removes: its branch takes the values of an attribute, and as a fourth argument how many categories that has.
     """
 
     build: Callable[..., Any]
@@ -61,7 +60,6 @@ class Compressor:
     prefixes: Callable[[int], tuple[int, ...]] = lambda dim: (dim,)
     branch: Callable[..., TeacherBranch] = TeacherBranch
     noise: bool = False
-    removes: bool = False
 
 
 # --- fixed ----------------------------------------------------------------------------------------------------
@@ -258,17 +256,6 @@ def vib(d_t: int, dim: int) -> nn.Module:
     return Bottleneck(d_t, dim)
 
 
-def adversarial(d_t: int, dim: int) -> nn.Module:
-    """Two layers that unlearn an attribute you name: an adversary that tries to guess it reverses its gradient.
-
-    L = CE(y, head(z)) + CE(a, adversary(z)), the adversary's gradient reversed where it reaches the compressor.
-
-    Source: Ganin et al. 2016, Domain-Adversarial Training of Neural Networks, with the attribute for
-    the domain. Differs: the reversed gradient has full strength from the first step.
-    """
-    return mlp(d_t, dim)
-
-
 COMPRESSORS: dict[str, Compressor] = {
     "none": Compressor(none, width=lambda d_t, dim, classes: d_t),  # noqa: ARG005
     "pca": Compressor(pca),
@@ -281,5 +268,4 @@ COMPRESSORS: dict[str, Compressor] = {
     "sparse": Compressor(sparse, trainable=True),
     "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling_widths),
     "vib": Compressor(vib, trainable=True, branch=BottleneckBranch, noise=True),
-    "adversarial": Compressor(adversarial, trainable=True, branch=AdversarialBranch, removes=True),
 }

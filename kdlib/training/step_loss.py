@@ -61,7 +61,6 @@ class MethodGroup:
         targets: for a fixed compressor, the target of every labelled row, (m, n, d_c). A baseline has neither.
         normalised: the same as the distance compares it, where it is normalised; None: as it is.
         noise: how many random numbers a row its teachers take beside the embedding.
-        attribute: (n,) int64, what its teachers take beside the embedding where they unlearn it.
         normalise: for a trainable compressor, what the distance makes of a batch of targets (b, d_c); None: nothing.
         distance_weight: λ in [0, 1], one for all members or one for each.
         soft_label_weight: >= 0, one for all members or one for each.
@@ -76,7 +75,6 @@ class MethodGroup:
     normalised: Tensor | None = None
     normalise: Callable[[Tensor], Tensor] | None = None
     noise: int = 0
-    attribute: Tensor | None = None
     distance_weight: float | Sequence[float] = 0.0
     soft_label_weight: float | Sequence[float] = 0.0
     temperature: float = 1.0
@@ -166,7 +164,6 @@ class StepLoss:
         self.teachers = [Population(group.teachers, device) if group.teachers else None for group in groups]
         self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
         self._normalised = [None if group.normalised is None else group.normalised.to(device) for group in groups]
-        self._attributes = [None if group.attribute is None else group.attribute.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
         self._distance = vmap(LOSSES[loss].function)
         self._prediction = vmap(label_losses.prediction)
@@ -215,13 +212,11 @@ class StepLoss:
 
     def _beside(self, number: int, index: Tensor, step: int) -> tuple[Tensor, ...]:
         """Return what the teachers of a group take besides the embeddings, (m, b, ...) each."""
-        group, members, attribute = self.groups[number], self._members[number], self._attributes[number]
-        if attribute is not None:
-            return (attribute[index[members]],)
-        if group.noise:
-            noise = draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM)
-            return (noise.to(index.device),)
-        return ()
+        group = self.groups[number]
+        if not group.noise:
+            return ()
+        noise = draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM)
+        return (noise.to(index.device),)
 
     def _group_terms(
         self,
