@@ -12,7 +12,7 @@ from kdlib.analysis.comparison import METRIC_NAMES, format_percent, paired_diffe
 from kdlib.analysis.significance import are_clear
 from kdlib.names import method_name, teacher_name
 from kdlib.results import RunResult, Summary
-from kdlib.spec import BASELINE, RunSpec
+from kdlib.spec import BASELINE, RunSpec, setting_text
 
 Results = Mapping[tuple[str, str], RunResult]  # (loss, method) -> result; the baseline under ("", "baseline")
 NO_LOSS = ("", BASELINE)
@@ -114,7 +114,7 @@ def describe(spec: RunSpec, metric: str) -> str:
     """Return what was trained and how the numbers are to be read, as a sentence or two."""
     return (
         f"{METRIC_NAMES[metric]} on {spec.dataset} in %, mean ± 95 % interval over {spec.seeds} seeds; {spec.labels} "
-        f"labels, teacher {teacher_name(spec.teacher)}, d_c = {spec.dim}, λ = {spec.distance_weight}, "
+        f"labels, teacher {teacher_name(spec.teacher)}, d_c = {spec.dim}, λ = {setting_text(spec.distance_weight)}, "
         f"student {spec.student} of width {spec.width}, {spec.epochs} epochs. "
         "Differences are paired seed by seed; * clear at 5 %, corrected for the whole table (Holm)."
     )

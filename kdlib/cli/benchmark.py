@@ -34,7 +34,7 @@ def add_commands(
     parser.set_defaults(handler=benchmark, progress_bar=progress_bar)
     parser.add_argument("--losses", default="", metavar="X,...", help="separated by commas (default: all)")
     parser.add_argument("--methods", default=METHODS, metavar="X,...", help="see `list methods` (default: %(default)s)")
-    add_spec_options(parser, grid=False)
+    add_spec_options(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row to FILE, anew after each loss")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to FILE, anew after each loss")
