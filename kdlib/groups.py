@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -49,16 +49,22 @@ def group_contexts(contexts: Sequence[Context]) -> list[list[Context]]:
 
 
 def build_group(
-    context: Context, embeddings: ScaledEmbeddings, on_progress: OnProgress | None
+    context: Context,
+    embeddings: ScaledEmbeddings,
+    on_progress: OnProgress | None,
+    settings: Sequence[RunSpec] = (),
+    seeds: Sequence[int] = (),
 ) -> tuple[MethodGroup, list[FixedCompressor]]:
     """Return the untrained members of a spec and its fitted compressors.
 
-    The members of a grid are those of its first cell, one per seed, then those of the next.
+    The members of the first setting come first, one per seed, then those of the next.
 
     Args:
         context: of the spec.
         embeddings: (N, d_t) of all rows of the dataset.
         on_progress: shown how far the fitting is.
+        settings: of the members, which differ in `GRID_FIELDS` only; by default the cells of the spec's grid.
+        seeds: with which each setting is trained; by default those of the spec.
 
     Returns:
         the group, and fixed compressors: one per seed, one for all where the seed has no effect, none where the
@@ -67,39 +73,43 @@ def build_group(
     Raises:
         CancelledError: `on_progress` asked to stop.
     """
-    spec, compressor, d_c, cells = context.spec, context.compressor, context.d_c, context.spec.cells
-    seeds = [seed for _ in cells for seed in range(spec.seeds)]
+    spec, compressor = context.spec, context.compressor
+    cells, each_seed = settings or spec.cells, seeds or range(spec.seeds)
+    seeds = [*each_seed] * len(cells)
     members = [_build_seeded(seed, lambda: _build_student(context)) for seed in seeds]
     if compressor is None:
         return MethodGroup(members, seeds), []
-
     heads, targets, normalised, fitted = [], None, None, []
     normalise = TARGET_NORMALISERS[spec.target_normaliser].function if _normalises(spec) else None
     if compressor.trainable:
-        heads = _build_heads(context, seeds, lambda: compressor.build(context.d_t, d_c), compressor.branch)
+        heads = _build_heads(context, seeds, lambda: compressor.build(context.d_t, context.d_c), compressor.branch)
     else:
-        rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
-        fitted = fit_compressors(compressor, d_c, spec.seeds, rows, labels, on_progress)
-        transformed = [torch.from_numpy(each.transform(rows).astype(np.float32)) for each in fitted]
-        targets = _for_members(transformed, seeds)
+        fitted, each = _fit_targets(context, embeddings, each_seed, on_progress)
+        targets = _for_members(each, len(members))
         if normalise is not None:
-            normalised, normalise = _for_members([normalise(each) for each in transformed], seeds), None
+            normalised, normalise = _for_members([normalise(rows) for rows in each], len(members)), None
         if any(cell.soft_label_weight for cell in cells):
             heads = _build_heads(context, seeds, nn.Identity, TeacherBranch)
-    group = MethodGroup(members, seeds, heads, targets, normalised, normalise, **_loss_settings(context, compressor))
-    return group, fitted
+    weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
+    noise, kind = context.d_c if compressor.noise else 0, spec.soft_label_loss
+    about = (noise, weights["distance_weight"], weights["soft_label_weight"], spec.temperature, kind)
+    return MethodGroup(members, seeds, heads, targets, normalised, normalise, *about), fitted
 
 
-def _loss_settings(context: Context, compressor: Compressor) -> dict[str, Any]:
-    """Return what else `MethodGroup` says of the loss of a spec's members."""
-    spec = context.spec
-    return {
-        "noise": context.d_c if compressor.noise else 0,
-        "distance_weight": _per_member(spec, "distance_weight"),
-        "soft_label_weight": _per_member(spec, "soft_label_weight"),
-        "temperature": spec.temperature,
-        "soft_label_loss": spec.soft_label_loss,
-    }
+def _fit_targets(
+    context: Context, embeddings: ScaledEmbeddings, seeds: Sequence[int], on_progress: OnProgress | None
+) -> tuple[list[FixedCompressor], list[torch.Tensor]]:
+    """Return the fitted compressors of a spec, and what each makes of every labelled row, (n, d_c)."""
+    assert context.compressor is not None
+    rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
+    fitted = fit_compressors(context.compressor, context.d_c, seeds, rows, labels, on_progress)
+    return fitted, [torch.from_numpy(each.transform(rows).astype(np.float32)) for each in fitted]
+
+
+def _for_members(targets: Sequence[torch.Tensor], members: int) -> torch.Tensor:
+    """Return the targets of each member, (m, n, d_c), from those of each seed or the one of all seeds."""
+    stacked = torch.stack(list(targets))
+    return stacked.repeat(members // len(targets), 1, 1) if len(targets) > 1 else stacked.expand(members, -1, -1)
 
 
 def _build_heads(
@@ -115,20 +125,15 @@ def _normalises(spec: RunSpec) -> bool:
     return spec.target_normaliser != RunSpec.target_normaliser
 
 
-def _for_members(targets: Sequence[torch.Tensor], seeds: Sequence[int]) -> torch.Tensor:
-    """Return the targets of each member, (m, n, d_c), from those of each seed or the one of all seeds."""
-    stacked = torch.stack(list(targets))
-    return stacked[list(seeds)] if len(targets) > 1 else stacked.expand(len(seeds), -1, -1)
-
-
 def member_rates(contexts: Sequence[Context]) -> list[float]:
     """Return the learning rate of each member of specs that train as one population, in order."""
-    return [rate for context in contexts for rate in _per_member(context.spec, "lr")]
+    specs = [context.spec for context in contexts]
+    return [rate for spec in specs for rate in _per_member(spec.cells, "lr", range(spec.seeds))]
 
 
-def _per_member(spec: RunSpec, name: str) -> list[float]:
-    """Return the value of a field in `GRID_FIELDS` for each member of a spec."""
-    return [getattr(cell, name) for cell in spec.cells for _ in range(spec.seeds)]
+def _per_member(settings: Sequence[RunSpec], name: str, seeds: Sequence[int]) -> list[float]:
+    """Return the value of a field in `GRID_FIELDS` for each member: each setting with each seed."""
+    return [getattr(setting, name) for setting in settings for _ in seeds]
 
 
 def _build_student(context: Context) -> students.Student:
@@ -147,7 +152,7 @@ def _build_student(context: Context) -> students.Student:
 def fit_compressors(
     compressor: Compressor,
     d_c: int,
-    seeds: int,
+    seeds: Sequence[int],
     rows: np.ndarray,
     labels: np.ndarray,
     on_progress: OnProgress | None = None,
@@ -155,18 +160,18 @@ def fit_compressors(
     """Return fixed compressors fitted to the rows (n, d_t): one per seed, or one where the seed has no effect.
 
     Example:
-        >>> fit_compressors(COMPRESSORS["pca"], 4, 5, embeddings, labels)[0].transform(embeddings).shape
+        >>> fit_compressors(COMPRESSORS["pca"], 4, range(5), embeddings, labels)[0].transform(embeddings).shape
     """
     fitted: list[FixedCompressor] = []
-    members = seeds if compressor.seeded else 1
+    used = seeds if compressor.seeded else seeds[:1]
 
     def report_all(progress: Progress) -> bool:
         step = len(fitted) * progress.steps + progress.step
-        report_progress(on_progress, progress.phase, step, members * progress.steps)
+        report_progress(on_progress, progress.phase, step, len(used) * progress.steps)
         return False
 
-    report_progress(on_progress, "fitting", 0, members)
-    for seed in range(members):
+    report_progress(on_progress, "fitting", 0, len(used))
+    for seed in used:
         fit = compressor.build(d_c, seed).fit
         fitted.append(call_reporting(fit, rows, labels, on_progress=on_progress and report_all))
     return fitted

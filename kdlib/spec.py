@@ -57,6 +57,7 @@ LATER_FIELDS: dict[str, Any] = {
     "depth": 1,
     "augmentation": "none",
     "subset": 0,
+    "tune": 0,
     "projector": "linear",
     "target_normaliser": "none",
     "soft_label_loss": "kl",
@@ -64,6 +65,8 @@ LATER_FIELDS: dict[str, Any] = {
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
 GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight")
+# The fields that tuning sets, of those that a method uses.
+TUNED_FIELDS = ("lr", "distance_weight", "dim", "soft_label_weight")
 Values = float | tuple[float, ...]  # one number, or those of a grid, ascending
 
 
@@ -97,6 +100,8 @@ class RunSpec:
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
         seeds: members trained: seeds 0 ... seeds - 1.
+        tune: how many settings of the `TUNED_FIELDS` are tried first, on validation rows and with other seeds; then the
+            best one is trained. 0 takes the fields as they are.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -124,6 +129,7 @@ class RunSpec:
     batch_size: int = 32
     lr: Values = 0.01
     seeds: int = 5
+    tune: int = LATER_FIELDS["tune"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -273,7 +279,9 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     """
     depth = () if spec.student in DEEP_STUDENTS else ("depth",)
     if spec.method == BASELINE:
-        return (*TEACHER_FIELDS, *depth)
+        return (*TEACHER_FIELDS, *(["lr"] if spec.tune else []), *depth)
+    if spec.tune:
+        return (*TUNED_FIELDS, *depth)
     unused = {
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,

@@ -118,10 +118,15 @@ def launch(specs: Sequence[RunSpec], name: str = "") -> list[str]:
     return ids
 
 
+def launch_missing(specs: Sequence[RunSpec], name: str = "") -> None:
+    """Launch what the store lacks of some specs, and select the runs of all."""
+    select_runs(sweeps.launch(specs, name=name, user=visitor()).runs)
+
+
 def launch_sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
     """Launch every method at every width, with baseline and raw, as far as the store lacks them, and select all."""
     specs = sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims})
-    select_runs(sweeps.launch(specs, user=visitor()).runs)
+    launch_missing(specs)
 
 
 def load_runs(ids: Sequence[str]) -> list[RunInfo]:

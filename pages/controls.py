@@ -11,7 +11,7 @@ import streamlit as st
 
 from kdlib import planning
 from kdlib.analysis import teacher_report
-from kdlib.checks import default_spec
+from kdlib.checks import MAX_TRIALS, default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
@@ -54,11 +54,18 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
         "temperature",
     ),
     "Student": ("student", "width", "depth"),
-    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds"),
+    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds", "tune-first", "trials"),
 }
-FIELDS = tuple(name for names in GROUPS.values() for name in names if name not in ("methods", "second_teacher"))
+FIELDS = tuple(
+    name
+    for names in GROUPS.values()
+    for name in names
+    if name not in ("methods", "second_teacher", "tune-first", "trials")
+)
 METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
+USUAL_TRIALS = 20
+TRIALS_HELP = "Settings that are tried. The worse half is stopped after half of the epochs, again after three quarters."
 
 
 def apply_preset(values: dict[str, Any]) -> None:
@@ -68,6 +75,7 @@ def apply_preset(values: dict[str, Any]) -> None:
         st.session_state[name] = getattr(spec, name)
     st.session_state["second_teacher"] = None
     st.session_state["methods"] = METHODS
+    st.session_state["tune-first"] = False
 
 
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
@@ -276,6 +284,28 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             help="The peak of its schedule.",
             bind="query-params",
         )
+        trials = _tuning_controls()
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
+        varied += f", tuned with {trials} trials each" if trials else ""
         say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
-    return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
+    changes = {"augmentation": augmentation, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seeds": seeds}
+    return spec.replace(**changes, tune=trials)
+
+
+def _tuning_controls() -> int:
+    """Show whether each method is tuned first, and with how many trials; return these, 0 without."""
+    tuned = st.toggle(
+        "Tune each method first",
+        key="tune-first",
+        help="Every method, the baseline and raw included, tries the same number of settings (learning rate, λ, "
+        "dimension, soft labels, as far as it has them) on validation items, with other seeds. Its best one is then "
+        "trained and tested. The methods as they are set here run beside them.",
+        bind="query-params",
+    )
+    if not tuned:
+        return 0
+    return int(
+        st.number_input(
+            "Trials of each method", 2, MAX_TRIALS, USUAL_TRIALS, key="trials", help=TRIALS_HELP, bind="query-params"
+        )
+    )

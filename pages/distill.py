@@ -33,9 +33,15 @@ CURVES = {
 }
 
 
+def planned_specs(spec: RunSpec, methods: Sequence[str]) -> list[RunSpec]:
+    """Return what a launch runs: every method as it is set, and where methods are tuned first, also tuned."""
+    given = [spec.replace(method=method, tune=0) for method in methods]
+    return given + ([spec.replace(method=method) for method in methods] if spec.tune else [])
+
+
 def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
     """Show the button, what a launch costs and what speaks against it, and the same thing as code."""
-    specs = [spec.replace(method=method) for method in methods]
+    specs = planned_specs(spec, methods)
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch")
         name = st.text_input(
@@ -55,6 +61,9 @@ def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> N
         if not errors:
             workers = engine.status().workers or USUAL_WORKERS
             show.launch_time(planning.estimate_cost(specs, past, workers))
+    if pressed and spec.tune:
+        address.launch_missing(specs, name)
+        st.rerun()
     if pressed:
         address.launch(specs, name=name)
         st.rerun()
@@ -193,13 +202,13 @@ def main() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         spec, methods = controls.spec_controls()
-    specs = [spec.replace(method=method) for method in methods]
+    specs = planned_specs(spec, methods)
     errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
     with picture:
         show_chain(spec, methods, errors)
     with right:
         if mode == STEP:
-            step_mode.show(spec, methods, errors)
+            step_mode.show(spec.replace(tune=0), methods, errors)
         else:
             show_plan(spec, methods, errors)
             live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))

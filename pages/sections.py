@@ -21,7 +21,7 @@ from kdlib.data import datasets
 from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec
-from pages import address, controls, grid_section, registries, show, width_precision
+from pages import address, controls, grid_section, registries, show, tuning_section, width_precision
 from pages.glossary import term
 from pages.text import escape
 
@@ -243,9 +243,12 @@ def table(results: Sequence[RunResult]) -> None:
 
 SECTIONS = {"Differences": differences, "Why": why, "Dimension": dimension, "Size and cost": cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Grid": grid_section.show_section}
+SECTIONS |= {"Tuning": tuning_section.show_section}
 SECTIONS |= {"Classes": classes, "Table": table}
 
 
 def available_sections(results: Sequence[RunResult]) -> list[str]:
     """Return the names of the sections that these results have something for."""
-    return [name for name in SECTIONS if name != "Grid" or any(result.grid for result in results)]
+    absent = set() if any(result.grid for result in results) else {"Grid"}
+    absent |= set() if any(result.tuning for result in results) else {"Tuning"}
+    return [name for name in SECTIONS if name not in absent]

@@ -10,13 +10,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.analysis.figures.style import to_html
 from pages import address
-from pages.small_table import as_html
+from pages.small_table import SMALL, as_html
 from pages.text import describe_range
 
 if TYPE_CHECKING:
     from kdlib.planning import CostEstimate  # loads torch, which a first figure does without
-
-SMALL = 5  # rows of a table that a narrow window shows as cards
 
 
 def table(frame: pd.DataFrame, alt: str, **options: Any) -> None:

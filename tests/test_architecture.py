@@ -18,26 +18,26 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec names colours summary results progress registry cache recording"),
+    ("", "spec names colours trials summary results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
         "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices",
     ),
-    ("training", "population replay state step_loss stepper loop"),
+    ("training", "population replay state step_loss stepper loop search rungs"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",
     ),
     ("models", "projectors students pretraining"),
+    ("analysis", "intervals merging subsets significance estimates evaluation calibration class_scores geometry"),
+    ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
     (
         "analysis",
-        "intervals subsets significance estimates evaluation calibration class_scores geometry neighbours retrieval",
+        "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames result_tables items figures",
     ),
-    ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
-    ("analysis", "teacher_report comparison benchmarks verdicts diagnosis papers frames result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces trying durations planning step_sessions lessons"),
-    ("", "notebook export"),
+    ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
+    ("", "step_sessions lessons notebook export"),
     ("cli", "tables output data teacher embed runs sweeps benchmark widths export report store record main"),
     ("", "__main__"),
 )
@@ -48,6 +48,7 @@ DOORS = {
     "mlflow": ("store",),
     "distributed": ("engine",),
     "dask": ("engine",),
+    "optuna": ("training.search",),
     "plotly": ("analysis.figures",),
     "umap": ("analysis.projection",),
     "soundfile": ("data.intake",),
@@ -198,7 +199,7 @@ def test_a_function_fits_on_a_screen(path):
     assert not long, f"{relative(path)}: at most {LONGEST_FUNCTION} lines a function; split where the concept splits"
 
 
-HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly onnx onnxruntime"
+HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly onnx onnxruntime optuna"
 
 
 def loaded(code: str, **environment: str) -> set[str]:

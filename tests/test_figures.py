@@ -30,6 +30,7 @@ from kdlib.analysis.figures.teaching import (
     plot_number_votes,
     plot_votes,
 )
+from kdlib.analysis.figures.trials import plot_trials
 
 HOSTILE = "<script>alert(1)</script> <b>x</b> & <a href='http://x.y'>y</a>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &lt;b&gt;x&lt;/b&gt; &amp; &lt;a href='http://x.y'&gt;y&lt;/a&gt;"
@@ -93,7 +94,17 @@ def seed_frame():
     return pd.DataFrame(rows, columns=["seeds", "mean", "low", "high", "clear"])
 
 
+def trials():
+    columns = ["label", "role", "value", "val", "finished", "chosen", "words"]
+    rows = [
+        (HOSTILE, "compressed", 0.01, 0.6, True, True, HOSTILE),
+        (HOSTILE, "compressed", 0.1, 0.4, False, False, ""),
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 FIGURES = {
+    "plot_trials": lambda: plot_trials(trials(), "learning rate", log=True),
     "plot_votes": lambda: plot_votes([3, 5], [HOSTILE, "less"], came_true=1),
     "plot_number_votes": lambda: plot_number_votes([20, 25, 70], 0, 100, HOSTILE, 56.0),
     "plot_guesses": lambda: plot_guesses([1, 4], [[20, 60], [30, 40]], [30, 70], HOSTILE, HOSTILE),

@@ -87,7 +87,8 @@ def paired_differences(result: RunResult, other: RunResult) -> dict[str, Summary
     for split in [split for split in first if split in second]:
         a, b = (np.reshape(each.values, (each.subsets, -1)) for each in (first[split].primary, second[split].primary))
         shared = min(a.shape[1], b.shape[1])  # a value per seed, from seed 0 up
-        differences[split] = paired_difference(a[:, :shared].ravel(), b[:, :shared].ravel(), len(a))
+        looks = max(first[split].primary.looks, second[split].primary.looks)
+        differences[split] = paired_difference(a[:, :shared].ravel(), b[:, :shared].ravel(), len(a), looks)
     return differences
 
 

@@ -61,16 +61,18 @@ def family_labels(specs: Sequence[RunSpec]) -> list[str]:
         >>> family_labels([RunSpec(dim=8), RunSpec(dim=16)])
         ['trained, two layers (mlp)', 'trained, two layers (mlp)']
     """
-    return _add_differences(specs, [method_name(spec.method) for spec in specs])
+    return _add_differences(specs, [f"{method_name(spec.method)}{', tuned' if spec.tune else ''}" for spec in specs])
 
 
 def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
     """Return each name with the settings other than method and width in which its spec differs from others."""
-    differing = [name for name in differing_fields(specs) if name not in ("method", "dim")]
+    differing = [name for name in differing_fields(specs) if name not in ("method", "dim", "tune")]
+    budgets = {spec.tune for spec in specs if spec.tune}
     labels = []
     for spec, name in zip(specs, names, strict=True):
         settings = [field for field in differing if field not in unused_fields(spec)]
-        labels.append(", ".join([name, *(_setting(field, getattr(spec, field)) for field in settings)]))
+        words = [f"{spec.tune} trials"] if spec.tune and len(budgets) > 1 else []  # that it is tuned, its name says
+        labels.append(", ".join([name, *words, *(_setting(field, getattr(spec, field)) for field in settings)]))
     return labels
 
 

@@ -65,11 +65,11 @@ def sweep_name(specs: Iterable[RunSpec]) -> str:
     return hashlib.sha256("".join(sorted(spec.identity for spec in specs)).encode()).hexdigest()[:12]
 
 
-def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") -> Sweep:
+def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: str = "auto") -> Sweep:
     """Launch what is missing of a sweep. Done and active runs of the same specs are reused, others of them resumed.
 
     Args:
-        user, device: as in `runs.launch`.
+        name, user, device: as in `runs.launch`.
 
     Raises:
         ValueError: a spec cannot be run, or the engine or the store does not answer.
@@ -78,7 +78,7 @@ def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") ->
         >>> sweep = launch(expand(RunSpec(), {"dim": [2, 4, 8], "method": ["pca", "mlp"]}))
         >>> [result.spec.dim for result in results(sweep.runs)]
     """
-    name = sweep_name(specs)
+    sweep = sweep_name(specs)
     existing: dict[str, RunInfo] = {}
     with named_lock("sweep"):  # a sweep that overlaps, launched next, then sees our runs
         for spec in specs:
@@ -86,15 +86,16 @@ def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") ->
             best = min(candidates, key=lambda run: (run.state != store.DONE, not run.active), default=None)
             if best is not None:
                 existing[spec.identity] = best
-                with_retry(lambda run=best: store.add_to_group(run.id, name))
+                with_retry(lambda run=best: store.add_to_group(run.id, sweep))
         missing = [spec for spec in specs if spec.identity not in existing]
-        launched = runs.launch(missing, user=user, group=name, device=device, restarts=RESTARTS) if missing else []
+        options = {"name": name, "user": user, "group": sweep, "device": device, "restarts": RESTARTS}
+        launched = runs.launch(missing, **options) if missing else []
     resumed = [run for run in existing.values() if not run.active and run.state != store.DONE]
     for run in resumed:
         runs.resume(run.id, restarts=RESTARTS)
     ids = {identity: run.id for identity, run in existing.items()}
     ids |= zip((spec.identity for spec in missing), launched, strict=True)
-    return Sweep(name, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(existing) - len(resumed))
+    return Sweep(sweep, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(existing) - len(resumed))
 
 
 def sweep_members(name: str) -> list[RunInfo]:

@@ -7,6 +7,7 @@ items      one item: its probabilities, its place on a map
 heatmaps   matrices of classes, what teachers know
 maps       spaces in the plane, how alike they are
 pictures   images and spectrograms
+trials     trials of tuned methods over a setting
 teaching   votes, guesses, distances of a batch, a difference over the seeds
 
 To add a figure, write a function of a frame of `kdlib.analysis.frames` and name it in `tests/test_figures.py`, which
