@@ -34,8 +34,9 @@ ROOMS = (
     ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
     (
         "analysis",
-        "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames result_tables items figures",
+        "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames result_tables",
     ),
+    ("analysis", "items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
     ("", "step_sessions lessons notebook export"),
     ("cli", "tables output data teacher embed runs sweeps benchmark widths export report store record main"),
