@@ -72,19 +72,20 @@ def estimate_launch(
     """Return within which seconds specs that are launched together are all done, and whether past runs say so.
 
     Args:
-        specs: they differ in their method only.
+        specs: in the order in which they are started.
         past: finished runs, newest first; those of the same student and data count, of the same method if there are.
         workers: how many runs train at the same time.
         operations: multiply-adds of a spec's student for one item.
         default_operations: those of the default student.
     """
-    alike = [run for run in past if (run.spec.student, run.spec.dataset) == (specs[0].student, specs[0].dataset)]
-    alike = [run for run in alike if (run.metrics or {}).get("cost/seconds")]
+    known = [run for run in past if (run.metrics or {}).get("cost/seconds")]
     lanes = max(min(workers, len(specs)), 1)
-    ranges = []
+    ranges, measured = [], True
     for spec in specs:
         size = operations(spec)
+        alike = [run for run in known if (run.spec.student, run.spec.dataset) == (spec.student, spec.dataset)]
         same = [run for run in alike if run.spec.method == spec.method] or alike
+        measured = measured and bool(alike)
         if same:
             paces = [
                 (run.metrics or {})["cost/seconds"] / _count_items(run.spec) / operations(run.spec) * size
@@ -95,7 +96,7 @@ def estimate_launch(
             pace = _guessed_pace(size / default_operations, lanes)
         ranges.append([_whole_run(each * _all_items(spec, end), end) for end, each in enumerate(pace)])
     fewest, most = (_makespan(each, [0.0] * lanes) for each in zip(*ranges, strict=True))
-    return TimeRange(fewest, most), bool(alike)
+    return TimeRange(fewest, most), measured
 
 
 def _whole_run(training: float, end: int) -> float:

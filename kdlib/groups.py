@@ -91,9 +91,9 @@ def build_group(
         if any(cell.soft_label_weight for cell in cells):
             heads = _build_heads(context, seeds, nn.Identity, TeacherBranch)
     weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
-    noise, kind = context.d_c if compressor.noise else 0, spec.soft_label_loss
-    about = (noise, weights["distance_weight"], weights["soft_label_weight"], spec.temperature, kind)
-    return MethodGroup(members, seeds, heads, targets, normalised, normalise, *about), fitted
+    weigh = (weights["distance_weight"], weights["soft_label_weight"], spec.temperature, spec.soft_label_loss)
+    noise = context.d_c if compressor.noise else 0
+    return MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise), fitted
 
 
 def _fit_targets(

@@ -77,20 +77,15 @@ class RunSpec:
     Attributes:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
-        subset: which draw of that many rows, see `Dataset.labelled`.
         teacher: a name in `TEACHERS`; several with "+" between them teach together, see `teacher_parts`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
         dim: width d_c of the compressed embedding.
         loss: the distance between student features and target; a name in `LOSSES`.
-        projector: what brings the student's features to the target's width, where the loss compares entry by entry; a
-            name in `PROJECTORS`.
-        target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
         distance_weight: λ in [0, 1]: total = (1 - λ) · prediction + λ · distance. As `soft_label_weight` and `lr`, one
             number, or several: then every combination is trained with every seed, and the one that is best on
             validation counts.
         soft_label_weight: weight >= 0 of the term that pulls the student to the teacher head's probabilities.
-        soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
         temperature: of the soft labels, > 0.
         student: a name in `STUDENTS`.
         width: the student's size dial.
@@ -100,8 +95,13 @@ class RunSpec:
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
         seeds: members trained: seeds 0 ... seeds - 1.
+        subset: which draw of the labelled rows, see `Dataset.labelled`.
         tune: how many settings of the `TUNED_FIELDS` are tried first, on validation rows and with other seeds; then the
             best one is trained. 0 takes the fields as they are.
+        projector: what brings the student's features to the target's width, where the loss compares entry by entry; a
+            name in `PROJECTORS`.
+        target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
+        soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -109,17 +109,13 @@ class RunSpec:
 
     dataset: str = "cluttered-digits"
     labels: int = 1000
-    subset: int = LATER_FIELDS["subset"]
     teacher: str = "simclr"
     pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
     dim: int = 16
     loss: str = "distance_correlation"
-    projector: str = LATER_FIELDS["projector"]
-    target_normaliser: str = LATER_FIELDS["target_normaliser"]
     distance_weight: Values = 0.85
     soft_label_weight: Values = 0.0
-    soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
     temperature: float = 4.0
     student: str = "cnn"
     width: int = 8
@@ -129,7 +125,11 @@ class RunSpec:
     batch_size: int = 32
     lr: Values = 0.01
     seeds: int = 5
+    subset: int = LATER_FIELDS["subset"]
     tune: int = LATER_FIELDS["tune"]
+    projector: str = LATER_FIELDS["projector"]
+    target_normaliser: str = LATER_FIELDS["target_normaliser"]
+    soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.

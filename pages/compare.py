@@ -61,7 +61,7 @@ if results:
     section = st.segmented_control(
         "Look closer",
         available_sections(results),
-        default="Differences",
+        default=sections.first_section(results),
         required=True,
         key="show",
         bind="query-params",

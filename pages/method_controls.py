@@ -44,8 +44,8 @@ def show_matching(spec: RunSpec) -> RunSpec:
     return spec.replace(projector=projector, target_normaliser=normaliser)
 
 
-def show_soft_labels(spec: RunSpec) -> RunSpec:
-    """Show the soft labels; return the spec with them."""
+def show_soft_labels(spec: RunSpec, in_grid: bool) -> RunSpec:
+    """Show the soft labels, whose weight a grid sets elsewhere; return the spec with them."""
     soft_label_weight = st.slider(
         "Soft labels",
         0.0,
@@ -54,10 +54,11 @@ def show_soft_labels(spec: RunSpec) -> RunSpec:
         0.1,
         key="soft_label_weight",
         help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
+        disabled=in_grid,
         bind="query-params",
     )
     soft_label_loss = DEFAULT.soft_label_loss
-    if soft_label_weight:
+    if soft_label_weight or in_grid:
         soft_label_loss = registries.select_entry(
             "Loss of the soft labels", "soft-label-losses", "soft_label_loss", DEFAULT.soft_label_loss
         )

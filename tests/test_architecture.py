@@ -32,11 +32,8 @@ ROOMS = (
     ("models", "projectors students pretraining"),
     ("analysis", "intervals merging subsets significance estimates evaluation calibration class_scores geometry"),
     ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
-    (
-        "analysis",
-        "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames result_tables",
-    ),
-    ("analysis", "items figures"),
+    ("analysis", "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames"),
+    ("analysis", "landscape result_tables items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
     ("", "step_sessions lessons notebook export"),
     ("cli", "tables output data teacher embed runs sweeps benchmark widths export report store record main"),

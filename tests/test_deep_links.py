@@ -23,6 +23,9 @@ LINKS = {  # page -> what an address can say -> what then is set
         "methods=lda": ("methods", ["lda"]),
         "curve=Distance loss": ("curve", "distance"),
         "open=code": ("code", True),
+        "grid=true": ("grid", True),
+        "mode=Landscape&axis=labels": ("axis", "labels"),
+        "mode=Landscape&values-dim=3": ("values-dim", ["3"]),
     },
     "compare": {
         "show=Table": ("show", "Table"),

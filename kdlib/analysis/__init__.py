@@ -20,6 +20,7 @@ benchmarks     losses x methods, ranked
 verdicts       what a comparison says in words
 diagnosis      why it did (not) help, in words with the numbers, and the one change to try next
 frames         results as data frames for charts; result_tables: as tables, CSV and LaTeX
+landscape      what many runs, and the settings of their grids, came to over the fields in which they differ
 items          items of a dataset as pictures and in words
 figures/       data frames as plotly figures
 """

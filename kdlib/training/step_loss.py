@@ -72,13 +72,13 @@ class MethodGroup:
     seeds: Sequence[int]
     teachers: Sequence[nn.Module] = ()
     targets: Tensor | None = None
-    normalised: Tensor | None = None
-    normalise: Callable[[Tensor], Tensor] | None = None
-    noise: int = 0
     distance_weight: float | Sequence[float] = 0.0
     soft_label_weight: float | Sequence[float] = 0.0
     temperature: float = 1.0
     soft_label_loss: str = "kl"
+    normalised: Tensor | None = None
+    normalise: Callable[[Tensor], Tensor] | None = None
+    noise: int = 0
 
     def member_weights(self, name: str) -> list[float]:
         """Return "distance_weight" or "soft_label_weight" of each member."""

@@ -5,6 +5,7 @@ curves     training curves
 accuracy   accuracies with intervals and seeds: bars, over the dimension, over a cost
 items      one item: its probabilities, its place on a map
 heatmaps   matrices of classes, what teachers know
+landscapes a score over two settings, all settings as lines
 maps       spaces in the plane, how alike they are
 pictures   images and spectrograms
 trials     trials of tuned methods over a setting
