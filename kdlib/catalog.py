@@ -29,14 +29,32 @@ MODULES = {  # registry -> the module that ends in it
     "losses": "kdlib.training.losses",
     "students": "kdlib.models.students",
     "poolings": "kdlib.models.pooling",
+    "projectors": "kdlib.models.projectors",
+    "target-normalisers": "kdlib.training.target_normalisers",
+    "soft-label-losses": "kdlib.training.label_losses",
     "augmentations": "kdlib.training.augmentation",
 }
 SUPERVISION = {True: "supervised", False: "unsupervised", None: "untrained"}
-NAMES = ("datasets", "teachers", "methods", "compressors", "losses", "students", "poolings", "augmentations")
+NAMES = (
+    "datasets",
+    "teachers",
+    "methods",
+    "compressors",
+    "losses",
+    "projectors",
+    "target-normalisers",
+    "soft-label-losses",
+    "students",
+    "poolings",
+    "augmentations",
+)
 # Registry -> the attribute of an entry whose docstring is the help; "" for the entry itself.
 FUNCTION = {
     "datasets": "",
     "students": "",
+    "projectors": "",
+    "target-normalisers": "function",
+    "soft-label-losses": "",
     "compressors": "build",
     "losses": "function",
     "poolings": "function",
@@ -78,13 +96,18 @@ def list_entries(what: str) -> list[Entry]:
 
 def _registry(what: str) -> dict[str, Any]:
     """Return the dict in which a module registers its entries, as objects or as what their text says."""
-    loaded = sys.modules.get(MODULES[what])
-    if loaded is None or not hasattr(loaded, what.upper()):  # not there, or another thread is about to load it
+    loaded, name = sys.modules.get(MODULES[what]), _constant(what)
+    if loaded is None or not hasattr(loaded, name):  # not there, or another thread is about to load it
         try:
             return read_registry(what)
         except UnreadableError:
             loaded = import_module(MODULES[what])
-    return getattr(loaded, what.upper())
+    return getattr(loaded, name)
+
+
+def _constant(what: str) -> str:
+    """Return what a module calls the dict of a registry."""
+    return what.replace("-", "_").upper()
 
 
 def _help(attribute: str, value: Any) -> str:
@@ -136,9 +159,9 @@ def read_registry(what: str) -> dict[str, Any]:
     for node in tree.body:
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value):
             continue
-        if node.target.id == what.upper():
+        if node.target.id == _constant(what):
             return _evaluate(node.value, _scope(tree))
-    raise UnreadableError(f"{MODULES[what]} has no {what.upper()}")
+    raise UnreadableError(f"{MODULES[what]} has no {_constant(what)}")
 
 
 def _tree(module: str) -> ast.Module:

@@ -18,12 +18,15 @@ from kdlib.data.datasets import AUDIO, IMAGE, ITEM_NAMES, TEXT, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
 from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
 from kdlib.models.pooling import POOLINGS
+from kdlib.models.projectors import PROJECTORS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
 from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec, grid_values
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
+from kdlib.training.label_losses import SOFT_LABEL_LOSSES
 from kdlib.training.losses import LOSSES
 from kdlib.training.streaming import available_memory
+from kdlib.training.target_normalisers import TARGET_NORMALISERS, hadamard
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
 SMALL_SETS = {"labels": 600, "epochs": 50, "lr": 0.02}
@@ -125,12 +128,14 @@ def resolve(spec: RunSpec) -> Context:
     if spec.method == BASELINE:
         return _with_room(Context(spec, data, labelled))
     lookup(LOSSES, spec.loss, "loss")
+    lookup(PROJECTORS, spec.projector, "projector")
     teachers.check_compatible(spec.teacher, spec.dataset)
     _check_pooling(spec)
     d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
     _check_compressor(spec, d_t, data.labels[labelled])
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
     width = compressor.width(d_t, spec.dim, len(data.classes))
+    _check_targets(spec, compressor, width)
     return _with_room(Context(spec, data, labelled, compressor, d_t, width))
 
 
@@ -169,9 +174,11 @@ def _member_bytes(context: Context) -> int:
     """
     spec, data, compressor = context.spec, context.data, context.compressor
     shape = data.inputs.shape[1:]
-    built = students.build_student(spec.student, shape, spec.width, len(data.classes), depth=spec.depth)
+    built = students.build_student(
+        spec.student, shape, spec.width, len(data.classes), context.adapter_width, spec.depth, spec.projector
+    )
     student = nn.Sequential(built.body, built.head)
-    weights = sum(parameter.numel() for parameter in student.parameters())
+    weights = sum(parameter.numel() for parameter in built.parameters())
     if compressor is not None and compressor.trainable:
         with torch.device("meta"):
             trained = compressor.build(context.d_t, context.d_c)
@@ -238,6 +245,24 @@ def _check_augmentation(spec: RunSpec, data: Dataset) -> None:
         items = f"{spec.dataset} holds {ITEM_NAMES[data.modality]}"
         raise ValueError(
             f"augmentation {spec.augmentation} is for {takes}, but {items}; choose one of: {', '.join(compatible)}"
+        )
+
+
+def _check_targets(spec: RunSpec, compressor: Compressor, d_c: int) -> None:
+    normaliser = lookup(TARGET_NORMALISERS, spec.target_normaliser, "target normaliser")
+    if compressor.trainable and not normaliser.moving:
+        fixed = ", ".join(name for name, entry in COMPRESSORS.items() if not entry.trainable)
+        raise ValueError(
+            f"target normaliser {spec.target_normaliser} is fitted before training, but the compressor {spec.method} "
+            f"learns; choose standardise or none, or one of the fixed compressors: {fixed}"
+        )
+    if spec.target_normaliser == "phi_s":
+        hadamard(d_c)
+    lookup(SOFT_LABEL_LOSSES, spec.soft_label_loss, "soft-label loss")
+    if spec.soft_label_loss == "dist" and AUGMENTATIONS[spec.augmentation].mixes:
+        raise ValueError(
+            f"soft-label loss dist compares whole batches, but augmentation {spec.augmentation} mixes their rows; "
+            "choose kl or another augmentation"
         )
 
 

@@ -14,14 +14,26 @@ from torch import nn
 from kdlib.analysis.measure import ScaledEmbeddings
 from kdlib.checks import Context
 from kdlib.models import students
-from kdlib.models.compressors import Compressor, FixedCompressor, TeacherBranch
+from kdlib.models.branches import TeacherBranch
+from kdlib.models.compressors import Compressor, FixedCompressor
 from kdlib.progress import OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
 from kdlib.spec import RunSpec
 from kdlib.training.step_loss import MethodGroup
+from kdlib.training.target_normalisers import TARGET_NORMALISERS
 
 # In these fields the members of a population may differ.
-FREE_FIELDS = {"method", "dim", "distance_weight", "soft_label_weight", "temperature", "lr", "seeds"}
+FREE_FIELDS = {
+    "method",
+    "dim",
+    "target_normaliser",
+    "distance_weight",
+    "soft_label_weight",
+    "soft_label_loss",
+    "temperature",
+    "lr",
+    "seeds",
+}
 
 Built = TypeVar("Built")
 
@@ -61,37 +73,56 @@ def build_group(
     Raises:
         CancelledError: `on_progress` asked to stop.
     """
-    spec, compressor, d_c = context.spec, context.compressor, context.d_c
+    spec, compressor = context.spec, context.compressor
     cells, each_seed = settings or spec.cells, seeds or range(spec.seeds)
     seeds = [*each_seed] * len(cells)
     members = [_build_seeded(seed, lambda: _build_student(context)) for seed in seeds]
     if compressor is None:
         return MethodGroup(members, seeds), []
-
-    def build_heads(build: Callable[[], nn.Module]) -> list[TeacherBranch]:
-        prefixes, classes = compressor.prefixes(d_c), len(context.data.classes)
-        return [_build_seeded(seed, lambda: TeacherBranch(build(), prefixes, classes)) for seed in seeds]
-
-    heads, targets, fitted = [], None, []
+    heads, targets, normalised, fitted = [], None, None, []
+    normalise = TARGET_NORMALISERS[spec.target_normaliser].function if _normalises(spec) else None
     if compressor.trainable:
-        heads = build_heads(lambda: compressor.build(context.d_t, d_c))
+        heads = _build_heads(context, seeds, lambda: compressor.build(context.d_t, context.d_c), compressor.branch)
     else:
-        fitted, targets = _fit_targets(context, embeddings, each_seed, on_progress)
-        targets = targets.repeat(len(cells), 1, 1) if len(fitted) > 1 else targets.expand(len(members), -1, -1)
+        fitted, each = _fit_targets(context, embeddings, each_seed, on_progress)
+        targets = _for_members(each, len(members))
+        if normalise is not None:
+            normalised, normalise = _for_members([normalise(rows) for rows in each], len(members)), None
         if any(cell.soft_label_weight for cell in cells):
-            heads = build_heads(nn.Identity)
+            heads = _build_heads(context, seeds, nn.Identity, TeacherBranch)
     weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
-    return MethodGroup(members, seeds, heads, targets, temperature=spec.temperature, **weights), fitted
+    weigh = (weights["distance_weight"], weights["soft_label_weight"], spec.temperature, spec.soft_label_loss)
+    noise = context.d_c if compressor.noise else 0
+    return MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise), fitted
 
 
 def _fit_targets(
     context: Context, embeddings: ScaledEmbeddings, seeds: Sequence[int], on_progress: OnProgress | None
-) -> tuple[list[FixedCompressor], torch.Tensor]:
-    """Return the fitted compressors of a spec, and what each makes of every labelled row (their number, n, d_c)."""
+) -> tuple[list[FixedCompressor], list[torch.Tensor]]:
+    """Return the fitted compressors of a spec, and what each makes of every labelled row, (n, d_c)."""
     assert context.compressor is not None
     rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
     fitted = fit_compressors(context.compressor, context.d_c, seeds, rows, labels, on_progress)
-    return fitted, torch.from_numpy(np.stack([each.transform(rows) for each in fitted]).astype(np.float32))
+    return fitted, [torch.from_numpy(each.transform(rows).astype(np.float32)) for each in fitted]
+
+
+def _for_members(targets: Sequence[torch.Tensor], members: int) -> torch.Tensor:
+    """Return the targets of each member, (m, n, d_c), from those of each seed or the one of all seeds."""
+    stacked = torch.stack(list(targets))
+    return stacked.repeat(members // len(targets), 1, 1) if len(targets) > 1 else stacked.expand(members, -1, -1)
+
+
+def _build_heads(
+    context: Context, seeds: Sequence[int], build: Callable[[], nn.Module], branch: Callable[..., TeacherBranch]
+) -> list[TeacherBranch]:
+    """Return a teacher branch for each seed, around what `build` makes."""
+    assert context.compressor is not None
+    prefixes, classes = context.compressor.prefixes(context.d_c), len(context.data.classes)
+    return [_build_seeded(seed, lambda: branch(build(), prefixes, classes)) for seed in seeds]
+
+
+def _normalises(spec: RunSpec) -> bool:
+    return spec.target_normaliser != RunSpec.target_normaliser
 
 
 def member_rates(contexts: Sequence[Context]) -> list[float]:
@@ -108,7 +139,13 @@ def _per_member(settings: Sequence[RunSpec], name: str, seeds: Sequence[int]) ->
 def _build_student(context: Context) -> students.Student:
     spec, data = context.spec, context.data
     return students.build_student(
-        spec.student, data.inputs.shape[1:], spec.width, len(data.classes), context.adapter_width, spec.depth
+        spec.student,
+        data.inputs.shape[1:],
+        spec.width,
+        len(data.classes),
+        context.adapter_width,
+        spec.depth,
+        spec.projector,
     )
 
 

@@ -6,7 +6,7 @@ One order, too: baseline, raw, compressed. An entry of a registry without a plai
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec, setting_text
+from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec, setting_text, teacher_parts
 
 COMPRESSED = "compressed"
 # Of a grid and of tuning.
@@ -25,6 +25,7 @@ METHODS = {
     "mlp": "trained, two layers",
     "sparse": "trained, few numbers on",
     "matryoshka": "trained, every width at once",
+    "vib": "trained, bits paid for",
 }
 TEACHERS = {
     "autoencoder": "restoring pictures",
@@ -71,8 +72,10 @@ def teacher_name(teacher: str) -> str:
     Example:
         >>> teacher_name("simclr")
         'view matching (simclr)'
+        >>> teacher_name("simclr+random")
+        'view matching (simclr) + untrained network (random)'
     """
-    return _named(TEACHERS, teacher)
+    return " + ".join(_named(TEACHERS, part) for part in teacher_parts(teacher))
 
 
 def run_name(spec: RunSpec) -> str:

@@ -219,7 +219,8 @@ def _embed(contexts: Sequence[Context], on_progress: OnProgress | None) -> Scale
     if all(context.spec.method == BASELINE for context in contexts):
         return ScaledEmbeddings(np.empty((len(data.inputs), 0), np.float32), np.empty(0, np.float32), 1.0)
     embeddings = embedding.embed(spec.teacher, spec.dataset, on_progress, spec.pooling)
-    return ScaledEmbeddings.to_unit(embeddings, contexts[0].labelled)
+    blocks = embedding.block_widths(spec.teacher, spec.dataset, spec.pooling)
+    return ScaledEmbeddings.to_unit(embeddings, contexts[0].labelled, blocks)
 
 
 def _training_data(context: Context, embeddings: ScaledEmbeddings) -> TrainingData:

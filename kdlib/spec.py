@@ -27,7 +27,18 @@ METHOD_HELPS = {
 # The fields that `checks.default_spec` adapts to the data.
 DATASET_DEPENDENT = ("teacher", "dim", "distance_weight", "student", "width", "labels", "epochs", "lr")
 # The fields without effect on a baseline.
-TEACHER_FIELDS = ("teacher", "pooling", "dim", "loss", "distance_weight", "soft_label_weight", "temperature")
+TEACHER_FIELDS = (
+    "teacher",
+    "pooling",
+    "dim",
+    "loss",
+    "projector",
+    "target_normaliser",
+    "distance_weight",
+    "soft_label_weight",
+    "soft_label_loss",
+    "temperature",
+)
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
 POINTWISE = (
     "mse",
@@ -36,11 +47,21 @@ POINTWISE = (
     "crd",
     "log_sum",
     "vicreg",
+    "rid",
 )  # losses that give the student an adapter, even with a weight of 0
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
-LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none", "subset": 0, "tune": 0}
+LATER_FIELDS: dict[str, Any] = {
+    "pooling": "mean",
+    "depth": 1,
+    "augmentation": "none",
+    "subset": 0,
+    "tune": 0,
+    "projector": "linear",
+    "target_normaliser": "none",
+    "soft_label_loss": "kl",
+}
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
 GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight")
@@ -56,7 +77,7 @@ class RunSpec:
     Attributes:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
-        teacher: a name in `TEACHERS`.
+        teacher: a name in `TEACHERS`; several with "+" between them teach together, see `teacher_parts`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
         dim: width d_c of the compressed embedding.
@@ -77,6 +98,10 @@ class RunSpec:
         subset: which draw of the labelled rows, see `Dataset.labelled`.
         tune: how many settings of the `TUNED_FIELDS` are tried first, on validation rows and with other seeds; then the
             best one is trained. 0 takes the fields as they are.
+        projector: what brings the student's features to the target's width, where the loss compares entry by entry; a
+            name in `PROJECTORS`.
+        target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
+        soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -102,6 +127,9 @@ class RunSpec:
     seeds: int = 5
     subset: int = LATER_FIELDS["subset"]
     tune: int = LATER_FIELDS["tune"]
+    projector: str = LATER_FIELDS["projector"]
+    target_normaliser: str = LATER_FIELDS["target_normaliser"]
+    soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -188,6 +216,16 @@ class RunSpec:
         return [plain.replace(**dict(zip(axes, values, strict=True))) for values in product(*axes.values())]
 
 
+def teacher_parts(teacher: str) -> list[str]:
+    """Return the teachers of a name: their embeddings stand side by side, each at the same scale.
+
+    Example:
+        >>> teacher_parts("simclr+autoencoder")
+        ['simclr', 'autoencoder']
+    """
+    return teacher.split("+")
+
+
 def grid_values(value: Values) -> tuple[float, ...]:
     """Return the numbers of a field that may hold several."""
     return value if isinstance(value, tuple) else (value,)
@@ -247,6 +285,9 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     unused = {
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,
+        "projector": spec.loss not in POINTWISE,
+        "target_normaliser": not any(grid_values(spec.distance_weight)),
+        "soft_label_loss": not any(grid_values(spec.soft_label_weight)),
         "temperature": not any(grid_values(spec.soft_label_weight)),
     }
     return (*(name for name, without_effect in unused.items() if without_effect), *depth)

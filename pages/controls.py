@@ -17,9 +17,18 @@ from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
 from kdlib.names import AXES, TEACHERS
 from kdlib.names import METHODS as METHOD_NAMES
-from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, GRID_FIELDS, RAW, RunSpec, grid_values
+from kdlib.spec import (
+    BASELINE,
+    DATASET_DEPENDENT,
+    DEEP_STUDENTS,
+    GRID_FIELDS,
+    RAW,
+    RunSpec,
+    grid_values,
+    teacher_parts,
+)
 from kdlib.training.augmentation import compatible_augmentations
-from pages import registries
+from pages import method_controls, registries
 from pages.text import escape
 from pages.values import number_values
 
@@ -35,12 +44,26 @@ PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goe
 DEFAULT = RunSpec()
 GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "What": ("dataset", "labels", "methods"),
-    "Teacher": ("teacher", "pooling"),
-    "Compression": ("dim", "loss", "distance_weight", "soft_label_weight", "temperature"),
+    "Teacher": ("teacher", "second_teacher", "pooling"),
+    "Compression": (
+        "dim",
+        "loss",
+        "projector",
+        "target_normaliser",
+        "distance_weight",
+        "soft_label_weight",
+        "soft_label_loss",
+        "temperature",
+    ),
     "Student": ("student", "width", "depth"),
     "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds", "tune-first", "trials"),
 }
-FIELDS = tuple(name for names in GROUPS.values() for name in names if name not in ("methods", "tune-first", "trials"))
+FIELDS = tuple(
+    name
+    for names in GROUPS.values()
+    for name in names
+    if name not in ("methods", "second_teacher", "tune-first", "trials")
+)
 METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
 USUAL_TRIALS = 20
@@ -59,11 +82,15 @@ def apply_preset(values: dict[str, Any]) -> None:
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
     st.session_state["methods"], st.session_state[GRID], st.session_state["tune-first"] = METHODS, False, False
+    st.session_state["second_teacher"] = None
 
 
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the part of an address that sets every control to a spec, its method beside some others."""
     values: dict[str, str | list[str]] = {name: str(grid_values(getattr(spec, name))[0]) for name in FIELDS}
+    values["teacher"], *others = teacher_parts(spec.teacher)
+    if others:
+        values["second_teacher"] = others[0]
     if spec.grid:
         grid = {f"grid-{name}": [f"{each:g}" for each in grid_values(getattr(spec, name))] for name in GRID_FIELDS}
         values |= {GRID: "true"} | grid
@@ -150,7 +177,10 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         names = compatible_teachers(spec.dataset)
         teacher = registries.select_entry("Teacher", "teachers", "teacher", default.teacher, names)
         pooling = DEFAULT.pooling
-        if teacher and get_teacher(teacher).frames:
+        second = method_controls.select_second_teacher(teacher, names)
+        if second:
+            teacher = f"{teacher}+{second}"
+        elif teacher and get_teacher(teacher).frames:
             pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
         say(_describe_teacher(teacher, spec))
     return spec.replace(teacher=teacher, pooling=pooling)
@@ -160,6 +190,8 @@ def _describe_teacher(teacher: str, spec: RunSpec) -> str:
     """Return a teacher in words: its name, and what is known of it."""
     if not teacher:
         return "none yet"
+    if len(teacher_parts(teacher)) > 1:
+        return " and ".join(TEACHERS.get(part, part) for part in teacher_parts(teacher))
     report = teacher_report.cached(teacher, spec.dataset)
     if not isinstance(report, teacher_report.TeacherReport):
         return TEACHERS.get(teacher, teacher)
@@ -179,6 +211,7 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             bind="query-params",
         )
         loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
+        spec = method_controls.show_matching(spec.replace(dim=dim, loss=loss))
         weight = st.slider(
             "Weight λ of the distance",
             0.0,
@@ -190,11 +223,13 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             disabled=_grid_is_on(),
             bind="query-params",
         )
-        spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
+        spec = method_controls.show_soft_labels(spec.replace(distance_weight=weight), _grid_is_on())
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
-        say(f"{kept}, λ {'in a grid' if _grid_is_on() else f'{weight:g}'}, {loss.replace('_', ' ')}{soft}")
+        through = "" if spec.projector == DEFAULT.projector else f" through {spec.projector}"
+        shown = "in a grid" if _grid_is_on() else f"{weight:g}"
+        say(f"{kept}, λ {shown}, {loss.replace('_', ' ')}{through}{soft}")
     return spec
 
 
@@ -308,29 +343,3 @@ def _grid_controls(spec: RunSpec) -> RunSpec:
         label = AXES[name][0].upper() + AXES[name][1:]
         values[name] = number_values(label, f"grid-{name}", at_first, further, float) or getattr(spec, name)
     return spec.replace(**values)
-
-
-def _soft_label_controls(spec: RunSpec) -> RunSpec:
-    """Show the soft labels; return the spec with them."""
-    soft_label_weight = st.slider(
-        "Soft labels",
-        0.0,
-        2.0,
-        grid_values(DEFAULT.soft_label_weight)[0],
-        0.1,
-        key="soft_label_weight",
-        help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
-        disabled=_grid_is_on(),
-        bind="query-params",
-    )
-    temperature = st.slider(
-        "Temperature",
-        1.0,
-        10.0,
-        DEFAULT.temperature,
-        0.5,
-        key="temperature",
-        help="Higher: the soft labels say more about which wrong classes are nearly right.",
-        bind="query-params",
-    )
-    return spec.replace(soft_label_weight=soft_label_weight, temperature=temperature)

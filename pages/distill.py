@@ -16,7 +16,7 @@ from kdlib.analysis.verdicts import verdict
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.names import teacher_name
-from kdlib.spec import BASELINE, RunSpec
+from kdlib.spec import BASELINE, RunSpec, teacher_parts
 from kdlib.store import RunInfo
 from pages import address, chain, controls, items, landscape_plan, live, run_tables, show, step_mode
 from pages.text import escape
@@ -85,6 +85,8 @@ def show_knowledge(spec: RunSpec) -> TargetProbe | None:
         target = report.target.for_labels(spec.labels)
         st.info(f"**{name}**: {escape(target.describe()).replace(' %', NO_BREAK + '%')}.", icon=":material/school:")
         return target
+    if len(teacher_parts(spec.teacher)) > 1:
+        return None
     done, rows = embedding.count_embedded(spec.teacher, spec.dataset)
     first = "" if done == rows else f" A launch embeds {rows - done:,} items first."
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):

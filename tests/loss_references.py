@@ -115,3 +115,17 @@ def vicreg(s, t):
     hinge = np.mean([max(0, 1 - math.sqrt(cov[j, j] + 1e-4)) for j in range(d)])
     shared = sum(cov[j, k] ** 2 for j in range(d) for k in range(d) if j != k) / d
     return (25 * mse(s, t) + 25 * hinge + shared) / 25
+
+
+def rid(s, t):
+    def best(errors):  # over a grid of variances from the floor up, where the code has the best one in closed form
+        floor = 1e-3
+        square = np.mean([e**2 for e in errors])
+        variance = square + floor
+        likelihood = math.log(variance) + (square + floor) / variance
+        for factor in (0.5, 0.9, 1.1, 2.0):
+            other = variance * factor
+            assert math.log(other) + (square + floor) / other > likelihood
+        return likelihood - (math.log(floor) + 1)
+
+    return np.mean([best(s[:, j] - t[:, j]) for j in range(s.shape[1])])

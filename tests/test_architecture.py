@@ -22,21 +22,21 @@ ROOMS = (
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
-        "optimizer rows pointwise_losses losses pairs label_losses augmentation streaming devices population replay",
+        "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices",
     ),
-    ("training", "state step_loss stepper loop search rungs"),
+    ("training", "population replay state step_loss stepper loop search rungs"),
     (
         "models",
-        "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
+        "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",
     ),
-    ("models", "pretraining"),
+    ("models", "projectors students pretraining"),
     ("analysis", "intervals merging subsets significance estimates evaluation calibration class_scores geometry"),
     ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
-    ("analysis", "teacher_probes teacher_report comparison tuned verdicts diagnosis papers frames landscape"),
-    ("analysis", "result_tables items figures"),
+    ("analysis", "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames"),
+    ("analysis", "landscape result_tables items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
     ("", "step_sessions lessons notebook export"),
-    ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
+    ("cli", "tables output data teacher embed runs sweeps benchmark widths export report store record main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

@@ -13,7 +13,7 @@ from kdlib import RunSpec, pipeline
 from kdlib.checks import check
 from kdlib.data.dataset import AUDIO, IMAGE, VECTOR
 from kdlib.models import students
-from kdlib.models.compressors import TeacherBranch
+from kdlib.models.branches import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.augmentation import (
     AUGMENTATIONS,

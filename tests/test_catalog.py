@@ -8,9 +8,9 @@ import pytest
 from kdlib import catalog, checks
 from kdlib.data import datasets
 from kdlib.data.imported import DatasetCard, TableCard
-from kdlib.models import compressors, pooling, students, teachers
+from kdlib.models import compressors, pooling, projectors, students, teachers
 from kdlib.registry import first_line
-from kdlib.training import augmentation, losses
+from kdlib.training import augmentation, label_losses, losses, target_normalisers
 
 pytestmark = pytest.mark.usefixtures("no_model_teachers")
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "mlflow", "distributed"}
@@ -20,6 +20,11 @@ LOADED = {
     "methods": checks.describe_methods(),
     "compressors": {name: first_line(each.build) for name, each in compressors.COMPRESSORS.items()},
     "losses": {name: first_line(each.function) for name, each in losses.LOSSES.items()},
+    "projectors": {name: first_line(build) for name, build in projectors.PROJECTORS.items()},
+    "target-normalisers": {
+        name: first_line(each.function) for name, each in target_normalisers.TARGET_NORMALISERS.items()
+    },
+    "soft-label-losses": {name: first_line(each) for name, each in label_losses.SOFT_LABEL_LOSSES.items()},
     "students": {name: first_line(build) for name, build in students.STUDENTS.items()},
     "poolings": {name: first_line(each.function) for name, each in pooling.POOLINGS.items()},
     "augmentations": {name: first_line(each.function) for name, each in augmentation.AUGMENTATIONS.items()},
@@ -37,9 +42,7 @@ def test_the_loaded_registry_is_listed(what):
     assert {entry["name"]: entry["help"] for entry in catalog.list_entries(what)} == LOADED[what]
 
 
-@pytest.mark.parametrize(
-    "what", ["datasets", "teachers", "compressors", "losses", "students", "poolings", "augmentations"]
-)
+@pytest.mark.parametrize("what", [name for name in catalog.NAMES if name != "methods"])
 def test_the_text_of_a_registry_says_what_the_loaded_one_says(what, monkeypatch):
     loaded = catalog.list_entries(what)
     assert list(catalog.read_registry(what)) == [entry["name"] for entry in loaded], (
@@ -107,4 +110,4 @@ def test_a_list_once_loaded_torch_and_scikit_learn(what):
     code += f"print(*{HEAVY!r} & set(sys.modules), 'end', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "end\n"
-    assert len(done.stdout.splitlines()) >= 3
+    assert len(done.stdout.splitlines()) >= 2

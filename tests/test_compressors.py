@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from kdlib.models.compressors import COMPRESSORS, TeacherBranch
+from kdlib.models.branches import TeacherBranch
+from kdlib.models.compressors import COMPRESSORS
 
 FIXED = [name for name, entry in COMPRESSORS.items() if not entry.trainable]
 TRAINABLE = [name for name, entry in COMPRESSORS.items() if entry.trainable]

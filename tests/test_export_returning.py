@@ -73,6 +73,19 @@ def test_it_comes_back_as_a_run(original, tmp_path):
     assert load_file(again / "student.safetensors").keys() >= {"head.weight", "adapter.weight"}
 
 
+@pytest.mark.parametrize(("projector", "seed"), [("orthogonal", 1), ("ensemble", "ensemble")])
+def test_it_comes_back_whatever_its_projector(projector, seed, tmp_path, read_here):
+    before = exported.train_digits(loss="mse", projector=projector)
+    export_student(before, tmp_path / "out", seed)
+    after = import_student(tmp_path / "out")
+    assert runs.get(after).spec.projector == projector
+    theirs, ours = runs.arrays(before, "student"), runs.arrays(after, "student")
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name][[1] if seed == 1 else [0, 1, 2]])
+    export_student(after, tmp_path / "again", 0)
+
+
 def test_its_students_can_be_tried_and_their_space_be_looked_at(original, folder, read_here):
     before, after = original[0], import_student(folder)
     view = load_spaces(after, "test", 1)

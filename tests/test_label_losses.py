@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from kdlib.training.label_losses import prediction, soft_labels
+from kdlib.training.label_losses import SOFT_LABEL_LOSSES, dist, prediction, soft_labels
 
 
 def draw(*shape, seed=0, dtype=torch.float32):
@@ -140,3 +140,64 @@ def test_prediction_refuses_shapes_that_would_broadcast():
         ValueError, match=r"^logits and multi-label labels need the same shape, got \(4, 3\) and \(4, 1\)$"
     ):
         prediction(draw(4, 3), torch.zeros(4, 1))
+
+
+# Correlations instead of a divergence.
+
+
+def slow_dist(p, q, temperature):
+    correlation = lambda a, b: np.corrcoef(a, b)[0, 1]  # noqa: E731
+    items = np.mean([1 - correlation(a, b) for a, b in zip(p, q, strict=True)])
+    classes = np.mean([1 - correlation(a, b) for a, b in zip(p.T, q.T, strict=True)])
+    return temperature**2 * (items + classes)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_dist_equals_the_correlations_one_by_one(temperature):
+    s, t = draw(7, 5, dtype=torch.float64), draw(7, 5, seed=1, dtype=torch.float64)
+    p, q = (np.array([softmax(row, temperature) for row in logits.tolist()]) for logits in (s, t))
+    assert float(dist(s, t, temperature)) == pytest.approx(slow_dist(p, q, temperature), rel=1e-4)
+    p, q = ((logits / temperature).sigmoid().numpy() for logits in (s, t))
+    assert float(dist(s, t, temperature, multi_label=True)) == pytest.approx(slow_dist(p, q, temperature), rel=1e-4)
+
+
+def test_dist_by_hand():
+    """Two items of two classes: every row and column of the predictions is a straight line, up or down."""
+    s, t = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert float(dist(s, t, 1.0)) == pytest.approx(0, abs=1e-4)
+    assert float(dist(s, t.flip(0), 1.0)) == pytest.approx(4, abs=1e-4)  # all four correlations are -1
+    assert float(dist(s, t.flip(0), 2.0)) == pytest.approx(16, abs=1e-3)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_dist_is_smooth_finite_and_the_same_for_many_members(multi_label):
+    s, t = draw(4, 3, dtype=torch.float64), draw(4, 3, seed=1, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: dist(x, t, 2.0, multi_label), (s.requires_grad_(),))
+    many = draw(3, 4, 5), draw(3, 4, 5, seed=1)
+    loop = torch.stack([dist(x, y, 4.0, multi_label) for x, y in zip(*many, strict=True)])
+    torch.testing.assert_close(vmap(lambda x, y: dist(x, y, 4.0, multi_label))(*many), loop)
+    for scale in (0, 1e-30, 1e-3, 1e4, 1e30):
+        x = (draw(4, 3) * scale).requires_grad_()
+        value = dist(x, draw(4, 3, seed=1), 4.0, multi_label)
+        value.backward()
+        assert value.isfinite()
+        assert x.grad.abs().max() < 1e4
+
+
+def test_dist_cannot_weigh_rows():
+    with pytest.raises(ValueError, match="cannot weigh its rows, got weights; choose kl"):
+        dist(draw(4, 3), draw(4, 3), 1.0, weights=torch.ones(4))
+
+
+@pytest.mark.parametrize("name", SOFT_LABEL_LOSSES)
+def test_every_loss_of_soft_labels_is_0_where_both_agree_and_falls_when_followed(name):
+    loss, t = SOFT_LABEL_LOSSES[name], draw(8, 5, seed=1)
+    assert float(loss(t, t, 2.0)) == pytest.approx(0, abs=1e-4)
+    s = draw(8, 5).requires_grad_()
+    before, optimizer = loss(s, t, 2.0).item(), torch.optim.Adam([s], lr=0.05)
+    for _ in range(100):
+        optimizer.zero_grad()
+        value = loss(s, t, 2.0)
+        value.backward()
+        optimizer.step()
+    assert value.item() < 0.2 * before

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from kdlib.models import students
-from kdlib.models.compressors import TeacherBranch
+from kdlib.models.branches import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
 from kdlib.training.loop import train

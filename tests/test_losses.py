@@ -212,6 +212,8 @@ LINE = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
             (math.log(1 + math.exp(-10) / 2) + math.log(1 + 1 / 2) + math.log(1 + 2 * math.exp(10)) + math.log(3)) / 2,
         ),
         ("log_sum", math.log(1 + 2 * 2**4 + 2 * 1)),  # columns (1, -1), (-1, 1) against (-1, 1), (0, 0)
+        # mean squares of the differences of the columns: 2 and 1/2
+        ("rid", (math.log(1 + 2000) + math.log(1 + 500)) / 2),
         # 5/4; columns of variance 1/2 each; their covariance -1/2, twice, over d = 2 and 25
         ("vicreg", 5 / 4 + 1 - math.sqrt(0.5 + 1e-4) + 0.25 / 25),
     ],

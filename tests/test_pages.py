@@ -156,6 +156,22 @@ def test_the_augmentations_that_fit_and_a_depth_where_there_is_one_are_launched(
     assert not app.exception
 
 
+def test_a_projector_where_the_loss_needs_one_and_a_second_teacher_are_launched(run_ids, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
+    app = opened("distill", loss="mse", projector="orthogonal", second_teacher="parity", soft_label_weight="0.5")
+    assert app.selectbox(key="projector").options == ["linear", "mlp", "orthogonal", "ensemble"]
+    app.selectbox(key="soft_label_loss").select("dist").run()
+    app.selectbox(key="target_normaliser").select("standardise").run()
+    app.button(key="launch").click().run()
+    assert {(spec.projector, spec.teacher, spec.soft_label_loss, spec.target_normaliser) for spec in launched[0]} == {
+        ("orthogonal", "simclr+parity", "dist", "standardise")
+    }
+    app.selectbox(key="loss").select("cka").run()
+    assert not [box for box in app.selectbox if box.key == "projector"]
+    assert not app.exception
+
+
 def test_distill_opens_for_somebody_who_looked_at_the_data_first():
     app = opened("data_teachers", dataset="digits")
     app.switch_page("pages/distill.py").run()

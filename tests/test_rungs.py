@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kdlib.models import students
-from kdlib.models.compressors import TeacherBranch
+from kdlib.models.branches import TeacherBranch
 from kdlib.progress import CancelledError
 from kdlib.training.loop import train
 from kdlib.training.rungs import RungTraining, rung_epochs

@@ -38,7 +38,7 @@ def test_missing_fields_take_their_defaults():
 
 
 def test_every_field_is_part_of_the_identity():
-    spec = RunSpec(soft_label_weight=0.5, student="resnet")
+    spec = RunSpec(soft_label_weight=0.5, student="resnet", loss="mse")
     others = []
     for name, value in asdict(spec).items():
         others.append(spec.replace(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
@@ -69,7 +69,8 @@ def test_stored_runs_are_found_by_the_identity_that_was_recorded_for_them(spec, 
 def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
-    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1, tune=3)
+    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1, tune=3, projector="mlp")
+    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist")
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 
@@ -109,6 +110,9 @@ OTHER = {
     "teacher": "simclr",
     "dim": 3,
     "loss": "cka",
+    "projector": "mlp",
+    "target_normaliser": "standardise",
+    "soft_label_loss": "dist",
     "distance_weight": 0.3,
     "soft_label_weight": 0.7,
     "temperature": 2.0,
@@ -124,6 +128,7 @@ OTHER = {
         TINY.replace(method="pca"),
         TINY.replace(distance_weight=0.0),
         TINY.replace(soft_label_weight=0.5),
+        TINY.replace(loss="mse"),
     ],
     ids=[
         "baseline",
@@ -132,6 +137,7 @@ OTHER = {
         "pca",
         "mlp without distance",
         "mlp with soft labels",
+        "mlp with an adapter",
     ],
 )
 @pytest.mark.usefixtures("one_thread")

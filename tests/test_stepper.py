@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from kdlib.models import students
-from kdlib.models.compressors import TeacherBranch
+from kdlib.models.branches import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.loop import train
 from kdlib.training.step_loss import MethodGroup, StepLoss, TrainingData

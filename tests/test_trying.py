@@ -12,6 +12,7 @@ from kdlib.analysis.figures.items import plot_item_map, plot_probabilities
 from kdlib.data import datasets
 from kdlib.data.digit_sets import scan_drawing
 from kdlib.models import embedding
+from kdlib.models.projectors import PROJECTORS
 from kdlib.spec import RunSpec
 from kdlib.trying import loaded
 from tests import small_tables, stored_runs
@@ -77,8 +78,9 @@ def test_nearest_training_items_are_those_of_brute_force_among_the_labelled_ones
     assert answer.placed["student"].rows.tolist() == labelled[slow[: trying.NEIGHBOURS]].tolist()
 
 
-def test_a_student_with_an_adapter_and_a_baseline_answer_too():
-    run_ids = stored(FIXED.replace(loss="mse"), "baseline", "mlp")
+@pytest.mark.parametrize("projector", PROJECTORS)
+def test_a_student_with_an_adapter_and_a_baseline_answer_too(projector):
+    run_ids = stored(FIXED.replace(loss="mse", projector=projector), "baseline", "mlp")
     item = trying.item_of_row("digits", 0)
     assert set(trying.answer(item, run_ids, run_ids[1]).placed) == {"raw", "compressed", "student"}
     answer = trying.answer(item, run_ids, run_ids[0])

@@ -5,6 +5,7 @@ data          import, data list, data delete
 embed         embed
 runs          launch, runs, watch, show, cancel, resume, rename, delete, undelete, engine
 sweeps        sweep
+benchmark     benchmark
 widths        widths
 report        report
 export        export, import-student

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import data, embed, export, record, report, runs, store, sweeps, tables, teacher, widths
+from kdlib.cli import benchmark, data, embed, export, record, report, runs, store, sweeps, tables, teacher, widths
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -28,12 +28,15 @@ OPTIONS = {
     "dataset": "what to learn: see `list datasets`",
     "labels": "labelled training rows",
     "subset": "which draw of that many rows",
-    "teacher": "whose embeddings: see `list teachers`",
+    "teacher": "whose embeddings: see `list teachers`; several with + between them teach together",
     "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
     "dim": "width of the compressed embedding",
     "loss": "distance between student and target: see `list losses`",
+    "projector": "what brings the student to the target's width, where the loss needs it: see `list projectors`",
+    "target_normaliser": "how the target is rescaled before the distance: see `list target-normalisers`",
     "distance_weight": "λ from 0 to 1: how much the distance counts against the prediction",
     "soft_label_weight": "weight of the soft labels from the teacher's head",
+    "soft_label_loss": "what compares the soft labels with the student's: see `list soft-label-losses`",
     "temperature": "of the soft labels",
     "student": "the network that learns: see `list students`",
     "width": "size of the student",
@@ -249,6 +252,7 @@ def parser() -> argparse.ArgumentParser:
     embed.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)
+    benchmark.add_commands(commands, add_spec_options, progress_bar)
     widths.add_commands(commands)
     report.add_commands(commands)
     export.add_commands(commands)

@@ -18,7 +18,7 @@ from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
 from kdlib.data import imported
 from kdlib.results import CURVES
-from kdlib.spec import DATASET_DEPENDENT, RunSpec, setting_text
+from kdlib.spec import DATASET_DEPENDENT, RunSpec, setting_text, teacher_parts
 from kdlib.store import RunInfo
 
 METHODS = "baseline,raw,pca,linear,mlp"
@@ -112,10 +112,15 @@ def spec_fields(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in ("dataset", "teacher"):
         value = given[name]
         if isinstance(value, list):
-            given[name] = [imported.resolve_name(part) for part in value]
+            given[name] = [_resolve(part) for part in value]
         elif value:
-            given[name] = imported.resolve_name(value)
+            given[name] = _resolve(value)
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _resolve(name: str) -> str:
+    """Return the full name of a dataset, or of a teacher or several with "+" between them."""
+    return "+".join(imported.resolve_name(part.strip()) for part in teacher_parts(name))
 
 
 def specs_of(arguments: argparse.Namespace) -> list[RunSpec]:

@@ -24,11 +24,13 @@ class ScaledCompressor(nn.Module):
     """A compressor behind the scaling that the run gave its teacher's embeddings: (n, d_t) -> (n, d_c)."""
 
     mean: Tensor
+    scale: Tensor
 
     def __init__(self, compressor: nn.Module, scaling: ScaledEmbeddings) -> None:
         super().__init__()
-        self.compressor, self.scale = compressor, float(scaling.scale)
-        self.register_buffer("mean", torch.from_numpy(np.asarray(scaling.mean, np.float32)))
+        self.compressor = compressor
+        for name in ("mean", "scale"):
+            self.register_buffer(name, torch.from_numpy(np.asarray(getattr(scaling, name), np.float32)))
 
     def forward(self, embeddings: Tensor) -> Tensor:
         return self.compressor((embeddings - self.mean) / self.scale)
@@ -50,7 +52,8 @@ def export_compressor(source: ExportSource) -> tuple[Any | None, str]:
     except ValueError as error:
         return None, f"the teacher {spec.teacher} cannot be asked: {error}"
     labelled = source.data.labelled(spec.labels, spec.subset)
-    scaling = ScaledEmbeddings.to_unit(embeddings, labelled)
+    blocks = embedding.block_widths(spec.teacher, spec.dataset, spec.pooling)
+    scaling = ScaledEmbeddings.to_unit(embeddings, labelled, blocks)
     member = source.seeds[0] if len(source.seeds) == 1 else choose_seeds(source.result, BEST)[0]
     try:
         return _checked_graph(source, scaling, embeddings, member)

@@ -26,6 +26,7 @@ from kdlib.data.intake.limits import TEXT, IntakeError, Limits
 from kdlib.engine import Job, Outcome, RunFolder
 from kdlib.export.inputs import InputSpec
 from kdlib.export.intake import WEIGHTS
+from kdlib.models.projectors import PROJECTORS, projected_width
 from kdlib.models.students import STUDENTS, Student, build_student
 from kdlib.registry import lookup
 from kdlib.results import Cost, RunResult
@@ -33,10 +34,12 @@ from kdlib.runs import clean_name
 from kdlib.spec import RunSpec
 from kdlib.summary import SplitMetrics
 from kdlib.training.augmentation import AUGMENTATIONS
+from kdlib.training.label_losses import SOFT_LABEL_LOSSES
 from kdlib.training.loop import predict
 from kdlib.training.losses import LOSSES
 from kdlib.training.population import Population
 from kdlib.training.streaming import StreamedRows
+from kdlib.training.target_normalisers import TARGET_NORMALISERS
 
 MAX_WIDTH, MAX_DEPTH, MAX_SEEDS, MAX_NUMBERS = 4096, 64, 1000, 1 << 24  # of a student, and of one input
 
@@ -109,6 +112,9 @@ def _checked_spec(record: Mapping[str, Any], form: InputSpec) -> RunSpec:
         (describe_methods(), spec.method, "method"),
         (LOSSES, spec.loss, "loss"),
         (AUGMENTATIONS, spec.augmentation, "augmentation"),
+        (PROJECTORS, spec.projector, "projector"),
+        (TARGET_NORMALISERS, spec.target_normaliser, "target normaliser"),
+        (SOFT_LABEL_LOSSES, spec.soft_label_loss, "soft-label loss"),
     ):
         lookup(registry, value, kind)
     small = 1 <= spec.width <= MAX_WIDTH and 1 <= spec.depth <= MAX_DEPTH
@@ -127,20 +133,18 @@ def _students(
     from safetensors.numpy import load_file
 
     tensors, alone = load_file(weights), len(seeds) == 1
-    adapter = next((value for name, value in tensors.items() if name.endswith("adapter.weight")), np.empty((0, 0)))
+    first = "" if alone else f"{seeds[0]}."
+    width = projected_width({name.removeprefix(first): value.shape for name, value in tensors.items() if value.ndim})
+    dials = (spec.width, len(record["classes"]), width, spec.depth, spec.projector)
     with torch.device("meta"):  # takes no memory, however large the file says it is
-        student = build_student(
-            spec.student, form.student_shape, spec.width, len(record["classes"]), len(adapter), spec.depth
-        )
+        student = build_student(spec.student, form.student_shape, *dials)
     shapes = {name: tuple(value.shape) for name, value in student.state_dict().items()}
     expected = {name if alone else f"{seed}.{name}": shape for seed in seeds for name, shape in shapes.items()}
     if {name: value.shape for name, value in tensors.items()} != expected:
         raise IntakeError("the weights do not fit the student that config.json describes: the export was changed")
     built = []
     for seed in seeds:
-        member = build_student(
-            spec.student, form.student_shape, spec.width, len(record["classes"]), len(adapter), spec.depth
-        )
+        member = build_student(spec.student, form.student_shape, *dials)
         named = {name: torch.from_numpy(tensors[name if alone else f"{seed}.{name}"]) for name in shapes}
         member.load_state_dict(named)
         built.append(member)

@@ -45,7 +45,9 @@ class ExportSource:
     @property
     def adapter_width(self) -> int:
         """Width of the adapter that the students were trained with; 0 without one."""
-        return self.weights["adapter.weight"].shape[1] if "adapter.weight" in self.weights else 0
+        from kdlib.models.projectors import projected_width
+
+        return projected_width({name: value.shape[1:] for name, value in self.weights.items()})
 
     def students(self) -> list["Student"]:
         """Return the members as ordinary modules."""
@@ -62,6 +64,7 @@ class ExportSource:
                 len(self.data.classes),
                 self.adapter_width,
                 spec.depth,
+                spec.projector,
             )
             student.load_state_dict({name: torch.from_numpy(value[member]) for name, value in self.weights.items()})
             built.append(student.eval())

@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
+from kdlib.models.branches import Bottleneck, BottleneckBranch, TeacherBranch
 from kdlib.progress import OnProgress, report_progress
 from kdlib.training.optimizer import AdamW
 
@@ -48,6 +49,8 @@ class Compressor:
         seeded: fixed only: whether the outcome depends on the seed.
         width: `(d_t, dim, classes) -> d_c`, what it really comes out at.
         prefixes: `(d_c) -> leading widths` that are trained to be usable by themselves; the last is d_c.
+        branch: trainable only: what it is trained in, `(module, prefixes, classes) -> TeacherBranch`.
+        noise: its branch takes a random number for each of the d_c numbers of a row.
     """
 
     build: Callable[..., Any]
@@ -55,6 +58,8 @@ class Compressor:
     seeded: bool = False
     width: Callable[[int, int, int], int] = lambda d_t, dim, classes: dim  # noqa: ARG005
     prefixes: Callable[[int], tuple[int, ...]] = lambda dim: (dim,)
+    branch: Callable[..., TeacherBranch] = TeacherBranch
+    noise: bool = False
 
 
 # --- fixed ----------------------------------------------------------------------------------------------------
@@ -240,26 +245,15 @@ def _doubling_widths(dim: int) -> tuple[int, ...]:
     return (*(2**i for i in range(1, (dim - 1).bit_length())), dim)
 
 
-class TeacherBranch(nn.Module):
-    """A trainable compressor with its head: the only part that learns from the teacher loss.
+def vib(d_t: int, dim: int) -> nn.Module:
+    """Variational information bottleneck: every bit about an item that its label does not need is paid for.
 
-    Args:
-        compressor: (b, d_t) -> (b, d_c).
-        prefixes: leading widths with a head each; the last is d_c.
-        classes: k.
+    Two layers give a normal distribution per item; the head sees samples, and what they tell about the item costs:
+    L = CE(y, head(z)) + β · KL(N(μ, σ²) | N(0, 1)), β = 1e-3. The compressed embedding is the mean μ.
+
+    Source: Alemi et al. 2017, Deep Variational Information Bottleneck.
     """
-
-    def __init__(self, compressor: nn.Module, prefixes: tuple[int, ...], classes: int) -> None:
-        super().__init__()
-        self.compressor, self.prefixes = compressor, prefixes
-        self.heads = nn.ModuleList(nn.Linear(width, classes) for width in prefixes)
-
-    def forward(self, embedding: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return compressed (b, d_c) and the logits (b, k) of each prefix, the last of all dimensions."""
-        compressed = self.compressor(embedding)
-        return compressed, tuple(
-            head(compressed[..., :width]) for width, head in zip(self.prefixes, self.heads, strict=True)
-        )
+    return Bottleneck(d_t, dim)
 
 
 COMPRESSORS: dict[str, Compressor] = {
@@ -273,4 +267,5 @@ COMPRESSORS: dict[str, Compressor] = {
     "mlp": Compressor(mlp, trainable=True),
     "sparse": Compressor(sparse, trainable=True),
     "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling_widths),
+    "vib": Compressor(vib, trainable=True, branch=BottleneckBranch, noise=True),
 }

@@ -22,6 +22,7 @@ from kdlib.models.teacher import BATCH, Teacher
 from kdlib.models.teachers import check_compatible, get_teacher
 from kdlib.progress import OnProgress, report_progress
 from kdlib.registry import lookup
+from kdlib.spec import teacher_parts
 
 FOLDER = "embeddings"
 MEAN = "mean"  # how frames are pooled unless somebody says otherwise
@@ -49,6 +50,8 @@ def embed(name: str, dataset: str, on_progress: OnProgress | None = None, poolin
     """
     lookup(POOLINGS, pooling, "pooling")
     check_compatible(name, dataset)
+    if len(teacher_parts(name)) > 1:
+        return _joined(name, dataset, entry_key(name, dataset), Unkeyed(on_progress))
     pooling = pooling if get_teacher(name).frames else MEAN
     return _embeddings(name, dataset, pooling, entry_key(name, dataset), Unkeyed(on_progress))
 
@@ -68,6 +71,22 @@ def _embeddings(name: str, dataset: str, pooling: str, key: str, reporting: Unke
         return embeddings
     pooled = partial(_pooled, embeddings, pooling, on_progress)
     return cached_rows(FOLDER, _pooled_key(name, dataset, pooling), count, pooled, report)
+
+
+@lru_cache(maxsize=2)
+def _joined(name: str, dataset: str, key: str, reporting: Unkeyed) -> np.ndarray:  # noqa: ARG001 - other content
+    """Return the embeddings of several teachers side by side, (n, sum of d_t), in memory."""
+    return np.concatenate([embed(part, dataset, reporting.value) for part in teacher_parts(name)], axis=1)
+
+
+def block_widths(name: str, dataset: str, pooling: str = MEAN) -> list[int]:
+    """Return how wide the embedding of each teacher is that teaches; one number for a single teacher.
+
+    Example:
+        >>> block_widths("simclr+random", "digits")
+        [256, 256]
+    """
+    return [embedding_width(part, dataset, pooling) for part in teacher_parts(name)]
 
 
 def _batches(name: str, teacher: Teacher, dataset: str, on_progress: OnProgress | None, first: int) -> Iterator:
@@ -129,6 +148,8 @@ def embedding_width(name: str, dataset: str, pooling: str = MEAN) -> int:
         >>> embedding_width("random", "digits")
         256
     """
+    if len(teacher_parts(name)) > 1:
+        return sum(block_widths(name, dataset, pooling))
     teacher = get_teacher(name)
     width = teacher.width or teacher.card.get("width") or _width(name, dataset)
     return width * (lookup(POOLINGS, pooling, "pooling").factor if teacher.frames else 1)
@@ -148,6 +169,8 @@ def count_embedded(name: str, dataset: str) -> tuple[int, int]:
     Example:
         >>> done, rows = count_embedded("random", "digits")
     """
+    if len(teacher_parts(name)) > 1:
+        return min(count_embedded(part, dataset) for part in teacher_parts(name))
     count = len(datasets.load(dataset).inputs)
     done = count if get_teacher(name).dataset else count_rows(FOLDER, entry_key(name, dataset), count)
     return done, count
@@ -191,8 +214,10 @@ def provenance(name: str) -> dict[str, Any]:
     """Return what decides a teacher's embeddings beside its name and the rows: "version" and the hash of its "weights".
 
     The hash is "" for a teacher without weights. An imported table needs neither: its name holds the hash of its
-    content.
+    content. For several teachers: "parts", those of each.
     """
+    if len(teacher_parts(name)) > 1:
+        return {"parts": [provenance(part) for part in teacher_parts(name)]}
     teacher = get_teacher(name)
     weights = teacher.weights
     return {"version": teacher.version, "weights": _hashed(weights, weights.stat().st_mtime_ns) if weights else ""}

@@ -12,6 +12,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from kdlib.models.projectors import PROJECTORS
 from kdlib.registry import lookup
 
 InputShape = tuple[int, ...]
@@ -19,19 +20,21 @@ PLACES = 16_384  # pixels, or mel bands times frames, from which students for sp
 
 
 class Student(nn.Module):
-    """A student as it is trained: body, head and, for pointwise losses, an adapter.
+    """A student as it is trained: body, head and, for pointwise losses, an adapter of its features to the target.
 
     Args:
         body: (b, ...) -> (b, d_s), with its d_s as `features`.
         classes: k.
         adapter_width: d_c of the target where a pointwise loss compares entry by entry; 0 for no adapter.
+        projector: what the adapter is, a name in `PROJECTORS`.
     """
 
-    def __init__(self, body: "Body", classes: int, adapter_width: int = 0) -> None:
+    def __init__(self, body: "Body", classes: int, adapter_width: int = 0, projector: str = "linear") -> None:
         super().__init__()
         self.body = body
         self.head = nn.Linear(body.features, classes)
-        self.adapter = nn.Linear(body.features, adapter_width) if adapter_width else nn.Identity()
+        project = lookup(PROJECTORS, projector, "projector")
+        self.adapter = project(body.features, adapter_width) if adapter_width else nn.Identity()
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return features (b, d_s), logits (b, k) and the features as the distance loss sees them."""
@@ -239,7 +242,13 @@ def compatible_students(input_shape: InputShape) -> list[str]:
 
 
 def build_student(
-    name: str, input_shape: InputShape, width: int, classes: int, adapter_width: int = 0, depth: int = 1
+    name: str,
+    input_shape: InputShape,
+    width: int,
+    classes: int,
+    adapter_width: int = 0,
+    depth: int = 1,
+    projector: str = "linear",
 ) -> Student:
     """Return an untrained student. Its weights come from torch's global generator: seed it around the call.
 
@@ -251,4 +260,4 @@ def build_student(
     """
     build = lookup(STUDENTS, name, "student")
     dials = {"depth": depth} if "depth" in signature(build).parameters else {}
-    return Student(build(input_shape, width, **dials), classes, adapter_width)
+    return Student(build(input_shape, width, **dials), classes, adapter_width, projector)

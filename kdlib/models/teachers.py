@@ -3,13 +3,16 @@
 What a teacher is stands in `teacher`, where they come from in `providers`, what they give in `embedding`.
 """
 
+import numpy as np
+
 from kdlib.data import datasets
 from kdlib.data.dataset import ITEM_NAMES
 from kdlib.models.providers import get_model_teacher, list_model_teachers
 from kdlib.models.providers.built_in import TEACHERS
 from kdlib.models.providers.tables import imported_teachers
-from kdlib.models.teacher import Teacher
+from kdlib.models.teacher import EmbedRows, Teacher
 from kdlib.registry import lookup
+from kdlib.spec import teacher_parts
 
 
 def get_teacher(name: str) -> Teacher:
@@ -23,18 +26,58 @@ def get_teacher(name: str) -> Teacher:
     """
     if name in TEACHERS:
         return TEACHERS[name]
+    if len(teacher_parts(name)) > 1:
+        return _join(name)
     teacher = get_model_teacher(name)
     return teacher or lookup(imported_teachers(), name, "teacher", TEACHERS | list_model_teachers())
 
 
+def _join(name: str) -> Teacher:
+    """Return several teachers as one, whose embedding is all of theirs side by side.
+
+    Raises:
+        ValueError: one does not exist, is named twice, gives frames, or takes other items than the others.
+    """
+    parts = teacher_parts(name)
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"teachers that teach together have to differ, got {name!r}; name each once")
+    teachers = [get_teacher(part) for part in parts]
+    if any(each.frames for each in teachers):
+        framed = next(part for part, each in zip(parts, teachers, strict=True) if each.frames)
+        raise ValueError(f"{framed} gives frames and cannot teach together with others; choose it alone")
+    if len({each.modality for each in teachers}) > 1:
+        takes = ", ".join(
+            f"{part} takes {ITEM_NAMES[each.modality]}" for part, each in zip(parts, teachers, strict=True)
+        )
+        raise ValueError(f"teachers that teach together have to take the same items, but {takes}")
+    trained = [each.supervised for each in teachers if each.supervised is not None]
+    widths = [each.width or each.card.get("width", 0) for each in teachers]
+
+    def load() -> EmbedRows:
+        networks = [each.load() for each in teachers]
+        return lambda dataset, rows: np.concatenate([network(dataset, rows) for network in networks], axis=1)
+
+    return Teacher(
+        f"{len(parts)} teachers side by side: {', '.join(parts)}",
+        " + ".join(each.source_task for each in teachers),
+        any(trained) if trained else None,
+        load,
+        modality=teachers[0].modality,
+        originals=any(each.originals for each in teachers),
+        dataset=next((each.dataset for each in teachers if each.dataset), ""),
+        width=sum(widths) if all(widths) else 0,
+        seconds_per_item=sum(each.seconds_per_item for each in teachers),
+    )
+
+
 def is_built_in(name: str) -> bool:
-    """Return whether a teacher is one of our own small networks, which embed any dataset in seconds.
+    """Return whether a teacher is one of our own small networks (or several of them), which embed any dataset soon.
 
     Example:
         >>> is_built_in("simclr")
         True
     """
-    return name in TEACHERS
+    return all(part in TEACHERS for part in teacher_parts(name))
 
 
 def compatible_teachers(dataset: str) -> list[str]:
@@ -61,6 +104,10 @@ def check_compatible(name: str, dataset: str) -> None:
             f"or name the one to take; there are: {choices}"
         )
     teacher, modality = get_teacher(name), datasets.load(dataset).modality
+    if len(teacher_parts(name)) > 1:
+        for part in teacher_parts(name):
+            check_compatible(part, dataset)
+        return
     if teacher.dataset == dataset or (not teacher.dataset and teacher.modality == modality):
         return
     choices = compatible_teachers(dataset)

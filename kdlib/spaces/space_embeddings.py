@@ -208,7 +208,9 @@ def _compressor(run_id: str, spec: RunSpec, data: Dataset, embeddings: np.ndarra
     A trained one has its stored weights, a fixed one is fitted again, to the same rows.
     """
     labelled, entry = data.labelled(spec.labels, spec.subset), COMPRESSORS[spec.method]
-    scaled = ScaledEmbeddings.to_unit(embeddings, labelled)
+    scaled = ScaledEmbeddings.to_unit(
+        embeddings, labelled, embedding.block_widths(spec.teacher, spec.dataset, spec.pooling)
+    )
     d_c = entry.width(embeddings.shape[1], spec.dim, len(data.classes))
     if entry.trainable:
         network = _trained_compressor(run_id, entry.build(embeddings.shape[1], d_c), member)

@@ -138,7 +138,9 @@ def make_report(request: WidthRequest, on_progress: OnProgress | None = None) ->
     check_nested(spec)
     data = datasets.load(spec.dataset)
     train, test = data.labelled(spec.labels, spec.subset), data.splits["test"][:MAX_ROWS]
-    embeddings = ScaledEmbeddings.to_unit(embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling), train)
+    blocks = embedding.block_widths(spec.teacher, spec.dataset, spec.pooling)
+    raw = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
+    embeddings = ScaledEmbeddings.to_unit(raw, train, blocks)
     raw = SpaceRows(embeddings[train], embeddings[test])
     kept = {split: f"compressed/{split}" for split in ("train", "test")}
     arrays = {split: runs.member_array(request.run, "features", name, request.member) for split, name in kept.items()}

@@ -4,6 +4,7 @@ rows          lengths, similarities and distances of rows of features, finite wh
 losses        distances between student and target, registry `LOSSES`; to add one: a function and a line
 pointwise_losses  those of them that compare entry by entry
 label_losses  cross-entropy and soft labels
+target_normalisers  how targets are rescaled before a distance, registry `TARGET_NORMALISERS`
 augmentation  how a student's inputs vary from step to step, registry `AUGMENTATIONS`
 streaming     inputs that are read from disk when they are needed
 step_loss     the loss of one step, all members of all methods

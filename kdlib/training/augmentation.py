@@ -124,10 +124,10 @@ class Augmentation(NamedTuple):
     mixes: bool = False
 
 
-def draw_noise(seeds: Sequence[int], step: int, rows: int, numbers: int) -> Tensor:
+def draw_noise(seeds: Sequence[int], step: int, rows: int, numbers: int, stream: int = STREAM) -> Tensor:
     """Return the random numbers of one step, (members, rows, numbers), uniform in [0, 1).
 
-    They depend on seed and step only: the same for members of one seed, and for a training that was resumed.
+    They depend on seed, step and stream only: the same for members of one seed, and for a training that was resumed.
 
     Example:
         >>> draw_noise([0, 1], step=7, rows=32, numbers=3).shape
@@ -135,7 +135,7 @@ def draw_noise(seeds: Sequence[int], step: int, rows: int, numbers: int) -> Tens
     """
     drawn = {}
     for seed in dict.fromkeys(seeds):
-        rng = torch.Generator().manual_seed(STREAM + seed * 1_000_003 + step)
+        rng = torch.Generator().manual_seed(stream + seed * 1_000_003 + step)
         drawn[seed] = torch.rand(rows, numbers, generator=rng)
     return torch.stack([drawn[seed] for seed in seeds])
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kdlib.training.pointwise_losses import cosine, crd, info_nce, log_sum, mse, vicreg
+from kdlib.training.pointwise_losses import cosine, crd, info_nce, log_sum, mse, rid, vicreg
 from kdlib.training.rows import (
     FLAT,
     GUARD,
@@ -198,4 +198,5 @@ LOSSES: dict[str, Loss] = {
     "crd": Loss(crd, pointwise=True),
     "log_sum": Loss(log_sum, pointwise=True),
     "vicreg": Loss(vicreg, pointwise=True),
+    "rid": Loss(rid, pointwise=True),
 }

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from kdlib.training.rows import check_shapes, check_temperature, standardised_columns, unit
 
+SMALLEST_VARIANCE = 1e-3  # of the errors of a column
 LARGE = 1e8  # products of four such numbers do not overflow float32
 
 
@@ -154,3 +155,31 @@ def vicreg(student: Tensor, target: Tensor) -> Tensor:
     spread = functional.relu(1 - (variances + 1e-4).sqrt()).mean()
     shared = (covariance.square().sum() - variances.square().sum()) / width
     return (student - target).square().mean() + spread + shared / 25
+
+
+def rid(student: Tensor, target: Tensor) -> Tensor:
+    """How large the errors of each column are, on a scale of its own: mean logarithm, 0 (same features) and up.
+
+    mean_j log(1 + mean_i (s_ij - t_ij)² / ε), ε = 1e-3: the Gaussian likelihood of the target with a variance per
+    column, at the variance that fits the batch best. A column that the student cannot follow has little say. With the
+    compressor `mlp` (the paper's teacher filter, which learns the labels) and the projector `mlp` (its student filter)
+    it is redundant information distillation: only what teacher, student and label share. Entries beyond 1e8 count as
+    1e8.
+
+    Args:
+        student: features, shape (b, d).
+        target: shape (b, d).
+
+    Returns:
+        0-dim, >= 0.
+
+    Raises:
+        ValueError: different shapes.
+
+    Source: Dissanayake et al. 2025, Quantifying Knowledge Distillation using Partial Information Decomposition, and its
+    authors' code (pasandissanayake/kd-rid, systems/wrncifar100.py): mean of log σ² + (s - t)² / σ² with σ² >= 1e-3
+    learned. Differs: σ² is not learned but at its best for the batch; filters learn side by side from the first step.
+    """
+    check_shapes("rid", student, target)
+    student, target = student.clamp(-LARGE, LARGE), target.clamp(-LARGE, LARGE)
+    return ((student - target).square().mean(0) / SMALLEST_VARIANCE).log1p().mean()

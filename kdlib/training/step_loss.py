@@ -24,6 +24,8 @@ from kdlib.training.losses import LOSSES
 from kdlib.training.population import Population
 from kdlib.training.streaming import StreamedRows
 
+TEACHER_STREAM = 2**32  # added to every seed: teachers draw other numbers than augmentations
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -57,9 +59,13 @@ class MethodGroup:
         seeds: order of the batches, one per member; of a grid, those of the first setting, then of the next.
         teachers: for a trainable compressor (or soft labels), one `TeacherBranch` per member.
         targets: for a fixed compressor, the target of every labelled row, (m, n, d_c). A baseline has neither.
+        normalised: the same as the distance compares it, where it is normalised; None: as it is.
+        noise: how many random numbers a row its teachers take beside the embedding.
+        normalise: for a trainable compressor, what the distance makes of a batch of targets (b, d_c); None: nothing.
         distance_weight: λ in [0, 1], one for all members or one for each.
         soft_label_weight: >= 0, one for all members or one for each.
         temperature: of the soft labels.
+        soft_label_loss: a name in `SOFT_LABEL_LOSSES`.
     """
 
     students: Sequence[nn.Module]
@@ -69,6 +75,10 @@ class MethodGroup:
     distance_weight: float | Sequence[float] = 0.0
     soft_label_weight: float | Sequence[float] = 0.0
     temperature: float = 1.0
+    soft_label_loss: str = "kl"
+    normalised: Tensor | None = None
+    normalise: Callable[[Tensor], Tensor] | None = None
+    noise: int = 0
 
     def member_weights(self, name: str) -> list[float]:
         """Return "distance_weight" or "soft_label_weight" of each member."""
@@ -153,10 +163,11 @@ class StepLoss:
         self.students = Population([student for group in groups for student in group.students], device)
         self.teachers = [Population(group.teachers, device) if group.teachers else None for group in groups]
         self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
+        self._normalised = [None if group.normalised is None else group.normalised.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
         self._distance = vmap(LOSSES[loss].function)
         self._prediction = vmap(label_losses.prediction)
-        self._soft_labels = [vmap(partial(_soft_labels, group.temperature, rows.labels.ndim == 2)) for group in groups]
+        self._soft_labels = [vmap(partial(_soft_labels, group, rows.labels.ndim == 2)) for group in groups]
         weights = [group.member_weights("distance_weight") for group in groups]
         self._pulled = [any(each) for each in weights]
         self._distance_weights = torch.tensor([weight for each in weights for weight in each], device=device)
@@ -180,7 +191,10 @@ class StepLoss:
         inputs, shares = self._augment(inputs, step)
         _, logits, adapted = self.students(inputs)
         prediction = _mixed_loss(self._prediction, logits, labels, shares)
-        terms = [self._group_terms(number, index, labels, logits, shares) for number in range(len(self.groups))]
+        beside = [self._beside(number, index, step) for number in range(len(self.groups))]
+        terms = [
+            self._group_terms(number, index, labels, logits, shares, beside[number]) for number in range(len(beside))
+        ]
         distance = self._distances(adapted, [each.target for each in terms])
         teacher, soft = torch.cat([each.teacher for each in terms]), torch.cat([each.soft for each in terms])
         weights = self._distance_weights
@@ -196,25 +210,47 @@ class StepLoss:
         noise = draw_noise(self.seeds, step, inputs.shape[1], numbers).to(inputs.device)
         return vmap(function)(inputs, noise), noise[..., 0] if mixes else None
 
+    def _beside(self, number: int, index: Tensor, step: int) -> tuple[Tensor, ...]:
+        """Return what the teachers of a group take besides the embeddings, (m, b, ...) each."""
+        group = self.groups[number]
+        if not group.noise:
+            return ()
+        noise = draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM)
+        return (noise.to(index.device),)
+
     def _group_terms(
-        self, number: int, index: Tensor, labels: Tensor, logits: Tensor, shares: Tensor | None
+        self,
+        number: int,
+        index: Tensor,
+        labels: Tensor,
+        logits: Tensor,
+        shares: Tensor | None,
+        beside: Sequence[Tensor],
     ) -> _GroupTerms:
-        """Return the terms of one group, from row numbers, labels, logits and shares (m, b, ...) of all members."""
+        """Return the terms of one group, from row numbers, labels, logits and shares (m, b, ...) of all members.
+
+        `beside` is what its teachers take besides the embedding.
+        """
         group, teachers, targets = self.groups[number], self.teachers[number], self._targets[number]
         members = self._members[number]
         shares = None if shares is None else shares[members]
         teacher = soft = logits.new_zeros(len(group.seeds))
-        target = None
-        if targets is not None:
-            target = targets[torch.arange(len(group.seeds), device=index.device)[:, None], index[members]]
+        places = (torch.arange(len(group.seeds), device=index.device)[:, None], index[members])
+        target = None if targets is None else targets[places]
         if teachers is not None:
-            compressed, head_logits = teachers(self.rows.embeddings[index[members]] if target is None else target)
+            given = self.rows.embeddings[index[members]] if target is None else target
+            compressed, head_logits, *own = teachers(given, *beside)
             target = compressed.detach() if target is None else target
-            teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0)
+            teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0) + sum(own)
             if any(group.member_weights("soft_label_weight")):
                 given = head_logits[-1].detach()
                 divergence = _mixed_loss(self._soft_labels[number], logits[members], given, shares)
                 soft = self._soft_weights[number] * divergence
+        normalised = self._normalised[number]
+        if normalised is not None:
+            target = normalised[places]
+        elif target is not None and group.normalise is not None:
+            target = vmap(group.normalise)(target)
         if target is not None and shares is not None:
             target = vmap(mix)(target, shares)
         return _GroupTerms(target if self._pulled[number] else None, teacher, soft)
@@ -241,9 +277,10 @@ class StepLoss:
         return distances
 
 
-def _soft_labels(temperature: float, multi_label: bool, student: Tensor, teacher: Tensor, *weights: Tensor) -> Tensor:
-    """Return `label_losses.soft_labels` with what is mapped over members last."""
-    return label_losses.soft_labels(student, teacher, temperature, multi_label, *weights)
+def _soft_labels(group: MethodGroup, multi_label: bool, student: Tensor, teacher: Tensor, *weights: Tensor) -> Tensor:
+    """Return the group's loss of soft labels, with what is mapped over members last."""
+    loss = label_losses.SOFT_LABEL_LOSSES[group.soft_label_loss]
+    return loss(student, teacher, group.temperature, multi_label, *weights)
 
 
 def _mixed_loss(loss: Callable[..., Tensor], logits: Tensor, labels: Tensor, shares: Tensor | None) -> Tensor:

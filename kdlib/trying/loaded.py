@@ -18,8 +18,10 @@ from kdlib.data import datasets
 from kdlib.data.dataset import to_float
 from kdlib.groups import fit_compressors
 from kdlib.models import embedding
-from kdlib.models.compressors import COMPRESSORS, TeacherBranch
+from kdlib.models.branches import TeacherBranch
+from kdlib.models.compressors import COMPRESSORS
 from kdlib.models.pooling import POOLINGS
+from kdlib.models.projectors import projected_width
 from kdlib.models.students import build_student
 from kdlib.models.teacher import EmbedRows
 from kdlib.models.teachers import get_teacher, is_built_in
@@ -81,7 +83,6 @@ def load_students(run_id: str) -> LoadedStudents:
     spec = runs.get(run_id).spec
     data = datasets.load(spec.dataset)
     weights = {name.removeprefix("student/"): value for name, value in runs.arrays(run_id, "student").items()}
-    adapter = weights.get("adapter.weight")  # (m, d_c, d_s)
     seeds = len(next(iter(weights.values())))
     with torch.random.fork_rng(devices=[]):
         template = build_student(
@@ -89,8 +90,9 @@ def load_students(run_id: str) -> LoadedStudents:
             data.inputs.shape[1:],
             spec.width,
             len(data.classes),
-            0 if adapter is None else adapter.shape[1],
+            projected_width({name: value.shape[1:] for name, value in weights.items()}),
             spec.depth,
+            spec.projector,
         )
     population = Population([template] * seeds, CPU)
     population.load({name: torch.from_numpy(value) for name, value in weights.items()})
@@ -246,7 +248,7 @@ def load_compressor(run_id: str) -> Callable[[np.ndarray], np.ndarray]:
     data = datasets.load(spec.dataset)
     labelled = data.labelled(spec.labels, spec.subset)
     raw = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
-    scaled = ScaledEmbeddings.to_unit(raw, labelled)
+    scaled = ScaledEmbeddings.to_unit(raw, labelled, embedding.block_widths(spec.teacher, spec.dataset, spec.pooling))
 
     def scale(rows: np.ndarray) -> np.ndarray:
         return (rows - scaled.mean) / scaled.scale

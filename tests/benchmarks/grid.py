@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kdlib.models import students
-from kdlib.models.compressors import TeacherBranch, mlp
+from kdlib.models.branches import TeacherBranch
+from kdlib.models.compressors import mlp
 from kdlib.training.loop import train
 from kdlib.training.step_loss import MethodGroup, TrainingData
 

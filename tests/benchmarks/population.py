@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from kdlib.data import datasets
 from kdlib.models import students
-from kdlib.models.compressors import TeacherBranch, mlp
+from kdlib.models.branches import TeacherBranch
+from kdlib.models.compressors import mlp
 from kdlib.pipeline import compare
 from kdlib.spec import RunSpec
 from kdlib.training import losses
