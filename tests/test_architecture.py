@@ -32,7 +32,7 @@ ROOMS = (
     ("models", "pretraining"),
     (
         "analysis",
-        "intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
+        "logistic intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
     ),
     ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
     ("analysis", "teacher_report comparison verdicts diagnosis papers frames result_tables items figures"),
