@@ -22,9 +22,10 @@ ROOMS = (
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
-        "optimizer rows pointwise_losses losses pairs label_losses augmentation streaming devices population replay",
+        "optimizer rows pointwise_losses losses pairs label_losses augmentation streaming devices member_layers "
+        "population replay",
     ),
-    ("training", "state step_loss stepper loop"),
+    ("training", "state step_loss gradients stepper loop"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",

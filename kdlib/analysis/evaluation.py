@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from kdlib.analysis.logistic import LOOSE, LogisticProblem, Regression
+from kdlib.analysis.logistic import LogisticProblem, Regression
 
 STRENGTHS = (0.03, 0.3, 3.0)  # inverse regularisation a probe chooses from, strongest regularisation first
 PROBED_NUMBERS = 2**25  # of features that are probed at once; more spaces wait for the next turn
@@ -138,7 +138,7 @@ def probe_accuracies(
     """Return how well a linear classifier reads labels from each of m spaces: accuracy, multi-label mAP, in [0, 1].
 
     Multinomial logistic regression on standardised columns, its regularisation chosen on a fifth of the training rows.
-    The spaces are fitted together (`kdlib.analysis.logistic`): five of 1,000 rows and width 32 in 10 classes take 0.1 s.
+    The spaces are fitted together (`kdlib.analysis.logistic`): five of 1,000 x 32 in 10 classes take 0.1 s.
 
     Args:
         train_x: features, shape (m, n, d).
@@ -308,7 +308,6 @@ def _fit_best(x: np.ndarray, y: np.ndarray, known: np.ndarray, on_fit: Callable[
         targets.repeat(tries, 0),
         kept.T.astype(np.float32).repeat(tries, 0),
         np.tile(strengths, (len(x), y.shape[1])),  # (m, q · tries)
-        tolerance=LOOSE,
     )
     right = (_decide(tried.logits(x)) == y.repeat(tries, 1)) & held_out.repeat(tries, 1)
     best = np.where(decided, right.sum(1).reshape(len(x), -1, tries).argmax(2), 0)  # (m, q)

@@ -19,7 +19,7 @@ from kdlib.names import COMPRESSED, method_name, method_role, run_name, setting_
 from kdlib.results import Point, RunResult
 from kdlib.spec import RunSpec, unused_fields
 
-CURVES = ("val", "prediction", "distance", "teacher")
+CURVES = ("val", "prediction", "distance", "teacher", "gradient_cosine")
 COST_NAMES = {
     "parameters": "student parameters",
     "multiply_adds": "multiply-adds per item",

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Twice what the objective can still fall, about, at which a walk ends. Accuracies are then within a row or two in a
-# thousand of those at the very bottom; where only strengths are compared, the looser one does.
-CLOSE, LOOSE = 3e-6, 1e-4
+# Twice what the objective can still fall, about, at which a walk ends: accuracies are then within a row or so in a
+# thousand of those at the very bottom, and so is the choice of a strength.
+TOLERANCE = 1e-6
 MOST_STEPS, MEMORY, HALVINGS = 100, 8, 20
 WIDEST = 512  # columns up to which turning them costs less than it saves
+ROUNDING = 1e-6  # of a value: what float32 cannot tell from a fall
 CHUNK_NUMBERS = 2**22  # logits that are in memory at once
 
 
@@ -75,7 +76,6 @@ class LogisticProblem:
         counts: np.ndarray,
         strengths: np.ndarray,
         start: Regression | None = None,
-        tolerance: float = CLOSE,
     ) -> Regression:
         """Return the regressions, each on the rows that count for it.
 
@@ -84,14 +84,13 @@ class LogisticProblem:
             counts: (q, n) float32 what each row counts, 0 or 1.
             strengths: (m, q) float32, inverse regularisation C.
             start: where to begin; by default at 0.
-            tolerance: `CLOSE` or `LOOSE`.
         """
         count, k = torch.from_numpy(counts), targets.shape[1]
         penalty = 1 / (torch.from_numpy(strengths) * count.sum(1))
         objective = _Objective(self._rows, torch.from_numpy(targets), count / count.sum(1, keepdim=True), penalty)
         curvature = (0.25 if k == 1 else 1 / k) * self._variances + objective.penalty
         at = torch.zeros(*penalty.shape, k, self._rows.shape[2]) if start is None else start.weights
-        return Regression(self._axes, _minimise(objective, at, 1 / curvature, tolerance, self._on_step))
+        return Regression(self._axes, _minimise(objective, at, 1 / curvature, self._on_step))
 
 
 class _Objective:
@@ -133,7 +132,6 @@ def _minimise(
     objective: _Objective,
     at: Tensor,
     inverse_curvature: Tensor,
-    tolerance: float,
     on_step: Callable[[], None] | None,
 ) -> Tensor:
     """Return where each of the convex functions (m, q) of weights (m, q, k, d) is least, nearly: L-BFGS.
@@ -148,12 +146,12 @@ def _minimise(
             on_step()
         direction = -_precondition(gradients, history, inverse_curvature)
         slope, step = _dot(direction, gradients), torch.ones_like(values)
-        moving = -slope > tolerance
+        moving = -slope > TOLERANCE
         direction = direction * moving[..., None, None]
         for _ in range(HALVINGS):
             there = at + step[..., None, None] * direction
             new_values, new_gradients = objective(there)
-            fell = new_values <= values + 1e-4 * step * slope
+            fell = new_values <= values + 1e-4 * step * slope + ROUNDING * values
             if fell.all():
                 break
             step = torch.where(fell, step, step / 2)
@@ -169,9 +167,7 @@ def _minimise(
     return at
 
 
-def _precondition(
-    gradients: Tensor, history: list[tuple[Tensor, Tensor, Tensor]], inverse_curvature: Tensor
-) -> Tensor:
+def _precondition(gradients: Tensor, history: list[tuple[Tensor, Tensor, Tensor]], inverse_curvature: Tensor) -> Tensor:
     """Return the inverse curvature times gradients, as `history` (moves, changes of the gradient, 1 / dot) tells it."""
     result, shares = gradients, []
     for moved, bent, rho in reversed(history):

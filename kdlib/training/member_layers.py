@@ -36,7 +36,7 @@ def use_member_layers(network: nn.Module) -> nn.Module:
 class MemberConv2d(nn.Conv2d):
     """Convolution whose bias is added where it is computed, not in a pass of its own over all maps."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         geometry = (self.stride, self.padding, self.dilation, self.groups)
         return _Convolution.apply(input, self.weight, self.bias, *geometry)
 
@@ -44,14 +44,14 @@ class MemberConv2d(nn.Conv2d):
 class MemberGroupNorm(nn.GroupNorm):
     """Group normalisation."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         return _GroupNorm.apply(input, self.weight, self.bias, self.num_groups, self.eps)
 
 
 class MemberMean(nn.AdaptiveAvgPool2d):
     """Mean over the places of a map, (..., h, w) -> (..., 1, 1)."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         return input.mean((-1, -2), keepdim=True)
 
 
