@@ -16,7 +16,7 @@ from torch.nn import functional
 
 # Twice what the objective can still fall, about, at which a walk ends: accuracies are then within a row or so in a
 # thousand of those at the very bottom, and so is the choice of a strength.
-TOLERANCE = 1e-6
+TOLERANCE = 1e-7
 MOST_STEPS, MEMORY, HALVINGS = 100, 8, 20
 WIDEST = 512  # columns up to which turning them costs less than it saves
 ROUNDING = 1e-6  # of a value: what float32 cannot tell from a fall
