@@ -8,7 +8,7 @@ students that are pulled towards them, evaluate.
 
 The rooms, in the order in which they build on one another; each room's `__init__` lists what is in it:
 
-    spec, results    what to run, and what came of it
+    spec, results    what to run, and what came of it; summary: scores over seeds
     names, colours   what people call methods and teachers, in which order; the colours of roles and classes
     recording        the race that is shown before a first one
     progress         how work is going, and how it is asked to stop

@@ -117,7 +117,8 @@ def resolve(spec: RunSpec) -> Context:
     lookup(AUGMENTATIONS, spec.augmentation, "augmentation")
     _check_numbers(spec)
     data = datasets.load(spec.dataset)
-    labelled = data.labelled(spec.labels)
+    labelled = data.labelled(spec.labels, spec.subset)
+    _check_subset(spec, data)
     _check_student(spec, data)
     _check_augmentation(spec, data)
     if spec.method == BASELINE:
@@ -183,6 +184,8 @@ def _check_numbers(spec: RunSpec) -> None:
         value = getattr(spec, name)
         if value < 1:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
+    if spec.subset < 0:
+        raise ValueError(f"subset must be 0 or more, got {spec.subset}")
     for value in grid_values(spec.lr):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"lr must be a positive number, got {value!r}")
@@ -196,6 +199,14 @@ def _check_numbers(spec: RunSpec) -> None:
         raise ValueError(f"a grid may have up to {MAX_CELLS} settings, got {spec.cell_count:,}: give fewer values")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
+
+
+def _check_subset(spec: RunSpec, data: Dataset) -> None:
+    if spec.subset and spec.labels == data.labelled_rows:
+        raise ValueError(
+            f"subset {spec.subset} of {spec.dataset} is the same as subset 0: all {spec.labels:,} labelled rows are "
+            "used; give fewer labels"
+        )
 
 
 def _check_student(spec: RunSpec, data: Dataset) -> None:

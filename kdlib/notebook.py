@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
-from kdlib.results import Comparison, RunResult, Summary
+from kdlib.results import Comparison, RunResult
+from kdlib.summary import Summary
 
 if TYPE_CHECKING:
     from kdlib.analysis.figures.style import Figure

@@ -12,84 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kdlib.spec import RunSpec
+from kdlib.summary import Probe, SplitMetrics, Summary
 
-SPACES = ("raw", "compressed", "student")  # in the order in which data flow through them
 MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # fields in which null has a meaning in JSON
 CANCELLED_SPLITS = ("val", "test")  # what a run whose training was cancelled still computes: all splits take too long
 CURVES = ("prediction", "distance", "teacher", "val", "gradient_cosine")  # of a point, one number per member
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One number per seed, their mean, and its confidence interval.
-
-    Attributes:
-        mean: of the values.
-        ci95: half-width of the two-sided 95 % t-interval; None for fewer than two values.
-        values: one per seed, or one where all seeds share a space; empty where they are not known.
-    """
-
-    mean: float
-    ci95: float | None
-    values: list[float] = field(default_factory=list)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Summary":
-        """Return the summary of a JSON object; fields of a later version are left out."""
-        return cls(data["mean"], data["ci95"], list(data.get("values", ())))
-
-
-@dataclass(frozen=True)
-class SplitMetrics:
-    """The scores on one split, as fractions.
-
-    Attributes:
-        scores: metric -> over the seeds: "accuracy" for one label an item; "map", "roc_auc" and "f1" for several.
-    """
-
-    scores: dict[str, Summary]
-
-    def __getitem__(self, metric: str) -> Summary:
-        return self.scores[metric]
-
-    @property
-    def primary_name(self) -> str:
-        """The metric that counts first: "accuracy", or "map" for several labels an item."""
-        return "accuracy" if "accuracy" in self.scores else "map"
-
-    @property
-    def primary(self) -> Summary:
-        """The score that counts first."""
-        return self.scores[self.primary_name]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "SplitMetrics":
-        """Return the scores of a JSON object."""
-        return cls({name: Summary.from_dict(value) for name, value in data.items()})
-
-
-@dataclass(frozen=True)
-class Probe:
-    """How well a linear probe predicts one label (the target or an attribute) from each space, accuracy as a fraction.
-
-    Attributes:
-        chance: accuracy of guessing; None where it was not computed.
-        raw, compressed, student: over the seeds; None where the space does not exist or was not probed.
-    """
-
-    chance: float | None = None
-    raw: Summary | None = None
-    compressed: Summary | None = None
-    student: Summary | None = None
-
-    def spaces(self) -> dict[str, Summary]:
-        """Return space -> accuracy for the spaces that were probed, in the order in which data flow through them."""
-        return {name: value for name in SPACES if (value := getattr(self, name)) is not None}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Probe":
-        """Return the probe of a JSON object."""
-        return cls(data.get("chance"), **{name: Summary.from_dict(data[name]) for name in SPACES if data.get(name)})
 
 
 @dataclass(frozen=True)
@@ -259,6 +186,7 @@ class RunResult:
         history: the points of `Progress`, in order.
         grid: of a spec with a grid, all its cells; everything else here is of the members of the chosen one.
         figures: its charts; `kdlib.notebook` adds them, so that results need no library of figures.
+        subsets: of a result that holds runs of several draws of labelled rows, see `pool_subsets`, their numbers.
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors
             with their heads; "features/<split>" (m, n, d_s); "logits/<split>" (m, n, k);
             "compressed/<split>" (m, n, d_c);
@@ -276,6 +204,7 @@ class RunResult:
     cost: Cost = field(default_factory=Cost)
     history: list[Point] = field(default_factory=list)
     grid: Grid | None = None
+    subsets: tuple[int, ...] = ()
     arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     figures: ClassVar[Any]
 
@@ -296,8 +225,9 @@ class RunResult:
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the arrays as what JSON can hold."""
         values = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "arrays"}
-        if self.grid is None:
-            del values["grid"]
+        for name in ("grid", "subsets"):
+            if not getattr(self, name):
+                del values[name]
         return values | {"teacher": values["teacher"] or {}, "spec": self.spec.to_dict()}
 
     @classmethod
@@ -314,6 +244,7 @@ class RunResult:
             Cost.from_dict(data.get("cost", {})),
             [Point.from_dict(point) for point in data.get("history", [])],
             Grid.from_dict(data["grid"]) if data.get("grid") else None,
+            tuple(data.get("subsets", ())),
             arrays or {},
         )
 
@@ -334,11 +265,13 @@ def _to_json(value: Any) -> Any:
         return _to_json(value.scores)
     if isinstance(value, dict):
         return {name: _to_json(item) for name, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_to_json(item) for item in value]
+    if isinstance(value, Summary):
+        return value.to_dict()
     if isinstance(value, Cost) and value == Cost():
         return {}
-    if isinstance(value, Summary | Probe | SpaceStats | TeacherStats | Cost | Point | Grid | GridCell):
+    if isinstance(value, Probe | SpaceStats | TeacherStats | Cost | Point | Grid | GridCell):
         return {
             name: _to_json(item) for name, item in vars(value).items() if item not in (None, {}) or name in MAY_BE_NULL
         }

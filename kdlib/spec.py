@@ -40,7 +40,7 @@ POINTWISE = (
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
-LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none"}
+LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none", "subset": 0}
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
 GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight")
@@ -54,6 +54,7 @@ class RunSpec:
     Attributes:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
+        subset: which draw of that many rows, see `Dataset.labelled`.
         teacher: a name in `TEACHERS`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
@@ -79,6 +80,7 @@ class RunSpec:
 
     dataset: str = "cluttered-digits"
     labels: int = 1000
+    subset: int = LATER_FIELDS["subset"]
     teacher: str = "simclr"
     pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kdlib import runs
+from kdlib.analysis.subsets import pool_subsets
 from kdlib.store import DONE, RunInfo
 from pages import address, export_section, live, recorded, run_tables, sections, show
 from pages.sections import SECTIONS, available_sections
@@ -27,7 +28,7 @@ run_tables.choose_in_title("Compare", states=[DONE])
 selected = address.load_runs(address.selected_ids())
 if any(run.active for run in selected):
     live.draw_while_active(lambda: run_tables.show_progress(address.load_runs(address.selected_ids())), selected)
-results = [result for result in address.load_results(selected) if result.metrics]
+results = pool_subsets([result for result in address.load_results(selected) if result.metrics])
 if results:
     sections.show_answer(results)
 run_tables.list_left_out(selected)

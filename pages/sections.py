@@ -43,8 +43,7 @@ def show_answer(results: Sequence[RunResult]) -> None:
         bars.update_layout(height=ANSWER_HEIGHT + LEGEND_HEIGHT * max(0, len(results) - 4)),
         "accuracy",
         f"The {metric_names(results)} of each run, in-domain and on each out-of-domain set",
-        f"Bars: mean over n seeds ({_seed_counts(results)}), whiskers: 95 % interval, dots: the seeds. "
-        "Hatched: out-of-domain.",
+        f"Bars: mean over {_samples(results)}, whiskers: 95 % interval, dots: the seeds. Hatched: out-of-domain.",
     )
 
 
@@ -62,10 +61,10 @@ def _short_labels(results: Sequence[RunResult]) -> list[str] | None:
     return labels if several and len(set(labels)) == len(labels) else None
 
 
-def _seed_counts(results: Sequence[RunResult]) -> str:
-    """Return how many seeds there are, "5" or "3 to 10"."""
-    counts = sorted({result.spec.seeds for result in results})
-    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+def _samples(results: Sequence[RunResult]) -> str:
+    """Return what each mean is of, fewest first: "5 seeds", "3 seeds or 5 seeds"."""
+    scores = sorted((result.metrics["test"].primary for result in results), key=lambda score: len(score.values))
+    return " or ".join(dict.fromkeys(score.sample for score in scores))
 
 
 def dimension(results: Sequence[RunResult]) -> None:

@@ -19,8 +19,9 @@ from kdlib.analysis.estimates import common_epoch, scores_at
 from kdlib.colours import COLOURS, PALETTE
 from kdlib.names import METHODS, ROLES, TEACHERS, method_role, run_name
 from kdlib.recording import Formation, Recording
-from kdlib.results import Point, Probe, RunResult, Summary
+from kdlib.results import Point, RunResult
 from kdlib.spec import RunSpec
+from kdlib.summary import Probe, Summary
 
 ASSETS = Path(__file__).parent.parent / "assets"
 PLAYING = 8.0  # seconds that a whole race takes when it is played

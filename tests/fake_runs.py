@@ -14,8 +14,9 @@ import numpy as np
 
 from kdlib.cache import atomic_path
 from kdlib.progress import Progress
-from kdlib.results import CURVES, Cost, Point, RunResult, SplitMetrics, Summary
+from kdlib.results import CURVES, Cost, Point, RunResult
 from kdlib.spec import RunSpec
+from kdlib.summary import SplitMetrics, Summary
 
 EATEN = []
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.results import Cost, RunResult, SpaceStats, SplitMetrics, Summary
+from kdlib.results import Cost, RunResult, SpaceStats
 from kdlib.spec import RunSpec
+from kdlib.summary import SplitMetrics, Summary
 
 SPEC = RunSpec()
 

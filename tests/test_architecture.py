@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec names colours results progress registry cache recording"),
+    ("", "spec names colours summary results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
@@ -33,7 +33,8 @@ ROOMS = (
     ("models", "pretraining"),
     (
         "analysis",
-        "logistic intervals significance estimates evaluation calibration class_scores geometry neighbours retrieval",
+        "logistic intervals subsets significance estimates evaluation calibration class_scores geometry neighbours "
+        "retrieval",
     ),
     ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
     ("analysis", "teacher_report comparison verdicts diagnosis papers frames result_tables items figures"),

@@ -58,6 +58,20 @@ def test_compare_writes_json_and_is_quiet_when_asked(tmp_path, capsys):
     assert written["cost"]["seconds"] > 0
 
 
+def test_compare_on_several_labelled_subsets_counts_all_of_them(tmp_path, capsys):
+    path = tmp_path / "subsets.json"
+    assert main(["compare", *SMALL, "--subsets", "2", "--methods", "baseline,raw", "--json", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "n = 2 labelled subsets x 2 seeds" in out
+    assert sum(line.startswith(method_name("raw")) for line in out.split("Paired")[0].splitlines()) == 1
+    _, raw = json.loads(path.read_text())["runs"]
+    assert raw["subsets"] == [0, 1]
+    assert len(raw["metrics"]["test"]["accuracy"]["values"]) == 4
+    assert raw["differences"]["baseline"]["test"]["subsets"] == 2
+    assert main(["compare", *SMALL, "--subsets", "2", "--lr", "0.01,0.02"]) == 2
+    assert "several subsets go with single settings" in capsys.readouterr().err
+
+
 def test_compare_with_a_grid_shows_what_each_method_chose_and_tests_nothing_else(tmp_path, capsys):
     path, values = tmp_path / "grid.json", ["--distance-weight", "0.2,0.7", "--lr", "0.03,0.003"]
     assert main(["compare", *SMALL, *values, "--methods", "baseline,raw", "--json", str(path)]) == 0

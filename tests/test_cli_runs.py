@@ -9,8 +9,9 @@ import pytest
 from kdlib import engine, runs
 from kdlib.cli import runs as commands
 from kdlib.cli import sweeps as sweep_commands
-from kdlib.results import RunResult, SplitMetrics, Summary
+from kdlib.results import RunResult
 from kdlib.spec import RunSpec
+from kdlib.summary import SplitMetrics, Summary
 from tests.live_engine import data_folder, wait_for_end, wait_until
 
 

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from kdlib.analysis.diagnosis import diagnose
-from kdlib.results import Point, Probe, SpaceStats, Summary, TeacherStats
+from kdlib.results import Point, SpaceStats, TeacherStats
+from kdlib.summary import Probe, Summary
 from tests.made_results import make_result
 
 ALONE = [0.60, 0.61, 0.62]

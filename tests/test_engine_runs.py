@@ -7,7 +7,7 @@ import pytest
 
 from kdlib import runs, store
 from kdlib.engine import RunFolder
-from kdlib.results import Summary
+from kdlib.summary import Summary
 from tests import fake_runs
 from tests.fake_runs import spec
 from tests.live_engine import ROOT, STALL, data_folder, recorded_epochs, wait_for_end, wait_until

@@ -11,7 +11,8 @@ import pytest
 from kdlib import engine, runs, store
 from kdlib.engine import Job, RunFolder, recorder
 from kdlib.progress import Progress
-from kdlib.results import Point, Summary
+from kdlib.results import Point
+from kdlib.summary import Summary
 from tests import fake_runs
 from tests.fake_runs import spec
 from tests.live_engine import HANG, data_folder, recorded_epochs, wait_for_end, wait_for_workers, wait_until

@@ -7,9 +7,10 @@ import pytest
 
 from kdlib.lessons import LessonError, Measured, read_lesson, tables
 from kdlib.lessons.conditions import UnknownNumberError, evaluate, fill, format_number
-from kdlib.results import Probe, RunResult, SplitMetrics, Summary, TeacherStats
+from kdlib.results import RunResult, TeacherStats
 from kdlib.spaces import Spaces
 from kdlib.spec import RunSpec
+from kdlib.summary import Probe, SplitMetrics, Summary
 from kdlib.training.pairs import pair_matrix
 from pages import glossary, lesson_files
 from pages.lesson_views import VIEWS

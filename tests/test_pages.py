@@ -221,6 +221,20 @@ def test_compare_says_which_run_it_leaves_out_and_why(state, message, run_ids, m
     assert message in notes[0]
 
 
+def test_runs_that_differ_in_their_labelled_rows_only_are_compared_as_one(run_ids):
+    others = []
+    for result in stored_runs.trained():
+        drawn = replace(result, spec=result.spec.replace(subset=1))
+        others.append(stored_runs.store_result(drawn, "other rows"))
+    app = opened("compare", runs=",".join([*run_ids, *others]), show="Differences")
+    assert not app.exception
+    assert "2 labelled subsets x 2 seeds" in "".join(each.value for each in app.caption)
+    assert len(app.selectbox(key="to").options) == 3
+    assert tables(app)[-1]["n"].tolist() == ["4", "4"]
+    app = opened("compare", runs=",".join([run_ids[0], others[2]]), show="Differences")
+    assert "other labelled rows" in "".join(each.value for each in app.info)
+
+
 def test_what_the_others_are_compared_with_is_in_the_address(run_ids):
     runs_there = ",".join(run_ids)
     names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options

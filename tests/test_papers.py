@@ -5,8 +5,9 @@ import pytest
 from kdlib.analysis import papers
 from kdlib.checks import default_spec
 from kdlib.cli.main import main
-from kdlib.results import RunResult, SplitMetrics, Summary
+from kdlib.results import RunResult
 from kdlib.spec import RunSpec
+from kdlib.summary import SplitMetrics, Summary
 
 BASE = RunSpec(dataset="tones", teacher="tones-simclr", method="linear", distance_weight=0.75, seeds=2)
 

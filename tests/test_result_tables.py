@@ -8,7 +8,7 @@ import pytest
 from kdlib.analysis.comparison import paired_differences
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
 from kdlib.names import method_name
-from kdlib.results import SplitMetrics, Summary
+from kdlib.summary import SplitMetrics, Summary
 from tests.made_results import make_result, rename_metric
 
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.significance import are_clear, effect_size, holm, p_value, seeds_to_settle
-from kdlib.results import Summary
+from kdlib.summary import Summary
 
 
 @pytest.mark.parametrize("n", [2, 5, 12])

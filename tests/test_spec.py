@@ -12,7 +12,7 @@ import torch
 
 from kdlib import pipeline
 from kdlib.models.compressors import COMPRESSORS
-from kdlib.results import RunResult, SplitMetrics, Summary
+from kdlib.results import RunResult
 from kdlib.spec import (
     BASELINE,
     GRID_FIELDS,
@@ -24,6 +24,7 @@ from kdlib.spec import (
     RunSpec,
     unused_fields,
 )
+from kdlib.summary import SplitMetrics, Summary
 from kdlib.training.losses import LOSSES
 
 
@@ -68,7 +69,7 @@ def test_stored_runs_are_found_by_the_identity_that_was_recorded_for_them(spec, 
 def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
-    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max")
+    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1)
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 

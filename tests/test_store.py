@@ -15,9 +15,10 @@ import pytest
 
 from kdlib import store
 from kdlib.progress import Progress
-from kdlib.results import Cost, Point, RunResult, SplitMetrics, Summary
+from kdlib.results import Cost, Point, RunResult
 from kdlib.spec import RunSpec
 from kdlib.store import RunNotFoundError, StoreError, StoreUnavailableError, connection
+from kdlib.summary import SplitMetrics, Summary
 
 ROOT = Path(__file__).resolve().parent.parent
 POINT = Point(0, [1.0, 2.0], [0.5, float("nan")], [], [0.5, 0.7])

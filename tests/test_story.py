@@ -8,8 +8,9 @@ import pytest
 
 from kdlib.analysis.verdicts import describe_kept
 from kdlib.recording import load_recording
-from kdlib.results import Point, Probe, Summary
+from kdlib.results import Point
 from kdlib.spec import RunSpec
+from kdlib.summary import Probe, Summary
 from pages import story
 from pages.text import describe_range
 

@@ -6,7 +6,7 @@ import pytest
 
 from kdlib.analysis.verdicts import answer, verdict
 from kdlib.recording import load_recording
-from kdlib.results import SplitMetrics, Summary
+from kdlib.summary import SplitMetrics, Summary
 from tests.made_results import make_result, rename_metric
 
 RUNS = (("raw", [0.5, 0.52, 0.51]), ("mlp", [0.6, 0.63, 0.61]))

@@ -13,9 +13,9 @@ from kdlib.cli.main import main
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.models.quantization import PRECISIONS, calibrate
-from kdlib.results import Summary
 from kdlib.spaces import precision_jobs
 from kdlib.spaces.precision_jobs import PrecisionRequest
+from kdlib.summary import Summary
 from tests import stored_runs
 
 

@@ -2,6 +2,7 @@
 
 estimates      what can be told while something trains, in milliseconds
 intervals      one number per seed becomes a mean and its interval
+subsets        runs that differ in their labelled rows only, as one
 significance   which of many differences are clear, how large they are for their spread, how many seeds would settle it
 evaluation     scores of predictions, linear probes; class_scores: class by class
 logistic       logistic regressions of many spaces at once

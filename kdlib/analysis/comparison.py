@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from kdlib.analysis.intervals import paired_difference
 from kdlib.analysis.significance import are_clear
 from kdlib.names import method_name
-from kdlib.results import RunResult, Summary
+from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW
+from kdlib.summary import Summary
 
 METRIC_NAMES = {"accuracy": "accuracy", "map": "mAP", "roc_auc": "ROC-AUC", "f1": "macro F1"}  # metric -> its name
 
@@ -42,9 +45,16 @@ def why_unpaired(result: RunResult, other: RunResult) -> str:
         return f"another dataset, {result.spec.dataset} and not {other.spec.dataset}"
     if result.spec.labels != other.spec.labels:
         return f"another number of labels, {result.spec.labels:,} and not {other.spec.labels:,}"
+    if _subsets(result) != _subsets(other):
+        return f"other labelled rows, subset {_subsets(result)} and not {_subsets(other)}"
     if result.primary_name != other.primary_name:
         return f"another metric, {METRIC_NAMES[result.primary_name]} and not {METRIC_NAMES[other.primary_name]}"
     return why_undefined(result) or why_undefined(other)
+
+
+def _subsets(result: RunResult) -> str:
+    """Return the numbers of the draws of labelled rows that a result holds, "0, 1, 2"."""
+    return ", ".join(map(str, result.subsets or (result.spec.subset,)))
 
 
 def why_undefined(result: RunResult) -> str:
@@ -73,11 +83,11 @@ def paired_differences(result: RunResult, other: RunResult) -> dict[str, Summary
     """
     if why_unpaired(result, other):
         return {}
-    differences = {}
-    for split in [split for split in result.metrics if split in other.metrics]:
-        a, b = result.metrics[split].primary.values, other.metrics[split].primary.values
-        shared = min(len(a), len(b))  # a value per seed, from seed 0 up
-        differences[split] = paired_difference(a[:shared], b[:shared])
+    differences, first, second = {}, result.metrics, other.metrics
+    for split in [split for split in first if split in second]:
+        a, b = (np.reshape(each.values, (each.subsets, -1)) for each in (first[split].primary, second[split].primary))
+        shared = min(a.shape[1], b.shape[1])  # a value per seed, from seed 0 up
+        differences[split] = paired_difference(a[:, :shared].ravel(), b[:, :shared].ravel(), len(a))
     return differences
 
 
@@ -122,7 +132,7 @@ def to_json(results: Sequence[RunResult], seconds: float | None = None) -> dict[
     runs = []
     for result in results:
         differences = {
-            method: {split: vars(summary) for split, summary in splits.items()}
+            method: {split: summary.to_dict() for split, summary in splits.items()}
             for method, splits in differences_to_references(results, result).items()
         }
         runs.append(result.to_dict() | {"differences": differences})

@@ -11,8 +11,9 @@ from kdlib.analysis.comparison import best_compressed, differences_to_references
 from kdlib.analysis.significance import seeds_to_settle
 from kdlib.analysis.verdicts import describe_kept
 from kdlib.names import method_name
-from kdlib.results import RunResult, Summary
+from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec, grid_values
+from kdlib.summary import Summary
 
 CLEAR = 0.02  # of an accuracy, below which nothing is made of a difference
 HARDLY = 0.15  # of the distance at the start: a student that came no closer does not follow

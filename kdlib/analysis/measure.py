@@ -17,19 +17,9 @@ from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, Progress
-from kdlib.results import (
-    CANCELLED_SPLITS,
-    CURVES,
-    Cost,
-    Grid,
-    Point,
-    Probe,
-    RunResult,
-    SpaceStats,
-    SplitMetrics,
-    TeacherStats,
-)
+from kdlib.results import CANCELLED_SPLITS, CURVES, Cost, Grid, Point, RunResult, SpaceStats, TeacherStats
 from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.summary import Probe, SplitMetrics
 from kdlib.training.loop import Trained, compress, predict
 from kdlib.training.streaming import StreamedRows
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kdlib.analysis.comparison import paired_differences
-from kdlib.results import RunResult, Summary
+from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.summary import Summary
 
 SOFT_LABEL_WEIGHT = 1.0  # weight of the soft labels where a spec has none
 

@@ -10,7 +10,7 @@ from kdlib.analysis.intervals import summarize
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.data.datasets import Dataset
 from kdlib.progress import OnProgress, report_progress
-from kdlib.results import Summary
+from kdlib.summary import Summary
 
 VERSION = 2  # of the cached accuracies: raise it when the same space would be scored otherwise
 

@@ -11,8 +11,9 @@ from kdlib.analysis.comparison import METRIC_NAMES, format_differences, format_p
 from kdlib.analysis.frames import COST_NAMES, differing_fields, run_labels, split_name
 from kdlib.analysis.significance import effect_size, seeds_to_settle
 from kdlib.names import setting_name
-from kdlib.results import RunResult, Summary
+from kdlib.results import RunResult
 from kdlib.spec import RunSpec, setting_text, unused_fields
+from kdlib.summary import Summary
 
 NONE = "–"  # in a cell without a value
 
@@ -123,7 +124,9 @@ def _secondary_scores(result: RunResult) -> dict[str, Summary]:
 
 
 def _costs(result: RunResult) -> dict[str, Any]:
-    return {"n": result.spec.seeds} | {label: getattr(result.cost, name) for name, label in COST_NAMES.items()}
+    score = result.score("test")
+    seeds = result.spec.seeds if score is None else len(score.values)
+    return {"n": seeds} | {label: getattr(result.cost, name) for name, label in COST_NAMES.items()}
 
 
 def _format_cost(value: float | None) -> float | str:

@@ -1,15 +1,16 @@
 """Significance of paired differences: which of many are clear, how large they are for their spread, what would settle.
 
-All of it is the paired t-test, seed by seed; a table of many differences is one family, corrected as one.
+All of it is the paired t-test, seed by seed, over several labelled subsets with the standard error of `intervals`; a
+table of many differences is one family, corrected as one.
 """
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import sqrt
 
 import numpy as np
 
-from kdlib.results import Summary
+from kdlib.analysis.intervals import standard_error
+from kdlib.summary import Summary
 
 LEVEL = 0.05  # how often a table without any difference may show one
 MOST_SEEDS = 1000  # beyond which nobody trains
@@ -28,13 +29,12 @@ def p_value(difference: Summary) -> float:
     # scipy.stats takes a second to load.
     from scipy.special import stdtr
 
-    n = len(difference.values)
-    if n < 2:
+    if len(difference.values) < 2:
         return 1.0
-    error = float(np.std(difference.values, ddof=1)) / sqrt(n)
+    error, freedom = standard_error(difference.values, difference.subsets)
     if error == 0:
         return 1.0 if difference.mean == 0 else 0.0
-    return float(2 * stdtr(n - 1, -abs(difference.mean) / error))
+    return float(2 * stdtr(freedom, -abs(difference.mean) / error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -89,7 +89,8 @@ def seeds_to_settle(difference: Summary) -> int | None:
     """Return how many seeds would make a difference of this size and spread clear by itself, at least 2.
 
     It takes mean and spread of the seeds at hand for the true ones, so it is a guess; None where more than `MOST_SEEDS`
-    would be needed, or nothing is known of the spread.
+    would be needed, or nothing is known of the spread; also of several labelled subsets, where more seeds alone may
+    never do.
 
     Example:
         >>> seeds_to_settle(summarize([0.01, 0.03, 0.02]))
@@ -97,7 +98,7 @@ def seeds_to_settle(difference: Summary) -> int | None:
     """
     from scipy.special import stdtrit
 
-    if len(difference.values) < 2 or not difference.mean:
+    if len(difference.values) < 2 or not difference.mean or difference.subsets > 1:
         return None
     ratio = float(np.std(difference.values, ddof=1)) / abs(difference.mean)
     counts = np.arange(2, MOST_SEEDS + 1)

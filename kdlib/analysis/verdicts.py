@@ -17,8 +17,9 @@ from kdlib.analysis.comparison import (
 )
 from kdlib.analysis.intervals import paired_difference
 from kdlib.names import COMPRESSED, method_name, method_role, run_name
-from kdlib.results import Probe, RunResult, Summary
+from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW
+from kdlib.summary import Probe, Summary
 
 CLEAR_LOSS = 0.05  # of a probe's accuracy
 MAX_QUESTIONS = 3  # that an answer speaks about
@@ -102,26 +103,26 @@ def _describe_gain(results: Sequence[RunResult], best: RunResult) -> list[str]:
 def _describe_difference(what: str, best: RunResult, reference: str, gain: Summary) -> str:
     """Return whether `what` helps: the difference of a run to its reference with interval and n."""
     name, other = f"“{run_name(best.spec)}”", f"“{method_name(reference)}”"
-    unit, n = _unit(best), len(gain.values)
+    unit, n = _unit(best), gain.sample
     if gain.ci95 is None:
         difference = f"{name} is {100 * gain.mean:+.1f} {unit} from {other} on the test set"
         return f"One seed cannot tell whether {what} helps: {difference}. More seeds are needed."
     if not excludes_zero(gain):
         difference = f"{name} is {format_percent(gain, signed=True)} {unit} from {other} on the test set"
-        return f"No clear difference, so it is open whether {what} helps: {difference} (n = {n} seeds)."
+        return f"No clear difference, so it is open whether {what} helps: {difference} (n = {n})."
     distance = format_percent(replace(gain, mean=abs(gain.mean)))
     if len(set(distance.split(" ± "))) == 1:  # "1.0 ± 1.0" would look as if the interval held 0
         distance = f"{100 * abs(gain.mean):.2f} ± {100 * gain.ci95:.2f}"
     helps, side = ("helps", "above") if gain.mean > 0 else ("does not help", "below")
     start = f"{what[0].upper()}{what[1:]} {helps}"
-    return f"{start}: {name} is {distance} {unit} {side} {other} on the test set (n = {n} seeds)."
+    return f"{start}: {name} is {distance} {unit} {side} {other} on the test set (n = {n})."
 
 
 def _describe_alone(results: Sequence[RunResult], best: RunResult) -> list[str]:
     """Return what a run scored that has no reference, and what is missing."""
     score = best.metrics["test"].primary
     reached = f"“{run_name(best.spec)}” reaches {format_percent(score)} % {METRIC_NAMES[best.primary_name]}"
-    sentence = f"{reached} on the test set (n = {len(score.values)} seed{'' if len(score.values) == 1 else 's'})."
+    sentence = f"{reached} on the test set (n = {score.sample})."
     if len(results) == 1:
         return [f"Only one run: {sentence}", "Others beside it tell whether that is much."]
     if best.spec.method == BASELINE:

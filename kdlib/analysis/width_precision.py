@@ -15,7 +15,7 @@ from kdlib.analysis.intervals import summarize
 from kdlib.analysis.neighbours import shared_neighbours
 from kdlib.analysis.retrieval import nearest_codes, neighbour_score, recall_at
 from kdlib.models.quantization import PRECISIONS, Quantizer, calibrate
-from kdlib.results import Summary
+from kdlib.summary import Summary
 
 K = 10  # neighbours
 TRAIN_ROWS, TEST_ROWS = 10_000, 2000  # at most; of more, so many are drawn

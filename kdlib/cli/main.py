@@ -27,6 +27,7 @@ from kdlib.spec import GRID_FIELDS, RunSpec
 OPTIONS = {
     "dataset": "what to learn: see `list datasets`",
     "labels": "labelled training rows",
+    "subset": "which draw of that many rows",
     "teacher": "whose embeddings: see `list teachers`",
     "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
     "dim": "width of the compressed embedding",
@@ -112,7 +113,7 @@ def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnPro
 def compare(arguments: argparse.Namespace) -> int:
     """Train several methods side by side and print what came out."""
     from kdlib import pipeline
-    from kdlib.analysis import comparison
+    from kdlib.analysis import comparison, subsets
     from kdlib.checks import check
     from kdlib.training.devices import pick_device
 
@@ -123,7 +124,7 @@ def compare(arguments: argparse.Namespace) -> int:
         for spec in specs:
             check(spec)
     with progress_bar("Training", arguments.quiet) as on_progress:
-        results = pipeline.compare(specs, device=arguments.device, on_progress=on_progress)
+        results = subsets.pool_subsets(pipeline.compare(specs, device=arguments.device, on_progress=on_progress))
     seconds = time.perf_counter() - started
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
@@ -193,6 +194,7 @@ def parser() -> argparse.ArgumentParser:
         "--methods", default="baseline,raw,pca,linear,mlp", help="names separated by commas: see `list methods`"
     )
     add_spec_options(comparing)
+    runs.add_subsets_option(comparing)
     comparing.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     comparing.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
@@ -200,6 +202,7 @@ def parser() -> argparse.ArgumentParser:
     papers = command("paper", paper)
     papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
     add_spec_options(papers, grid=False)
+    papers.set_defaults(subsets=1)
     papers.add_argument("--teachers", default="", metavar="X,...", help="several, separated by commas (default: all)")
     papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")

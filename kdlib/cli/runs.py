@@ -48,6 +48,7 @@ def add_commands(
     launching = command("launch", launch)
     launching.add_argument("--methods", default=METHODS, help="names separated by commas: see `list methods`")
     add_spec_options(launching)
+    add_subsets_option(launching)
     launching.add_argument("--name", default="", help="what to call the runs (default: after their methods)")
     launching.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
@@ -75,6 +76,13 @@ def add_commands(
     command("rename", rename, run_count="one").add_argument("name", help="its new name")
 
     command("engine", engine_command).add_argument("what", choices=["start", "status", "stop"])
+
+
+def add_subsets_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that trains each method on several draws of labelled rows."""
+    parser.add_argument(
+        "--subsets", type=int, default=1, metavar="N", help="how many draws of labelled rows, from 0 up (default: 1)"
+    )
 
 
 def parse_methods(text: str) -> list[str]:
@@ -117,12 +125,14 @@ def spec_fields(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def specs_of(arguments: argparse.Namespace) -> list[RunSpec]:
-    """Return one spec per method; what the options leave open is the default for the dataset."""
+    """Return one spec per method and labelled subset; what the options leave open is the default for the dataset."""
+    from kdlib.analysis.subsets import with_subsets
     from kdlib.checks import default_spec  # loads torch, which most commands do without
 
     methods, given = parse_methods(arguments.methods), spec_fields(arguments)
     base = default_spec(given.get("dataset", RunSpec.dataset))
-    return [base.replace(method=method, **given) for method in methods]
+    specs = [base.replace(method=method, **given) for method in methods]
+    return with_subsets(specs, arguments.subsets) if arguments.subsets != 1 else specs
 
 
 def launch(arguments: argparse.Namespace) -> int:

@@ -60,6 +60,7 @@ def _parse_values(kind: type, text: str) -> list[Any]:
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Run every combination of the given values in the background, except what is done, and print the results."""
+    from kdlib.analysis.subsets import pool_subsets
     from kdlib.checks import default_spec
 
     axes = spec_fields(arguments)
@@ -72,7 +73,8 @@ def sweep(arguments: argparse.Namespace) -> int:
         print_lines(*launched.runs)
         return 0
     ended = _wait(launched.runs)
-    results = sweeps.results(launched.runs)
+    found = sweeps.results(launched.runs)
+    results = pool_subsets(found)
     if arguments.json:
         text = json.dumps(to_json(results, time.perf_counter() - started), indent=1, ensure_ascii=False)
         with atomic_path(arguments.json) as temporary:
@@ -81,7 +83,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     for run in ended:
         if run.state != store.DONE:
             errors.print(f"{run.id[:12]} {run.name}: {describe_run(run)}", markup=False)
-    return 0 if len(results) == len(specs) else 1
+    return 0 if len(found) == len(specs) else 1
 
 
 def _wait(run_ids: Sequence[str]) -> list[RunInfo]:

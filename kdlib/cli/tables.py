@@ -18,8 +18,9 @@ from kdlib.analysis.comparison import (
 from kdlib.analysis.grid import describe_left_out, grid_table
 from kdlib.analysis.verdicts import verdict
 from kdlib.names import cell_name, in_order, method_name, teacher_name
-from kdlib.results import Probe, RunResult, Summary, TeacherStats
+from kdlib.results import RunResult, TeacherStats
 from kdlib.spec import BASELINE, RAW
+from kdlib.summary import Probe, Summary
 
 MIN_WIDTH = 140  # columns of the widest table; a terminal with fewer breaks its lines instead of cutting numbers off
 
@@ -41,7 +42,7 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
         results: what `pipeline.compare` returned.
         seconds: how long all of it took.
     """
-    console, first = _wide(), results[0]
+    console, spec = _wide(), results[0].spec
     results = in_order(results, lambda each: each.spec)
     for each in results:
         if each.status == "failed":
@@ -51,7 +52,7 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     if not done:
         return
     metric = done[0].primary_name
-    sample = f"n = {first.spec.seeds} seeds; {first.spec.labels} labels of {first.spec.dataset}"
+    sample = f"n = {done[0].metrics['test'].primary.sample}; {spec.labels} labels of {spec.dataset}"
     console.print(f"\n{metric_names(done)}, % (mean ± 95 % interval, {sample})")
     console.print(_accuracies(done, metric))
     if any(each.grid for each in done):

@@ -82,17 +82,21 @@ class Dataset:
         labels = self.labels[self.splits["train"]]
         return int((~np.isnan(labels).all(axis=1) if self.multi_label else labels >= 0).sum())
 
-    def labelled(self, count: int) -> np.ndarray:
+    def labelled(self, count: int, subset: int = 0) -> np.ndarray:
         """Return `count` rows of the training split whose labels the student may see, (count,) int64.
 
         Classes take turns, so every class is included; with several labels an item, every class has a positive and a
-        negative row if the training rows have both. The subsets of a smaller count are contained in those of a larger
-        one.
+        negative row if the training rows have both. The rows of a smaller count are among those of a larger one.
+
+        Args:
+            count: of rows.
+            subset: which draw: 0 takes the first rows of the split, any other number shuffles it before; two draws may
+                share rows.
 
         Raises:
             ValueError: too few to include every class, or more than there are.
         """
-        order = self._labelled_order()
+        order = self._labelled_order(subset)
         if count < len(self.classes):
             raise ValueError(
                 f"{count} labels cannot cover the {len(self.classes)} classes of {self.name}; "
@@ -102,9 +106,11 @@ class Dataset:
             raise ValueError(f"{self.name} has {len(order)} labelled training rows, got {count}")
         return order[self._cover_classes(self.labels[order], count)] if self.multi_label else order[:count]
 
-    def _labelled_order(self) -> np.ndarray:
+    def _labelled_order(self, subset: int) -> np.ndarray:
         """Return all labelled training rows, single labels sorted so that classes take turns."""
         train = self.splits["train"]
+        if subset:
+            train = np.random.default_rng(subset).permutation(train)
         if self.multi_label:
             return train[~np.isnan(self.labels[train]).all(axis=1)]
         rows = train[self.labels[train] >= 0]

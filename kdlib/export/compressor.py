@@ -49,7 +49,7 @@ def export_compressor(source: ExportSource) -> tuple[Any | None, str]:
         embeddings = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
     except ValueError as error:
         return None, f"the teacher {spec.teacher} cannot be asked: {error}"
-    labelled = source.data.labelled(spec.labels)
+    labelled = source.data.labelled(spec.labels, spec.subset)
     scaling = ScaledEmbeddings.to_unit(embeddings, labelled)
     member = source.seeds[0] if len(source.seeds) == 1 else choose_seeds(source.result, BEST)[0]
     try:
@@ -62,7 +62,7 @@ def _checked_graph(
     source: ExportSource, scaling: ScaledEmbeddings, embeddings: np.ndarray, member: int
 ) -> tuple[Any | None, str]:
     """Return the graph of one member's compressor, once it gives what the run has."""
-    spec, labelled = source.result.spec, source.data.labelled(source.result.spec.labels)
+    spec, labelled = source.result.spec, source.data.labelled(source.result.spec.labels, source.result.spec.subset)
     if COMPRESSORS[spec.method].trainable:
         compressor = _trained(source, embeddings.shape[1], member)
     else:

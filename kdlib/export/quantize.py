@@ -26,7 +26,7 @@ def quantize(source: ExportSource, model: Path, target: Path) -> None:
     """
     from onnxruntime import quantization
 
-    labelled = source.data.labelled(source.result.spec.labels)
+    labelled = source.data.labelled(source.result.spec.labels, source.result.spec.subset)
     inputs = graph_inputs(source.data, source.form, labelled[sample_rows(len(labelled), CALIBRATION_ROWS)])
 
     class Reader(quantization.CalibrationDataReader):

@@ -27,8 +27,9 @@ from kdlib.export.report_blocks import (
 from kdlib.export.report_source import ReportSource
 from kdlib.models import embedding, teachers
 from kdlib.names import method_name, setting_name, teacher_name
-from kdlib.results import Probe, RunResult
+from kdlib.results import RunResult
 from kdlib.spec import BASELINE, RAW, RunSpec, unused_fields
+from kdlib.summary import Probe
 
 MAX_NAMES = 24  # class or category names that are listed
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "umap-learn", "mlflow-skinny", "plotly")

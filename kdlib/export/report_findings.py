@@ -23,9 +23,10 @@ from kdlib.analysis.verdicts import verdict
 from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
 from kdlib.export.report_source import ReportSource, RunView
 from kdlib.names import method_name, teacher_name
-from kdlib.results import Probe, RunResult, Summary
+from kdlib.results import RunResult
 from kdlib.spaces import Colouring
 from kdlib.spec import BASELINE, RAW, UNCOMPRESSED
+from kdlib.summary import Probe, Summary
 
 MAP_ROWS = 1000  # rows that a map shows; more would be a heavy page and not a clearer picture
 MAP_ATTRIBUTES = 2  # attributes by which maps are coloured, beside the class

@@ -28,9 +28,10 @@ from kdlib.export.inputs import InputSpec
 from kdlib.export.intake import WEIGHTS
 from kdlib.models.students import STUDENTS, Student, build_student
 from kdlib.registry import lookup
-from kdlib.results import Cost, RunResult, SplitMetrics
+from kdlib.results import Cost, RunResult
 from kdlib.runs import clean_name
 from kdlib.spec import RunSpec
+from kdlib.summary import SplitMetrics
 from kdlib.training.augmentation import AUGMENTATIONS
 from kdlib.training.loop import predict
 from kdlib.training.losses import LOSSES
@@ -157,7 +158,7 @@ def _matching_dataset(record: Mapping[str, Any], spec: RunSpec, form: InputSpec)
 
 def _predict(population: Population, data: Dataset, spec: RunSpec) -> Arrays:
     """Return features and logits of every split, named as in `RunResult.arrays`."""
-    splits = data.splits | {"train": data.labelled(spec.labels)}
+    splits = data.splits | {"train": data.labelled(spec.labels, spec.subset)}
     outputs: Arrays = {}
     for split, rows in splits.items():
         for kind, values in predict(population, StreamedRows(data.inputs, rows, population.device)).items():

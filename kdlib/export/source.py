@@ -8,8 +8,9 @@ import numpy as np
 
 from kdlib import runs
 from kdlib.analysis.intervals import summarize
-from kdlib.results import RunResult, SplitMetrics
+from kdlib.results import RunResult
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
+from kdlib.summary import SplitMetrics
 
 if TYPE_CHECKING:
     from kdlib.data.dataset import Dataset

@@ -12,9 +12,10 @@ from kdlib.analysis.intervals import paired_difference, summarize
 from kdlib.analysis.widths import WidthReport
 from kdlib.lessons.conditions import PLACEHOLDER, Argument, UnknownNumberError, evaluate, fill
 from kdlib.lessons.reading import Lesson, LessonError, Prediction, Step
-from kdlib.results import SPACES, Probe, RunResult, Summary
+from kdlib.results import RunResult
 from kdlib.spaces import load_spaces, width_jobs
 from kdlib.spec import RunSpec
+from kdlib.summary import SPACES, Probe, Summary
 
 RUN, SPACE, QUESTION, COUNT = "run", "space", "question", "count"  # kinds of arguments
 TARGET = "target"

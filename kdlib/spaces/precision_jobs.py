@@ -156,7 +156,7 @@ def measure(request: PrecisionRequest) -> list[PrecisionRow]:
     if request not in list_requests(request.run, spec):
         raise ValueError(f"a run of {spec.method} has no {request.space} embedding to measure")
     data = datasets.load(spec.dataset)
-    labelled, test = data.labelled(spec.labels), data.splits["test"]
+    labelled, test = data.labelled(spec.labels, spec.subset), data.splits["test"]
     # Shuffled: labelled rows have their classes in turn, and of equally near rows the first wins.
     train_places = np.random.default_rng(0).permutation(len(labelled))[:TRAIN_ROWS]
     test_places = sample_rows(len(test), TEST_ROWS)

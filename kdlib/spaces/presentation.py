@@ -12,9 +12,10 @@ from kdlib.analysis.projection import project, project_frames
 from kdlib.colours import PALETTE
 from kdlib.data.datasets import Dataset
 from kdlib.models import embedding
-from kdlib.results import Probe, RunResult
+from kdlib.results import RunResult
 from kdlib.spaces.results import Scorecard
 from kdlib.spec import BASELINE
+from kdlib.summary import Probe
 from kdlib.training.replay import stack_snapshots
 
 UNKNOWN = "#9aa0a6"

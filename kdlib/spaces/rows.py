@@ -102,7 +102,7 @@ def _load(spec: RunSpec, split: str, member: int, read: Callable[[str, str], np.
         raise ValueError(
             f"this run has the splits {', '.join(data.splits)} and {spec.seeds} seeds, got {split} and {member}"
         )
-    everyone = data.labelled(spec.labels) if split == "train" else data.splits[split]
+    everyone = data.labelled(spec.labels, spec.subset) if split == "train" else data.splits[split]
     chosen = sample_rows(len(everyone), MAX_ROWS)
 
     def of_member(kind: str, name: str) -> np.ndarray:

@@ -99,13 +99,13 @@ def open_space(
         source = embedding.embed(spec.teacher, spec.dataset, on_progress, spec.pooling)
         if space == "raw" or spec.method in (RAW, "none"):
             _check_full_width(space, width)
-            training = source[calibration_rows(own.labelled(spec.labels))]
+            training = source[calibration_rows(own.labelled(spec.labels, spec.subset))]
             return _space(data, lambda rows: embeddings[rows], training, None)
         _check_width(spec, source.shape[1], own, width)
         transform = _compressor(run_id, spec, own, source, member)
     except RunNotFoundError as error:
         raise ValueError(f"the files of run {run.name} have been deleted: {error}") from error
-    training = transform(source[calibration_rows(own.labelled(spec.labels))])
+    training = transform(source[calibration_rows(own.labelled(spec.labels, spec.subset))])
     return _space(data, lambda rows: transform(embeddings[rows]), training, width)
 
 
@@ -122,7 +122,7 @@ def _student_space(
     _check_full_width("student", width)
     _check_inputs(own, data)
     compute = _student(run_id, spec, own, member)
-    training = compute(own.inputs[calibration_rows(own.labelled(spec.labels))])
+    training = compute(own.inputs[calibration_rows(own.labelled(spec.labels, spec.subset))])
     return _space(data, lambda rows: compute(data.inputs[rows]), training, None)
 
 
@@ -207,7 +207,7 @@ def _compressor(run_id: str, spec: RunSpec, data: Dataset, embeddings: np.ndarra
 
     A trained one has its stored weights, a fixed one is fitted again, to the same rows.
     """
-    labelled, entry = data.labelled(spec.labels), COMPRESSORS[spec.method]
+    labelled, entry = data.labelled(spec.labels, spec.subset), COMPRESSORS[spec.method]
     scaled = ScaledEmbeddings.to_unit(embeddings, labelled)
     d_c = entry.width(embeddings.shape[1], spec.dim, len(data.classes))
     if entry.trainable:

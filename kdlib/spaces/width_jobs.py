@@ -137,7 +137,7 @@ def make_report(request: WidthRequest, on_progress: OnProgress | None = None) ->
     spec = runs.get(request.run).spec
     check_nested(spec)
     data = datasets.load(spec.dataset)
-    train, test = data.labelled(spec.labels), data.splits["test"][:MAX_ROWS]
+    train, test = data.labelled(spec.labels, spec.subset), data.splits["test"][:MAX_ROWS]
     embeddings = ScaledEmbeddings.to_unit(embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling), train)
     raw = SpaceRows(embeddings[train], embeddings[test])
     kept = {split: f"compressed/{split}" for split in ("train", "test")}

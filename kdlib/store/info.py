@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kdlib.results import Summary
 from kdlib.spec import RunSpec
 from kdlib.store.reading import StoredRun
+from kdlib.summary import Summary
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)

@@ -182,7 +182,7 @@ def load_familiarity(run_id: str) -> Familiarity:
     """
     spec = runs.get(run_id).spec
     data = datasets.load(spec.dataset)
-    labelled, val = data.labelled(spec.labels), data.splits["val"]
+    labelled, val = data.labelled(spec.labels, spec.subset), data.splits["val"]
     known, judged = sample_rows(len(labelled), MAX_KNOWN), sample_rows(len(val), MAX_KNOWN)
 
     def features(split: str, rows: np.ndarray) -> np.ndarray:
@@ -200,7 +200,7 @@ def load_familiarity(run_id: str) -> Familiarity:
 
 
 def _student_view(run_id: str, spec: RunSpec, member: int) -> Spaces:
-    rows = datasets.load(spec.dataset).labelled(spec.labels)
+    rows = datasets.load(spec.dataset).labelled(spec.labels, spec.subset)
     features = runs.member_array(run_id, "features", "features/train", member)
     logits = runs.member_array(run_id, "predictions", "logits/train", member)
     return Spaces(spec, rows, len(rows), {"student": features}, logits, f"{run_id} {member}")
@@ -244,7 +244,7 @@ def load_compressor(run_id: str) -> Callable[[np.ndarray], np.ndarray]:
     """
     spec = runs.get(run_id).spec
     data = datasets.load(spec.dataset)
-    labelled = data.labelled(spec.labels)
+    labelled = data.labelled(spec.labels, spec.subset)
     raw = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
     scaled = ScaledEmbeddings.to_unit(raw, labelled)
 

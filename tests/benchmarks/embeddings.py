@@ -63,8 +63,9 @@ def fill(home: str, rows: int, output: str) -> None:
     from kdlib import spaces
     from kdlib.analysis.intervals import summarize
     from kdlib.models import embedding
-    from kdlib.results import RunResult, SplitMetrics
+    from kdlib.results import RunResult
     from kdlib.spec import RunSpec
+    from kdlib.summary import SplitMetrics
     from tests.stored_runs import store_result
 
     spec = RunSpec(dataset="many", teacher="random", labels=600, seeds=5)
