@@ -13,7 +13,7 @@ from torch.nn import functional
 
 SMALL = 16  # places of a map up to which torch's group normalisation is slow: it loops over places
 
-NARROW = 16  # channels that an output sees up to which convolutions are faster on maps with channels last
+NARROW = 3  # channels that an output sees (first layers, depthwise) up to which maps with channels last are faster
 
 
 def use_member_layers(network: nn.Module) -> nn.Module:
