@@ -165,7 +165,8 @@ def probe_accuracies(
     accuracies: list[float] = []
     for first in range(0, len(train_x), together):
         spaces = [_standardise(*pair) for pair in zip(train_x[first:][:together], test_x[first:], strict=False)]
-        accuracies += probe(*map(np.stack, zip(*spaces, strict=True)), train_y, test_y, on_fit)
+        trains, tests = (np.stack(side) for side in zip(*spaces, strict=True))
+        accuracies += probe(trains, tests, train_y, test_y, on_fit)
     return accuracies
 
 
@@ -247,7 +248,7 @@ def _average_precision(column: np.ndarray, targets: np.ndarray) -> float:
 def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both (n, d) in units of the training rows' spread, float32."""
     scaler = StandardScaler().fit(train.astype(np.float64))  # float64: squares of 1e30 must not overflow
-    train, test = (scaler.transform(features.astype(np.float64)).astype(np.float32) for features in (train, test))
+    train, test = (np.asarray(scaler.transform(each.astype(np.float64)), np.float32) for each in (train, test))
     return train, test
 
 
@@ -300,7 +301,8 @@ def _fit_best(x: np.ndarray, y: np.ndarray, known: np.ndarray, on_fit: Callable[
     for column, rows in enumerate(known.T):
         held_out[rows, column] = _hold_out_fifth(y[rows, column])
     kept = known & ~held_out
-    decided = [len(np.unique(labels[rows])) > 1 for labels, rows in zip(y.T, kept.T, strict=True)] & held_out.any(0)
+    varied = [len(np.unique(labels[rows])) > 1 for labels, rows in zip(y.T, kept.T, strict=True)]
+    decided = np.array(varied) & held_out.any(0)
     kept[:, ~decided] = known[:, ~decided]
     tries = len(STRENGTHS)
     targets, strengths = _targets(y), np.array(STRENGTHS, np.float32)

@@ -145,16 +145,12 @@ def _minimise(
         if on_step is not None:
             on_step()
         direction = -_precondition(gradients, history, inverse_curvature)
-        slope, step = _dot(direction, gradients), torch.ones_like(values)
-        moving = -slope > TOLERANCE
-        direction = direction * moving[..., None, None]
-        for _ in range(HALVINGS):
-            there = at + step[..., None, None] * direction
-            new_values, new_gradients = objective(there)
-            fell = new_values <= values + 1e-4 * step * slope + ROUNDING * values
-            if fell.all():
-                break
-            step = torch.where(fell, step, step / 2)
+        moving = -_dot(direction, gradients) > TOLERANCE
+        if not moving.any():
+            break
+        there, new_values, new_gradients, fell = _descend(
+            objective, at, values, gradients, direction * moving[..., None, None]
+        )
         fell = (fell & moving)[..., None, None]
         if not fell.any():
             break
@@ -165,6 +161,24 @@ def _minimise(
         at, gradients = torch.where(fell, there, at), torch.where(fell, new_gradients, gradients)
         values = torch.where(fell[..., 0, 0], new_values, values)
     return at
+
+
+def _descend(
+    objective: _Objective, at: Tensor, values: Tensor, gradients: Tensor, direction: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return where a step leads whose length is halved until the value falls, value and gradient there, and if it did.
+
+    Each of the functions has its own length.
+    """
+    slope, step = _dot(direction, gradients), torch.ones_like(values)
+    for number in range(HALVINGS + 1):
+        there = at + step[..., None, None] * direction
+        new_values, new_gradients = objective(there)
+        fell = new_values <= values + 1e-4 * step * slope + ROUNDING * values
+        if fell.all() or number == HALVINGS:
+            return there, new_values, new_gradients, fell
+        step = torch.where(fell, step, step / 2)
+    raise AssertionError("the last turn returns")
 
 
 def _precondition(gradients: Tensor, history: list[tuple[Tensor, Tensor, Tensor]], inverse_curvature: Tensor) -> Tensor:

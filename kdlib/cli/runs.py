@@ -54,13 +54,8 @@ def add_commands(
 
     listing = command("runs", list_runs)
     listing.add_argument("--limit", type=int, default=30, metavar="N", help="how many (default: 30)")
-    listing.add_argument(
-        "--state",
-        action="append",
-        default=[],
-        choices=list(store.STATUS),
-        help="only these; may be given several times",
-    )
+    states = {"action": "append", "default": [], "choices": list(store.STATUS)}
+    listing.add_argument("--state", **states, help="only these; may be given several times")
     listing.add_argument("--user", default="", help="only theirs")
     listing.add_argument("--text", default="", help="only runs whose name or spec contains it")
     listing.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
@@ -74,7 +69,6 @@ def add_commands(
     command("delete", delete, run_count="some")
     command("undelete", undelete, run_count="some")
     command("rename", rename, run_count="one").add_argument("name", help="its new name")
-
     command("engine", engine_command).add_argument("what", choices=["start", "status", "stop"])
 
 

@@ -71,8 +71,8 @@ class _Convolution(_Mapped):
         return functional.conv2d(x, weight, bias, *geometry)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, int]:
-        bias, stride, padding, dilation, groups = rest
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:
+        x, weight, bias, stride, padding, dilation, groups = arguments
         members = info.batch_size
         if in_dims[0] is not None:
             x, groups = _merge(x, in_dims[0]), members * groups
@@ -92,8 +92,8 @@ class _GroupNorm(_Mapped):
         return functional.group_norm(x, groups, weight, bias, eps)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, *rest: Any) -> tuple[Tensor, int]:
-        weight, bias, groups, eps = rest
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:
+        x, weight, bias, groups, eps = arguments
         maps = _merge(x, in_dims[0]) if in_dims[0] is not None else x.repeat(1, info.batch_size, *[1] * (x.ndim - 2))
         places = maps[0, 0].numel()
         if groups == 1 and 1 < places <= SMALL and maps.is_contiguous():
