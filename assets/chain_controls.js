@@ -44,6 +44,7 @@ function toggle(buttons, part) {
 /** @param {{ data: ControlsData, parentElement: HTMLElement | ShadowRoot }} component */
 export default function chainControls({ data, parentElement }) {
   const { words, picture, widths, unused } = data;
+  document.dispatchEvent(new CustomEvent("kd-counts", { detail: parentElement })); // assets/page/count.js
   for (const element of parentElement.querySelectorAll("[data-word]")) {
     if (!(element instanceof HTMLElement)) continue;
     const word = words[element.dataset.word ?? ""] ?? "";

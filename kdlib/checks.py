@@ -20,7 +20,7 @@ from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminabl
 from kdlib.models.pooling import POOLINGS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import BASELINE, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec, grid_values
+from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec, grid_values
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.losses import LOSSES
 from kdlib.training.streaming import available_memory
@@ -32,6 +32,7 @@ MODALITY_DEFAULTS = {
     VECTOR: SMALL_SETS | {"student": "mlp"},
     TEXT: {"student": "mlp", "labels": 600, "epochs": 30, "lr": 0.01},
 }  # modality -> what is not as in `RunSpec()`
+MAX_TRIALS = 200  # of tuning
 MAX_CELLS = 1000  # of a grid: beyond that nobody reads it
 PHOTOGRAPH_SIDE = 64  # pixels of the shorter side from which a resnet learns more than a cnn in the same time
 
@@ -197,6 +198,10 @@ def _check_numbers(spec: RunSpec) -> None:
             raise ValueError(f"soft label weight must be 0 or more, got {value!r}")
     if spec.cell_count > MAX_CELLS:
         raise ValueError(f"a grid may have up to {MAX_CELLS} settings, got {spec.cell_count:,}: give fewer values")
+    if not 0 <= spec.tune <= MAX_TRIALS:
+        raise ValueError(f"tune must be between 0 and {MAX_TRIALS} trials, got {spec.tune!r}")
+    if spec.tune and any(isinstance(getattr(spec, name), tuple) for name in GRID_FIELDS):
+        raise ValueError("tuning searches what a grid lists: give one value for each, or tune = 0")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from kdlib.results import Point
 from kdlib.spec import RunSpec
 from kdlib.store import QUEUED, RunInfo
+from kdlib.trials import member_trainings
 
 # Per member and item of the default student on one core, until runs of this machine are known: the race that ships
 # took 1.2e-4 on two cores of a server. Three quarters of it do
@@ -23,6 +24,7 @@ GUESS_FASTER, GUESS_SLOWER = 0.6, 2.0  # what a guess is multiplied by: this mac
 START_SECONDS = (1.0, 4.0)  # fewest and most, until a run makes its first step
 MEASURING_SHARES = (0.01, 0.15)  # seconds of measuring for each second of training
 MEASURING_SECONDS = (0.5, 4.0)  # and at least these
+TUNING_SHARES = (0.6, 0.85)  # of all epochs of all trials that are trained until the worse ones are stopped
 KNOWN_SHARE = 0.1  # of a training, before which its pace says no more than the fewest seconds
 FASTER, SLOWER = 0.8, 1.4  # what past runs took is multiplied by: other work on the machine comes and goes
 CROWDED = 2.0  # what the quicker ones took is multiplied by at most, on a machine that is busy now
@@ -70,19 +72,20 @@ def estimate_launch(
     """Return within which seconds specs that are launched together are all done, and whether past runs say so.
 
     Args:
-        specs: they differ in their method only.
+        specs: in the order in which they are started.
         past: finished runs, newest first; those of the same student and data count, of the same method if there are.
         workers: how many runs train at the same time.
         operations: multiply-adds of a spec's student for one item.
         default_operations: those of the default student.
     """
-    alike = [run for run in past if (run.spec.student, run.spec.dataset) == (specs[0].student, specs[0].dataset)]
-    alike = [run for run in alike if (run.metrics or {}).get("cost/seconds")]
+    known = [run for run in past if (run.metrics or {}).get("cost/seconds")]
     lanes = max(min(workers, len(specs)), 1)
-    ranges = []
+    ranges, measured = [], True
     for spec in specs:
         size = operations(spec)
+        alike = [run for run in known if (run.spec.student, run.spec.dataset) == (spec.student, spec.dataset)]
         same = [run for run in alike if run.spec.method == spec.method] or alike
+        measured = measured and bool(alike)
         if same:
             paces = [
                 (run.metrics or {})["cost/seconds"] / _count_items(run.spec) / operations(run.spec) * size
@@ -91,9 +94,9 @@ def estimate_launch(
             pace = _past_pace(paces, lanes)
         else:
             pace = _guessed_pace(size / default_operations, lanes)
-        ranges.append([_whole_run(each * _count_items(spec), end) for end, each in enumerate(pace)])
+        ranges.append([_whole_run(each * _all_items(spec, end), end) for end, each in enumerate(pace)])
     fewest, most = (_makespan(each, [0.0] * lanes) for each in zip(*ranges, strict=True))
-    return TimeRange(fewest, most), bool(alike)
+    return TimeRange(fewest, most), measured
 
 
 def _whole_run(training: float, end: int) -> float:
@@ -148,7 +151,14 @@ def _makespan(durations: Sequence[float], lanes: Sequence[float]) -> float:
     return max(ends)
 
 
+def _all_items(spec: RunSpec, end: int) -> float:
+    """Return how many items students learn from in a run; `end` 0 for the fewest, 1 for the most."""
+    before, after = member_trainings(spec)
+    return _count_items(spec) * (1 + TUNING_SHARES[end] * before / after)
+
+
 def _count_items(spec: RunSpec) -> int:
+    """Return how many items students learn from once nothing is left to tune."""
     return spec.labels * spec.epochs * spec.seeds * spec.cell_count
 
 
@@ -173,12 +183,13 @@ def estimate_remaining(infos: Sequence[RunInfo], histories: Sequence[Sequence[Po
     training: list[TimeRange] = []
     waiting: list[TimeRange] = []
     for run, history, own in zip(infos, histories, paces, strict=True):
-        pace, waits = own or typical, run.state == QUEUED and not history
+        # Points are of the training after a tuning, which is the smaller part: the share of both counts.
+        pace, waits = None if run.spec.tune else own or typical, run.state == QUEUED and not history
         if pace:
             left = _time_left(run, history, pace, now)
             if not waits and (not history or history[-1].epoch < KNOWN_SHARE * run.spec.epochs):
                 left = TimeRange(left.fewest, inf)
-        elif run.progress >= KNOWN_SHARE:  # a store that knows no times
+        elif run.progress >= KNOWN_SHARE:  # tuned, or of a store that knows no times
             rest = (now - run.submitted) * (1 - run.progress) / run.progress
             left = TimeRange(*(rest * change for change in _changes(run.progress)))
         else:

@@ -37,16 +37,22 @@ def group_contexts(contexts: Sequence[Context]) -> list[list[Context]]:
 
 
 def build_group(
-    context: Context, embeddings: ScaledEmbeddings, on_progress: OnProgress | None
+    context: Context,
+    embeddings: ScaledEmbeddings,
+    on_progress: OnProgress | None,
+    settings: Sequence[RunSpec] = (),
+    seeds: Sequence[int] = (),
 ) -> tuple[MethodGroup, list[FixedCompressor]]:
     """Return the untrained members of a spec and its fitted compressors.
 
-    The members of a grid are those of its first cell, one per seed, then those of the next.
+    The members of the first setting come first, one per seed, then those of the next.
 
     Args:
         context: of the spec.
         embeddings: (N, d_t) of all rows of the dataset.
         on_progress: shown how far the fitting is.
+        settings: of the members, which differ in `GRID_FIELDS` only; by default the cells of the spec's grid.
+        seeds: with which each setting is trained; by default those of the spec.
 
     Returns:
         the group, and fixed compressors: one per seed, one for all where the seed has no effect, none where the
@@ -55,8 +61,9 @@ def build_group(
     Raises:
         CancelledError: `on_progress` asked to stop.
     """
-    spec, compressor, d_c, cells = context.spec, context.compressor, context.d_c, context.spec.cells
-    seeds = [seed for _ in cells for seed in range(spec.seeds)]
+    spec, compressor, d_c = context.spec, context.compressor, context.d_c
+    cells, each_seed = settings or spec.cells, seeds or range(spec.seeds)
+    seeds = [*each_seed] * len(cells)
     members = [_build_seeded(seed, lambda: _build_student(context)) for seed in seeds]
     if compressor is None:
         return MethodGroup(members, seeds), []
@@ -69,33 +76,33 @@ def build_group(
     if compressor.trainable:
         heads = build_heads(lambda: compressor.build(context.d_t, d_c))
     else:
-        rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
-        fitted = fit_compressors(compressor, d_c, spec.seeds, rows, labels, on_progress)
-        transformed = np.stack([each.transform(rows) for each in fitted]).astype(np.float32)
-        targets = torch.from_numpy(transformed)
-        targets = targets[seeds] if len(fitted) > 1 else targets.expand(len(seeds), -1, -1)
+        fitted, targets = _fit_targets(context, embeddings, each_seed, on_progress)
+        targets = targets.repeat(len(cells), 1, 1) if len(fitted) > 1 else targets.expand(len(members), -1, -1)
         if any(cell.soft_label_weight for cell in cells):
             heads = build_heads(nn.Identity)
-    group = MethodGroup(
-        members,
-        seeds,
-        heads,
-        targets,
-        distance_weight=_per_member(spec, "distance_weight"),
-        soft_label_weight=_per_member(spec, "soft_label_weight"),
-        temperature=spec.temperature,
-    )
-    return group, fitted
+    weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
+    return MethodGroup(members, seeds, heads, targets, temperature=spec.temperature, **weights), fitted
+
+
+def _fit_targets(
+    context: Context, embeddings: ScaledEmbeddings, seeds: Sequence[int], on_progress: OnProgress | None
+) -> tuple[list[FixedCompressor], torch.Tensor]:
+    """Return the fitted compressors of a spec, and what each makes of every labelled row (their number, n, d_c)."""
+    assert context.compressor is not None
+    rows, labels = embeddings[context.labelled], context.data.labels[context.labelled]
+    fitted = fit_compressors(context.compressor, context.d_c, seeds, rows, labels, on_progress)
+    return fitted, torch.from_numpy(np.stack([each.transform(rows) for each in fitted]).astype(np.float32))
 
 
 def member_rates(contexts: Sequence[Context]) -> list[float]:
     """Return the learning rate of each member of specs that train as one population, in order."""
-    return [rate for context in contexts for rate in _per_member(context.spec, "lr")]
+    specs = [context.spec for context in contexts]
+    return [rate for spec in specs for rate in _per_member(spec.cells, "lr", range(spec.seeds))]
 
 
-def _per_member(spec: RunSpec, name: str) -> list[float]:
-    """Return the value of a field in `GRID_FIELDS` for each member of a spec."""
-    return [getattr(cell, name) for cell in spec.cells for _ in range(spec.seeds)]
+def _per_member(settings: Sequence[RunSpec], name: str, seeds: Sequence[int]) -> list[float]:
+    """Return the value of a field in `GRID_FIELDS` for each member: each setting with each seed."""
+    return [getattr(setting, name) for setting in settings for _ in seeds]
 
 
 def _build_student(context: Context) -> students.Student:
@@ -108,7 +115,7 @@ def _build_student(context: Context) -> students.Student:
 def fit_compressors(
     compressor: Compressor,
     d_c: int,
-    seeds: int,
+    seeds: Sequence[int],
     rows: np.ndarray,
     labels: np.ndarray,
     on_progress: OnProgress | None = None,
@@ -116,18 +123,18 @@ def fit_compressors(
     """Return fixed compressors fitted to the rows (n, d_t): one per seed, or one where the seed has no effect.
 
     Example:
-        >>> fit_compressors(COMPRESSORS["pca"], 4, 5, embeddings, labels)[0].transform(embeddings).shape
+        >>> fit_compressors(COMPRESSORS["pca"], 4, range(5), embeddings, labels)[0].transform(embeddings).shape
     """
     fitted: list[FixedCompressor] = []
-    members = seeds if compressor.seeded else 1
+    used = seeds if compressor.seeded else seeds[:1]
 
     def report_all(progress: Progress) -> bool:
         step = len(fitted) * progress.steps + progress.step
-        report_progress(on_progress, progress.phase, step, members * progress.steps)
+        report_progress(on_progress, progress.phase, step, len(used) * progress.steps)
         return False
 
-    report_progress(on_progress, "fitting", 0, members)
-    for seed in range(members):
+    report_progress(on_progress, "fitting", 0, len(used))
+    for seed in used:
         fit = compressor.build(d_c, seed).fit
         fitted.append(call_reporting(fit, rows, labels, on_progress=on_progress and report_all))
     return fitted

@@ -9,7 +9,8 @@ from typing import TypeVar
 from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec, setting_text
 
 COMPRESSED = "compressed"
-AXES = {"distance_weight": "λ", "lr": "learning rate", "soft_label_weight": "soft labels"}  # of a grid
+# Of a grid and of tuning.
+AXES = {"distance_weight": "λ", "lr": "learning rate", "soft_label_weight": "soft labels", "dim": "d_c"}
 ROLES = (BASELINE, RAW, COMPRESSED)  # in the order in which they are shown
 METHODS = {
     BASELINE: "no teacher",
@@ -75,13 +76,15 @@ def teacher_name(teacher: str) -> str:
 
 
 def run_name(spec: RunSpec) -> str:
-    """Return what a run is called: its method, and the width where it compresses.
+    """Return what a run is called: its method, and the width where it compresses, or that its settings are searched.
 
     Example:
         >>> run_name(RunSpec(method="mlp", dim=16))
         'trained, two layers (mlp), 16'
     """
     name = method_name(spec.method)
+    if spec.tune:
+        return f"{name}, tuned"
     return name if spec.method in (BASELINE, *UNCOMPRESSED) else f"{name}, {spec.dim}"
 
 

@@ -1,9 +1,10 @@
-"""The whole flow, top to bottom: load, embed, compress, train, evaluate. Read this first.
+"""The whole flow, top to bottom: load, embed, tune if asked, compress, train, evaluate. Read this first.
 
 `run` takes one spec, `compare` several; specs whose students are alike train side by side in one population.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from kdlib.training.replay import MAX_ROWS, ReplaySample
 from kdlib.training.step_loss import StepLoss, TrainingData
 from kdlib.training.stepper import Stepper
 from kdlib.training.streaming import StreamedRows, fit_in_memory, load_rows
+from kdlib.trials import Tuning
+from kdlib.tuning import DivergedError, TuningInputs, report_both, tune
 
 
 def run(
@@ -56,10 +59,12 @@ def compare(
     device: str = "auto",
     on_progress: OnProgress | None = None,
     checkpoint: Path | None = None,
+    first_seed: int = 0,
 ) -> Comparison:
     """Return the result of each spec, in their order; those whose students are alike train side by side.
 
-    Arguments and errors as in `run`; all specs are checked before any training. Once `on_progress` asks to stop,
+    Each is trained with the seeds `first_seed` ... `first_seed` + its seeds - 1. Other arguments and errors as in
+    `run`; all specs are checked before any training. Once `on_progress` asks to stop,
     nothing else is begun: specs that have not been trained by then are "cancelled" and hold nothing.
 
     Example:
@@ -67,24 +72,70 @@ def compare(
         >>> compressed.score("test").mean - raw.score("test").mean
     """
     latch = None if on_progress is None else StopLatch(on_progress)
+    if on_progress is not None and len(specs) == 1 and specs[0].tune:
+        latch = StopLatch(report_both(on_progress, specs[0]))
     try:
         contexts = _load(specs, latch)
     except CancelledError:
         return Comparison(RunResult(spec, "cancelled") for spec in specs)
-    torch_device, groups = pick_device(device), group_contexts(contexts)
-    for group in groups:
+    for group in group_contexts(contexts):
         check_memory(group)
+    torch_device = pick_device(device)
+    tunings: dict[RunSpec, Tuning] = {}
+    settings: dict[RunSpec, RunSpec] = {}  # spec -> what is trained for it
+    results: dict[RunSpec, RunResult] = {}
+    for number, context in enumerate(contexts):
+        spec = context.spec
+        try:
+            if spec.tune:
+                tunings[spec] = _tune(context, torch_device, latch, _numbered(checkpoint, number, len(contexts)))
+            settings[spec] = tunings[spec].setting(spec) if spec.tune else spec
+        except CancelledError:
+            results[spec] = RunResult(spec, "cancelled")
+        except DivergedError as error:
+            results[spec] = RunResult(spec, "failed", str(error))
+    trained = _train_all(list(dict.fromkeys(settings.values())), torch_device, latch, checkpoint, first_seed)
+    results |= {spec: replace(trained[each], spec=spec, tuning=tunings.get(spec)) for spec, each in settings.items()}
+    return Comparison(results[spec] for spec in specs)
+
+
+def _tune(context: Context, device: torch.device, on_progress: OnProgress | None, checkpoint: Path | None) -> Tuning:
+    """Return how the setting of a spec is found.
+
+    Raises:
+        CancelledError: `on_progress` asked to stop.
+        DivergedError: no setting could be trained.
+    """
+    embeddings = _embed([context], on_progress)
+    rows = _training_data(context, embeddings)
+    return tune(TuningInputs(context, embeddings, rows, device, on_progress, checkpoint))
+
+
+def _train_all(
+    specs: Sequence[RunSpec],
+    device: torch.device,
+    on_progress: OnProgress | None,
+    checkpoint: Path | None,
+    first_seed: int,
+) -> dict[RunSpec, RunResult]:
+    """Return the result of each spec, in which nothing is left to tune."""
+    groups = group_contexts([resolve(spec) for spec in specs])
     results: dict[RunSpec, RunResult] = {}
     for number, group in enumerate(groups):
-        path = checkpoint
-        if checkpoint is not None and len(groups) > 1:
-            path = checkpoint.with_suffix(f".{number}{checkpoint.suffix}")
         group_specs = [context.spec for context in group]
         try:
-            results |= zip(group_specs, _run_group(group, torch_device, latch, path), strict=True)
+            path = _numbered(checkpoint, number, len(groups))
+            results |= zip(group_specs, _run_group(group, device, on_progress, path, first_seed), strict=True)
         except CancelledError:
             results |= {spec: RunResult(spec, "cancelled") for spec in group_specs}
-    return Comparison(results[spec] for spec in specs)
+    return results
+
+
+def _numbered(checkpoint: Path | None, number: int, count: int) -> Path | None:
+    """Return the file of one of several pieces of work; of a single one that is the checkpoint itself."""
+    if checkpoint is None or count == 1:
+        return checkpoint
+    return checkpoint.with_suffix(f".{number}{checkpoint.suffix}")
 
 
 def build_stepper(spec: RunSpec) -> tuple[Stepper, np.ndarray]:
@@ -127,12 +178,19 @@ def _load(specs: Sequence[RunSpec], on_progress: OnProgress | None) -> list[Cont
 
 
 def _run_group(
-    contexts: list[Context], device: torch.device, on_progress: OnProgress | None, checkpoint: Path | None
+    contexts: list[Context],
+    device: torch.device,
+    on_progress: OnProgress | None,
+    checkpoint: Path | None,
+    first_seed: int,
 ) -> list[RunResult]:
     """Return the results of specs that train as one population: embed, compress, train, evaluate."""
     spec, data = contexts[0].spec, contexts[0].data
     embeddings = _embed(contexts, on_progress)
-    built = [build_group(context, embeddings, on_progress) for context in contexts]
+    seeds = [range(first_seed, first_seed + context.spec.seeds) for context in contexts]
+    built = [
+        build_group(context, embeddings, on_progress, seeds=own) for context, own in zip(contexts, seeds, strict=True)
+    ]
     fitted = [compressors for _, compressors in built]
     val_labels = data.labels[data.splits["val"]]
     trained = train(
@@ -147,7 +205,7 @@ def _run_group(
         device=device,
         on_progress=on_progress,
         checkpoint=checkpoint,
-        signature="+".join(context.spec.identity for context in contexts),
+        signature="+".join([*(context.spec.identity for context in contexts), *([f"{first_seed}"] * bool(first_seed))]),
         replay_sample=_sample_replay(data.splits["val"], embeddings, fitted),
     )
     specs = [context.spec for context in contexts]

@@ -5,10 +5,10 @@ Nothing here trains or embeds; all of it returns within milliseconds: a page can
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -68,7 +68,7 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     """Return what the specs, launched together, will cost.
 
     Args:
-        specs: they differ in their method only.
+        specs: at least one; the student and teacher that are described are those of the first.
         past: earlier runs; those of the same student say how fast this machine is.
         workers: how many runs train at the same time.
 
@@ -166,14 +166,7 @@ def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
         >>> print(as_code(RunSpec(dim=8), ["raw", "mlp"])["Python"])
     """
     everything = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name != "method"}
-    omitted = vars(default_spec(spec.dataset)) | {"dataset": RunSpec.dataset}  # what the command line then takes
-    options = "".join(
-        f" --{name.replace('_', '-')} {shlex.quote(setting_text(value))}"
-        for name, value in everything.items()
-        # What is best known of imported data changes as teachers are asked.
-        if value != omitted[name] or (name == "teacher" and spec.dataset not in datasets.DATASETS)
-    )
-    arguments = ", ".join(f"{name}={value!r}" for name, value in everything.items() if value != getattr(RunSpec, name))
+    options, arguments = _command_options(spec), _spec_arguments(spec)
     lines = [f"methods: [{', '.join(json.dumps(method) for method in methods)}]"]
     lines += [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in everything.items()]
     python = (
@@ -189,3 +182,49 @@ def as_code(spec: RunSpec, methods: Sequence[str]) -> dict[str, str]:
         "Python": python,
         "YAML": "\n".join(lines) + "\n",
     }
+
+
+def sweep_as_code(spec: RunSpec, methods: Sequence[str], axes: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Return a landscape as "Command line" and "Python", without fields at their default.
+
+    Args:
+        spec: decides every other field.
+        methods: of its runs.
+        axes: field -> its values.
+
+    Example:
+        >>> print(sweep_as_code(RunSpec(), ["mlp"], {"dim": [2, 4]})["Command line"])
+        python -m kdlib sweep --grid --methods mlp --dim 2,4
+    """
+    given = "".join(
+        f" --{name.replace('_', '-')} {shlex.quote(','.join(map(str, values)))}" for name, values in axes.items()
+    )
+    values = ", ".join(f"{name!r}: {list(each)!r}" for name, each in {"method": methods, **axes}.items())
+    return {
+        "Command line": f"python -m kdlib sweep --grid --methods {shlex.quote(','.join(methods))}{given}"
+        f"{_command_options(spec, axes)}",
+        "Python": (
+            "from kdlib import RunSpec\n"
+            "from kdlib.runs import sweeps\n\n"
+            f"specs = sweeps.expand(RunSpec({_spec_arguments(spec, axes)}), {{{values}}}, grid=True)\n"
+            "sweep = sweeps.launch(specs)  # returns at once; results(sweep.runs) has those that are done\n"
+        ),
+    }
+
+
+def _command_options(spec: RunSpec, without: Collection[str] = ()) -> str:
+    """Return a spec as options of the command line: those that are not what it takes by itself."""
+    omitted = vars(default_spec(spec.dataset)) | {"dataset": RunSpec.dataset}
+    return "".join(
+        f" --{name.replace('_', '-')} {shlex.quote(setting_text(value))}"
+        for name, value in vars(spec).items()
+        # What is best known of imported data changes as teachers are asked.
+        if name not in ("method", *without)
+        and (value != omitted[name] or (name == "teacher" and spec.dataset not in datasets.DATASETS))
+    )
+
+
+def _spec_arguments(spec: RunSpec, without: Collection[str] = ()) -> str:
+    """Return a spec as arguments of `RunSpec`: those that are not its defaults, the method left out."""
+    given = {name: value for name, value in vars(spec).items() if value != getattr(RunSpec, name)}
+    return ", ".join(f"{name}={value!r}" for name, value in given.items() if name not in ("method", *without))

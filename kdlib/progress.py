@@ -7,7 +7,7 @@ from typing import Any
 from kdlib.results import Point
 
 # In the order in which work passes through them.
-PHASES = ("loading", "importing", "embedding", "fitting", "training", "measuring", "writing")
+PHASES = ("loading", "importing", "embedding", "fitting", "tuning", "training", "measuring", "writing")
 
 
 class CancelledError(Exception):
@@ -19,7 +19,8 @@ class Progress:
     """How far a piece of work is.
 
     Attributes:
-        step: steps of the phase done so far: optimizer steps in "training", rows or items elsewhere.
+        step: steps of the phase done so far: optimizer steps in "training", those of each trial in "tuning", rows or
+            items elsewhere.
         steps: steps the phase will have; 0 while that is not known.
         point: set after an epoch that was validated, None otherwise.
         frames: new snapshots of the first member, as in `ReplayRecorder.snapshots_since`.

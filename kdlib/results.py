@@ -13,6 +13,7 @@ import numpy as np
 
 from kdlib.spec import RunSpec
 from kdlib.summary import Probe, SplitMetrics, Summary
+from kdlib.trials import Tuning
 
 MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # fields in which null has a meaning in JSON
 CANCELLED_SPLITS = ("val", "test")  # what a run whose training was cancelled still computes: all splits take too long
@@ -185,6 +186,7 @@ class RunResult:
         cost: of student and training.
         history: the points of `Progress`, in order.
         grid: of a spec with a grid, all its cells; everything else here is of the members of the chosen one.
+        tuning: of a spec that is tuned, all its trials; everything else here is of the chosen setting, trained anew.
         figures: its charts; `kdlib.notebook` adds them, so that results need no library of figures.
         subsets: of a result that holds runs of several draws of labelled rows, see `pool_subsets`, their numbers.
         arrays: "student/<parameter>" (m, ...) weights of all members; "teacher/<parameter>" of trainable compressors
@@ -204,6 +206,7 @@ class RunResult:
     cost: Cost = field(default_factory=Cost)
     history: list[Point] = field(default_factory=list)
     grid: Grid | None = None
+    tuning: Tuning | None = None
     subsets: tuple[int, ...] = ()
     arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     figures: ClassVar[Any]
@@ -214,7 +217,9 @@ class RunResult:
 
     @property
     def setting(self) -> RunSpec:
-        """What the members of this result were trained with: the chosen cell of a grid, otherwise the spec."""
+        """What the members were trained with: the chosen cell of a grid, what tuning chose, otherwise the spec."""
+        if self.tuning is not None:
+            return self.tuning.setting(self.spec)
         return self.spec if self.grid is None else self.spec.cells[self.grid.chosen]
 
     @property
@@ -225,7 +230,7 @@ class RunResult:
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the arrays as what JSON can hold."""
         values = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "arrays"}
-        for name in ("grid", "subsets"):
+        for name in ("grid", "tuning", "subsets"):
             if not getattr(self, name):
                 del values[name]
         return values | {"teacher": values["teacher"] or {}, "spec": self.spec.to_dict()}
@@ -244,6 +249,7 @@ class RunResult:
             Cost.from_dict(data.get("cost", {})),
             [Point.from_dict(point) for point in data.get("history", [])],
             Grid.from_dict(data["grid"]) if data.get("grid") else None,
+            Tuning.from_dict(data["tuning"]) if data.get("tuning") else None,
             tuple(data.get("subsets", ())),
             arrays or {},
         )
@@ -271,6 +277,8 @@ def _to_json(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, Cost) and value == Cost():
         return {}
+    if isinstance(value, Tuning):
+        return value.to_dict()
     if isinstance(value, Probe | SpaceStats | TeacherStats | Cost | Point | Grid | GridCell):
         return {
             name: _to_json(item) for name, item in vars(value).items() if item not in (None, {}) or name in MAY_BE_NULL

@@ -40,10 +40,12 @@ POINTWISE = (
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
-LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none", "subset": 0}
+LATER_FIELDS: dict[str, Any] = {"pooling": "mean", "depth": 1, "augmentation": "none", "subset": 0, "tune": 0}
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
 GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight")
+# The fields that tuning sets, of those that a method uses.
+TUNED_FIELDS = ("lr", "distance_weight", "dim", "soft_label_weight")
 Values = float | tuple[float, ...]  # one number, or those of a grid, ascending
 
 
@@ -54,7 +56,6 @@ class RunSpec:
     Attributes:
         dataset: a name in `DATASETS`.
         labels: how many training rows keep their label; the student learns from these.
-        subset: which draw of that many rows, see `Dataset.labelled`.
         teacher: a name in `TEACHERS`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
@@ -73,6 +74,9 @@ class RunSpec:
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
         seeds: members trained: seeds 0 ... seeds - 1.
+        subset: which draw of the labelled rows, see `Dataset.labelled`.
+        tune: how many settings of the `TUNED_FIELDS` are tried first, on validation rows and with other seeds; then the
+            best one is trained. 0 takes the fields as they are.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -80,7 +84,6 @@ class RunSpec:
 
     dataset: str = "cluttered-digits"
     labels: int = 1000
-    subset: int = LATER_FIELDS["subset"]
     teacher: str = "simclr"
     pooling: str = LATER_FIELDS["pooling"]
     method: str = "mlp"
@@ -97,6 +100,8 @@ class RunSpec:
     batch_size: int = 32
     lr: Values = 0.01
     seeds: int = 5
+    subset: int = LATER_FIELDS["subset"]
+    tune: int = LATER_FIELDS["tune"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -236,7 +241,9 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     """
     depth = () if spec.student in DEEP_STUDENTS else ("depth",)
     if spec.method == BASELINE:
-        return (*TEACHER_FIELDS, *depth)
+        return (*TEACHER_FIELDS, *(["lr"] if spec.tune else []), *depth)
+    if spec.tune:
+        return (*TUNED_FIELDS, *depth)
     unused = {
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,

@@ -16,28 +16,32 @@ class Summary:
         ci95: half-width of the two-sided 95 % interval; None for fewer than two values.
         values: one per seed, or one where all seeds share a space; empty where they are not known.
         subsets: over how many draws of labelled rows; `values` then hold all seeds of the first, then of the next.
+        looks: how often the interval could be looked at before it was decided to go on; it is as much wider.
     """
 
     mean: float
     ci95: float | None
     values: list[float] = field(default_factory=list)
     subsets: int = 1
+    looks: int = 1
 
     @property
     def sample(self) -> str:
         """What its values are, in words: "5 seeds", "3 labelled subsets x 5 seeds"."""
         count = len(self.values) // self.subsets
         seeds = f"{count} seed{'' if count == 1 else 's'}"
-        return seeds if self.subsets == 1 else f"{self.subsets} labelled subsets x {seeds}"
+        words = seeds if self.subsets == 1 else f"{self.subsets} labelled subsets x {seeds}"
+        return words if self.looks == 1 else f"{words}, widened for {self.looks} looks"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; a single subset is left out."""
-        return {name: value for name, value in vars(self).items() if (name, value) != ("subsets", 1)}
+        """Return what JSON can hold; a single subset and a single look are left out."""
+        return {name: value for name, value in vars(self).items() if name not in ("subsets", "looks") or value != 1}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Summary":
         """Return the summary of a JSON object; fields of a later version are left out."""
-        return cls(data["mean"], data["ci95"], list(data.get("values", ())), data.get("subsets", 1))
+        values, subsets, looks = data.get("values", ()), data.get("subsets", 1), data.get("looks", 1)
+        return cls(data["mean"], data["ci95"], list(values), subsets, looks)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from kdlib import runs
 from kdlib.names import in_order
 from kdlib.results import Point, RunResult
 from kdlib.runs import sweeps
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import RunSpec
 from kdlib.store import DONE, RunInfo, RunNotFoundError
 from pages.text import escape
 
@@ -118,10 +118,9 @@ def launch(specs: Sequence[RunSpec], name: str = "") -> list[str]:
     return ids
 
 
-def launch_sweep(base: RunSpec, methods: Sequence[str], dims: Sequence[int]) -> None:
-    """Launch every method at every width, with baseline and raw, as far as the store lacks them, and select all."""
-    specs = sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims})
-    select_runs(sweeps.launch(specs, user=visitor()).runs)
+def launch_sweep(specs: Sequence[RunSpec], name: str = "") -> None:
+    """Launch specs as one sweep, as far as the store lacks them, and select all."""
+    select_runs(sweeps.launch(specs, name=name, user=visitor()).runs)
 
 
 def load_runs(ids: Sequence[str]) -> list[RunInfo]:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from kdlib.names import METHODS, TEACHERS
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec, grid_values
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -33,6 +33,7 @@ def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int]
     before, after = widths
     compressors = [method for method in methods if method not in (BASELINE, RAW)]
     taught = any(method != BASELINE for method in methods)
+    weights = grid_values(spec.distance_weight)
     words = {
         "dataset": spec.dataset,
         "labels": f"{spec.labels:,} labels",
@@ -40,7 +41,7 @@ def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int]
         "teacher_width": f"{before:,} numbers an item" if before else "width not known yet",
         "compressor": ", ".join(METHODS.get(name, name) for name in compressors) or "none",
         "kept": f"{after:,} numbers an item" if after else "everything is kept",
-        "weight": f"λ = {spec.distance_weight:g}",
+        "weight": f"λ = {' to '.join(f'{each:g}' for each in dict.fromkeys((weights[0], weights[-1])))}",
         "loss": spec.loss.replace("_", " "),
         "student": f"{spec.student}, width {spec.width}",
         "parameters": f"{parameters:,} parameters" if parameters else "",

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kdlib import runs
+from kdlib.analysis import frames
+from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.subsets import pool_subsets
+from kdlib.names import method_role
 from kdlib.store import DONE, RunInfo
 from pages import address, export_section, live, recorded, run_tables, sections, show
 from pages.sections import SECTIONS, available_sections
@@ -24,10 +27,31 @@ def show_actions(infos: Sequence[RunInfo]) -> None:
         )
 
 
+def draw_training(before: Sequence[RunInfo]) -> Sequence[RunInfo]:
+    """Show how far the chosen runs are, and their curves until the first of them is done; return them as they are now.
+
+    Args:
+        before: the same runs as the page around this part shows them.
+    """
+    infos = run_tables.show_progress(address.load_runs([run.id for run in before]))
+    done = [run.id for run in infos if run.state == DONE]
+    if done != [run.id for run in before if run.state == DONE]:
+        st.rerun()
+    if not done and any(run.active for run in infos):
+        specs, names = [run.spec for run in infos], frames.run_labels([run.spec for run in infos])
+        run_tables.state_line(infos, names)
+        points = frames.curves(specs, address.load_histories(infos), names)
+        roles = dict(zip(names, map(method_role, specs), strict=True))
+        epochs, label = max(spec.epochs for spec in specs), frames.metric_label(specs)
+        show.figure(plot_curves(points, "val", epochs, roles, label), "training", "Validation score over the epochs")
+        st.caption("Validation while they train, mean over the seeds. The comparison comes when a run is done.")
+    return infos
+
+
 run_tables.choose_in_title("Compare", states=[DONE])
 selected = address.load_runs(address.selected_ids())
 if any(run.active for run in selected):
-    live.draw_while_active(lambda: run_tables.show_progress(address.load_runs(address.selected_ids())), selected)
+    live.draw_while_active(lambda: draw_training(selected), selected)
 results = pool_subsets([result for result in address.load_results(selected) if result.metrics])
 if results:
     sections.show_answer(results)
@@ -37,7 +61,7 @@ if results:
     section = st.segmented_control(
         "Look closer",
         available_sections(results),
-        default="Differences",
+        default=sections.first_section(results),
         required=True,
         key="show",
         bind="query-params",

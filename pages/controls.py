@@ -11,16 +11,17 @@ import streamlit as st
 
 from kdlib import planning
 from kdlib.analysis import teacher_report
-from kdlib.checks import default_spec
+from kdlib.checks import MAX_TRIALS, default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
+from kdlib.names import AXES, TEACHERS
 from kdlib.names import METHODS as METHOD_NAMES
-from kdlib.names import TEACHERS
-from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, RAW, RunSpec, grid_values
+from kdlib.spec import BASELINE, DATASET_DEPENDENT, DEEP_STUDENTS, GRID_FIELDS, RAW, RunSpec, grid_values
 from kdlib.training.augmentation import compatible_augmentations
 from pages import registries
 from pages.text import escape
+from pages.values import number_values
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
     "Default": {},
@@ -37,11 +38,19 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "Teacher": ("teacher", "pooling"),
     "Compression": ("dim", "loss", "distance_weight", "soft_label_weight", "temperature"),
     "Student": ("student", "width", "depth"),
-    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds"),
+    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds", "tune-first", "trials"),
 }
-FIELDS = tuple(name for names in GROUPS.values() for name in names if name != "methods")
+FIELDS = tuple(name for names in GROUPS.values() for name in names if name not in ("methods", "tune-first", "trials"))
 METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
+USUAL_TRIALS = 20
+TRIALS_HELP = "Settings that are tried. The worse half is stopped after half of the epochs, again after three quarters."
+GRID = "grid"  # key of the switch that lets some fields have several values
+GRID_OFFERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # field -> values at first, further ones
+    "distance_weight": ((0.25, 0.5, 0.75, 0.9), (0, 0.1, 0.6, 0.85, 0.95, 1)),
+    "lr": ((), (0.001, 0.003, 0.01, 0.03, 0.1)),
+    "soft_label_weight": ((), (0, 0.25, 0.5, 1, 2)),
+}
 
 
 def apply_preset(values: dict[str, Any]) -> None:
@@ -49,13 +58,16 @@ def apply_preset(values: dict[str, Any]) -> None:
     spec = default_spec(values.get("dataset", DEFAULT.dataset)).replace(**values)
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
-    st.session_state["methods"] = METHODS
+    st.session_state["methods"], st.session_state[GRID], st.session_state["tune-first"] = METHODS, False, False
 
 
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the part of an address that sets every control to a spec, its method beside some others."""
-    methods = list(dict.fromkeys([*references, spec.method]))
-    return {name: str(getattr(spec, name)) for name in FIELDS} | {"methods": methods}
+    values: dict[str, str | list[str]] = {name: str(grid_values(getattr(spec, name))[0]) for name in FIELDS}
+    if spec.grid:
+        grid = {f"grid-{name}": [f"{each:g}" for each in grid_values(getattr(spec, name))] for name in GRID_FIELDS}
+        values |= {GRID: "true"} | grid
+    return values | {"methods": list(dict.fromkeys([*references, spec.method]))}
 
 
 def follow_dataset() -> None:
@@ -175,13 +187,14 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             0.05,
             key="distance_weight",
             help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
+            disabled=_grid_is_on(),
             bind="query-params",
         )
         spec = _soft_label_controls(spec.replace(dim=dim, loss=loss, distance_weight=weight))
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
-        say(f"{kept}, λ {weight:g}, {loss.replace('_', ' ')}{soft}")
+        say(f"{kept}, λ {'in a grid' if _grid_is_on() else f'{weight:g}'}, {loss.replace('_', ' ')}{soft}")
     return spec
 
 
@@ -245,11 +258,56 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             format="%.5f",
             key="lr",
             help="The peak of its schedule.",
+            disabled=_grid_is_on(),
             bind="query-params",
         )
+        spec = spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
+        spec = _grid_controls(spec)
+        spec = spec.replace(tune=0 if _grid_is_on() else _tuning_controls())
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
+        varied += f", tuned with {spec.tune} trials each" if spec.tune else ""
+        varied += f", {spec.cell_count} settings" if spec.cell_count > 1 else ""
         say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
-    return spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
+    return spec
+
+
+def _tuning_controls() -> int:
+    """Show whether each method is tuned first, and with how many trials; return these, 0 without."""
+    tuned = st.toggle(
+        "Tune each method first",
+        key="tune-first",
+        help="Every method, the baseline and raw included, tries the same number of settings (learning rate, λ, "
+        "dimension, soft labels, as far as it has them) on validation items, with other seeds. Its best one is then "
+        "trained and tested. The methods as they are set here run beside them.",
+        bind="query-params",
+    )
+    if not tuned:
+        return 0
+    return int(
+        st.number_input(
+            "Trials of each method", 2, MAX_TRIALS, USUAL_TRIALS, key="trials", help=TRIALS_HELP, bind="query-params"
+        )
+    )
+
+
+def _grid_is_on() -> bool:
+    return st.session_state.get(GRID, st.query_params.get(GRID) == "true")
+
+
+def _grid_controls(spec: RunSpec) -> RunSpec:
+    """Show the switch that lets some fields have several values, and these; return the spec with them."""
+    text = (
+        "Trains every combination of the values below with every seed, all of them at once. The setting that is best "
+        "on validation is tested, and no other."
+    )
+    if not st.toggle("Grid: several values of λ, learning rate, soft labels", key=GRID, help=text, bind="query-params"):
+        return spec
+    values = {}
+    for name, (first, further) in GRID_OFFERS.items():
+        at_first = first or grid_values(getattr(spec, name))
+        label = AXES[name][0].upper() + AXES[name][1:]
+        values[name] = number_values(label, f"grid-{name}", at_first, further, float) or getattr(spec, name)
+    return spec.replace(**values)
 
 
 def _soft_label_controls(spec: RunSpec) -> RunSpec:
@@ -262,6 +320,7 @@ def _soft_label_controls(spec: RunSpec) -> RunSpec:
         0.1,
         key="soft_label_weight",
         help="How much the student also learns from the probabilities of the teacher's head; 0 = not at all.",
+        disabled=_grid_is_on(),
         bind="query-params",
     )
     temperature = st.slider(

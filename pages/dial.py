@@ -48,25 +48,11 @@ def addressed_run() -> RunInfo | None:
 
 def choose(listed: list[RunInfo], current: RunInfo) -> None:
     """Show which run is turned, and let another be chosen."""
-    known = {run.id: run for run in [current, *listed]}
     names = {
-        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.spec.dim} wide"
-        for run in known.values()
+        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.setting.dim} wide"
+        for run in [current, *listed]
     }
-
-    def store() -> None:
-        st.query_params["run"] = st.session_state["chosen"]
-
-    st.session_state["chosen"] = current.id
-    st.selectbox(
-        "Run",
-        list(known),
-        key="chosen",
-        format_func=names.__getitem__,
-        on_change=store,
-        width=420,
-        label_visibility="collapsed",
-    )
+    run_tables.choose_one(names, current.id)
 
 
 def draw_training(run: RunInfo) -> list[RunInfo]:

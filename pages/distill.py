@@ -1,6 +1,6 @@
 """Distill: set the whole chain, see what it will cost, launch several methods as one comparison and watch them.
 
-Or step through it: one training, batch by batch (`step_mode`).
+Or step through it: one training, batch by batch (`step_mode`); or launch a whole landscape (`landscape_plan`).
 """
 
 import time
@@ -18,7 +18,7 @@ from kdlib.models import embedding
 from kdlib.names import teacher_name
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.store import RunInfo
-from pages import address, chain, controls, items, live, run_tables, show, step_mode
+from pages import address, chain, controls, items, landscape_plan, live, run_tables, show, step_mode
 from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
@@ -34,28 +34,26 @@ CURVES = {
 }
 
 
+def planned_specs(spec: RunSpec, methods: Sequence[str]) -> list[RunSpec]:
+    """Return what a launch runs: every method as it is set, and where methods are tuned first, also tuned."""
+    given = [spec.replace(method=method, tune=0) for method in methods]
+    return given + ([spec.replace(method=method) for method in methods] if spec.tune else [])
+
+
 def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
     """Show the button, what a launch costs and what speaks against it, and the same thing as code."""
-    specs = [spec.replace(method=method) for method in methods]
+    specs = planned_specs(spec, methods)
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch")
-        name = st.text_input(
-            "Name",
-            key="name",
-            max_chars=80,
-            placeholder="a name to find it by (optional)",
-            label_visibility="collapsed",
-            width=240,
-            bind="query-params",
-        )
-        with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
-            for language, code in planning.as_code(spec, methods).items():
-                st.caption(language)
-                st.code(code, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
+        name = show.launch_name()
+        show.code_behind_button(planning.as_code(spec, methods))
         past = [] if errors else runs.list_runs(limit=200, states=["done"])
         if not errors:
             workers = engine.status().workers or USUAL_WORKERS
             show.launch_time(planning.estimate_cost(specs, past, workers))
+    if pressed and spec.tune:
+        address.launch_sweep(specs, name)
+        st.rerun()
     if pressed:
         address.launch(specs, name=name)
         st.rerun()
@@ -180,7 +178,7 @@ def main() -> None:
         st.title("Distill")
         mode = st.segmented_control(
             "Mode",
-            [TRAIN, STEP],
+            [TRAIN, STEP, landscape_plan.MODE],
             default=TRAIN,
             required=True,
             key="mode",
@@ -192,13 +190,16 @@ def main() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         spec, methods = controls.spec_controls()
-    specs = [spec.replace(method=method) for method in methods]
+    specs = planned_specs(spec, methods)
     errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
     with picture:
         show_chain(spec, methods, errors)
     with right:
         if mode == STEP:
-            step_mode.show(spec, methods, errors)
+            step_mode.show(spec.cells[0].replace(tune=0), methods, errors)  # a step has one setting
+        elif mode == landscape_plan.MODE:
+            landscape_plan.show_mode(spec.replace(tune=0), methods, errors, USUAL_WORKERS)
+            live.draw_while_active(landscape_plan.draw_runs, address.load_runs(address.selected_ids()))
         else:
             show_plan(spec, methods, errors)
             live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))

@@ -15,6 +15,7 @@ from kdlib.registry import first_line
 from kdlib.spaces import Failure, Scorecard, SpaceMaps, SpaceRequest, Spaces, width_jobs
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
 from pages import address, live, map_sections, maps, recorded, run_tables, space_maps
+from pages.controls import query
 from pages.glossary import term
 from pages.text import escape
 
@@ -50,20 +51,7 @@ def choose_run() -> RunInfo | None:
         first = addressed or [run for run in listed if run.state == DONE] or listed
         default = next((run.id for run in first if method_role(run.spec) == COMPRESSED), first[0].id)
         current = named if named in names else default
-
-        def store() -> None:
-            st.query_params["run"] = st.session_state["open-run"]
-
-        st.session_state["open-run"] = current
-        st.selectbox(
-            "Run",
-            list(names),
-            key="open-run",
-            format_func=names.__getitem__,
-            on_change=store,
-            label_visibility="collapsed",
-            width=440,
-        )
+        run_tables.choose_one(names, current)
     return known[current]
 
 
@@ -173,7 +161,7 @@ def draw_spaces(
 ) -> None:
     """Show maps and section with what is known so far: the scorecard, and the maps of a projection that takes long."""
     card, layout = answers[0], answers[-1] if len(answers) > 1 else None
-    with st.container(key="maps-area"):  # as high as the maps before these are drawn
+    with st.container(key=f"maps-area-{len(view.spaces)}"):  # as high as so many maps before these are drawn
         selected = space_maps.show_maps(
             data,
             view,
@@ -227,6 +215,22 @@ def draw_training(run: RunInfo) -> bool:
     return bool(active)
 
 
+def link_failed(run: RunInfo) -> None:
+    """Show where a run that failed can be set anew, and resumed or deleted."""
+    st.page_link(
+        "pages/distill.py",
+        label="Set it anew on Distill",
+        icon=":material/tune:",
+        query_params=query(run.spec, []),
+    )
+    st.page_link(
+        "pages/runs.py",
+        label="Resume or delete it on Runs",
+        icon=":material/list_alt:",
+        query_params=address.query([run]),
+    )
+
+
 def show_run(run: RunInfo) -> None:
     """Show the spaces of a run, or in words why there are none (yet)."""
     if run.active:
@@ -234,8 +238,8 @@ def show_run(run: RunInfo) -> None:
         return
     if run.state == FAILED:
         st.error(f"This run failed, so there is nothing to draw: {escape(run.reason)}", icon=":material/error:")
-        query = address.query([run])
-        st.page_link("pages/runs.py", label="See it among the runs", icon=":material/list_alt:", query_params=query)
+        with st.container(horizontal=True):
+            link_failed(run)
         return
     explore(run)
     if run.state == DONE and run.spec.method != "baseline":

@@ -33,8 +33,13 @@ def show_section(results: Sequence[RunResult]) -> None:
         "Every setting was trained with every seed; the one with the highest mean on validation was tested, and no "
         "other. Its validation score flatters it, as it was chosen for being high; its test score does not."
     )
+    st.button("See them as a landscape", icon=":material/grid_on:", key="to-landscape", on_click=_open_landscape)
     columns, cells = grid_table(results)
     st.markdown(f"**Validation {metric} of every setting, %** (mean over the seeds; * chosen)")
     show.table(pd.DataFrame(cells, columns=columns), "Validation score of every setting")
     if left_out := describe_left_out([result for result, _ in gridded]):
         st.caption(escape(left_out))
+
+
+def _open_landscape() -> None:
+    st.session_state["show"] = "Landscape"

@@ -125,7 +125,7 @@ def show_outcome(prediction: Prediction, answer: list[float], measured: Measured
         else:
             right, text = _number_outcome(prediction, answer[0], measured)
     except UnknownNumberError as error:
-        st.info(f"This cannot be told: {escape(error)}.", icon=":material/help:")
+        st.info(f"Nothing to hold your answer against: {escape(error)}.", icon=":material/help:")
         return
     (st.success if right else st.info)(text, icon=":material/check_circle:" if right else ":material/lightbulb:")
 

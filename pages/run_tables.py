@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -17,10 +17,13 @@ from kdlib.progress import PHASES
 from kdlib.spec import RunSpec, setting_text, unused_fields
 from kdlib.store import CANCELLED, DONE, FAILED, RUNNING, RunInfo
 from pages import address, registries
+from pages.small_table import SMALL, curve_html
 from pages.text import describe_range, escape
 
 SHOWN_FIELDS = ("dataset", "teacher", "method", "dim")  # of a spec, in every table of runs: what tells them apart
 RECENT = 200  # runs among which the newest comparison is looked for
+NO_BREAK = "\u00a0"
+SHORT = 32  # letters of a fact that stays in one line
 NONE_CHOSEN = "none-chosen"  # in the session: whether a visitor took out every run
 BADGES: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
     "queued": "gray",
@@ -36,8 +39,7 @@ def state_line(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
     columns = st.columns(max(len(infos), 1)) if len(infos) <= 4 else [st.container() for _ in infos]
     for column, run, name in zip(columns, infos, names, strict=True):
         with column, st.container(horizontal=True, vertical_alignment="center"):
-            share = run.progress_label if run.state == RUNNING else run.state
-            st.badge("stopping" if run.cancelling else share, color=BADGES[run.state])
+            state_badge(run)
             st.text(name)
     for run, name in zip(infos, names, strict=True):
         if run.state == FAILED:
@@ -47,6 +49,12 @@ def state_line(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
                 f"{run.unsynced} points of {escape(name)} wait for the store; "
                 "resume it on the Runs page to bring them there."
             )
+
+
+def state_badge(run: RunInfo) -> None:
+    """Show the state of a run, of one that runs how far it is."""
+    share = run.progress_label if run.state == RUNNING else run.state
+    st.badge("stopping" if run.cancelling else share, color=BADGES[run.state])
 
 
 def list_left_out(infos: Sequence[RunInfo]) -> None:
@@ -60,11 +68,12 @@ def list_left_out(infos: Sequence[RunInfo]) -> None:
 def remaining_time(infos: Sequence[RunInfo], now: float) -> str:
     """Return how long it takes until all runs are over, in words; while none of them trains, their phase instead."""
     active = [run for run in infos if run.active]
-    if active and all(run.phase not in ("", "training") for run in active):
-        return min(active, key=lambda run: (PHASES.index(run.phase), run.phase_share)).progress_label
+    first = min(active, key=lambda run: (PHASES.index(run.phase or "training"), run.phase_share), default=None)
+    if first and all(run.phase not in ("", "tuning", "training") for run in active):
+        return first.progress_label
     found = durations.estimate_remaining(active, address.load_histories(active), now)
     if found is None:
-        return "starting"
+        return first.progress_label if first and first.phase == "tuning" else "starting"
     told = _countdown(tuple(sorted((run.id, run.submitted) for run in infos))).tell(found)
     return f"{describe_range(*told)} to go"
 
@@ -76,7 +85,12 @@ def _countdown(launched: tuple[tuple[str, float], ...]) -> durations.Countdown: 
 
 
 def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
-    """Return runs as rows of a table: name, state, what was run, what else differs, accuracy, curve, age."""
+    """Return runs as a table, see `run_rows`."""
+    return pd.DataFrame(run_rows(infos, now))
+
+
+def run_rows(infos: Sequence[RunInfo], now: float) -> list[dict[str, Any]]:
+    """Return what a list says of each run: name, state, what was run, what else differs, accuracy, curve, age."""
     varied = [name for name in frames.differing_fields([run.spec for run in infos]) if name not in SHOWN_FIELDS]
     metric = " or ".join(dict.fromkeys(METRIC_NAMES[run.metric] for run in infos))
     training = any(run.active for run in infos)
@@ -88,8 +102,9 @@ def run_frame(infos: Sequence[RunInfo], now: float) -> pd.DataFrame:
         row |= _used_values(run.spec, SHOWN_FIELDS)
         row |= {f"{metric} %": format_percent(accuracy) if accuracy else "", "curve": curve}
         row |= _used_values(run.spec, varied)
-        rows.append(row | {"seeds": run.spec.seeds, "age": age(now - run.created)})
-    return pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))
+        row |= {"seeds": run.spec.seeds, "age": age(now - run.created)}
+        rows.append({name.replace("_", " "): value for name, value in row.items()})
+    return rows
 
 
 def _used_values(spec: RunSpec, names: Sequence[str]) -> dict[str, Any]:
@@ -109,19 +124,32 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def table_of_runs(infos: Sequence[RunInfo], key: str = "table") -> None:
-    """Show runs as a table in which rows are selected; the selection goes into the address."""
+def list_of_runs(infos: Sequence[RunInfo], key: str = "table") -> None:
+    """Show runs to choose from, which go into the address: a few as cards, more of them as rows of a table."""
+    ids = [run.id for run in infos]
+    # Other rows are another table: what is selected are rows, not places.
+    list_key = f"{key}-{hashlib.sha256(','.join(ids).encode()).hexdigest()[:12]}"
+    if len(infos) <= SMALL:
+        _cards(infos, list_key)
+    else:
+        _table(infos, list_key)
+
+
+def _choose(infos: Sequence[RunInfo], chosen: Sequence[str]) -> None:
+    """Put what is chosen of the listed runs into the address, which keeps what it names of others."""
+    listed = {run.id for run in infos}
+    ids = [run_id for run_id in address.selected_ids() if run_id not in listed] + list(chosen)
+    address.select_runs(ids)
+    st.session_state[NONE_CHOSEN] = not ids
+
+
+def _table(infos: Sequence[RunInfo], key: str) -> None:
     ids = [run.id for run in infos]
     marked = [ids.index(run_id) for run_id in address.selected_ids() if run_id in ids]
-    # Other rows are another table: what is selected are rows, not places.
-    table_key = f"{key}-{hashlib.sha256(','.join(ids).encode()).hexdigest()[:12]}"
 
     def store_selection() -> None:
-        rows = st.session_state[table_key]["selection"]["rows"]
-        chosen = [run_id for run_id in address.selected_ids() if run_id not in ids]
-        chosen += [ids[row] for row in rows if row < len(ids)]
-        address.select_runs(chosen)
-        st.session_state[NONE_CHOSEN] = not chosen
+        rows = st.session_state[key]["selection"]["rows"]
+        _choose(infos, [ids[row] for row in rows if row < len(ids)])
 
     st.dataframe(
         run_frame(infos, time.time()),
@@ -132,7 +160,7 @@ def table_of_runs(infos: Sequence[RunInfo], key: str = "table") -> None:
                 help="Validation score over the epochs, 0 to 1.", y_min=0, y_max=1, width="small"
             ),
         },
-        key=table_key,
+        key=key,
         on_select=store_selection,
         selection_mode="multi-row",
         selection_default={"selection": {"rows": marked, "columns": [], "cells": []}},
@@ -141,14 +169,44 @@ def table_of_runs(infos: Sequence[RunInfo], key: str = "table") -> None:
     )
 
 
-def choose_runs(states: Sequence[str]) -> None:
-    """Show a table of runs to choose from, closed once there is a choice; nothing where there are none."""
-    if not runs.list_runs(limit=1, states=states):
-        return
-    with st.expander(
-        f"Runs ({len(address.selected_ids())} chosen)", expanded=not address.selected_ids(), icon=":material/checklist:"
-    ):
-        _list_to_choose(states)
+def _cards(infos: Sequence[RunInfo], key: str) -> None:
+    boxes = {run.id: f"{key}-{run.id}" for run in infos}
+
+    def store_selection() -> None:
+        _choose(infos, [run_id for run_id, box in boxes.items() if st.session_state.get(box)])
+
+    marked = address.selected_ids()
+    cards = st.container(gap="xsmall", key=f"run-cards-{key}")
+    for run, row in zip(infos, run_rows(infos, time.time()), strict=True):
+        if boxes[run.id] not in st.session_state:
+            st.session_state[boxes[run.id]] = run.id in marked
+        with cards.container(border=True, horizontal=True, key=f"run-card-{boxes[run.id]}"):
+            st.checkbox(escape(run.name), key=boxes[run.id], on_change=store_selection, width="stretch")
+            state_badge(run)
+            facts = [escape(fact) for fact in list_facts(row)]
+            facts = [fact.replace(" ", NO_BREAK) if len(fact) < SHORT else fact for fact in facts]
+            st.caption(f"{NO_BREAK}· ".join(facts), width="stretch")
+            st.html(f"<div>{curve_html(row['curve'])}</div>", width="content")
+
+
+def list_facts(row: Mapping[str, Any]) -> list[str]:
+    """Return what one of `run_rows` says beside name, state and curve, each in words.
+
+    Example:
+        >>> list_facts({"name": "a", "dataset": "digits", "dim": 16, "accuracy %": "80.1 ± 0.2", "age": "5 min"})
+        ['digits', 'dim 16', 'accuracy 80.1 ± 0.2 %', '5 min ago']
+    """
+    words = []
+    for name, value in row.items():
+        if name in ("name", "state", "progress", "curve") or value in (None, ""):
+            continue
+        if name.endswith(" %"):
+            words.append(f"{name.removesuffix(' %')} {value} %")
+        elif name in ("dataset", "teacher", "method"):
+            words.append(str(value))
+        else:
+            words.append(f"{value} ago" if name == "age" else f"{name} {setting_text(value)}")
+    return words
 
 
 def choose_in_title(page: str, states: Sequence[str]) -> None:
@@ -187,9 +245,32 @@ def _list_to_choose(states: Sequence[str]) -> None:
     search, where = registries.run_filters()
     infos = runs.list_runs(limit=100, states=states, text=search, where=where)
     if infos:
-        table_of_runs(infos, "done" if list(states) == [DONE] else "table")
+        list_of_runs(infos, "done" if list(states) == [DONE] else "table")
     else:
         st.info("No run fits this search.", icon=":material/search_off:")
+
+
+def choose_one(names: Mapping[str, str], current: str) -> None:
+    """Show which run is open on a page that shows one at a time, and let another be chosen, in the address as `run`.
+
+    Args:
+        names: id -> what it is called here.
+        current: id of the one that is open.
+    """
+
+    def store() -> None:
+        st.query_params["run"] = st.session_state["open-run"]
+
+    st.session_state["open-run"] = current
+    st.selectbox(
+        "Run",
+        list(names),
+        key="open-run",
+        format_func=names.__getitem__,
+        on_change=store,
+        label_visibility="collapsed",
+        width=440,
+    )
 
 
 def newest_comparison() -> list[str]:

@@ -68,7 +68,7 @@ def show_bar(infos: Sequence[RunInfo]) -> None:
     if len(infos) > 1:
         words = f"{len(infos)} chosen"
     else:
-        words = infos[0].name if infos else "Choose rows of the list:"
+        words = infos[0].name if infos else "Choose runs in the list:"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{escape(words)}**", width="content")
         show_links(infos)
@@ -113,7 +113,7 @@ def draw_table() -> list[RunInfo]:
     """Show the list, which stays where it is while runs are live; return its runs."""
     infos = list_page()
     if infos:
-        run_tables.table_of_runs(infos)
+        run_tables.list_of_runs(infos)
     else:
         st.info("No run fits this search.", icon=":material/search_off:")
     if address.selected_ids() != chosen:  # a click in the list draws the list alone; the bar above follows

@@ -10,7 +10,6 @@ from kdlib.analysis.comparison import metric_names
 from kdlib.analysis.diagnosis import diagnose
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
-    plot_accuracy_over_cost,
     plot_accuracy_over_dim,
     plot_scores_per_class,
 )
@@ -20,14 +19,16 @@ from kdlib.analysis.verdicts import answer
 from kdlib.data import datasets
 from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult
+from kdlib.runs import sweeps
 from kdlib.spec import BASELINE, RAW, RunSpec
-from pages import address, controls, grid_section, registries, show, width_precision
+from pages import address, controls, grid_section, landscape_section, registries, show, tuning_section, width_precision
 from pages.glossary import term
 from pages.text import escape
 
 DIMS = [2, 4, 8, 16, 32, 64]
 NO_BREAK = "\u00a0"
 LEGEND_HEIGHT = 18  # pixels that the legend takes for each further run
+MAX_BARS = 12  # runs that bars tell apart
 ANSWER_HEIGHT = 340  # pixels: with title and answer it fits a screen of 900
 
 
@@ -38,6 +39,9 @@ def show_answer(results: Sequence[RunResult]) -> None:
         st.markdown(f"**{_unbroken(escape(first))}**")
         for words in rest:
             st.markdown(_unbroken(escape(words)))
+    if len(results) > MAX_BARS:
+        st.caption(f"{len(results)} runs are too many for bars: the landscape below shows them.")
+        return
     bars = plot_accuracy_bars(frames.accuracies(results, labels=_short_labels(results)), metric_names(results))
     show.exportable_figure(
         bars.update_layout(height=ANSWER_HEIGHT + LEGEND_HEIGHT * max(0, len(results) - 4)),
@@ -108,30 +112,9 @@ def sweep_controls(base: RunSpec) -> None:
         disabled=not (dims and methods),
         key="launch-sweep",
     ):
-        address.launch_sweep(base, methods, dims)
+        # With baseline and raw, which the widths are compared with.
+        address.launch_sweep(sweeps.expand(base, {"method": [BASELINE, RAW, *methods], "dim": dims}))
         st.rerun()
-
-
-def cost(results: Sequence[RunResult]) -> None:
-    """Show accuracy against what a student, or an embedding, costs."""
-    by = st.segmented_control(
-        "Against",
-        list(frames.COST_NAMES),
-        default="parameters",
-        required=True,
-        key="against",
-        help="What better accuracy costs.",
-        format_func=frames.COST_NAMES.__getitem__,
-        bind="query-params",
-    )
-    frame = frames.accuracy_over_cost(results, by)
-    if frame.empty:
-        st.info("None of the chosen runs has this cost: a baseline has no embedding.", icon=":material/info:")
-        return
-    figure = plot_accuracy_over_cost(frame, frames.COST_NAMES[by], metric_names(results))
-    show.exportable_figure(
-        figure, f"accuracy-over-{by}", f"The {metric_names(results)} against {frames.COST_NAMES[by]}"
-    )
 
 
 def differences(results: Sequence[RunResult]) -> None:
@@ -241,11 +224,20 @@ def table(results: Sequence[RunResult]) -> None:
         )
 
 
-SECTIONS = {"Differences": differences, "Why": why, "Dimension": dimension, "Size and cost": cost}
+SECTIONS = {"Differences": differences, "Why": why, "Landscape": landscape_section.show_section}
+SECTIONS |= {"Dimension": dimension, "Size and cost": landscape_section.show_cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Grid": grid_section.show_section}
+SECTIONS |= {"Tuning": tuning_section.show_section}
 SECTIONS |= {"Classes": classes, "Table": table}
+
+
+def first_section(results: Sequence[RunResult]) -> str:
+    """Return the section that stands open at first."""
+    return "Landscape" if len(results) > MAX_BARS else "Differences"
 
 
 def available_sections(results: Sequence[RunResult]) -> list[str]:
     """Return the names of the sections that these results have something for."""
-    return [name for name in SECTIONS if name != "Grid" or any(result.grid for result in results)]
+    absent = set() if any(result.grid for result in results) else {"Grid"}
+    absent |= set() if any(result.tuning for result in results) else {"Tuning"}
+    return [name for name in SECTIONS if name not in absent]

@@ -71,10 +71,12 @@ class Headers:
 ASSETS = Path(__file__).parent.parent / "assets"
 # What is written into the page, after which tag. The server's root, seen from any page: without it Streamlit's page
 # asks below its own address first, and a browser's console holds two errors for every address that was shared. And our
-# styles, which come after Streamlit's own that way and are there from the beginning: nothing jumps when they come.
+# styles, which come after Streamlit's own that way and are there from the beginning: nothing jumps when they come. And
+# what every page does: numbers that change count, links lead to sections.
 ADDED = {
     b"<head>": b"<script>window.__streamlit = { BACKEND_BASE_URL: new URL('./', location.href).href }</script>",
-    b"<body>": b"<style>" + (ASSETS / "app.css").read_bytes() + b"</style>",
+    b"<body>": b"<style>" + (ASSETS / "app.css").read_bytes() + b"</style>"
+    b'<script type="module" src="./page/index.js"></script>',
 }
 
 

@@ -1,6 +1,6 @@
 """What pages show in the same way: figures, tables, cost estimates, the empty state, grids."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -8,15 +8,13 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from kdlib.analysis.figures.style import to_html
+from kdlib.analysis.figures.style import Figure, to_html
 from pages import address
-from pages.small_table import as_html
+from pages.small_table import SMALL, as_html
 from pages.text import describe_range
 
 if TYPE_CHECKING:
     from kdlib.planning import CostEstimate  # loads torch, which a first figure does without
-
-SMALL = 5  # rows of a table that a narrow window shows as cards
 
 
 def table(frame: pd.DataFrame, alt: str, **options: Any) -> None:
@@ -33,12 +31,23 @@ def table(frame: pd.DataFrame, alt: str, **options: Any) -> None:
         st.dataframe(frame, hide_index=True, placeholder="–", alt=alt, **options)
 
 
-def figure(plot: Any, key: str, alt: str, file_format: str = "png") -> None:
-    """Show a plotly figure; its camera button saves it."""
+def figure(
+    plot: Figure, key: str, alt: str, file_format: str = "png", on_select: Callable[[], None] | None = None
+) -> None:
+    """Show a plotly figure; its camera button saves it.
+
+    Args:
+        plot: the figure.
+        key: of the chart in session state, and of the file.
+        alt: what it shows.
+        file_format: of the camera button.
+        on_select: called when a visitor clicks a point.
+    """
     saved = {"format": file_format, "filename": key, "scale": 2}
     unused = ["lasso2d", "select2d", "autoScale2d"]
     config = {"displaylogo": False, "toImageButtonOptions": saved, "modeBarButtonsToRemove": unused}
-    st.plotly_chart(plot, key=key, config=config, alt=alt)
+    selecting = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+    st.plotly_chart(plot, key=key, config=config, alt=alt, **selecting)
 
 
 def launch_time(plan: "CostEstimate") -> None:
@@ -53,6 +62,27 @@ def launch_time(plan: "CostEstimate") -> None:
         f"parameters, all that is needed afterwards.{share}"
     )
     st.markdown(f"Takes **{told if told.startswith('up') else f'about {told}'}**", help=words, width="content")
+
+
+def launch_name() -> str:
+    """Show the box for a name of what is launched; return it."""
+    return st.text_input(
+        "Name",
+        key="name",
+        max_chars=80,
+        placeholder="a name to find it by (optional)",
+        label_visibility="collapsed",
+        width=240,
+        bind="query-params",
+    )
+
+
+def code_behind_button(code: Mapping[str, str]) -> None:
+    """Show a button that opens a launch as code, language -> text."""
+    with st.popover("Show as code", icon=":material/code:", key="code", on_change=address.opened_by_link("code")):
+        for language, text in code.items():
+            st.caption(language)
+            st.code(text, language={"Python": "python", "YAML": "yaml"}.get(language, "bash"), wrap_lines=True)
 
 
 def empty(message: str, label: str = "", page: str = "") -> None:
@@ -102,8 +132,15 @@ def _report(run_ids: Sequence[str], ending: str) -> str:
     return render(run_ids, ending)
 
 
-def exportable_figure(plot: Any, key: str, alt: str, caption: str = "") -> None:
-    """Show a figure with, below it, its caption and what it can be saved as: a picture, or a page of its own."""
+def exportable_figure(
+    plot: Figure, key: str, alt: str, caption: str = "", on_select: Callable[[], None] | None = None
+) -> None:
+    """Show a figure with, below it, its caption and what it can be saved as: a picture, or a page of its own.
+
+    Args:
+        plot, key, alt, on_select: as for `figure`.
+        caption: below it.
+    """
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="top"):
         if caption:
@@ -128,4 +165,4 @@ def exportable_figure(plot: Any, key: str, alt: str, caption: str = "") -> None:
                 key=f"html-{key}",
             )
     with place:
-        figure(plot, key, alt, kind)
+        figure(plot, key, alt, kind, on_select)

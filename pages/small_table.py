@@ -8,10 +8,12 @@ from html import escape
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
 NONE = "–"
+SMALL = 5  # rows that are text and cards; more of them are a grid
 CURVE = (100, 24)  # width and height of a curve in a cell, pixels
 
 
@@ -63,7 +65,7 @@ def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str]) -> str:
 
 
 def _content(value: Any) -> str:
-    return _curve(value) if isinstance(value, list) else f"<span>{escape(cell_text(value))}</span>"
+    return curve_html(value) if isinstance(value, list) else f"<span>{escape(cell_text(value))}</span>"
 
 
 def _is_numeric(column: pd.Series) -> bool:
@@ -74,15 +76,26 @@ def _aligned(name: str, numbers: set[str]) -> str:
     return ' class="kd-number"' if name in numbers else ""
 
 
-def _curve(values: Sequence[float]) -> str:
-    """Return values from 0 to 1 as a curve, a dash for fewer than two of them."""
+def curve_html(values: Sequence[float]) -> str:
+    """Return values from 0 to 1 as a curve in the colour of the text, a dash for fewer than two of them.
+
+    It is the mask of an empty element: Streamlit takes SVG out of HTML, and a picture would not know the theme.
+
+    Example:
+        >>> curve_html([0.5])
+        '<span>–</span>'
+    """
     if len(values) < 2:
         return f"<span>{NONE}</span>"
     width, height = CURVE
     step = width / (len(values) - 1)
-    points = " ".join(f"{i * step:.1f},{height * (1 - value):.1f}" for i, value in enumerate(values))
+    points = " ".join(f"{i * step:.1f},{1 + (height - 2) * (1 - value):.1f}" for i, value in enumerate(values))
     words = f"from {100 * values[0]:.0f} to {100 * values[-1]:.0f} %"
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
+        f'<polyline points="{points}" fill="none" stroke="black" stroke-width="1.5"/></svg>'
+    )
     return (
-        f'<svg class="kd-curve" role="img" aria-label="{words}" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}"><polyline points="{points}"/></svg>'
+        f'<i class="kd-curve" role="img" aria-label="{words}" '
+        f'style="--curve: url(&quot;data:image/svg+xml,{quote(svg)}&quot;)"></i>'
     )

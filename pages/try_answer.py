@@ -18,7 +18,7 @@ from pages.maps import TITLES
 from pages.text import escape
 
 CARD = (
-    "<div style='border-top:4px solid {colour};padding:.35rem .1rem 0'>"
+    "<div style='border-top:4px solid {colour};padding:.25rem 0 0'>"
     "<div style='font-size:.875rem;opacity:.8'>{label}</div>"
     "<div style='font-size:1.5rem;font-weight:600;line-height:1.2;overflow-wrap:anywhere'>{says}</div>"
     "<div style='font-size:.75rem;opacity:.8'>{facts}</div></div>"
@@ -57,7 +57,9 @@ def _known_label(data: Dataset, row: int) -> str:
 def show_predictions(data: Dataset, answer: trying.Answer) -> None:
     """Show what each run says, and the probabilities behind it."""
     labels = frames.run_labels([each.spec for each in answer.predictions])
-    for cell, label, each in zip(st.columns(len(labels)), labels, answer.predictions, strict=True):
+    with st.container(key="says"):
+        cells = st.columns(len(labels))
+    for cell, label, each in zip(cells, labels, answer.predictions, strict=True):
         says, facts = _describe(data, each)
         colour = COLOURS[frames.method_role(each.spec)]
         words = {"label": html.escape(label), "says": html.escape(says), "facts": html.escape(facts)}

@@ -60,7 +60,11 @@ def _picture_inputs(data: Dataset, tag: str) -> dict[str, Callable[[], trying.It
     }
     st.markdown(f"**Draw{' a digit' if data.name in DIGITS else ''}**" if drawn else "**Paste a picture**")
     given = load_component("draw")(
-        key=f"draw-{tag}", data=state, default={"given": None}, on_given_change=_used(DRAWING), height="content"
+        key=f"{'draw' if drawn else 'paste'}-{tag}",
+        data=state,
+        default={"given": None},
+        on_given_change=_used(DRAWING),
+        height="content",
     )["given"]
     striped = False
     if data.name == "cluttered-digits":

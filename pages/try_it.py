@@ -90,7 +90,7 @@ def show_answer(data: datasets.Dataset, item: trying.Item, infos: Sequence[RunIn
         infos: of the runs.
         started: when this was asked for, by `time.perf_counter`.
     """
-    above = st.container()
+    above = st.container(key="try-answer")
     run, seed, projection = choose_space(infos)
     answer = trying.answer(item, [each.id for each in infos], run.id, seed)
     with above:

@@ -60,7 +60,7 @@ def show_section(results: Sequence[RunResult]) -> None:
 
 
 def _count_widths(infos: Sequence[RunInfo]) -> int:
-    return len({width for run in infos for width in precision_jobs.widths_of(run.spec)})
+    return len({width for run in infos for width in precision_jobs.widths_of(run.setting)})
 
 
 def _answers(infos: Sequence[RunInfo]) -> Answers:
@@ -133,7 +133,7 @@ def _show_download(infos: Sequence[RunInfo], rows: Mapping[PrecisionRequest, lis
     cells = [(request, row) for request, group in rows.items() for row in group]
     cells.sort(key=lambda cell: (cell[1].item_bytes, cell[1].width))
     good = cheapest([row for _, row in cells], measure)
-    specs = {run.id: run.spec for run in infos}
+    specs = {run.id: run.setting for run in infos}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         place = st.selectbox(
             "Take away",

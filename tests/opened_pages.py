@@ -46,7 +46,7 @@ def parsed_table(html: str) -> pd.DataFrame:
     """Return a small table as it can be read; a curve is what is said of it."""
 
     def words(cell: ElementTree.Element) -> str:
-        return cell[0].get("aria-label", "") if cell[0].tag == "svg" else "".join(cell.itertext())
+        return cell[0].get("aria-label", "") if cell[0].tag == "i" else "".join(cell.itertext())
 
     table = ElementTree.fromstring(html)
     head = ["".join(cell.itertext()) for cell in table.findall(".//thead//th")]

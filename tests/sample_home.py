@@ -68,6 +68,7 @@ def addresses(ids: Mapping[str, str]) -> dict[str, str]:
         "data_teachers": "/data_teachers",
         "distill": "/distill",
         "distill runs": f"/distill?runs={race}",
+        "distill landscape": f"/distill?mode=Landscape&runs={race}",
         "embeddings": f"/embeddings?runs={ids['mlp']}",
         "dial": f"/dial?run={ids['matryoshka']}",
         "compare": f"/compare?runs={race}",

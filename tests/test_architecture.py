@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec names colours summary results progress registry cache recording"),
+    ("", "spec names colours trials summary results progress registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
         "optimizer rows pointwise_losses losses pairs label_losses augmentation streaming devices member_layers "
         "population replay",
     ),
-    ("training", "state step_loss gradients stepper loop"),
+    ("training", "state step_loss gradients stepper loop search rungs"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files compressors students",
@@ -33,13 +33,13 @@ ROOMS = (
     ("models", "pretraining"),
     (
         "analysis",
-        "logistic intervals subsets significance estimates evaluation calibration class_scores geometry neighbours "
-        "retrieval",
+        "logistic intervals merging subsets significance estimates evaluation calibration class_scores geometry",
     ),
-    ("analysis", "width_precision projection placement costs probes grid measure widths failure teacher_probes"),
-    ("analysis", "teacher_report comparison verdicts diagnosis papers frames result_tables items figures"),
-    ("", "catalog checks groups pipeline store engine runs spaces trying durations planning step_sessions lessons"),
-    ("", "notebook export"),
+    ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
+    ("analysis", "teacher_probes teacher_report comparison tuned verdicts diagnosis papers frames landscape"),
+    ("analysis", "result_tables items figures"),
+    ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
+    ("", "step_sessions lessons notebook export"),
     ("cli", "tables output data teacher embed runs sweeps widths export report store record main"),
     ("", "__main__"),
 )
@@ -50,6 +50,7 @@ DOORS = {
     "mlflow": ("store",),
     "distributed": ("engine",),
     "dask": ("engine",),
+    "optuna": ("training.search",),
     "plotly": ("analysis.figures",),
     "umap": ("analysis.projection",),
     "soundfile": ("data.intake",),
@@ -200,7 +201,7 @@ def test_a_function_fits_on_a_screen(path):
     assert not long, f"{relative(path)}: at most {LONGEST_FUNCTION} lines a function; split where the concept splits"
 
 
-HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly onnx onnxruntime"
+HEAVY = "torch sklearn scipy pandas mlflow distributed umap plotly onnx onnxruntime optuna"
 
 
 def loaded(code: str, **environment: str) -> set[str]:

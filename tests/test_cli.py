@@ -72,6 +72,17 @@ def test_compare_on_several_labelled_subsets_counts_all_of_them(tmp_path, capsys
     assert "several subsets go with single settings" in capsys.readouterr().err
 
 
+def test_compare_goes_on_until_it_is_sure_or_the_budget_is_spent(capsys):
+    until = ["--until", "0.0001", "--most-seeds", "3", "--epochs", "12", "--lr", "0.03"]
+    assert main(["compare", *SMALL, *until, "--methods", "baseline,raw"]) == 0
+    captured = capsys.readouterr()
+    assert "2 seeds: the widest interval is ±" in captured.err
+    assert "3 seeds: the widest interval is ±" in captured.err
+    assert "n = 3 seeds, widened for 2 looks" in captured.out
+    assert main(["compare", *SMALL, "--until", "1", "--most-seeds", "1"]) == 2
+    assert "the most seeds must be at least the 2 to begin with" in capsys.readouterr().err
+
+
 def test_compare_with_a_grid_shows_what_each_method_chose_and_tests_nothing_else(tmp_path, capsys):
     path, values = tmp_path / "grid.json", ["--distance-weight", "0.2,0.7", "--lr", "0.03,0.003"]
     assert main(["compare", *SMALL, *values, "--methods", "baseline,raw", "--json", str(path)]) == 0

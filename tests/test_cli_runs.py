@@ -7,9 +7,10 @@ from dataclasses import fields
 import pytest
 
 from kdlib import engine, runs
+from kdlib.analysis.intervals import summarize
 from kdlib.cli import runs as commands
 from kdlib.cli import sweeps as sweep_commands
-from kdlib.results import RunResult
+from kdlib.results import Grid, GridCell, RunResult
 from kdlib.spec import RunSpec
 from kdlib.summary import SplitMetrics, Summary
 from tests.live_engine import data_folder, wait_for_end, wait_until
@@ -56,6 +57,21 @@ def test_the_metric_is_named_where_a_sweep_has_several(datasets, named):
     columns = {column.header: list(column.cells) for column in table.columns}
     assert columns.get("metric") == (["accuracy"] * 2 + ["mAP"] * 2 if named else None)
     assert [cell[:4] for cell in columns["- raw"]] == ["–", "+0.0"] * 2
+
+
+def test_a_sweep_of_grids_says_what_each_chose():
+    spec = RunSpec(distance_weight=(0.2, 0.8), seeds=2)
+    cells = [GridCell({"distance_weight": weight}, summarize([weight, weight])) for weight in (0.2, 0.8)]
+    score = {"test": SplitMetrics({"accuracy": summarize([0.5, 0.6])})}
+    results = [
+        RunResult(spec.replace(method="baseline"), metrics=score),
+        *(RunResult(spec.replace(dim=dim), metrics=score, grid=Grid(cells, 1)) for dim in (2, 4)),
+    ]
+    columns = {column.header: list(column.cells) for column in sweep_commands.sweep_table(results).columns}
+    assert columns["distance_weight"] == ["–", "0.8", "0.8"]
+    assert columns["dim"] == ["–", "2", "4"]
+    assert columns["- baseline"][0] == "–"
+    assert columns["- baseline"][1].startswith("+0.0")
 
 
 QUICK = ("--epochs", 5, "--width", 10, "--seeds", 2)

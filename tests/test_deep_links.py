@@ -1,5 +1,9 @@
 """Deep links: what of each page an address opens, so that a teacher can link to it; without a browser and an engine."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from tests import stored_runs
@@ -19,6 +23,9 @@ LINKS = {  # page -> what an address can say -> what then is set
         "methods=lda": ("methods", ["lda"]),
         "curve=Distance loss": ("curve", "distance"),
         "open=code": ("code", True),
+        "grid=true": ("grid", True),
+        "mode=Landscape&axis=labels": ("axis", "labels"),
+        "mode=Landscape&values-dim=3": ("values-dim", ["3"]),
     },
     "compare": {
         "show=Table": ("show", "Table"),
@@ -44,6 +51,13 @@ ELSEWHERE = {"lessons", "embeddings", "dial"}  # their own tests hold their link
 
 def test_every_page_is_listed():
     assert set(LINKS) | ELSEWHERE == set(PAGES)
+
+
+def test_a_page_scrolls_to_sections_that_there_are():
+    script = (Path(__file__).parent.parent / "assets" / "page" / "links.js").read_text(encoding="utf-8")
+    [names] = re.findall(r"const SECTIONS = (\[.*?\])", script)
+    keys = {key for links in LINKS.values() for key, _ in links.values()} | {"below"}  # of Embeddings
+    assert set(json.loads(names)) <= keys
 
 
 @pytest.mark.parametrize(("page", "address"), [(page, each) for page, links in LINKS.items() for each in links])

@@ -66,8 +66,8 @@ def test_an_address_names_the_run_or_the_page_says_why_not(run_id):
     one_width = stored_runs.store_result(other, "one")
     second = stored_runs.store_result(stored_runs.trained(SPEC, ("matryoshka",))[0], "second")
     app = opened("dial", run=run_id)
-    assert app.selectbox(key="chosen").value == run_id
-    app.selectbox(key="chosen").select(second).run()
+    assert app.selectbox(key="open-run").value == run_id
+    app.selectbox(key="open-run").select(second).run()
     assert app.query_params["run"] == second
     assert "one width only" in texts(opened("dial", run=one_width))
     assert "not in this store" in texts(opened("dial", run="0" * 32))

@@ -184,6 +184,15 @@ class TestLaunch:
         raw, _ = self.launch([SPEC.replace(method="raw")], slow + quick)
         assert baseline.fewest <= raw.fewest <= compressed.fewest
 
+    def test_each_student_is_known_by_its_own_runs(self):
+        other = SPEC.replace(student="mlp" if SPEC.student != "mlp" else "cnn")
+        past = self.past(10) + self.past(100, spec=other)
+        told, measured = self.launch([SPEC, other], past, workers=1)
+        apart = [self.launch([spec], past, workers=1)[0] for spec in (SPEC, other)]
+        assert measured
+        assert told.fewest == pytest.approx(sum(each.fewest for each in apart))
+        assert not self.launch([SPEC, other.replace(dataset="tones")], past)[1]
+
     def test_a_machine_that_is_busy_now_may_take_longer(self):
         for past in ((), self.past(30, 30, 30)):
             self.set(cores=2, load=0.0)

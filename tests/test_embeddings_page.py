@@ -77,7 +77,12 @@ def test_a_baseline_and_a_run_without_files_are_words_on_the_embeddings_page(run
 def test_a_run_that_trains_or_failed_is_words_on_the_embeddings_page(run_ids, monkeypatch):
     before = runs.get(run_ids[2])
     monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.FAILED, reason="diverged: *all* members"))
-    assert "diverged: \\*all\\* members" in texts(spaces_of(run_ids[2])).replace("\\:", ":")
+    app = spaces_of(run_ids[2])
+    assert "diverged: \\*all\\* members" in texts(app).replace("\\:", ":")
+    [anew, among] = [link.proto for link in app.get("page_link")]
+    assert (anew.page, among.page) == ("distill", "runs")
+    assert "methods=mlp" in anew.query_string
+    assert run_ids[2] in among.query_string
     monkeypatch.setattr(runs, "get", lambda _: replace(before, state=store.RUNNING))
     app = spaces_of(run_ids[2])
     assert not app.exception

@@ -12,6 +12,7 @@ import pytest
 from kdlib.analysis import figures
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
+    plot_accuracy_over,
     plot_accuracy_over_cost,
     plot_accuracy_over_dim,
     plot_probes,
@@ -20,6 +21,7 @@ from kdlib.analysis.figures.accuracy import (
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.heatmaps import plot_confusion, plot_teacher_heatmap
 from kdlib.analysis.figures.items import plot_item_map, plot_probabilities
+from kdlib.analysis.figures.landscapes import plot_landscape, plot_settings
 from kdlib.analysis.figures.maps import plot_maps, plot_scorecard
 from kdlib.analysis.figures.pictures import plot_gallery, plot_spectrogram
 from kdlib.analysis.figures.precision import plot_over_bytes
@@ -30,6 +32,7 @@ from kdlib.analysis.figures.teaching import (
     plot_number_votes,
     plot_votes,
 )
+from kdlib.analysis.figures.trials import plot_trials
 
 HOSTILE = "<script>alert(1)</script> <b>x</b> & <a href='http://x.y'>y</a>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &lt;b&gt;x&lt;/b&gt; &amp; &lt;a href='http://x.y'&gt;y&lt;/a&gt;"
@@ -56,8 +59,29 @@ def dims(label="mlp"):
 
 
 def cost_frame():
-    rows = [(HOSTILE, "raw", 100, 0.5, 0.1, [0.5]), ("b", "compressed", 1000, 0.6, 0.1, [0.6])]
-    return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
+    rows = [
+        (HOSTILE, "raw", 100, 0.5, 0.1, [0.5], 0, False),
+        ("b", "compressed", 1000, 0.6, 0.1, [0.6], 1, False),
+        ("c", "baseline", 500, 0.4, 0.1, [0.4], 2, True),
+    ]
+    return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values", "place", "dominated"])
+
+
+def landscape_frame(reason=HOSTILE):
+    rows = [
+        ("mlp", "compressed", 4, 0.2, 0.5, 0.1, [0.45, 0.55], "", False, 0),
+        ("mlp", "compressed", 8, 0.2, None, None, [], reason, False, 1),
+        ("mlp", "compressed", 4, 0.9, 0.7, None, [0.7], "", True, 2),
+        ("mlp", "compressed", 8, 0.9, 0.6, 0.2, [0.5, 0.6, 0.7], "", False, 3),
+    ]
+    columns = ["label", "role", "x", "y", "mean", "ci95", "values", "reason", "best", "place"]
+    return pd.DataFrame(rows, columns=columns).astype({"mean": float, "ci95": float})
+
+
+def over_frame():
+    rows = [(HOSTILE, "compressed", x, 0.1 * i, 0.02, [0.1 * i], i) for i, x in enumerate((50, 100, 300, 1000))]
+    rows.append(("base", "baseline", None, 0.2, 0.05, [0.2, 0.2], 9))
+    return pd.DataFrame(rows, columns=["label", "role", "x", "mean", "ci95", "values", "place"])
 
 
 def class_frame():
@@ -93,7 +117,17 @@ def seed_frame():
     return pd.DataFrame(rows, columns=["seeds", "mean", "low", "high", "clear"])
 
 
+def trials():
+    columns = ["label", "role", "value", "val", "finished", "chosen", "words"]
+    rows = [
+        (HOSTILE, "compressed", 0.01, 0.6, True, True, HOSTILE),
+        (HOSTILE, "compressed", 0.1, 0.4, False, False, ""),
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 FIGURES = {
+    "plot_trials": lambda: plot_trials(trials(), "learning rate", log=True),
     "plot_votes": lambda: plot_votes([3, 5], [HOSTILE, "less"], came_true=1),
     "plot_number_votes": lambda: plot_number_votes([20, 25, 70], 0, 100, HOSTILE, 56.0),
     "plot_guesses": lambda: plot_guesses([1, 4], [[20, 60], [30, 40]], [30, 70], HOSTILE, HOSTILE),
@@ -103,6 +137,11 @@ FIGURES = {
     "plot_probes": lambda: plot_probes(accuracies().assign(chance=[0.1, None, None])),
     "plot_accuracy_over_dim": lambda: plot_accuracy_over_dim(dims(HOSTILE)),
     "plot_accuracy_over_cost": lambda: plot_accuracy_over_cost(cost_frame(), "parameters"),
+    "plot_accuracy_over": lambda: plot_accuracy_over(over_frame(), "labels"),
+    "plot_landscape": lambda: plot_landscape(landscape_frame(), "width", "λ"),
+    "plot_settings": lambda: plot_settings(
+        pd.DataFrame({"teacher": [HOSTILE, "simclr"], "λ": [0.2, None]}, dtype=object), [0.5, 0.6]
+    ),
     "plot_scores_per_class": lambda: plot_scores_per_class({HOSTILE: class_frame()}, {HOSTILE: "raw"}),
     "plot_confusion": lambda: plot_confusion(np.eye(2), [HOSTILE, "1"], "raw"),
     "plot_teacher_heatmap": lambda: plot_teacher_heatmap(knowledge_frame()),
@@ -246,3 +285,48 @@ def test_a_teacher_has_its_code_name_below_its_plain_one():
     rows = [("view matching (simclr)", "target", 0.9, 0.1), ("pip:ocr", "target", 0.5, 0.1), ("<b> (x)", "a", 0.5, 0.1)]
     figure = plot_teacher_heatmap(pd.DataFrame(rows, columns=["teacher", "question", "accuracy", "chance"]))
     assert list(figure.layout.yaxis.ticktext) == ["view matching<br>(simclr)", "pip:ocr", "&lt;b&gt;<br>(x)"]
+
+
+def test_a_cell_without_a_score_is_blank_and_says_why():
+    _, heat, points = plot_landscape(landscape_frame("cancelled"), "width", "λ", "accuracy").data
+    assert [list(row) for row in heat.z] == [[50, None], [70, 60]]
+    assert (list(points.x), list(points.y)) == ([0, 1, 0, 1], [0, 0, 1, 1])
+    assert points.customdata[1][0] == "width 8, λ 0.2<br>cancelled"
+    assert [place for _, place in points.customdata] == [0, 1, 2, 3], "a click on any cell gives back its place"
+
+
+def test_a_cell_says_mean_interval_and_n_and_the_best_on_validation_has_a_star():
+    figure = plot_landscape(landscape_frame(), "width", "λ", "accuracy")
+    words = [text for text, _ in figure.data[-1].customdata]
+    assert words[0] == "width 4, λ 0.2<br>accuracy 50.0 ± 10.0 %, n = 2"
+    assert words[2] == "width 4, λ 0.9<br>accuracy 70.0 %, n = 1"
+    assert [note.text for note in figure.layout.annotations] == ["50.0", "70.0*", "60.0"]
+
+
+def test_an_axis_of_doublings_is_logarithmic_and_one_of_steps_is_not():
+    assert plot_accuracy_over(over_frame(), "labels").layout.xaxis.type == "log"
+    steps = over_frame().assign(x=[0.2, 0.4, 0.6, 0.8, None])
+    figure = plot_accuracy_over(steps, "λ")
+    assert figure.layout.xaxis.type == "linear"
+    assert list(figure.layout.xaxis.ticktext) == ["0.2", "0.4", "0.6", "0.8"]
+
+
+def test_a_click_on_a_curve_gives_back_the_place_of_its_point():
+    line = next(trace for trace in plot_accuracy_over(over_frame(), "labels").data if trace.mode == "lines+markers")
+    assert [place for _, place in line.customdata] == [0, 1, 2, 3]
+
+
+def test_what_is_dominated_is_faint_and_the_front_joins_the_others():
+    front, *traces = plot_accuracy_over_cost(cost_frame(), "parameters").data
+    assert (list(front.x), list(front.y)) == ([100, 1000], [50, 60])
+    opacity = {trace.name: trace.opacity for trace in traces if trace.name}
+    assert (opacity["b"], opacity[ESCAPED]) == (1, 1)
+    assert opacity["c"] < 0.5
+
+
+def test_a_setting_that_is_not_used_has_a_tick_of_its_own():
+    (lines,) = plot_settings(pd.DataFrame({"λ": [0.9, None, 0.2]}, dtype=object), [0.5, 0.6, 0.7]).data
+    axis, score = lines.dimensions
+    assert list(axis.ticktext) == ["not used", "0.2", "0.9"]
+    assert list(axis.values) == [2, 0, 1]
+    assert score.values == pytest.approx([50, 60, 70])

@@ -77,10 +77,11 @@ def test_over_dim_has_a_label_for_each_difference_other_than_width():
     assert set(labels) == {short, long, f"teacher as it is (raw), epochs {SPEC.epochs}"}
 
 
-def test_a_baseline_has_no_bytes_per_embedding():
-    assert frames.accuracy_over_cost(
-        [make_result("baseline", [0.4]), make_result("raw", [0.5])], "bytes_per_embedding"
-    )["label"].tolist() == ["teacher as it is (raw)"]
+def test_labels_leave_out_what_is_on_an_axis():
+    specs = [SPEC.replace(labels=labels, dim=dim) for labels in (50, 100) for dim in (2, 4)]
+    name = "trained, two layers (mlp)"
+    assert frames.family_labels(specs, ["labels"]) == [f"{name}, 2", f"{name}, 4"] * 2
+    assert set(frames.family_labels(specs, ["labels", "dim"])) == {name}
 
 
 def test_the_metric_of_several_labels_an_item_is_map():

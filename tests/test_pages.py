@@ -4,7 +4,6 @@ import re
 import shutil
 import sys
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -206,53 +205,6 @@ def test_every_section_of_compare_shows_something(section, run_ids):
         figure for figure in app.get("plotly_chart") if "accuracy-" in figure.proto.id or "width" in figure.proto.id
     ]
     assert figures or tables(app) or app.get("progress")
-
-
-@pytest.mark.parametrize(
-    ("state", "message"), [(store.FAILED, "it failed\\: diverged\\: *all*"), (store.CANCELLED, "it was cancelled")]
-)
-def test_compare_says_which_run_it_leaves_out_and_why(state, message, run_ids, monkeypatch):
-    known = runs.get
-    lost = replace(known(run_ids[2]), state=state, reason="diverged: *all*")
-    monkeypatch.setattr(runs, "get", lambda run_id: lost if run_id == lost.id else known(run_id))
-    app = opened("compare", runs=",".join(run_ids))
-    notes = [each.value.replace("\\*", "*") for each in app.info if "left out" in each.value]
-    assert len(notes) == 1
-    assert message in notes[0]
-
-
-def test_runs_that_differ_in_their_labelled_rows_only_are_compared_as_one(run_ids):
-    others = []
-    for result in stored_runs.trained():
-        drawn = replace(result, spec=result.spec.replace(subset=1))
-        others.append(stored_runs.store_result(drawn, "other rows"))
-    app = opened("compare", runs=",".join([*run_ids, *others]), show="Differences")
-    assert not app.exception
-    assert "2 labelled subsets x 2 seeds" in "".join(each.value for each in app.caption)
-    assert len(app.selectbox(key="to").options) == 3
-    assert tables(app)[-1]["n"].tolist() == ["4", "4"]
-    app = opened("compare", runs=",".join([run_ids[0], others[2]]), show="Differences")
-    assert "other labelled rows" in "".join(each.value for each in app.info)
-
-
-def test_what_the_others_are_compared_with_is_in_the_address(run_ids):
-    runs_there = ",".join(run_ids)
-    names = opened("compare", runs=runs_there, show="Differences").selectbox(key="to").options
-    app = opened("compare", runs=runs_there, show="Differences", to=names[-1])
-    assert app.selectbox(key="to").value == names[-1] != names[0]
-    assert names[-1] not in tables(app)[-1]["method"].tolist()
-
-
-def test_a_run_on_other_labels_is_not_paired_and_the_page_says_why(run_ids):
-    result = stored_runs.trained()[2]
-    fewer = stored_runs.store_result(replace(result, spec=result.spec.replace(labels=50)), "fewer labels")
-    app = opened("compare", runs=",".join([*run_ids, fewer]), show="Differences")
-    assert not app.exception
-    said = [each.value for each in app.info if "Not paired" in each.value]
-    assert len(said) == 1
-    other = app.selectbox(key="to").value
-    assert ("60 and not 50" if "labels 50" in other else "50 and not 60") in said[0]
-    assert "labels 50" not in "".join(tables(app)[-1]["method"] if tables(app) else [])
 
 
 @pytest.mark.parametrize("dataset", ["tones", "mixtures"])

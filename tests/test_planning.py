@@ -12,6 +12,7 @@ from kdlib.analysis.teacher_report import TargetProbe
 from kdlib.checks import default_spec
 from kdlib.cli import main, runs
 from kdlib.data import datasets
+from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
 from kdlib.store import RunInfo
 
@@ -111,3 +112,18 @@ def test_python_and_yaml_are_exactly_the_comparison():
     assert eval(line.removeprefix("spec = "), {"RunSpec": RunSpec}) == spec
     fields = dict(line.split(": ", 1) for line in code["YAML"].splitlines()[1:])
     assert RunSpec(method=spec.method, **{name: json.loads(value) for name, value in fields.items()}) == spec
+
+
+def test_the_command_of_a_landscape_makes_exactly_its_runs():
+    spec, methods = SPEC.replace(epochs=7, distance_weight=0.3), ["raw", "mlp"]
+    axes = {"dim": [2, 4], "distance_weight": [0.2, 0.8]}
+    code = planning.sweep_as_code(spec, methods, axes)
+    arguments = main.parser().parse_args(shlex.split(code["Command line"])[3:])
+    given = runs.spec_fields(arguments)
+    base = default_spec(given["dataset"][0] if "dataset" in given else RunSpec.dataset)
+    specs = sweeps.expand(base, {"method": methods} | given, grid=arguments.grid)
+    wanted = sweeps.expand(spec, {"method": methods} | axes, grid=True)
+    assert sweeps.sweep_name(specs) == sweeps.sweep_name(wanted)
+    names = {}
+    exec(code["Python"].rpartition("sweep = ")[0], names)
+    assert sweeps.sweep_name(names["specs"]) == sweeps.sweep_name(wanted)

@@ -69,7 +69,7 @@ def test_stored_runs_are_found_by_the_identity_that_was_recorded_for_them(spec, 
 def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
-    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1)
+    spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1, tune=3)
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 

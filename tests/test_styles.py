@@ -42,3 +42,29 @@ def test_type_has_one_scale(path):
     style = re.sub(r"html \{[^}]*\}", "", path.read_text(encoding="utf-8"))
     found = re.findall(r"font-size:\s*([\d.]+\w*)", style)
     assert {re.sub(r"^\.", "0.", size) for size in found} <= set(SCALE)
+
+
+GRID = 4  # pixels: space comes in steps of these, of 8 where there is no reason for less
+SPACE = re.compile(r"(?<![\w-])(?:margin|padding|gap|row-gap|column-gap)(?:-(?:top|right|bottom|left))?:\s*([^;}'\"]*)")
+LENGTH = re.compile(r"(?<![\w.])-?(\d*\.?\d+)(px|rem|em)\b")
+
+
+def spaces(style: str) -> list[float]:
+    """Return all margins, paddings and gaps of a style in pixels, where a letter is 16 high."""
+    lengths = [LENGTH.findall(rule) for rule in SPACE.findall(style)]
+    return [float(number) * (1 if unit == "px" else 16) for rule in lengths for number, unit in rule]
+
+
+def test_spaces_are_read_as_they_are_written():
+    style = "a { margin: 0 -4.5px; row-gap: .5rem; scroll-padding: 3px; padding-left: 12px; top: 1px; gap: 1em 2px }"
+    assert spaces(style) == [4.5, 8, 12, 16, 2]
+
+
+@pytest.mark.parametrize("path", [*STYLES, *sorted((ROOT / "pages").glob("*.py"))], ids=lambda path: path.name)
+def test_space_has_one_grid(path):
+    assert [space for space in spaces(path.read_text(encoding="utf-8")) if space % GRID] == []
+
+
+def test_most_of_the_space_is_in_steps_of_eight():
+    found = [space for path in STYLES for space in spaces(path.read_text(encoding="utf-8"))]
+    assert sum(space % 8 == 0 for space in found) > len(found) / 2

@@ -33,6 +33,19 @@ class TestExpand:
         )
         assert [item.method for item in grid] == ["baseline"] + ["raw"] * 2 + ["mlp"] * 4
 
+    def test_values_of_a_grid_train_as_one_population(self):
+        axes = {"method": ["baseline", "raw", "mlp"], "dim": [2, 4], "distance_weight": [0.2, 0.8]}
+        grid = sweeps.expand(RunSpec(), axes, grid=True)
+        assert [(item.method, item.cell_count) for item in grid] == [
+            ("baseline", 1),
+            ("raw", 2),
+            ("mlp", 2),
+            ("mlp", 2),
+        ]
+        apart = sweeps.expand(RunSpec(), axes)
+        settings = {cell.identity for item in grid for cell in item.cells}
+        assert settings == {item.identity for item in apart}
+
     def test_an_unknown_axis_and_an_empty_one_are_refused(self):
         with pytest.raises(ValueError, match="unknown field 'dims' in a sweep, choose from: dataset, "):
             sweeps.expand(RunSpec(), {"dims": [2]})

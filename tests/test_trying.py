@@ -87,7 +87,7 @@ def test_a_student_with_an_adapter_and_a_baseline_answer_too():
 
 
 def test_several_labels_an_item_have_the_thresholds_of_each_seed():
-    spec = RunSpec("mixtures", 60, "tones-random", epochs=1, seeds=2, student="mel-cnn", width=3, dim=4)
+    spec = RunSpec("mixtures", 60, teacher="tones-random", epochs=1, seeds=2, student="mel-cnn", width=3, dim=4)
     (run_id,) = stored(spec, "mlp")
     data = datasets.load("mixtures")
     row = int(data.splits["test"][2])

@@ -1,6 +1,7 @@
 // What the dial says and where its curves run. Pure functions.
 
 import { extent } from "../maps/geometry.js";
+import { fixed } from "../story/draw.js";
 
 /** @import { Extent } from "../maps/types.js" */
 /** @import { Series } from "./types.js" */
@@ -19,7 +20,7 @@ export function bytes(width) {
  */
 export function format(kind, value) {
   if (value === null) return "–";
-  return kind === "rank" ? value.toFixed(1) : `${Math.round(100 * value)}\u00a0%`;
+  return kind === "rank" ? fixed(value, 1) : `${fixed(100 * value, 0)}\u00a0%`;
 }
 
 /**

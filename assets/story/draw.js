@@ -88,14 +88,25 @@ function n(value) {
 }
 
 /**
+ * Return a number in so many decimals, of two that are equally near the even one: as Python says it everywhere else.
+ * @param {number} value at least 0
+ * @param {number} digits
+ */
+export function fixed(value, digits) {
+  const text = value.toFixed(digits); // of two the larger one
+  const halfway = Math.abs((value * 2 ** (digits + 1)) % 2) === 1; // exactly between two decimals
+  return halfway && Number(text.at(-1)) % 2 ? (value - 0.5 / 10 ** digits).toFixed(digits) : text;
+}
+
+/**
  * Return a fraction in percent, with its interval where there is one; "–" where it is not known.
  * @param {number | null | undefined} value
  * @param {number | null} [interval]
  */
 export function percent(value, interval = null) {
   if (value === null || value === undefined) return "–";
-  const mean = (100 * value).toFixed(1);
-  return interval === null ? `${mean} %` : `${mean} ± ${(100 * interval).toFixed(1)} %`;
+  const mean = fixed(100 * value, 1);
+  return interval === null ? `${mean} %` : `${mean} ± ${fixed(100 * interval, 1)} %`;
 }
 
 /**
@@ -105,6 +116,6 @@ export function percent(value, interval = null) {
  */
 export function change(before, after) {
   if (before === null) return "–";
-  const whole = (/** @type {number} */ value) => (100 * value).toFixed(0);
+  const whole = (/** @type {number} */ value) => fixed(100 * value, 0);
   return after === null ? `${whole(before)} %` : `${whole(before)} → ${whole(after)} %`;
 }

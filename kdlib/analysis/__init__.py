@@ -2,7 +2,7 @@
 
 estimates      what can be told while something trains, in milliseconds
 intervals      one number per seed becomes a mean and its interval
-subsets        runs that differ in their labelled rows only, as one
+merging        several results of one method as one; subsets: runs that differ in their labelled rows only
 significance   which of many differences are clear, how large they are for their spread, how many seeds would settle it
 evaluation     scores of predictions, linear probes; class_scores: class by class
 logistic       logistic regressions of many spaces at once
@@ -20,6 +20,7 @@ comparison     several results side by side; papers: what the papers compare, as
 verdicts       what a comparison says in words
 diagnosis      why it did (not) help, in words with the numbers, and the one change to try next
 frames         results as data frames for charts; result_tables: as tables, CSV and LaTeX
+landscape      what many runs, and the settings of their grids, came to over the fields in which they differ
 items          items of a dataset as pictures and in words
 figures/       data frames as plotly figures
 """

@@ -1,7 +1,8 @@
 """Comparisons: what several results say side by side, as JSON and as cells of a table."""
 
 from collections.abc import Sequence
-from math import isfinite
+from itertools import groupby
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,31 @@ def best_compressed(results: Sequence[RunResult]) -> int | None:
     """Return the place of the compressed result that is best on validation, None without any."""
     places = [i for i, each in enumerate(results) if each.metrics and each.spec.method not in (BASELINE, RAW)]
     return max(places, key=lambda i: results[i].metrics["val"].primary.mean, default=None)
+
+
+def find_dominated(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
+    """Return which of some results another one dominates: it costs no more, scores no less, and is better in one.
+
+    Those that are left are the Pareto front. Equal ones do not dominate each other.
+
+    Args:
+        costs: of each result, lower is better.
+        scores: of each result, higher is better.
+
+    Example:
+        >>> find_dominated([1, 2, 3], [0.5, 0.4, 0.6])
+        [False, True, False]
+    """
+    dominated = [False] * len(costs)
+    best = -inf  # of everything that costs less
+    order = sorted(range(len(costs)), key=lambda i: (costs[i], -scores[i]))
+    for _, group in groupby(order, key=lambda i: costs[i]):
+        places = list(group)
+        top = scores[places[0]]
+        for place in places:
+            dominated[place] = scores[place] < top or best >= scores[place]
+        best = max(best, top)
+    return dominated
 
 
 def why_unpaired(result: RunResult, other: RunResult) -> str:
@@ -87,7 +113,8 @@ def paired_differences(result: RunResult, other: RunResult) -> dict[str, Summary
     for split in [split for split in first if split in second]:
         a, b = (np.reshape(each.values, (each.subsets, -1)) for each in (first[split].primary, second[split].primary))
         shared = min(a.shape[1], b.shape[1])  # a value per seed, from seed 0 up
-        differences[split] = paired_difference(a[:, :shared].ravel(), b[:, :shared].ravel(), len(a))
+        looks = max(first[split].primary.looks, second[split].primary.looks)
+        differences[split] = paired_difference(a[:, :shared].ravel(), b[:, :shared].ravel(), len(a), looks)
     return differences
 
 

@@ -4,7 +4,7 @@ Numbers stay fractions here; `figures` and the pages format them as percent. Nam
 they are: `figures` escapes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -54,23 +54,39 @@ def run_labels(specs: Sequence[RunSpec]) -> list[str]:
     return labels
 
 
-def family_labels(specs: Sequence[RunSpec]) -> list[str]:
-    """Return a label per spec that those share which differ in nothing but the width of their embedding.
+def family_labels(specs: Sequence[RunSpec], over: Collection[str] = ("dim",)) -> list[str]:
+    """Return a label per spec that those share which differ in nothing but some fields.
+
+    Args:
+        specs: of the runs.
+        over: the fields, by default the width of their embedding.
 
     Example:
         >>> family_labels([RunSpec(dim=8), RunSpec(dim=16)])
         ['trained, two layers (mlp)', 'trained, two layers (mlp)']
     """
-    return _add_differences(specs, [method_name(spec.method) for spec in specs])
+    same = {name: getattr(RunSpec, name) for name in over if name != "method" and hasattr(RunSpec, name)}
+    alike = [spec.replace(**same) for spec in specs]
+    if "method" in over:
+        names = ["every method"] * len(specs)
+    else:
+        names = [_family_name(spec) if "dim" in over else run_name(spec) for spec in alike]
+    return _add_differences(alike, names)
+
+
+def _family_name(spec: RunSpec) -> str:
+    return f"{method_name(spec.method)}{', tuned' if spec.tune else ''}"
 
 
 def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str]:
     """Return each name with the settings other than method and width in which its spec differs from others."""
-    differing = [name for name in differing_fields(specs) if name not in ("method", "dim")]
+    differing = [name for name in differing_fields(specs) if name not in ("method", "dim", "tune")]
+    budgets = {spec.tune for spec in specs if spec.tune}
     labels = []
     for spec, name in zip(specs, names, strict=True):
         settings = [field for field in differing if field not in unused_fields(spec)]
-        labels.append(", ".join([name, *(_setting(field, getattr(spec, field)) for field in settings)]))
+        words = [f"{spec.tune} trials"] if spec.tune and len(budgets) > 1 else []  # that it is tuned, its name says
+        labels.append(", ".join([name, *words, *(_setting(field, getattr(spec, field)) for field in settings)]))
     return labels
 
 
@@ -158,21 +174,6 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
     places = {label: place for place, label in enumerate(frame["label"].unique())}
     order = frame["label"].map(places).to_frame().assign(dim=frame["dim"]).sort_values(["label", "dim"]).index
     return frame.loc[order].reset_index(drop=True)
-
-
-def accuracy_over_cost(results: Sequence[RunResult], cost: str, split: str = "test") -> pd.DataFrame:
-    """Return accuracy beside one cost (a key of `COST_NAMES`); results without that cost are left out.
-
-    Example:
-        >>> accuracy_over_cost(results, next(iter(COST_NAMES)))
-    """
-    rows = []
-    for result, label in zip(results, _result_labels(results), strict=True):
-        amount = getattr(result.cost, cost)
-        if result.metrics and amount:
-            score = result.metrics[split].primary
-            rows.append((label, method_role(result.spec), amount, score.mean, score.ci95, score.values))
-    return pd.DataFrame(rows, columns=["label", "role", "cost", "mean", "ci95", "values"])
 
 
 def worth_over_bytes(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionRow], measure: str) -> pd.DataFrame:

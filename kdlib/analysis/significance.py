@@ -34,7 +34,7 @@ def p_value(difference: Summary) -> float:
     error, freedom = standard_error(difference.values, difference.subsets)
     if error == 0:
         return 1.0 if difference.mean == 0 else 0.0
-    return float(2 * stdtr(freedom, -abs(difference.mean) / error))
+    return min(1.0, float(2 * difference.looks * stdtr(freedom, -abs(difference.mean) / error)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -43,6 +43,8 @@ OPTIONS = {
     "batch_size": "rows per step",
     "lr": "peak learning rate",
     "seeds": "how often each method is trained, with seeds 0, 1, ...",
+    "tune": "settings of learning rate, λ, dim and soft labels to try for each method on validation, with other seeds; "
+    "0 takes them as given",
 }
 GRID_NOTE = "; several values, separated by commas, make a grid, of which the best cell on validation counts"
 errors = Console(stderr=True, highlight=False)
@@ -115,23 +117,42 @@ def compare(arguments: argparse.Namespace) -> int:
     from kdlib import pipeline
     from kdlib.analysis import comparison, subsets
     from kdlib.checks import check
+    from kdlib.sequential import compare_until
     from kdlib.training.devices import pick_device
 
-    specs = runs.specs_of(arguments)
+    asked = runs.specs_of(arguments)
+    specs = [spec.replace(tune=0) for spec in asked] + [spec for spec in asked if spec.tune]
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else no_status():
         pick_device(arguments.device)
         for spec in specs:
             check(spec)
     with progress_bar("Training", arguments.quiet) as on_progress:
-        results = subsets.pool_subsets(pipeline.compare(specs, device=arguments.device, on_progress=on_progress))
+        if arguments.until is None:
+            found = pipeline.compare(specs, device=arguments.device, on_progress=on_progress)
+        else:
+            found = compare_until(
+                specs,
+                arguments.until / 100,
+                arguments.most_seeds,
+                device=arguments.device,
+                on_progress=on_progress,
+                on_look=None if arguments.quiet else print_look,
+            )
+        results = subsets.pool_subsets(found)
     seconds = time.perf_counter() - started
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(comparison.to_json(results, seconds), indent=1, ensure_ascii=False) + "\n")
     if not arguments.quiet:
-        tables.print_comparison(results, seconds)
+        tables.print_comparison([each for each in results if not each.spec.tune], seconds)
+        tables.print_tuned([each for each in results if each.spec.tune])
     return 0 if all(result.status == "done" for result in results) else 1
+
+
+def print_look(seeds: int, half_width: float) -> None:
+    """Say how sure a comparison is that goes on until it is sure enough."""
+    errors.print(f"{seeds} seeds: the widest interval is ± {100 * half_width:.2f} points")
 
 
 def paper(arguments: argparse.Namespace) -> int:
@@ -176,6 +197,26 @@ def list_entries(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_compare_options(comparing: argparse.ArgumentParser) -> None:
+    comparing.add_argument(
+        "--methods", default="baseline,raw,pca,linear,mlp", help="names separated by commas: see `list methods`"
+    )
+    add_spec_options(comparing)
+    runs.add_subsets_option(comparing)
+    comparing.add_argument(
+        "--until",
+        type=float,
+        metavar="X",
+        help="go on adding seeds until every difference to baseline and raw on the test set is known to ± X points",
+    )
+    comparing.add_argument(
+        "--most-seeds", type=int, default=40, metavar="N", help="at most so many seeds with --until (default: 40)"
+    )
+    comparing.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    comparing.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
+    comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; each command sets `handler`, which returns the exit code."""
     main_parser = Parser(prog="kdlib", description="Embedding compression in teacher-to-student knowledge transfer.")
@@ -189,16 +230,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(handler=handler)
         return added
 
-    comparing = command("compare", compare)
-    comparing.add_argument(
-        "--methods", default="baseline,raw,pca,linear,mlp", help="names separated by commas: see `list methods`"
-    )
-    add_spec_options(comparing)
-    runs.add_subsets_option(comparing)
-    comparing.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    comparing.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
-    comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
-
+    _add_compare_options(command("compare", compare))
     papers = command("paper", paper)
     papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
     add_spec_options(papers, grid=False)

@@ -24,9 +24,10 @@ from kdlib.cli.output import errors, plain_table, print_lines, print_table, prog
 from kdlib.cli.runs import DEFAULT_NOTES, METHODS, describe_run, parse_methods, spec_fields
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
-from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec, setting_text
+from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec, setting_text, unused_fields
 from kdlib.store import RunInfo
 
+RECENT = 500  # runs among which those of a sweep are looked for, before it is launched
 POLL_SECONDS = 0.5  # seconds between two reads of the runs that are waited for
 
 
@@ -45,6 +46,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
                 metavar="X,...",
                 help=f"one value or several, separated by commas (default: {default})",
             )
+    parser.add_argument(
+        "--grid",
+        action="store_true",
+        help="train the values of distance-weight, lr and soft-label-weight as one population per run; of each, the "
+        "setting that is best on validation is tested (otherwise every combination is a run)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     parser.add_argument("--no-wait", action="store_true", help="print the ids of its runs and return")
@@ -65,7 +72,8 @@ def sweep(arguments: argparse.Namespace) -> int:
 
     axes = spec_fields(arguments)
     base = default_spec(next(iter(axes.get("dataset", ())), RunSpec.dataset))
-    specs = sweeps.expand(base, {"method": parse_methods(arguments.methods)} | axes)
+    specs = sweeps.expand(base, {"method": parse_methods(arguments.methods)} | axes, grid=arguments.grid)
+    _print_cost(specs)
     started = time.perf_counter()
     launched = sweeps.launch(specs, device=arguments.device)
     errors.print(f"sweep {launched.name}: {len(specs)} runs, {launched.reused} of them there already", markup=False)
@@ -86,6 +94,19 @@ def sweep(arguments: argparse.Namespace) -> int:
     return 0 if len(found) == len(specs) else 1
 
 
+def _print_cost(specs: Sequence[RunSpec]) -> None:
+    """Say how long those of the specs will take that the store does not have."""
+    from kdlib import engine, planning
+
+    past = runs.list_runs(limit=RECENT)
+    there = {run.spec.identity for run in past if run.active or run.state == store.DONE}
+    missing = [spec for spec in specs if spec.identity not in there]
+    if missing and not planning.find_errors(missing):
+        done = [run for run in past if run.state == store.DONE]
+        seconds = planning.estimate_cost(missing, done, engine.status().workers or 1).seconds
+        errors.print(f"{len(missing)} runs to train: {seconds.fewest:.0f} to {seconds.most:.0f} s", markup=False)
+
+
 def _wait(run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the runs when they are over, showing how far they are; Ctrl-C leaves them at work."""
     ended: dict[str, RunInfo] = {}
@@ -104,9 +125,12 @@ def _wait(run_ids: Sequence[str]) -> list[RunInfo]:
 def sweep_table(results: Sequence[RunResult]) -> Table:
     """Return a row per result: the fields in which it differs, accuracies, and paired differences to baseline and raw.
 
+    Of a grid these are the values that were chosen on validation; a dash stands for a field that a method does not use.
     A * means that the difference is clear at 5 %, corrected for all of the table (Holm).
     """
-    names = sweeps.varying_fields(result.spec for result in results) or ["method"]
+    gridded = {name for result in results for name in result.spec.grid}
+    varying = {*sweeps.varying_fields(result.spec for result in results), *gridded} or {"method"}
+    names = [field.name for field in fields(RunSpec) if field.name in varying]
     several_metrics = len({result.primary_name for result in results}) > 1
     table = plain_table()
     metric_column = ["metric"] if several_metrics else []
@@ -117,5 +141,7 @@ def sweep_table(results: Sequence[RunResult]) -> Table:
     for result, words in zip(results, differences, strict=True):
         cells = [*(format_percent(result.score(split)) for split in ("test", "ood")), *words]
         metric = [METRIC_NAMES[result.primary_name]] if several_metrics else []
-        table.add_row(*(setting_text(getattr(result.spec, name)) for name in names), *metric, *cells)
+        unused = unused_fields(result.setting)
+        settings = ["–" if name in unused else setting_text(getattr(result.setting, name)) for name in names]
+        table.add_row(*settings, *metric, *cells)
     return table

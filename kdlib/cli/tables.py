@@ -16,6 +16,7 @@ from kdlib.analysis.comparison import (
     metric_names,
 )
 from kdlib.analysis.grid import describe_left_out, grid_table
+from kdlib.analysis.tuned import choice_rows, describe_budget
 from kdlib.analysis.verdicts import verdict
 from kdlib.names import cell_name, in_order, method_name, teacher_name
 from kdlib.results import RunResult, TeacherStats
@@ -78,6 +79,31 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     console.print(_costs(done))
     console.print(f"\n{verdict(done)}", markup=False)
     console.print(f"Total {seconds:.1f} s.", style="dim")
+
+
+def print_tuned(results: Sequence[RunResult]) -> None:
+    """Print what each tuned method chose and what that came to, and their differences.
+
+    Args:
+        results: of `pipeline.compare`, all of them tuned.
+    """
+    done = in_order([each for each in results if each.metrics], lambda each: each.spec)
+    if not done:
+        return
+    console = _wide()
+    console.print(
+        f"\n{describe_budget(done).capitalize()}: best on validation, then trained with fresh seeds and tested once; "
+        f"% (mean ± 95 % interval, n = {done[0].spec.seeds} seeds)"
+    )
+    rows = choice_rows(done)
+    table = _table(*rows[0])
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+    if any(differences_to_references(done, each) for each in done):
+        console.print("\nPaired difference between tuned methods, points (* clear at 5 %, corrected for the table)")
+        console.print(_differences(done))
+    console.print(f"\n{verdict(done)}", markup=False)
 
 
 def print_papers(rows: Sequence[papers.PaperRow], seconds: float) -> None:

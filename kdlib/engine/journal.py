@@ -4,7 +4,7 @@ A run's folder, `KDLIB_HOME/runs/<id>/`, holds
 
 journal.jsonl           one event a line, only ever appended: start, point, end
 alive.json              how far it is, rewritten about once a second
-checkpoint.safetensors  from which training goes on
+checkpoint.safetensors  from which training goes on; with others of this name while a run is tuned
 frames/                 where some rows lie in the spaces that form, one file per snapshot, until the result has them
 result/                 files of a finished run on their way to the store
 cancel                  a request to stop

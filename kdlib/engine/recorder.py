@@ -52,7 +52,7 @@ class Recorder:
             OSError: the disk is full.
         """
         self._latest, self._last_step = progress, time.monotonic()
-        if progress.phase == "training":
+        if progress.phase in ("tuning", "training"):  # whose steps are on one scale
             self._training = progress
         point = progress.point
         if point and point.epoch not in self._written:

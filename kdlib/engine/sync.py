@@ -59,7 +59,8 @@ def _push_end(folder: RunFolder, job: Job, outcome: Outcome) -> None:
         store.add_artifacts(job.run, [*others, result])  # the result last: where it is, the others are too
     store.set_state(job.run, outcome.state, outcome.reason)
     if outcome.state == store.DONE:
-        folder.checkpoint.unlink(missing_ok=True)
+        for path in folder.path.glob("checkpoint.*"):
+            path.unlink(missing_ok=True)
         shutil.rmtree(folder.frames, ignore_errors=True)
     with suppress(OSError):
         folder.result.rmdir()

@@ -99,8 +99,8 @@ def card_head(source: ExportSource, measured: Measurements) -> dict[str, Any]:
 
 
 def spec_yaml(source: ExportSource) -> str:
-    """Return the spec of the run as YAML, without fields that its method does not use."""
-    spec = source.result.spec
+    """Return the spec of the run as YAML, what was tuned as it was found, without fields its method has no use for."""
+    spec = source.result.setting
     used = {name: value for name, value in spec.to_dict().items() if name not in unused_fields(spec)}
     return yaml.safe_dump(used, sort_keys=False, allow_unicode=True)
 

@@ -75,7 +75,7 @@ def _checked_graph(
 
 def _trained(source: ExportSource, d_t: int, member: int) -> nn.Module:
     """Return a trainable compressor with its weights."""
-    spec = source.result.spec
+    spec = source.result.setting
     built = COMPRESSORS[spec.method].build(d_t, spec.dim)
     names = [f"teacher/compressor.{name}" for name in built.state_dict()]
     stored = [runs.member_array(source.run.id, "features", name, member) for name in names]
@@ -87,7 +87,7 @@ def _trained(source: ExportSource, d_t: int, member: int) -> nn.Module:
 
 def _fitted(source: ExportSource, rows: np.ndarray, labels: np.ndarray, member: int) -> nn.Module:
     """Return a fixed compressor, fitted as in the run."""
-    spec, entry = source.result.spec, COMPRESSORS[source.result.spec.method]
+    spec, entry = source.result.setting, COMPRESSORS[source.result.spec.method]
     d_c = entry.width(rows.shape[1], spec.dim, len(source.data.classes))
     fitted = entry.build(d_c, member if entry.seeded else 0).fit(rows, labels)
     return fitted.encoder if isinstance(fitted, Autoencoder) else affine_layer(fitted, rows.shape[1])

@@ -45,6 +45,7 @@ def make_report(run_ids: Sequence[str], *, measure: bool = False) -> Report:
         background.teacher(source),
         background.methods(source),
         findings.training(source),
+        *findings.tuning(source),
         findings.costs(source),
         background.reproduce(source),
         background.limits(source),

@@ -19,6 +19,7 @@ from kdlib.analysis.figures.accuracy import plot_accuracy_bars, plot_accuracy_ov
 from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.maps import TITLES, plot_maps
 from kdlib.analysis.geometry import sample_rows
+from kdlib.analysis.tuned import choice_rows, describe_budget, trial_rows
 from kdlib.analysis.verdicts import verdict
 from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
 from kdlib.export.report_source import ReportSource, RunView
@@ -257,6 +258,24 @@ def training(source: ReportSource) -> Section:
     caption = "Validation score after each epoch: mean over the seeds in a band from the lowest to the highest."
     block = FigureBlock([figure], "Training curves", caption, code="results.figures.curves()")
     return Section("training", "Training", [block])
+
+
+def tuning(source: ReportSource) -> list[Section]:
+    """Return what each tuned run chose and every trial behind it; nothing where none was tuned."""
+    pairs = [pair for pair in zip(source.labels, source.results, strict=True) if pair[1].tuning is not None]
+    if not pairs:
+        return []
+    results = [result for _, result in pairs]
+    choices = choice_rows(results)
+    caption = (
+        f"{describe_budget(results).capitalize()}. Validation alone decided; the chosen setting was then trained with "
+        "other seeds and tested once."
+    )
+    blocks: list[Block] = [Table(list(choices[0]), [list(row.values()) for row in choices], caption)]
+    for label, result in pairs:
+        rows = trial_rows(result)
+        blocks.append(Table(list(rows[0]), [list(row.values()) for row in rows], f"The trials of {label}; * chosen."))
+    return [Section("tuning", "Tuning", blocks)]
 
 
 def costs(source: ReportSource) -> Section:

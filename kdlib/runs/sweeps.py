@@ -14,7 +14,7 @@ from kdlib import runs, store
 from kdlib.results import RunResult
 from kdlib.runs.commands import named_lock
 from kdlib.runs.reconcile import with_retry
-from kdlib.spec import RunSpec, unused_fields
+from kdlib.spec import GRID_FIELDS, RunSpec, unused_fields
 from kdlib.store import RunInfo
 
 RESTARTS = 3  # nobody watches a sweep: each run is started again after this many deaths of its worker
@@ -37,8 +37,14 @@ class Sweep:
     reused: int
 
 
-def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
+def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]], *, grid: bool = False) -> list[RunSpec]:
     """Return every combination of the values of the axes, each computation once; the last axis varies fastest.
+
+    Args:
+        base: decides every other field.
+        axes: field -> its values.
+        grid: let the values of λ, learning rate and soft labels train as one population, a grid in each run, of which
+            the setting that is best on validation is tested; otherwise each combination is a run of its own.
 
     Raises:
         ValueError: an axis is no field of a spec, or has no values.
@@ -54,8 +60,10 @@ def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
         if not values:
             raise ValueError(f"the sweep has no values for {name}")
     specs: dict[str, RunSpec] = {}
-    for values in product(*axes.values()):
-        spec = base.replace(**dict(zip(axes, values, strict=True)))
+    shared = {name: tuple(values) for name, values in axes.items() if grid and name in GRID_FIELDS}
+    apart = {name: values for name, values in axes.items() if name not in shared}
+    for values in product(*apart.values()):
+        spec = base.replace(**shared, **dict(zip(apart, values, strict=True)))
         specs.setdefault(spec.identity, spec)
     return list(specs.values())
 
@@ -65,11 +73,11 @@ def sweep_name(specs: Iterable[RunSpec]) -> str:
     return hashlib.sha256("".join(sorted(spec.identity for spec in specs)).encode()).hexdigest()[:12]
 
 
-def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") -> Sweep:
+def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: str = "auto") -> Sweep:
     """Launch what is missing of a sweep. Done and active runs of the same specs are reused, others of them resumed.
 
     Args:
-        user, device: as in `runs.launch`.
+        name, user, device: as in `runs.launch`, for runs that are new.
 
     Raises:
         ValueError: a spec cannot be run, or the engine or the store does not answer.
@@ -78,7 +86,7 @@ def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") ->
         >>> sweep = launch(expand(RunSpec(), {"dim": [2, 4, 8], "method": ["pca", "mlp"]}))
         >>> [result.spec.dim for result in results(sweep.runs)]
     """
-    name = sweep_name(specs)
+    group = sweep_name(specs)
     existing: dict[str, RunInfo] = {}
     with named_lock("sweep"):  # a sweep that overlaps, launched next, then sees our runs
         for spec in specs:
@@ -86,15 +94,17 @@ def launch(specs: Sequence[RunSpec], *, user: str = "", device: str = "auto") ->
             best = min(candidates, key=lambda run: (run.state != store.DONE, not run.active), default=None)
             if best is not None:
                 existing[spec.identity] = best
-                with_retry(lambda run=best: store.add_to_group(run.id, name))
+                with_retry(lambda run=best: store.add_to_group(run.id, group))
         missing = [spec for spec in specs if spec.identity not in existing]
-        launched = runs.launch(missing, user=user, group=name, device=device, restarts=RESTARTS) if missing else []
+        launched = []
+        if missing:
+            launched = runs.launch(missing, name=name, user=user, group=group, device=device, restarts=RESTARTS)
     resumed = [run for run in existing.values() if not run.active and run.state != store.DONE]
     for run in resumed:
         runs.resume(run.id, restarts=RESTARTS)
     ids = {identity: run.id for identity, run in existing.items()}
     ids |= zip((spec.identity for spec in missing), launched, strict=True)
-    return Sweep(name, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(existing) - len(resumed))
+    return Sweep(group, tuple(specs), tuple(ids[spec.identity] for spec in specs), len(existing) - len(resumed))
 
 
 def sweep_members(name: str) -> list[RunInfo]:

@@ -130,7 +130,7 @@ def compute(fields: dict[str, Any]) -> None:
         fields: of a `PrecisionRequest`.
     """
     request = PrecisionRequest(**fields)
-    spec = runs.get(request.run).spec
+    spec = runs.get(request.run).setting
     try:
         answer: dict[str, Any] = {"rows": [row.to_dict() for row in measure(request)]}
     except Exception as error:  # a page that waits for the rows must learn that none will come
@@ -152,7 +152,7 @@ def measure(request: PrecisionRequest) -> list[PrecisionRow]:
     Example:
         >>> [row.width for row in measure(PrecisionRequest(run_id))]
     """
-    spec = runs.get(request.run).spec
+    spec = runs.get(request.run).setting
     if request not in list_requests(request.run, spec):
         raise ValueError(f"a run of {spec.method} has no {request.space} embedding to measure")
     data = datasets.load(spec.dataset)

@@ -88,7 +88,7 @@ def open_space(
     lookup(dict.fromkeys(SPACES), space, "space")
     run = runs.get(run_id)
     _check_member(run, member)
-    spec, items = run.spec, dataset or run.spec.dataset
+    spec, items = run.setting, dataset or run.spec.dataset
     data, own = datasets.load(items), datasets.load(spec.dataset)
     try:
         if space == "student":

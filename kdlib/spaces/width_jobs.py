@@ -134,7 +134,7 @@ def make_report(request: WidthRequest, on_progress: OnProgress | None = None) ->
     Example:
         >>> make_report(WidthRequest(run_id)).scores["trained"].probes["target"]
     """
-    spec = runs.get(request.run).spec
+    spec = runs.get(request.run).setting
     check_nested(spec)
     data = datasets.load(spec.dataset)
     train, test = data.labelled(spec.labels, spec.subset), data.splits["test"][:MAX_ROWS]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kdlib.spec import RunSpec
+from kdlib.spec import TUNED_FIELDS, RunSpec
 from kdlib.store.reading import StoredRun
 from kdlib.summary import Summary
 
@@ -59,6 +59,14 @@ class RunInfo:
     def active(self) -> bool:
         """Whether it is queued or running."""
         return self.state in ACTIVE
+
+    @property
+    def setting(self) -> RunSpec:
+        """What a tuned run was trained with, once it is over; otherwise the spec."""
+        chosen = {name: (self.metrics or {}).get(f"chosen/{name}") for name in TUNED_FIELDS}
+        if not self.spec.tune or chosen["lr"] is None:
+            return self.spec
+        return self.spec.replace(tune=0, **{name: value for name, value in chosen.items() if value is not None})
 
     @property
     def progress_label(self) -> str:

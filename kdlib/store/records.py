@@ -174,6 +174,10 @@ def flatten_metrics(result: RunResult) -> dict[str, float]:
         for cell in result.grid.cells:
             name = " ".join(f"{field} {value:g}" for field, value in cell.settings.items())
             numbers[f"grid/{name}"] = cell.val and cell.val.mean
+    if result.tuning is not None:
+        numbers |= {f"chosen/{name}": value for name, value in result.tuning.best.settings.items()}
+        numbers |= {f"trial/{number + 1}": trial.val for number, trial in enumerate(result.tuning.trials)}
+        numbers |= {"tuning/epochs": result.tuning.epochs, "tuning/seconds": result.tuning.seconds}
     for split, metrics in result.metrics.items():
         for name, value in metrics.scores.items():
             numbers |= {f"{split}/{name}": value.mean, f"{split}/{name}_ci95": value.ci95}

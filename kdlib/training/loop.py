@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -98,7 +99,7 @@ def train(
     reuse_memory()
     step_loss = StepLoss(groups, rows, loss, torch.device(device), augmentation)
     stepper = Stepper(step_loss, epochs=epochs, batch_size=batch_size, lr=lr, replay_sample=replay_sample)
-    training, state = _Training(stepper, score), stepper.state
+    training, state = Training(stepper, score), stepper.state
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint, signature)
     reporter = _Reporter(state, stepper.steps, on_progress, checkpoint, signature)
@@ -138,22 +139,39 @@ class _Reporter:
             self()
 
 
-class _Training:
+class Reporter(Protocol):
+    """What accompanies the steps of a training.
+
+    Attributes:
+        cancelled: whether to end it.
+    """
+
+    cancelled: bool
+
+    def __call__(self, point: Point | None = None) -> bool:
+        """Report a step, with its point if it has one; return whether to stop."""
+        ...
+
+
+class Training:
     """The steps of one training with its validations.
 
     Attributes:
         stepper: takes the steps.
         state: what changes.
+
+    Example:
+        >>> Training(stepper, score=lambda logits: [0.0]).run(reporter)
     """
 
     def __init__(self, stepper: Stepper, score: Score) -> None:
         self.stepper, self.score = stepper, score
         self.step_loss, self.state = stepper.step_loss, stepper.state
-        self.validated_epochs = _validated_epochs(stepper.steps // stepper.steps_per_epoch)
+        self.validated_epochs = validated_epochs(stepper.steps // stepper.steps_per_epoch)
         self.compared_epochs = compared_epochs(self.validated_epochs, stepper.steps)
         self.cosines: list[float | None] = []
 
-    def run(self, reporter: _Reporter) -> None:
+    def run(self, reporter: Reporter) -> None:
         """Take the steps that are left, until all members have diverged or the reporter asks to stop."""
         state, stepper = self.state, self.stepper
         if state.done == 0 and state.recorder.active:
@@ -206,7 +224,7 @@ class _Training:
         return point
 
 
-def _validated_epochs(epochs: int) -> set[int]:
+def validated_epochs(epochs: int) -> set[int]:
     """Return the epochs, from 1, that end in a validation: the first, for a curve to begin at once, and the last."""
     every = max(1, epochs // VALIDATIONS)
     return {1, *range(every, epochs, every), epochs}

@@ -140,6 +140,37 @@ class TrainingState:
         self._seconds_before = notes.get("seconds", 0.0)
         return True
 
+    @torch.no_grad()
+    def take_over(self, other: "TrainingState", members: Sequence[int]) -> None:
+        """Go on where another training is at the end of an epoch, whose `members` these are, in order.
+
+        Snapshots are not taken over.
+        """
+        scale = self.optimizer.highest / other.optimizer.highest  # the schedule is proportional to its peak
+        for name, population in self.populations.items():
+            source, rows = other._rows([members[member] for member in self.members[name]], name == "students")
+            population.load({key: value[rows] for key, value in other.populations[source].parameters.items()})
+            self.best[name] = {key: value[rows] for key, value in other.best[source].items()}
+            pairs = zip(population.parameters.values(), other.populations[source].parameters.values(), strict=True)
+            for parameter, old in pairs:
+                self.optimizer.state[parameter] = {
+                    key: value[rows] if value.ndim else value.clone()
+                    for key, value in other.optimizer.state[old].items()
+                }
+        rates = ("lr", "initial_lr", "max_lr", "min_lr")
+        for group, old in zip(self.optimizer.param_groups, other.optimizer.param_groups, strict=True):
+            group |= {key: scale * value if key in rates else value for key, value in old.items() if key != "params"}
+        self.schedule.last_epoch = self.done = other.done
+        self.best_score = [other.best_score[member] for member in members]
+        self.diverged = {place: other.diverged[m] for place, m in enumerate(members) if m in other.diverged}
+        self._seconds_before = other.seconds
+
+    def _rows(self, members: Sequence[int], students: bool) -> tuple[str, list[int]]:
+        """Return the population that holds some members, the students or the teachers of one group, and where there."""
+        named = {name: numbers for name, numbers in self.members.items() if (name == "students") == students}
+        name, numbers = next((name, numbers) for name, numbers in named.items() if members[0] in numbers)
+        return name, [member - numbers.start for member in members]
+
 
 def _members(sizes: Sequence[int]) -> Mapping[str, range]:
     """Return which members each population holds, by their number among all students."""

@@ -1,9 +1,9 @@
 """How soon a page can be used, how much it moves, what it weighs: `python -m tests.benchmarks.page_vitals`.
 
 In a real browser, each page in a window without a cache: on a new data folder, and on one that holds finished runs, at
-the second visit. Then a live race on Start. Printed per page: seconds from the address to a heading and a control that
-can be seen and used, the sum of all layout shifts (0.02 is promised while something is live), what came over the wire,
-and what the console said.
+the second visit, in a wide window and a narrow one. Then a live race on Start. Printed per page: seconds from the
+address to a heading and a control that can be seen and used, the sum of all layout shifts (0.02 is promised while
+something is live), what came over the wire, and what the console said.
 """
 
 import os
@@ -101,7 +101,7 @@ def add_row(table: Table, name: str, seen: Visit) -> None:
     )  # fmt: skip
 
 
-def tour(browser: Browser, title: str, addresses: dict[str, str]) -> None:
+def tour(browser: Browser, title: str, addresses: dict[str, str], width: int = 1440) -> None:
     """Print what visits of some pages show."""
     load = os.getloadavg()[0]
     table = Table(
@@ -109,7 +109,7 @@ def tour(browser: Browser, title: str, addresses: dict[str, str]) -> None:
         title=f"{title} ({os.cpu_count()} cores, load {load:.1f}; usable <= {USABLE:g} s, shifts <= {MOVED:g})",
     )  # fmt: skip
     for name, address in addresses.items():
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        context = browser.new_context(viewport={"width": width, "height": 900})
         add_row(table, name, visit(context, address))
         context.close()
     Console(width=160).print(table)
@@ -149,6 +149,7 @@ def main() -> None:
                 visit(context, address)
                 context.close()
             tour(browser, "Finished runs, second visit", full)
+            tour(browser, "The same on a phone", full, width=390)
         finally:
             browser.close()
             server.stop()

@@ -1,13 +1,16 @@
 """The app as a person meets it, nothing faked: race, launch, reload, cancel, compare, addresses, hostile labels."""
 
 import re
+import subprocess
+import sys
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SLOW
+from tests.benchmarks import page_vitals
+from tests.browser.conftest import ROOT, SLOW
 
 pytestmark = pytest.mark.timeout(600)
 QUICK = "dataset=digits&labels=60&epochs=2&seeds=2&width=2&teacher=random"
@@ -88,8 +91,15 @@ def test_a_figure_is_taken_away_as_a_page(visit, finished):
     assert "Plotly.newPlot" in download.value.path().read_text()
 
 
-def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, finished):
-    page = visit("/runs")
+@pytest.fixture(scope="module")
+def listed(server):
+    """Put six runs into the store, three of which are found by "few"."""
+    code = "from tests.stored_runs import store_all; store_all('listed'); store_all('listed few')"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=server.env, check=True)
+
+
+def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, listed):
+    page = visit("/runs?text=listed")
     expect(page).to_have_title("Runs · KD Lab")
     expect(page.get_by_role("button", name="Delete")).to_be_disabled()
     table = page.get_by_test_id("stDataFrame").locator("canvas").first
@@ -101,7 +111,31 @@ def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, finishe
     page.locator("body").press("/")
     search = page.get_by_role("textbox", name="Search")
     expect(search).to_be_focused()
-    expect(search).to_have_value("")
+    expect(search).to_have_value("listed")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_few_runs_are_cards_that_the_keyboard_alone_chooses(visit, listed, width):
+    page = visit("/runs?text=listed+few", width=width)
+    expect(page.get_by_role("checkbox")).to_have_count(3)
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(0)
+    page.locator("body").press("/")
+    expect(page.get_by_role("textbox", name="Search")).to_be_focused()
+    boxes = [page.get_by_role("checkbox", name=f"listed few {method}") for method in ("mlp", "raw")]
+    while not boxes[0].evaluate("box => box === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Delete")).to_be_enabled()
+    page.keyboard.press("Tab")
+    expect(boxes[1]).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("2 chosen", exact=True)).to_be_visible()
+    page.wait_for_function("/runs=[0-9a-f]{32}(,|%2C)[0-9a-f]{32}/.test(location.search)")
+    page.reload()
+    expect(page.get_by_text("2 chosen", exact=True)).to_be_visible()
+    assert [box.is_checked() for box in boxes] == [True, True]
+    expect(page.get_by_role("img", name=re.compile("^from .* %$"))).to_have_count(3)
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") <= width
 
 
 def test_the_address_is_the_screen(visit):
@@ -114,6 +148,51 @@ def test_the_address_is_the_screen(visit):
     expect(other.get_by_role("spinbutton", name="Labels")).to_have_value("300")
     expect(other.get_by_role("slider", name=re.compile("Dimension"))).to_have_attribute("aria-valuetext", "8")
     expect(other.get_by_role("combobox", name="Teacher")).to_have_value("odd or even (parity)")
+
+
+RECORD = """() => {
+  const nav = [...document.querySelectorAll("*")].find((each) => each.shadowRoot?.querySelector("[data-word=labels]"));
+  const word = nav.shadowRoot.querySelector("[data-word=labels]");
+  window.said = [];
+  const record = (now) => {
+    if (window.said.at(-1)?.[1] !== word.textContent) window.said.push([now, word.textContent]);
+    requestAnimationFrame(record);
+  };
+  requestAnimationFrame(record);
+}"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_number_that_changes_counts_for_a_fifth_of_a_second_or_not_at_all(visit, motion):
+    page = visit("/distill?labels=250")
+    page.emulate_media(reduced_motion=motion)
+    expect(page.locator("[data-word=labels]")).to_have_text("250 labels")
+    page.evaluate(RECORD)
+    page.get_by_role("spinbutton", name="Labels").fill("890")
+    page.get_by_role("spinbutton", name="Labels").press("Enter")
+    expect(page.locator("[data-word=labels]")).to_have_text("890 labels")
+    said = page.evaluate("window.said")
+    numbers = [int(text.removesuffix(" labels")) for _, text in said]
+    assert numbers == sorted(numbers)
+    assert (len(numbers) > 2) == (motion != "reduce"), numbers
+    if motion != "reduce":
+        assert said[-1][0] - said[1][0] < 400, "180 ms, and some for a busy machine"
+
+
+def test_a_link_brings_its_section_into_view_unless_a_person_moves(visit, finished):
+    page = visit(f"/compare?runs={finished}&show=Table", width=390, height=844)
+    section = page.locator(".st-key-show")
+    expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=SLOW)
+    page.wait_for_function("document.querySelector('.st-key-show')?.getBoundingClientRect().top < 120")
+    assert 40 < section.bounding_box()["y"] < 120, "below the bar of pages"
+    page.mouse.move(200, 400)
+    page.mouse.wheel(0, -3000)
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 0")
+    page.get_by_role("radio", name="Why").locator("..").scroll_into_view_if_needed()
+    before = page.get_by_test_id("stMain").evaluate("main => main.scrollTop")
+    page.get_by_role("radio", name="Why").click()
+    page.wait_for_function("/show=Why/.test(location.search)")
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollTop") == before, "a choice on the page is no link"
 
 
 def test_hostile_labels_are_shown_literally(visit):
@@ -152,6 +231,16 @@ def test_no_page_is_wider_than_a_phone(visit, path):
     page = visit(path, width=390, height=844)
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW)
     assert page.get_by_test_id("stMain").evaluate("(main) => main.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("page", ["embeddings", "try_it"])
+def test_nothing_jumps_on_a_phone_while_a_page_comes(server, chromium, finished, page):
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    for _ in range(2):  # the first time the scorecard is still being measured
+        seen = page_vitals.visit(context, f"{server.url}/{page}?runs={finished}")
+        shifts = seen.shifts()
+    context.close()
+    assert sum(shift[1] for shift in shifts) <= 0.1, shifts
 
 
 def test_the_server_tells_browsers_what_is_allowed(server):

@@ -49,10 +49,10 @@ def test_a_small_table_is_cards_on_a_phone_and_a_table_elsewhere(visit, stored):
 
 
 def test_other_runs_are_chosen_behind_the_title(visit, stored):
-    page = visit(f"/compare?runs={stored}&open=choose")
-    table = page.get_by_test_id("stPopoverBody").get_by_test_id("stDataFrame").locator("canvas").first
-    expect(table).to_be_visible(timeout=SLOW)
-    box = table.bounding_box()
-    page.mouse.click(box["x"] + 15, box["y"] + 55)
+    page = visit(f"/compare?runs={stored}&open=choose&text=compare")
+    boxes = page.get_by_test_id("stPopoverBody").get_by_role("checkbox")
+    expect(boxes).to_have_count(3, timeout=SLOW)
+    assert all(box.is_checked() for box in boxes.all())
+    page.get_by_test_id("stPopoverBody").get_by_text("compare raw", exact=True).click()
     expect(page.get_by_text("2 runs chosen")).to_be_visible()
-    expect(table).to_be_visible()
+    expect(boxes).to_have_count(3)

@@ -24,8 +24,8 @@ from kdlib import pipeline
 from kdlib.spec import RunSpec
 from tests import stored_runs
 specs = {
-    "digits": RunSpec("digits", 200, "random", epochs=8, seeds=3, width=4, dim=8),
-    "tones": RunSpec("tones", 100, "tones-random", epochs=2, seeds=2, student="mel-cnn", width=3, dim=8),
+    "digits": RunSpec("digits", 200, teacher="random", epochs=8, seeds=3, width=4, dim=8),
+    "tones": RunSpec("tones", 100, teacher="tones-random", epochs=2, seeds=2, student="mel-cnn", width=3, dim=8),
 }
 for name, spec in specs.items():
     results = pipeline.compare([spec.replace(method=method) for method in ("baseline", "raw", "mlp")])

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { barsPath, blend, change, count, decodePlaces, farthest, percent } from "../../assets/story/draw.js";
+import { barsPath, blend, change, count, decodePlaces, farthest, fixed, percent } from "../../assets/story/draw.js";
 import { Player } from "../../assets/story/player.js";
 
 test("places come back from their text, snapshot after snapshot", () => {
@@ -31,7 +31,7 @@ test("numbers that are all zero once divided by zero", () => {
 });
 
 test("shares are told in percent, and what is not known as a dash", () => {
-  assert.equal(percent(0.6725, 0.0339), "67.3 ± 3.4 %");
+  assert.equal(percent(0.6725, 0.0339), "67.2 ± 3.4 %");
   assert.equal(percent(0.5), "50.0 %");
   assert.equal(percent(null), "–");
   assert.equal(change(0.556, 0.179), "56 → 18 %");
@@ -90,4 +90,13 @@ test("fewer steps than before once left the player beyond the last", () => {
   assert.equal(player.step, 1);
   player.load("b", 0, 8, true);
   assert.equal(player.step, 0);
+});
+
+test("a number halfway between two decimals is rounded as Python does it, to the even one", () => {
+  /** @type {[number, number, string][]} */
+  const python = [
+    [67.25, 1, "67.2"], [67.75, 1, "67.8"], [0.25, 1, "0.2"], [67.35, 1, "67.3"], [67.15, 1, "67.2"], [0, 1, "0.0"],
+    [0.5, 0, "0"], [1.5, 0, "2"], [2.5, 0, "2"], [99.95, 1, "100.0"],
+  ];
+  for (const [value, digits, text] of python) assert.equal(fixed(value, digits), text);
 });

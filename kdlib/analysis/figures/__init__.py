@@ -5,8 +5,10 @@ curves     training curves
 accuracy   accuracies with intervals and seeds: bars, over the dimension, over a cost
 items      one item: its probabilities, its place on a map
 heatmaps   matrices of classes, what teachers know
+landscapes a score over two settings, all settings as lines
 maps       spaces in the plane, how alike they are
 pictures   images and spectrograms
+trials     trials of tuned methods over a setting
 teaching   votes, guesses, distances of a batch, a difference over the seeds
 
 To add a figure, write a function of a frame of `kdlib.analysis.frames` and name it in `tests/test_figures.py`, which

@@ -9,6 +9,9 @@ import plotly.graph_objects as go
 from kdlib.analysis.figures.style import WHISKER, LabelStyle, escape, fade, label_roles, label_styles, new_figure
 
 HEIGHT = 420  # pixels
+MAX_TICKS = 14
+MAX_LEGEND = 12  # entries
+FAINT = 0.25  # opacity of what is dominated
 HATCH = "rgba(255,255,255,0.7)"
 SEED_HOVER = "one seed: %{y:.1f} %<extra></extra>"
 
@@ -95,42 +98,96 @@ def plot_accuracy_over_dim(frame: pd.DataFrame, metric: str = "accuracy") -> go.
     Example:
         >>> plot_accuracy_over_dim(frames.accuracy_over_dim(results)).show()
     """
-    figure = new_figure("width of the compressed embedding", f"{metric}, %", HEIGHT)
+    return plot_accuracy_over(frame.rename(columns={"dim": "x"}), "width of the compressed embedding", metric)
+
+
+def plot_accuracy_over(frame: pd.DataFrame, title: str, metric: str = "accuracy") -> go.Figure:
+    """Return accuracy over a setting, a line per label; those without the setting are lines across, for reference.
+
+    Args:
+        frame: columns label, role, x (a number; None for a reference), mean, ci95, values, and maybe place (a number
+            that a click gives back).
+        title: of the axis.
+        metric: name of the score.
+
+    Example:
+        >>> plot_accuracy_over(landscape_points(cells, ["labels"], "test"), "labels").show()
+    """
+    figure = new_figure(title, f"{metric}, %", HEIGHT)
     styles = label_styles(label_roles(frame))
-    compressed = frame[frame["role"] == "compressed"]
-    dims = sorted(compressed["dim"].dropna().unique())
-    ends = [dims[0] / 1.15, dims[-1] * 1.15] if dims else [1.0, 2.0]
-    references = frame[frame["role"] != "compressed"]
+    lines = frame[frame["x"].notna()]
+    places = sorted(lines["x"].unique())
+    log = _is_geometric(places)
+    margin = max(0.03 * (places[-1] - places[0]), 1e-9) if places else 0
+    ends = [1.0, 2.0] if not places else [places[0] - margin, places[-1] + margin]
+    if places and (log or len(places) == 1):
+        ends = [places[0] / 1.15, places[-1] * 1.15]
+    references = frame[frame["x"].isna()]
     for number, label in enumerate(references["label"]):
         _add_reference(figure, references.iloc[[number]], ends, styles[label][0])
-    for label in compressed["label"].unique():
-        rows = compressed[compressed["label"] == label]
-        _add_points(figure, rows, rows["dim"].tolist(), styles[label], "lines+markers")
-    figure.update_xaxes(type="log", tickvals=dims, ticktext=[f"{int(dim)}" for dim in dims])
+    for label in lines["label"].unique():
+        rows = lines[lines["label"] == label].sort_values("x")
+        _add_points(figure, rows, rows["x"].tolist(), styles[label], "lines+markers")
+    shown = _apart(places, log)
+    ticks = {"tickvals": shown, "ticktext": [_number(each) for each in shown]}
+    figure.update_xaxes(type="log" if log else "linear", **ticks)
     return figure
 
 
+def _is_geometric(places: list[float]) -> bool:
+    """Return whether places of an axis are more evenly apart on a logarithmic axis, as 4, 8, 16 are."""
+    if len(places) < 3 or places[0] <= 0:
+        return False
+    steps, ratios = np.diff(places), np.diff(np.log(places))
+    return bool(ratios.std() / ratios.mean() < steps.std() / steps.mean())
+
+
+def _number(value: float) -> str:
+    """Return a number of an axis: all digits of a whole one, three of another."""
+    return f"{value:,.0f}" if float(value).is_integer() or value >= 1000 else f"{value:.3g}"
+
+
+def _apart(places: list[float], log: bool) -> list[float]:
+    """Return those places of an axis that are far enough apart for their numbers to be read."""
+    if len(places) < 2:
+        return places
+    scale = np.log(places) if log else np.asarray(places, dtype=float)
+    gap = (scale[-1] - scale[0]) / MAX_TICKS
+    shown = [0]
+    for number in range(1, len(places)):
+        if scale[number] - scale[shown[-1]] >= gap:
+            shown.append(number)
+    return [places[number] for number in shown]
+
+
 def plot_accuracy_over_cost(frame: pd.DataFrame, cost: str, metric: str = "accuracy") -> go.Figure:
-    """Return accuracy against a cost, one mark per run.
+    """Return accuracy against a cost, one mark per run; those that another beats in both are faint.
+
+    The line goes through the others, the Pareto front.
 
     Args:
-        frame: from `frames.accuracy_over_cost`.
+        frame: from `landscape.cost_points`.
         cost: title of the axis.
         metric: name of the score.
 
     Example:
-        >>> plot_accuracy_over_cost(frames.accuracy_over_cost(results, "parameters"), "parameters").show()
+        >>> plot_accuracy_over_cost(cost_points(cells, "parameters", "test"), "parameters").show()
     """
     figure, styles = new_figure(cost, f"{metric}, %", HEIGHT), label_styles(label_roles(frame))
+    front = frame[~frame["dominated"]].sort_values("cost")
+    figure.add_scatter(
+        x=front["cost"], y=100 * front["mean"], mode="lines", name="Pareto front", hoverinfo="skip",
+        line={"color": WHISKER, "dash": "dot", "width": 1.5, "shape": "hv"},
+    )  # fmt: skip
     for label in frame["label"].unique():
         rows = frame[frame["label"] == label]
-        _add_points(figure, rows, rows["cost"].tolist(), styles[label], "markers")
-    if frame["cost"].nunique() > 1:
-        figure.update_xaxes(type="log")
-    else:
-        only = frame["cost"].iloc[0]
-        figure.update_xaxes(tickvals=[only], ticktext=[f"{only:,}"])
-    return figure
+        opacity = FAINT if rows["dominated"].all() else 1
+        _add_points(figure, rows, rows["cost"].tolist(), styles[label], "markers", opacity)
+    figure.update_layout(showlegend=len(styles) <= MAX_LEGEND)  # of more, the names are where the mouse is
+    costs = sorted(frame["cost"].unique().tolist())
+    shown = _apart(costs, log=True)
+    figure.update_xaxes(tickvals=shown, ticktext=[_number(each) for each in shown])
+    return figure.update_xaxes(type="log") if len(costs) > 1 else figure
 
 
 def error_bars(rows: pd.DataFrame) -> dict[str, object]:
@@ -162,19 +219,31 @@ def _add_seeds(figure: go.Figure, centers: list[float], rows: pd.DataFrame, widt
     figure.add_scatter(x=x, y=y, mode="markers", marker=dots, showlegend=False, hovertemplate=SEED_HOVER)
 
 
-def _add_points(figure: go.Figure, rows: pd.DataFrame, x: list[float], style: LabelStyle, mode: str) -> None:
+def _add_points(
+    figure: go.Figure, rows: pd.DataFrame, x: list[float], style: LabelStyle, mode: str, opacity: float = 1
+) -> None:
     """Add the means of one label with intervals, and their seeds. `mode` is plotly's: lines, markers or both."""
     colour, dash, mark = style
     for position, values in zip(x, rows["values"], strict=True):
         figure.add_scatter(
             x=[position] * len(values), y=[100 * value for value in values], mode="markers",
-            marker={"color": fade(colour, 0.35), "size": 5}, showlegend=False, hovertemplate=SEED_HOVER,
+            marker={"color": fade(colour, 0.35 * opacity), "size": 5}, showlegend=False, hovertemplate=SEED_HOVER,
         )  # fmt: skip
     figure.add_scatter(
-        x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode, error_y=error_bars(rows),
-        line={"color": colour, "dash": dash, "width": 2.5}, marker={"color": colour, "symbol": mark, "size": 10},
-        customdata=format_hover(rows), hovertemplate="%{x}: %{customdata}",
+        x=x, y=100 * rows["mean"], name=escape(rows["label"].iloc[0]), mode=mode,
+        error_y=error_bars(rows) | {"color": colour},
+        line={"color": colour, "dash": dash, "width": 2.5}, opacity=opacity,
+        marker={"color": colour, "symbol": mark, "size": 10},
+        customdata=_with_places(rows), hovertemplate="%{x}: %{customdata[0]}",
     )  # fmt: skip
+
+
+def _with_places(rows: pd.DataFrame) -> list[list[object]]:
+    """Return for each row what its point says, and the number that a click on it gives back, if it has one."""
+    words = format_hover(rows)
+    if "place" not in rows:
+        return [[each] for each in words]
+    return [[each, place] for each, place in zip(words, rows["place"].tolist(), strict=True)]
 
 
 def _add_reference(figure: go.Figure, row: pd.DataFrame, ends: list[float], colour: str) -> None:

@@ -1,0 +1,7 @@
+// What every page of the app does beside what Streamlit does.
+
+import { watch } from "./count.js";
+import { follow } from "./links.js";
+
+watch();
+follow();

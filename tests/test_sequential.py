@@ -1,0 +1,114 @@
+"""Comparisons that go on adding seeds: what they stop at, that nothing is trained twice, that looking has its price."""
+
+import numpy as np
+import pytest
+
+from kdlib import pipeline
+from kdlib.analysis.comparison import paired_differences
+from kdlib.analysis.intervals import summarize
+from kdlib.analysis.significance import p_value
+from kdlib.results import RunResult, SplitMetrics
+from kdlib.sequential import compare_until, extend, planned_looks, widest_half_width
+from kdlib.spec import RunSpec
+
+SPEC = RunSpec(dataset="digits", teacher="random", method="pca", dim=4, labels=60, epochs=2, seeds=2, width=2)
+
+
+def made_up(method, values, **fields):
+    spec = SPEC.replace(method=method, seeds=len(values), **fields)
+    return RunResult(spec, metrics={"test": SplitMetrics({"accuracy": summarize(values)})})
+
+
+def stand_in(monkeypatch, draw):
+    """Let results come from `draw(method, seed)`; return the seeds that were asked for, in order."""
+    asked = []
+
+    def compare(specs, *, first_seed=0, **_):
+        asked.append([*range(first_seed, first_seed + specs[0].seeds)])
+        return [made_up(spec.method, [draw(spec.method, seed) for seed in asked[-1]]) for spec in specs]
+
+    monkeypatch.setattr("kdlib.sequential.compare", compare)
+    return asked
+
+
+def test_looks_double_up_to_the_budget():
+    assert planned_looks(5, 40) == [5, 10, 20, 40]
+    assert planned_looks(5, 12) == [5, 10, 12]
+    assert planned_looks(3, 3) == [3]
+    with pytest.raises(ValueError, match="at least 2 seeds, got 1"):
+        planned_looks(1, 10)
+    with pytest.raises(ValueError, match="at least the 5 to begin with, got 4"):
+        planned_looks(5, 4)
+
+
+def test_it_stops_when_every_difference_is_known_well_enough(monkeypatch):
+    noise = {"baseline": 0.0, "raw": 0.002, "pca": 0.05}
+    asked = stand_in(monkeypatch, lambda method, seed: 0.5 + noise[method] * (-1) ** seed)
+    looks = []
+    specs = [SPEC.replace(method=method) for method in noise]
+    results = compare_until(specs, 0.03, 40, on_look=lambda *look: looks.append(look))
+    assert asked == [[0, 1], [2, 3], [4, 5, 6, 7], [*range(8, 16)], [*range(16, 32)]]
+    assert [seeds for seeds, _ in looks] == [2, 4, 8, 16, 32]
+    assert [width <= 0.03 for _, width in looks] == [False, False, False, False, True]
+    assert [each.spec.seeds for each in results] == [32, 32, 32]
+    difference = paired_differences(results[2], results[0])["test"]
+    assert len(difference.values) == 32
+    assert difference.looks == 6
+    assert difference.sample == "32 seeds, widened for 6 looks"
+    assert looks[-1][1] == max(paired_differences(results[2], each)["test"].ci95 for each in results[:2])
+
+
+def test_it_stops_at_the_budget(monkeypatch):
+    asked = stand_in(monkeypatch, lambda method, seed: 0.5 + 0.1 * (-1) ** seed * (method == "pca"))
+    results = compare_until([SPEC.replace(method="raw"), SPEC], 1e-6, 6)
+    assert [seed for seeds in asked for seed in seeds] == [0, 1, 2, 3, 4, 5]
+    assert results[0].spec.seeds == 6
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        compare_until([SPEC], 0, 10)
+    with pytest.raises(ValueError, match="same number of seeds"):
+        compare_until([SPEC, SPEC.replace(method="raw", seeds=3)], 0.01, 10)
+
+
+def test_whoever_stops_when_he_likes_is_wrong_as_rarely_as_the_interval_says(monkeypatch):
+    """Two methods that are equal: of 600 comparisons that stop as soon as they are narrow, or at the fourth look."""
+    rng, wrong, clear, naive = np.random.default_rng(0), 0, 0, 0
+    for _ in range(600):
+        numbers = rng.normal(0.5, 0.02, size=(2, 40))
+        stand_in(monkeypatch, lambda method, seed, numbers=numbers: numbers[int(method == "pca"), seed])
+        raw, pca = compare_until([SPEC.replace(method="raw", seeds=5), SPEC.replace(seeds=5)], 0.015, 40)
+        difference = paired_differences(pca, raw)["test"]
+        wrong += abs(difference.mean) > difference.ci95
+        clear += p_value(difference) < 0.05
+        naive += any(abs(plain.mean) > plain.ci95 for plain in (
+            summarize((numbers[1] - numbers[0])[:count]) for count in (5, 10, 20, 40)
+        ))  # fmt: skip
+    assert wrong == clear <= 0.05 * 600
+    assert naive > 0.08 * 600, "somebody who looks at plain intervals until one is clear"
+
+
+def test_an_extended_training_is_that_of_all_seeds_at_once():
+    first, more = pipeline.compare([SPEC], device="cpu"), pipeline.compare([SPEC], device="cpu", first_seed=2)
+    extended, [whole] = extend(first[0], more[0]), pipeline.compare([SPEC.replace(seeds=4)], device="cpu")
+    assert extended.spec == whole.spec
+    assert extended.arrays.keys() == whole.arrays.keys()
+    for name, values in whole.arrays.items():
+        np.testing.assert_allclose(extended.arrays[name], values, atol=2e-4, err_msg=name)
+    assert extended.score("test").values == pytest.approx(whole.score("test").values, abs=0.02)
+    assert extended.teacher.probe.raw == whole.teacher.probe.raw
+    assert extended.teacher.probe.compressed == whole.teacher.probe.compressed
+    assert len(extended.history[-1].val) == 4
+
+
+def test_a_real_comparison_goes_on_over_subsets_too():
+    learning = SPEC.replace(labels=150, epochs=12, lr=0.03, width=8)
+    specs = [learning.replace(method=method, subset=subset) for subset in (0, 1) for method in ("raw", "pca")]
+    results = compare_until(specs, 1e-9, 3)
+    assert [(each.spec.subset, each.spec.seeds) for each in results] == [(0, 3), (0, 3), (1, 3), (1, 3)]
+
+
+def test_without_a_reference_the_scores_themselves_count():
+    assert widest_half_width([made_up("pca", [0.5, 0.6])]) == summarize([0.5, 0.6]).ci95
+    assert widest_half_width([RunResult(SPEC, "failed")]) == float("inf")
