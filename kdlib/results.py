@@ -17,7 +17,7 @@ from kdlib.trials import Tuning
 
 MAY_BE_NULL = ("ci95", "supervised", "bytes_per_embedding")  # fields in which null has a meaning in JSON
 CANCELLED_SPLITS = ("val", "test")  # what a run whose training was cancelled still computes: all splits take too long
-CURVES = ("prediction", "distance", "teacher", "val")  # of a point, one number per member
+CURVES = ("prediction", "distance", "teacher", "val", "gradient_cosine")  # of a point, one number per member
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ class Point:
         prediction, distance, teacher: mean losses of the epoch; not finite for a member that diverged.
         val: validation score, a fraction.
         t: when it was recorded, seconds since 1970; None where it was not.
+        gradient_cosine: between the gradients of prediction and distance on the last batch, in [-1, 1]; None for
+            members without a distance; empty at points where it was not computed.
     """
 
     epoch: int
@@ -107,6 +109,7 @@ class Point:
     teacher: list[float] = field(default_factory=list)
     val: list[float] = field(default_factory=list)
     t: float | None = None
+    gradient_cosine: list[float | None] = field(default_factory=list)
 
     def finite(self, curve: str) -> list[float]:
         """Return the finite numbers of a curve, a name in `CURVES`."""

@@ -30,6 +30,7 @@ CURVES = {
     "prediction": "Prediction loss",
     "distance": "Distance loss",
     "teacher": "Teacher loss",
+    "gradient_cosine": "Gradient cosine",
 }
 
 

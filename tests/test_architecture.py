@@ -22,15 +22,19 @@ ROOMS = (
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
-        "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices",
+        "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices "
+        "member_layers",
     ),
-    ("training", "population replay state step_loss stepper loop search rungs"),
+    ("training", "population replay state step_loss gradients stepper loop search rungs"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",
     ),
     ("models", "projectors students pretraining"),
-    ("analysis", "intervals merging subsets significance estimates evaluation calibration class_scores geometry"),
+    (
+        "analysis",
+        "logistic intervals merging subsets significance estimates evaluation calibration class_scores geometry",
+    ),
     ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
     ("analysis", "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames"),
     ("analysis", "landscape result_tables items figures"),

@@ -115,3 +115,23 @@ def test_what_was_not_measured_is_not_said():
     assert lonely.advice is None
     single = diagnose([alone([0.6]), taught([0.7])])
     assert single.advice.changes == {"seeds": 5}
+
+
+@pytest.mark.parametrize(
+    ("cosines", "words"),
+    [
+        ([0.5, 0.3], "agree on where the student should go (cosine of the gradients of the two losses +0.40 over"),
+        (
+            [0.05, -0.05],
+            "nearly orthogonal: neither helps nor hinders (cosine of the gradients of the two losses +0.00",
+        ),
+        ([-0.2, -0.4], "oppose each other: a step for one undoes some of the other"),
+    ],
+)
+def test_it_says_whether_labels_and_teacher_pull_the_same_way(cosines, words):
+    run = taught()
+    points = [replace(point, gradient_cosine=[value, None]) for point, value in zip(run.history, cosines, strict=True)]
+    findings = diagnose([alone(), replace(run, history=points)]).findings
+    assert any(words in each for each in findings)
+    assert any(f"{cosines[-1]:+.2f} at the end" in each for each in findings)
+    assert not any("gradients" in each for each in diagnose([alone(), run]).findings), "of old runs nothing is said"

@@ -19,6 +19,7 @@ CLEAR = 0.02  # of an accuracy, below which nothing is made of a difference
 HARDLY = 0.15  # of the distance at the start: a student that came no closer does not follow
 NEARLY_ALL = 0.6  # of the way to 0: little is left to follow
 MEMORISED = 0.05  # cross-entropy of the labels in nats, below which training rows are known by heart
+ORTHOGONAL = 0.1  # cosine of two gradients, below which a step for one loss means little for the other
 HELD_UP = 2.0  # times the baseline's cross-entropy: the distance keeps the student from its labels
 MOST_SEEDS = 20  # that are worth proposing
 MOST_EPOCHS = 200
@@ -67,6 +68,7 @@ class _Evidence:
         first, last: the distance loss of the first and the last epoch.
         labels: cross-entropy of the last epoch.
         alone: the baseline's.
+        cosines: between the gradients of prediction and distance, at each point where they were computed.
     """
 
     best: RunResult
@@ -78,6 +80,7 @@ class _Evidence:
     last: float | None
     labels: float | None
     alone: float | None
+    cosines: list[float]
 
     @property
     def way(self) -> float | None:
@@ -109,8 +112,8 @@ def diagnose(results: Sequence[RunResult]) -> Diagnosis:
     if best is None or best.teacher is None:
         return Diagnosis([], None, best.setting if best else RunSpec())
     evidence = _collect(measured, best)
-    findings = [_say_ceiling(evidence), _say_compression(evidence), _say_alignment(evidence), _say_labels(evidence)]
-    findings.append(describe_kept(best))
+    findings = [_say_ceiling(evidence), _say_compression(evidence), _say_alignment(evidence)]
+    findings += [_say_gradients(evidence), _say_labels(evidence), describe_kept(best)]
     return Diagnosis([*filter(None, findings)], _advise(evidence), best.setting)
 
 
@@ -132,6 +135,7 @@ def _collect(results: Sequence[RunResult], best: RunResult) -> _Evidence:
         _curve(best, "distance", -1),
         _curve(best, "prediction", -1),
         None if baseline is None else _curve(baseline, "prediction", -1),
+        [mean for place in range(len(best.history)) if (mean := _curve(best, "gradient_cosine", place)) is not None],
     )
 
 
@@ -173,6 +177,19 @@ def _say_alignment(evidence: _Evidence) -> str:
     if way > NEARLY_ALL:
         return f"The student follows its target closely ({numbers})."
     return f"The student follows its target part of the way ({numbers})."
+
+
+def _say_gradients(evidence: _Evidence) -> str:
+    cosines = evidence.cosines
+    if not cosines or not _weight(evidence.best.setting):
+        return ""
+    mean = sum(cosines) / len(cosines)
+    numbers = f"cosine of the gradients of the two losses {mean:+.2f} over training, {cosines[-1]:+.2f} at the end"
+    if mean > ORTHOGONAL:
+        return f"Labels and teacher agree on where the student should go ({numbers})."
+    if mean < -ORTHOGONAL:
+        return f"Labels and teacher oppose each other: a step for one undoes some of the other ({numbers})."
+    return f"What labels and teacher ask of the student is nearly orthogonal: neither helps nor hinders ({numbers})."
 
 
 def _say_labels(evidence: _Evidence) -> str:

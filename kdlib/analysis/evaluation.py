@@ -1,21 +1,21 @@
 """Evaluation: how good predictions are, and how well a linear probe reads a space.
 
-`scores` is for logits, `probe_accuracy` for a space, by what a linear classifier reads from it (against
+`scores` is for logits, `probe_accuracies` for spaces, by what a linear classifier reads from it (against
 `chance_accuracy`). A number that does not exist is a `ValueError` that says "undefined: reason", never NaN. Everything
 here is a fraction, not percent.
 """
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
+from kdlib.analysis.logistic import LogisticProblem, Regression
+
 STRENGTHS = (0.03, 0.3, 3.0)  # inverse regularisation a probe chooses from, strongest regularisation first
+PROBED_NUMBERS = 2**25  # of features that are probed at once; more spaces wait for the next turn
 
 
 def scores(logits: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray = 0.5) -> dict[str, float]:
@@ -48,10 +48,10 @@ def scores(logits: np.ndarray, labels: np.ndarray, threshold: float | np.ndarray
         return _multi_label_scores(logits, labels, threshold)
     known = _known(labels)
     targets, predictions = labels[known], logits[known].argmax(axis=1)
-    return {
-        "accuracy": float(accuracy_score(targets, predictions)),
-        "f1": float(f1_score(targets, predictions, average="macro")),
-    }
+    right, size = targets == predictions, max(int(targets.max()) + 1, logits.shape[1])
+    occurrences = np.bincount(targets, minlength=size) + np.bincount(predictions, minlength=size)
+    f1 = 2 * np.bincount(targets[right], minlength=size)[occurrences > 0] / occurrences[occurrences > 0]
+    return {"accuracy": float(right.mean()), "f1": float(f1.mean())}
 
 
 def thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -120,40 +120,54 @@ def probe_accuracy(
 ) -> float:
     """Return how well a linear classifier reads labels from frozen features: accuracy, multi-label mAP, in [0, 1].
 
+    `probe_accuracies` of one space, with features (n, d) and (n', d).
+
+    Example:
+        >>> probe_accuracy(embeddings[train], labels[train], embeddings[test], labels[test])
+    """
+    return probe_accuracies(np.asarray(train_x)[None], train_y, np.asarray(test_x)[None], test_y, on_fit)[0]
+
+
+def probe_accuracies(
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    test_y: np.ndarray,
+    on_fit: Callable[[], None] | None = None,
+) -> list[float]:
+    """Return how well a linear classifier reads labels from each of m spaces: accuracy, multi-label mAP, in [0, 1].
+
     Multinomial logistic regression on standardised columns, its regularisation chosen on a fifth of the training rows.
-    1,000 rows of width 128 in 10 classes take about 15 ms, and the result is on average half a point from a converged,
-    cross-validated one.
+    The spaces are fitted together (`kdlib.analysis.logistic`): five of 1,000 x 32 in 10 classes take 0.1 s.
 
     Args:
-        train_x: features, shape (n, d).
+        train_x: features, shape (m, n, d).
         train_y: integers (n,), negative = missing, or multi-label floats (n, k), NaN = missing. What is missing is
             skipped.
-        test_x: features, shape (n', d).
+        test_x: features, shape (m, n', d).
         test_y: as `train_y`, for the test rows. A class that training never saw counts as wrong.
-        on_fit: called before each of the fits that a probe takes; what it raises ends the probe.
+        on_fit: called before each step of the fits; what it raises ends the probe.
 
     Raises:
         ValueError: shapes do not match; or "undefined: ..." if nothing is labelled, the training labels do not differ,
             or features are not finite.
 
     Example:
-        >>> probe_accuracy(embeddings[train], labels[train], embeddings[test], labels[test])
+        >>> probe_accuracies(features[:, train], labels[train], features[:, test], labels[test])
     """
     train_x, train_y, test_x, test_y = (np.asarray(array) for array in (train_x, train_y, test_x, test_y))
-    _check_rows("training features", train_x, "training labels", train_y)
-    _check_rows("test features", test_x, "test labels", test_y)
+    _check_rows("training features", train_x[0], "training labels", train_y)
+    _check_rows("test features", test_x[0], "test labels", test_y)
     if not (np.isfinite(train_x).all() and np.isfinite(test_x).all()):
         raise ValueError("undefined: some features are not finite")
-    scaler = StandardScaler().fit(train_x.astype(np.float64))  # float64: squares of 1e30 must not overflow
-    train_x, test_x = (
-        np.asarray(scaler.transform(features.astype(np.float64)), dtype=np.float32) for features in (train_x, test_x)
-    )
-    if train_y.ndim == 2:
-        return _multi_label_probe(train_x, train_y, test_x, test_y, on_fit)
-    train, test = _known(train_y), _known(test_y)
-    if len(np.unique(train_y[train])) < 2:
-        raise ValueError("undefined: a probe needs two classes among the training labels, got 1")
-    return float(_fit_linear(train_x[train], train_y[train], on_fit).score(test_x[test], test_y[test]))
+    probe = _multi_label_probe if train_y.ndim == 2 else _single_label_probe
+    together = max(1, PROBED_NUMBERS // max(1, train_x[0].size))
+    accuracies: list[float] = []
+    for first in range(0, len(train_x), together):
+        spaces = [_standardise(*pair) for pair in zip(train_x[first:][:together], test_x[first:], strict=False)]
+        trains, tests = (np.stack(side) for side in zip(*spaces, strict=True))
+        accuracies += probe(trains, tests, train_y, test_y, on_fit)
+    return accuracies
 
 
 def chance_accuracy(train_y: np.ndarray, test_y: np.ndarray) -> float:
@@ -231,15 +245,37 @@ def _average_precision(column: np.ndarray, targets: np.ndarray) -> float:
     return float((np.diff(hits, prepend=0) * hits / ranks).sum() / positives[-1])
 
 
+def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both (n, d) in units of the training rows' spread, float32."""
+    scaler = StandardScaler().fit(train.astype(np.float64))  # float64: squares of 1e30 must not overflow
+    train, test = (np.asarray(scaler.transform(each.astype(np.float64)), np.float32) for each in (train, test))
+    return train, test
+
+
+def _single_label_probe(
+    train_x: np.ndarray, test_x: np.ndarray, train_y: np.ndarray, test_y: np.ndarray, on_fit: Callable[[], None] | None
+) -> list[float]:
+    train, test = _known(train_y), _known(test_y)
+    classes, y = np.unique(train_y[train], return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError("undefined: a probe needs two classes among the training labels, got 1")
+    fitted = _fit_best(train_x[:, train], y[:, None], np.ones((len(y), 1), bool), on_fit)
+    predicted = classes[_decide(fitted.logits(test_x[:, test]))[..., 0]]
+    return (predicted == test_y[test]).mean(1).tolist()
+
+
 def _multi_label_probe(
-    train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray, on_fit: Callable[[], None] | None
-) -> float:
-    precisions = []
-    for c in _probed_classes(train_y, test_y):
-        train, test = ~np.isnan(train_y[:, c]), ~np.isnan(test_y[:, c])
-        model = _fit_linear(train_x[train], train_y[train, c].astype(int), on_fit)
-        precisions.append(_average_precision(model.decision_function(test_x[test]), test_y[test, c]))
-    return float(np.mean(precisions))
+    train_x: np.ndarray, test_x: np.ndarray, train_y: np.ndarray, test_y: np.ndarray, on_fit: Callable[[], None] | None
+) -> list[float]:
+    columns = _probed_classes(train_y, test_y)
+    known, y = ~np.isnan(train_y[:, columns]), (train_y[:, columns] == 1).astype(int)
+    fitted = _fit_best(train_x, y, known, on_fit)
+    values = np.zeros((len(train_x), len(columns)))
+    for place, logits in enumerate(fitted.logits(test_x)[..., 0].transpose(2, 0, 1)):
+        targets = test_y[:, columns[place]]
+        rows = ~np.isnan(targets)
+        values[:, place] = [_average_precision(member, targets[rows]) for member in logits[:, rows]]
+    return values.mean(1).tolist()
 
 
 def _probed_classes(train_y: np.ndarray, test_y: np.ndarray) -> list[int]:
@@ -251,27 +287,45 @@ def _probed_classes(train_y: np.ndarray, test_y: np.ndarray) -> list[int]:
     return classes
 
 
-def _fit_linear(x: np.ndarray, y: np.ndarray, on_fit: Callable[[], None] | None = None) -> LogisticRegression:
-    """Return a logistic regression fitted to all rows, at the strength best on a fifth of them.
+def _fit_best(x: np.ndarray, y: np.ndarray, known: np.ndarray, on_fit: Callable[[], None] | None) -> Regression:
+    """Return regressions fitted to all known rows, each at the strength that is best on a fifth of them.
 
-    The loose tolerance costs nothing in accuracy, as measured against converged fits, and saves most of the time.
+    Args:
+        x: (m, n, d) standardised.
+        y: (n, q) class numbers from 0, of q lists of labels.
+        known: (n, q) which rows have a label.
+        on_fit: called before each step.
     """
-    held_out = _hold_out_fifth(y)
-    model = LogisticRegression(tol=1e-2, max_iter=200, warm_start=True)
-    accuracies = []
-    with warnings.catch_warnings():
-        # A probe that stops early is a fair, slightly more regularised probe.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        if held_out.any() and len(np.unique(y[~held_out])) > 1:
-            for strength in STRENGTHS:
-                if on_fit is not None:
-                    on_fit()
-                model.set_params(C=strength).fit(x[~held_out], y[~held_out])
-                accuracies.append(model.score(x[held_out], y[held_out]))
-        if on_fit is not None:
-            on_fit()
-        best = STRENGTHS[int(np.argmax(accuracies))] if accuracies else STRENGTHS[0]
-        return model.set_params(C=best, warm_start=False).fit(x, y)
+    problem = LogisticProblem(x, on_fit)
+    held_out = np.zeros_like(known)
+    for column, rows in enumerate(known.T):
+        held_out[rows, column] = _hold_out_fifth(y[rows, column])
+    kept = known & ~held_out
+    varied = [len(np.unique(labels[rows])) > 1 for labels, rows in zip(y.T, kept.T, strict=True)]
+    decided = np.array(varied) & held_out.any(0)
+    kept[:, ~decided] = known[:, ~decided]
+    tries = len(STRENGTHS)
+    targets, strengths = _targets(y), np.array(STRENGTHS, np.float32)
+    tried = problem.fit(
+        targets.repeat(tries, 0),
+        kept.T.astype(np.float32).repeat(tries, 0),
+        np.tile(strengths, (len(x), y.shape[1])),  # (m, q · tries)
+    )
+    right = (_decide(tried.logits(x)) == y.repeat(tries, 1)) & held_out.repeat(tries, 1)
+    best = np.where(decided, right.sum(1).reshape(len(x), -1, tries).argmax(2), 0)  # (m, q)
+    start = tried.choose(best + tries * np.arange(y.shape[1]))
+    return problem.fit(targets, known.T.astype(np.float32), strengths[best], start)
+
+
+def _targets(y: np.ndarray) -> np.ndarray:
+    """Return class numbers (n, q) as 0 and 1, (q, k, n), k = 1 for two classes."""
+    classes = int(y.max()) + 1
+    return (y.T[:, None] == (1 if classes == 2 else np.arange(classes)[:, None])).astype(np.float32)
+
+
+def _decide(logits: np.ndarray) -> np.ndarray:
+    """Return the class numbers (m, n, q) that logits (m, n, q, k) say."""
+    return logits.argmax(-1) if logits.shape[-1] > 1 else (logits[..., 0] > 0).astype(int)
 
 
 def _hold_out_fifth(y: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from kdlib.results import Point, RunResult
 from kdlib.spec import RunSpec, unused_fields
 from kdlib.trials import FINISHED
 
-CURVES = ("val", "prediction", "distance", "teacher")
+CURVES = ("val", "prediction", "distance", "teacher", "gradient_cosine")
 COST_NAMES = {
     "parameters": "student parameters",
     "multiply_adds": "multiply-adds per item",

@@ -95,7 +95,8 @@ def select_members(specs: Sequence[RunSpec], trained: "Trained") -> tuple["Train
 
 
 def _of_members(point: Point, members: Sequence[int]) -> Point:
-    return replace(point, **{curve: [getattr(point, curve)[member] for member in members] for curve in CURVES})
+    curves = {curve: values for curve in CURVES if (values := getattr(point, curve))}
+    return replace(point, **{curve: [values[member] for member in members] for curve, values in curves.items()})
 
 
 def grid_table(results: Sequence[RunResult]) -> tuple[list[str], list[list[str]]]:

@@ -3,18 +3,16 @@
 `tests/test_pipeline.py` and `tests/test_cancel.py` hold it.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
-from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
+from kdlib.analysis.evaluation import chance_accuracy, probe_accuracies
 from kdlib.analysis.intervals import summarize
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.data.datasets import Dataset
 from kdlib.progress import OnProgress, report_progress
 from kdlib.summary import Summary
 
-VERSION = 1  # of the cached accuracies: raise it when the same space would be scored otherwise
+VERSION = 2  # of the cached accuracies: raise it when the same space would be scored otherwise
 
 
 class Probes:
@@ -43,7 +41,7 @@ class Probes:
         self._on_progress, self._done, self._steps = on_progress, 0, len(self.targets) * spaces
 
     def report(self) -> None:
-        """Report the probes done so far; called between them, and between the fits of one, which may take seconds.
+        """Report the probes done so far; called between them, and between the steps of their fits.
 
         Raises:
             CancelledError: the callback asked to stop.
@@ -54,8 +52,8 @@ class Probes:
         """Return what guessing reaches on "target" or an attribute."""
         return chance_accuracy(self.targets[name][self.train], self.targets[name][self.test])
 
-    def score_spaces(self, train: Iterable[np.ndarray], test: Iterable[np.ndarray]) -> dict[str, Summary]:
-        """Return "target" or attribute -> accuracy over members.
+    def score_spaces(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
+        """Return "target" or attribute -> accuracy over members, whose probes are fitted together.
 
         Args:
             train: the space of each member, (m, n, d), training rows.
@@ -64,8 +62,13 @@ class Probes:
         Raises:
             CancelledError: the callback asked to stop.
         """
-        spaces = list(zip(train, test, strict=True))
-        return {name: summarize([self._score(y, *space) for space in spaces]) for name, y in self.targets.items()}
+        summaries = {}
+        for name, y in self.targets.items():
+            rows = test[:, : len(self.test)]
+            accuracies = probe_accuracies(train, y[self.train], rows, y[self.test], self.report)
+            self._done += len(accuracies)
+            summaries[name] = summarize(accuracies)
+        return summaries
 
     def score_raw(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
         """Return the accuracies for the raw embeddings (n, d) of training and test rows, and store them as `raw`.
@@ -81,18 +84,13 @@ class Probes:
         done = self._done
 
         def build() -> Arrays:
-            scores = self.score_spaces([train], [test])
+            scores = self.score_spaces(train[None], test[None])
             return {str(number): np.array([scores[name].mean]) for number, name in enumerate(self.targets)}
 
         arrays = cached_arrays("probes", key, build, self.report)
         self._done = done + len(self.targets)
         self.raw = {name: summarize([float(arrays[str(number)][0])]) for number, name in enumerate(self.targets)}
         return self.raw
-
-    def _score(self, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
-        accuracy = probe_accuracy(train, y[self.train], test[: len(self.test)], y[self.test], self.report)
-        self._done += 1
-        return accuracy
 
 
 def _is_defined(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:

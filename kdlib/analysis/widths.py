@@ -160,7 +160,7 @@ def measure_widths(
         overlaps, ranks = [], []
         for width in widths:
             train, test = space.train[:, :width], space.test[:, :width]
-            for name, accuracy in probes.score_spaces([train], [test]).items():
+            for name, accuracy in probes.score_spaces(train[None], test[None]).items():
                 accuracies[name].append(accuracy.mean)
             overlaps.append(_try(lambda test=test: _overlap(before, test[compared])))
             ranks.append(_try(lambda test=test: effective_rank(test)))

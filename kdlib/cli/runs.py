@@ -178,7 +178,7 @@ def _follow_in_lines(run: RunInfo) -> RunInfo:
             phase = now.phase
             errors.print(f"{phase or now.state} ...", markup=False)
         for point in points:
-            curves = {name: getattr(point, name) for name in CURVES}
+            curves = {name: point.finite(name) for name in CURVES}
             means = (f"{name} {_mean(values):.4g}" for name, values in curves.items() if values)
             print_lines(f"epoch {point.epoch}: {', '.join(means)}")
         run = now

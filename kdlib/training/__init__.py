@@ -8,7 +8,9 @@ target_normalisers  how targets are rescaled before a distance, registry `TARGET
 augmentation  how a student's inputs vary from step to step, registry `AUGMENTATIONS`
 streaming     inputs that are read from disk when they are needed
 step_loss     the loss of one step, all members of all methods
+member_layers layers of networks that run as one, where vmap's own are slow
 population    many networks of one architecture as one
+gradients     whether labels and teacher pull a student the same way
 stepper       one optimizer step after another, who learns from it, what a batch comes to
 pairs         the two matrices of pairs of rows that a distance compares, for looking at
 loop          the training loop: all members of all methods in the same step

@@ -18,10 +18,11 @@ from kdlib.cache import Arrays
 from kdlib.progress import OnProgress, Progress
 from kdlib.results import Point
 from kdlib.training.devices import reuse_memory
+from kdlib.training.gradients import compared_epochs, gradient_cosines
 from kdlib.training.population import Population
 from kdlib.training.replay import ReplaySample
 from kdlib.training.state import TrainingState
-from kdlib.training.step_loss import MethodGroup, StepLoss, TrainingData
+from kdlib.training.step_loss import LossParts, MethodGroup, StepLoss, TrainingData
 from kdlib.training.stepper import Stepper
 from kdlib.training.streaming import StreamedRows, read_ahead
 
@@ -167,6 +168,8 @@ class Training:
         self.stepper, self.score = stepper, score
         self.step_loss, self.state = stepper.step_loss, stepper.state
         self.validated_epochs = validated_epochs(stepper.steps // stepper.steps_per_epoch)
+        self.compared_epochs = compared_epochs(self.validated_epochs, stepper.steps)
+        self.cosines: list[float | None] = []
 
     def run(self, reporter: Reporter) -> None:
         """Take the steps that are left, until all members have diverged or the reporter asks to stop."""
@@ -176,10 +179,11 @@ class Training:
         while not stepper.over and len(state.diverged) < self.step_loss.students.size and not reporter.cancelled:
             epoch, indices = stepper.epoch, stepper.rest_of_epoch()
             for index, inputs in zip(indices, read_ahead(self.step_loss.rows.inputs, indices), strict=True):
-                parts = stepper.take(index, inputs)
+                ends = (state.done + 1) % stepper.steps_per_epoch == 0
+                parts = stepper.take(index, inputs, self._compare if ends and epoch in self.compared_epochs else None)
                 for name, value in state.sums.items():
                     value += getattr(parts, name).detach()
-                point = self._close_epoch(epoch) if state.done % stepper.steps_per_epoch == 0 else None
+                point = self._close_epoch(epoch) if ends else None
                 if reporter(point):
                     break
 
@@ -191,6 +195,9 @@ class Training:
         replay = [state.recorder.stack(group) for group in range(len(self.step_loss.groups))]
         students, teachers = self.step_loss.students, self.step_loss.teachers
         return Trained(students, teachers, state.history, cancelled, state.diverged, replay, state.seconds)
+
+    def _compare(self, parts: LossParts) -> None:
+        self.cosines = gradient_cosines(self.step_loss.students, parts)
 
     def _close_epoch(self, epoch: int) -> Point | None:
         """Mark members that diverged; return the point of this epoch if it is one that is validated."""
@@ -210,7 +217,9 @@ class Training:
         state.recorder.record(epoch, predicted["features"])
         scores = self.score(torch.nan_to_num(predicted["logits"]))
         state.store_best(scores)
-        point = Point(epoch, means["prediction"], means["distance"], means["teacher"], scores)
+        losses = (means["prediction"], means["distance"], means["teacher"])
+        point = Point(epoch, *losses, scores, gradient_cosine=self.cosines)
+        self.cosines = []
         state.history.append(point)
         return point
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from kdlib.training.member_layers import use_member_layers
+
 
 class Population:
     """Networks of one architecture with stacked parameters.
@@ -38,10 +40,11 @@ class Population:
         self.parameters = {name: value.detach().to(device).requires_grad_() for name, value in stacked.items()}
         self.size, self.device = len(members), device
         self._template = copy.deepcopy(members[0]).to("meta")
+        self._network = use_member_layers(copy.deepcopy(self._template))
         self._forward, self._forward_on_same = vmap(self._one), vmap(self._one, in_dims=(0, None))
 
     def _one(self, parameters: dict[str, Tensor], *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        return functional_call(self._template, parameters, inputs)
+        return functional_call(self._network, parameters, inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return each member's output for its own inputs, each (m, b, ...)."""

@@ -5,7 +5,7 @@ A `Stepper` learns from the next batch, or says what a batch comes to without le
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,9 +124,14 @@ class Stepper:
         order = batches(self.step_loss.seeds, self.epoch - 1, self.row_count, self.batch_size)
         return order[self.state.done % self.steps_per_epoch :].to(self.state.device).unbind()
 
-    def take(self, index: Tensor, inputs: Tensor) -> LossParts:
-        """Let every member learn from one batch, the row numbers `index` (m, b) and their inputs (m, b, ...)."""
+    def take(self, index: Tensor, inputs: Tensor, before: Callable[[LossParts], object] | None = None) -> LossParts:
+        """Let every member learn from one batch, the row numbers `index` (m, b) and their inputs (m, b, ...).
+
+        `before` gets the losses while their graph is still there.
+        """
         state, parts = self.state, self.step_loss(index, inputs, self.state.done)
+        if before is not None:
+            before(parts)
         state.optimizer.zero_grad()
         parts.total.sum().backward()
         self._drop_gradients()

@@ -56,9 +56,9 @@ class StreamedRows:
 
 
 def read_ahead(inputs: Tensor | StreamedRows, indices: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Yield `inputs[index]` of each index; of streamed rows a thread reads the next while this one is used."""
-    if isinstance(inputs, Tensor):
-        yield from (inputs[index] for index in indices)
+    """Yield `inputs[index]` of each index (m, b); of streamed rows a thread reads the next while this one is used."""
+    if isinstance(inputs, Tensor):  # in memory the members of a row lie side by side, as convolutions want them
+        yield from (inputs[index.mT].transpose(0, 1) for index in indices)
         return
     with ThreadPoolExecutor(1, "read-ahead") as reader:
         pending = [reader.submit(inputs.__getitem__, index) for index in indices[:1]]

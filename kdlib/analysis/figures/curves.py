@@ -12,6 +12,7 @@ CURVES = {
     "prediction": "prediction loss",
     "distance": "distance loss",
     "teacher": "teacher loss",
+    "gradient_cosine": "cosine of the two gradients",
 }
 
 
@@ -43,6 +44,8 @@ def plot_curves(
     figure.update_xaxes(range=[0, epochs + 0.5])
     if curve == "val":
         figure.update_yaxes(range=[0, 100])
+    elif curve == "gradient_cosine":
+        figure.update_yaxes(range=[-1, 1])
     else:
         figure.update_yaxes(rangemode="tozero")
     return figure
