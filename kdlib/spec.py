@@ -280,8 +280,9 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     depth = () if spec.student in DEEP_STUDENTS else ("depth",)
     if spec.method == BASELINE:
         return (*TEACHER_FIELDS, *(["lr"] if spec.tune else []), *depth)
-    if spec.tune:
-        return (*TUNED_FIELDS, *depth)
+    if spec.tune:  # with a pointwise loss the width is not searched
+        kept = ("dim",) if spec.loss in POINTWISE and spec.method not in UNCOMPRESSED else ()
+        return (*(name for name in TUNED_FIELDS if name not in kept), *depth)
     unused = {
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,

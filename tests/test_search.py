@@ -15,6 +15,9 @@ def test_each_method_is_searched_over_what_it_uses():
     assert list(search_space(RunSpec(method=BASELINE), 0)) == ["lr"]
     assert set(search_space(RunSpec(method=RAW), 256)) == set(TUNED_FIELDS) - {"dim"}
     assert set(search_space(RunSpec(method="matryoshka"), 256)) == set(TUNED_FIELDS)
+    pointwise = RunSpec(loss="mse", tune=5)  # whose students have an adapter of the target's width
+    assert "dim" not in search_space(pointwise, 256)
+    assert pointwise.replace(dim=8).identity != pointwise.replace(dim=4).identity
 
 
 @pytest.mark.parametrize(("widest", "widths"), [(256, {4, 8, 16, 32, 64}), (20, {4, 8, 16}), (3, {2}), (1, {1})])

@@ -7,7 +7,7 @@ is searched over the fields of `RANGES` that it uses.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdlib.spec import BASELINE, UNCOMPRESSED, RunSpec
+from kdlib.spec import BASELINE, POINTWISE, UNCOMPRESSED, RunSpec
 from kdlib.trials import DIVERGED, FINISHED, Trial
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def search_space(spec: RunSpec, widest: int) -> dict[str, Range]:
     """
     if spec.method == BASELINE:
         return {"lr": RANGES["lr"]}
-    if spec.method in UNCOMPRESSED:
+    if spec.method in UNCOMPRESSED or spec.loss in POINTWISE:  # students with adapters are of one population per width
         return dict(RANGES)
     high = min(MAX_DIM, widest).bit_length() - 1
     return RANGES | {"dim": Range(min(MIN_DIM.bit_length() - 1, high), high, powers=True)}
