@@ -18,6 +18,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     models/          teachers, compressors, students, pretraining       to add one: a function and a line in its module
     analysis/        scores, probes, geometry, maps, comparisons, charts  to add a chart: analysis/figures/
     checks, groups   what a spec must satisfy; what trains together
+    trials, tuning   the settings that were tried for a method; finding the best one on validation
     pipeline         the whole flow: read this first; sequential: more seeds until it is sure enough
     store/ engine/   runs in MLflow; background execution on dask.distributed
     runs/            launch, list, watch, cancel, resume, sweep: store and engine brought together

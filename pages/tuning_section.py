@@ -8,7 +8,7 @@ import streamlit as st
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import metric_names
 from kdlib.analysis.figures.trials import plot_trials
-from kdlib.analysis.tuned import choice_rows, describe_budget, given_rows, split_tuned, trial_frame, trial_rows
+from kdlib.analysis.tuned import choice_rows, describe_budget, given_rows, split_tuned, trial_rows
 from kdlib.names import AXES
 from kdlib.results import RunResult
 from pages import show
@@ -47,7 +47,7 @@ def _show_trials(tuned: Sequence[RunResult], metric: str) -> None:
         help="Which of the settings that were searched.",
         bind="query-params",
     )
-    figure = plot_trials(trial_frame(tuned, field, labels), AXES[field], metric, log=field != "distance_weight")
+    figure = plot_trials(frames.trial_frame(tuned, field, labels), AXES[field], metric, log=field != "distance_weight")
     caption = (
         "Each mark is a trial: filled ones were trained to their end, hollow ones stopped early, large ones chosen."
     )

@@ -213,3 +213,22 @@ class TestLaunch:
         assert times[1] == pytest.approx(3 * times[3])
         assert times[2] == pytest.approx(2 * times[3])
         assert times[8] == times[3]
+
+
+def test_a_tuned_launch_takes_as_much_longer_as_its_trials_train():
+    tuned = [spec.replace(tune=20) for spec in SPECS]
+    plain, _ = estimate_launch(SPECS, [], 3, lambda spec: 1, 1)
+    longer, _ = estimate_launch(tuned, [], 3, lambda spec: 1, 1)
+    # 40 students of trials for each 5 of a run, of which 60 to 85 % are trained.
+    assert 4 < longer.fewest / plain.fewest < 8
+    assert 5 < longer.most / plain.most < 8
+
+
+def test_of_a_run_that_is_tuned_the_share_of_tuning_and_training_counts():
+    tuned = run(SPEC.replace(tune=20), phase="tuning", progress=0.5)
+    assert estimate_remaining([dataclasses.replace(tuned, progress=0.05)], [[]], START + 10) is None
+    found = estimate_remaining([tuned], [[]], START + 100)
+    assert found
+    assert found.fewest < 100 < found.most
+    points = timed((1, START + 180), (2, START + 181))  # of the training after it: their pace says nothing of the whole
+    assert estimate_remaining([dataclasses.replace(tuned, progress=0.9)], [points], START + 181).most < 40

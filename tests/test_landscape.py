@@ -87,7 +87,7 @@ def test_a_grid_that_is_not_done_has_all_its_cells_already():
 def test_axes_are_what_differs_among_methods_that_use_it():
     specs = [RunSpec(method="baseline", dim=99), RunSpec(dim=4), RunSpec(dim=8, distance_weight=0.1)]
     assert find_axes(gather(specs, [])) == ["distance_weight", "dim", "method"]
-    assert find_axes(gather([RunSpec(seeds=2), RunSpec(seeds=3)], [])) == []
+    assert find_axes(gather([RunSpec(seeds=2), RunSpec(seeds=3), RunSpec(tune=20)], [])) == []
 
 
 def test_students_of_several_sizes_have_an_axis_of_parameters():

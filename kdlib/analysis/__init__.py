@@ -17,6 +17,7 @@ measure        all of these for trained members
 teacher_probes what is known of a teacher, as numbers, and the reports that ship; teacher_report: finding it out
 failure        why that, or a map, cannot be said
 comparison     several results side by side; papers: what the papers compare, as one table
+tuned          what tuned methods chose, and every trial behind it
 verdicts       what a comparison says in words
 diagnosis      why it did (not) help, in words with the numbers, and the one change to try next
 frames         results as data frames for charts; result_tables: as tables, CSV and LaTeX

@@ -12,12 +12,14 @@ import pandas as pd
 
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.analysis.evaluation import primary_metric
+from kdlib.analysis.tuned import describe_ending, setting_cells
 from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest
 from kdlib.data import datasets
 from kdlib.models.quantization import PRECISIONS
 from kdlib.names import COMPRESSED, method_name, method_role, run_name, setting_name
 from kdlib.results import Point, RunResult
 from kdlib.spec import RunSpec, unused_fields
+from kdlib.trials import FINISHED
 
 CURVES = ("val", "prediction", "distance", "teacher", "gradient_cosine")
 COST_NAMES = {
@@ -174,6 +176,28 @@ def accuracy_over_dim(results: Sequence[RunResult], split: str = "test") -> pd.D
     places = {label: place for place, label in enumerate(frame["label"].unique())}
     order = frame["label"].map(places).to_frame().assign(dim=frame["dim"]).sort_values(["label", "dim"]).index
     return frame.loc[order].reset_index(drop=True)
+
+
+def trial_frame(results: Sequence[RunResult], field: str, labels: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each trial with a score: label, role, value of the field, score, and how it ended.
+
+    Args:
+        results: those without trials, or whose method does not use the field, are left out.
+        field: one of `TUNED_FIELDS`.
+        labels: of the results.
+
+    Example:
+        >>> trial_frame(results, "lr", run_labels([result.spec for result in results]))["val"].max()
+    """
+    rows = []
+    for result, label in zip(results, labels, strict=True):
+        for number, trial in enumerate(result.tuning.trials if result.tuning else []):
+            if trial.val is not None and field in trial.settings:
+                words = ", ".join(f"{name} {value}" for name, value in setting_cells(trial.settings).items())
+                chosen = result.tuning is not None and number == result.tuning.chosen
+                ended = (trial.state == FINISHED, chosen, f"{label}: {words}; {describe_ending(trial)}")
+                rows.append((label, method_role(result.spec), trial.settings[field], trial.val, *ended))
+    return pd.DataFrame(rows, columns=["label", "role", "value", "val", "finished", "chosen", "words"])
 
 
 def worth_over_bytes(raw: Sequence[PrecisionRow], compressed: Sequence[PrecisionRow], measure: str) -> pd.DataFrame:

@@ -134,7 +134,7 @@ def find_axes(cells: Sequence[Cell]) -> list[str]:
         ['dim']
     """
     settings = [cell.setting for cell in cells]
-    differing = [name for name in differing_fields(settings) if name not in ("seeds", "subset")]
+    differing = [name for name in differing_fields(settings) if name not in ("seeds", "subset", "tune")]
     if len({cell.cost.parameters for cell in cells if cell.cost.parameters}) > 1:
         differing.append(PARAMETERS)
     order = [*AXIS_NAMES, *differing]

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
-from kdlib.names import AXES, method_name, method_role
+from kdlib.names import AXES, method_name
 from kdlib.results import RunResult
 from kdlib.spec import unused_fields
 from kdlib.trials import FINISHED, PRUNED, Trial
 
-SPLITS = ("val", "test", "ood")
+SPLITS = {"val": "validation", "test": "test", "ood": "mean ood"}
 NONE = "–"  # in a cell without a value
 
 
@@ -59,7 +57,7 @@ def choice_rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             ended = sum(trial.state == FINISHED for trial in result.tuning.trials)
             metric = METRIC_NAMES[result.primary_name]
             cells = {"method": method_name(result.spec.method)} | setting_cells(result.tuning.best.settings)
-            cells |= {f"{split} {metric}, %": format_percent(result.score(split)) for split in SPLITS}
+            cells |= {f"{name} {metric}, %": format_percent(result.score(split)) for split, name in SPLITS.items()}
             rows.append(cells | {"trials": f"{len(result.tuning.trials)}, {ended} to the end"})
     return rows
 
@@ -75,30 +73,9 @@ def given_rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
         unused, metric = unused_fields(result.setting), METRIC_NAMES[result.primary_name]
         settings = {name: getattr(result.setting, name) for name in AXES if name not in unused}
         cells = {"method": method_name(result.spec.method)} | setting_cells(settings)
-        rows.append(cells | {f"{split} {metric}, %": format_percent(result.score(split)) for split in SPLITS})
+        scores = {f"{name} {metric}, %": format_percent(result.score(split)) for split, name in SPLITS.items()}
+        rows.append(cells | scores)
     return rows
-
-
-def trial_frame(results: Sequence[RunResult], field: str, labels: Sequence[str]) -> pd.DataFrame:
-    """Return a row for each trial with a score: label, role, value of the field, score, and how it ended.
-
-    Args:
-        results: those without trials, or whose method does not use the field, are left out.
-        field: one of `TUNED_FIELDS`.
-        labels: of the results.
-
-    Example:
-        >>> trial_frame(results, "lr", frames.run_labels([result.spec for result in results]))["val"].max()
-    """
-    rows = []
-    for result, label in zip(results, labels, strict=True):
-        for number, trial in enumerate(result.tuning.trials if result.tuning else []):
-            if trial.val is not None and field in trial.settings:
-                words = ", ".join(f"{name} {value}" for name, value in setting_cells(trial.settings).items())
-                chosen = result.tuning is not None and number == result.tuning.chosen
-                ended = (trial.state == FINISHED, chosen, f"{label}: {words}; {_ending(trial)}")
-                rows.append((label, method_role(result.spec), trial.settings[field], trial.val, *ended))
-    return pd.DataFrame(rows, columns=["label", "role", "value", "val", "finished", "chosen", "words"])
 
 
 def trial_rows(result: RunResult) -> list[dict[str, str]]:
@@ -114,13 +91,14 @@ def trial_rows(result: RunResult) -> list[dict[str, str]]:
             "trial": f"{number + 1}{' *' if tuning is not None and number == tuning.chosen else ''}",
             **setting_cells(trial.settings),
             "validation, %": NONE if trial.val is None else f"{100 * trial.val:.1f}",
-            "ended": _ending(trial),
+            "ended": describe_ending(trial),
         }
         for number, trial in enumerate(trials)
     ]
 
 
-def _ending(trial: Trial) -> str:
+def describe_ending(trial: Trial) -> str:
+    """Return how a trial ended, and after how many epochs."""
     if trial.state == FINISHED:
         return f"trained to the end, {trial.epochs} epochs"
     how = "stopped" if trial.state == PRUNED else "its loss was no number any more"

@@ -167,6 +167,8 @@ def paper(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     pick_device(arguments.device)
     base = runs.specs_of(arguments)[0]
+    if base.tune:
+        raise ValueError("paper compares treatments that fix λ and soft labels, so they cannot be tuned; use compare")
     teachers = arguments.teachers.split(",") if arguments.teachers else [arguments.teacher] if arguments.teacher else []
     names = [imported.resolve_name(name.strip()) for name in teachers if name.strip()]
     specs = papers.paper_specs(base, names)

@@ -6,13 +6,14 @@ import plotly.graph_objects as go
 from kdlib.analysis.figures.style import escape, fade, label_roles, label_styles, new_figure
 
 HEIGHT = 340  # pixels
+MAX_TICKS = 8  # values that each have their number on the axis
 
 
 def plot_trials(frame: pd.DataFrame, axis: str, metric: str = "accuracy", log: bool = False) -> go.Figure:
     """Return validation scores over a setting, a mark per trial: hollow where it was stopped early, large if chosen.
 
     Args:
-        frame: from `tuned.trial_frame`.
+        frame: from `frames.trial_frame`.
         axis: name of the setting.
         metric: name of the score.
         log: whether the setting is spread over orders of magnitude.
@@ -30,5 +31,9 @@ def plot_trials(frame: pd.DataFrame, axis: str, metric: str = "accuracy", log: b
             marker={"color": fills, "size": sizes, "symbol": mark, "line": {"color": colour, "width": 1.5}},
             hovertemplate="%{text}<br>%{y:.1f} %<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log" if log else "linear")
+    values = sorted(frame["value"].unique())
+    if log:
+        figure.update_xaxes(type="log", dtick=1)
+        if len(values) <= MAX_TICKS:
+            figure.update_xaxes(tickvals=values, ticktext=[f"{value:g}" for value in values])
     return figure
