@@ -116,8 +116,8 @@ class Point:
         return [value for value in getattr(self, curve) if value is not None and isfinite(value)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; an unknown time is left out."""
-        return {name: value for name, value in vars(self).items() if name != "t" or value is not None}
+        """Return what JSON can hold; an unknown time and cosines that were not computed are left out."""
+        return {name: value for name, value in vars(self).items() if name not in ("t", "gradient_cosine") or value}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Point":
@@ -277,9 +277,9 @@ def _to_json(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, Cost) and value == Cost():
         return {}
-    if isinstance(value, Tuning):
+    if isinstance(value, Tuning | Point):
         return value.to_dict()
-    if isinstance(value, Probe | SpaceStats | TeacherStats | Cost | Point | Grid | GridCell):
+    if isinstance(value, Probe | SpaceStats | TeacherStats | Cost | Grid | GridCell):
         return {
             name: _to_json(item) for name, item in vars(value).items() if item not in (None, {}) or name in MAY_BE_NULL
         }

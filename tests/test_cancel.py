@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from kdlib import RunSpec, pipeline, spaces, store
-from kdlib.analysis import comparison, frames, measure, papers, probes, verdicts
+from kdlib.analysis import comparison, frames, landscape, measure, papers, probes, verdicts
 from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table
 from kdlib.cache import cached_arrays
@@ -59,7 +59,7 @@ class Recorded:
 def test_every_phase_reports_its_steps_up_to_the_last():
     recorded = Recorded()
     assert pipeline.run(FITTED, on_progress=recorded).status == "done"
-    assert recorded.phases == [phase for phase in PHASES if phase not in ("importing", "writing")]
+    assert recorded.phases == [phase for phase in PHASES if phase not in ("importing", "tuning", "writing")]
     for phase in recorded.phases:
         steps = [each.step for each in recorded.seen if each.phase == phase]
         assert steps == sorted(steps)
@@ -243,8 +243,9 @@ def test_every_reader_of_results_accepts_cancelled_ones(capsys):
         assert len(frames.accuracies(results)) == 3 * measured
         assert len(frames.accuracy_over_dim(results)) == measured
         assert len(result_table(results)) == len(result_numbers(results)) == 2
+        cells = landscape.gather([each.spec for each in results], results)
         for cost in frames.COST_NAMES:
-            assert len(frames.accuracy_over_cost(results, cost)) <= measured
+            assert len(landscape.cost_points(cells, cost, "test")) <= measured
         differences, left_out = differences_to(results, 0)
         assert differences.empty
         assert left_out, "every result that cannot be compared has its reason"

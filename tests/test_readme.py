@@ -124,7 +124,8 @@ def no_engine_left():
 @pytest.fixture
 def registries_stay():
     """Take back what the examples register: other tests of this process run over all entries."""
-    registries = [getattr(importlib.import_module(module), name.upper()) for name, module in catalog.MODULES.items()]
+    names = {name: name.upper().replace("-", "_") for name in catalog.MODULES}
+    registries = [getattr(importlib.import_module(module), names[name]) for name, module in catalog.MODULES.items()]
     registries.append(projection.PROJECTIONS)
     before = [dict(registry) for registry in registries]
     yield

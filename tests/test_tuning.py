@@ -59,9 +59,9 @@ def tuned():
             seeds.extend(seed for group in groups for seed in group.seeds)
             return start(self, groups, lr)
 
-        def noting_take(self, index, inputs):
+        def noting_take(self, index, *more):
             steps.append(len(index))
-            return take(self, index, inputs)
+            return take(self, index, *more)
 
         patch.setattr(RungTraining, "_start", noting_start)
         patch.setattr(stepper.Stepper, "take", noting_take)

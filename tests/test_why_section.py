@@ -30,8 +30,9 @@ def test_it_says_what_the_numbers_of_the_chosen_runs_say():
 
 def test_the_address_of_a_spec_sets_every_control_of_distill():
     spec = RunSpec(
-        teacher="parity", labels=300, method="pca", dim=8, loss="cka", distance_weight=0.4, soft_label_weight=0.3,
+        teacher="parity", labels=300, method="pca", dim=8, loss="mse", distance_weight=0.4, soft_label_weight=0.3,
         temperature=2.5, student="resnet", width=4, depth=2, epochs=7, batch_size=16, lr=0.003, seeds=9,
+        projector="mlp", target_normaliser="standardise", soft_label_loss="dist",
     )  # fmt: skip
     app = opened("distill", **controls.query(spec, ["baseline"]))
     assert not app.exception

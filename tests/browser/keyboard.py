@@ -16,6 +16,7 @@ FOCUSED = """() => {
     const value = found.getAttribute("aria-valuetext") ?? found.getAttribute("aria-valuenow") ?? found.value;
     return { role, words, value, box: [box.x, box.y, box.width, box.height], tall: innerHeight };
 }"""
+# Nothing has come or gone for half a second that Tab leads to: what is drawn between two presses changes the way.
 STILL = """() => {
     const reach = (root) => [...root.querySelectorAll("*")].flatMap((each) =>
         [...(each.tabIndex >= 0 ? [each] : []), ...(each.shadowRoot ? reach(each.shadowRoot) : [])]);
@@ -36,6 +37,7 @@ def focused(page) -> dict:
 
 def tab_to(page, role: str, words: str, *, limit: int = 40, back: bool = False) -> int:
     """Press Tab until something with this role and these words has the focus; return how often."""
+    page.wait_for_function(STILL)
     seen = []
     for count in range(1, limit + 1):
         page.keyboard.press("Shift+Tab" if back else "Tab")
@@ -48,7 +50,7 @@ def tab_to(page, role: str, words: str, *, limit: int = 40, back: bool = False) 
 
 def check_ring(page) -> None:
     """Hold that one sees what has the focus: it is on the screen, and looks otherwise once the focus has gone on."""
-    page.wait_for_function(STILL)  # what is drawn between two presses of Tab changes where Shift and Tab lead
+    page.wait_for_function(STILL)
     here = focused(page)
     x, y, width, height = here["box"]
     assert y >= 0, here

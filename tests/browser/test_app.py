@@ -147,7 +147,7 @@ def test_the_address_is_the_screen(visit):
     other = visit(page.url.removeprefix(page.url.split("/distill")[0]))
     expect(other.get_by_role("spinbutton", name="Labels")).to_have_value("300")
     expect(other.get_by_role("slider", name=re.compile("Dimension"))).to_have_attribute("aria-valuetext", "8")
-    expect(other.get_by_role("combobox", name="Teacher")).to_have_value("odd or even (parity)")
+    expect(other.get_by_role("combobox", name="Teacher", exact=True)).to_have_value("odd or even (parity)")
 
 
 RECORD = """() => {
@@ -220,8 +220,8 @@ def test_a_sound_is_played(visit):
 def test_teachers_follow_the_dataset(visit):
     page = visit("/distill?dataset=mixtures")
     page.get_by_role("button", name=re.compile("^Teacher, frozen")).click()
-    expect(page.get_by_role("combobox", name="Teacher")).to_have_value("version matching (tones-simclr)")
-    page.get_by_role("combobox", name="Teacher").click()
+    expect(page.get_by_role("combobox", name="Teacher", exact=True)).to_have_value("version matching (tones-simclr)")
+    page.get_by_role("combobox", name="Teacher", exact=True).click()
     expect(page.get_by_role("option", name=re.compile(r"\(tones-"))).to_have_count(4)
     expect(page.get_by_role("option", name=re.compile(r"^(?!.*\(tones-|pip:)"))).to_have_count(0)
 

@@ -93,7 +93,7 @@ def test_a_table_is_uploaded_mapped_distilled_and_deleted(visit, table):
     expect(page.get_by_text("Your data", exact=True)).to_be_hidden()
     page.get_by_role("link", name="Distill from one of them").click()
     page.get_by_role("button", name=re.compile("^Teacher, frozen")).click()
-    expect(page.get_by_role("combobox", name="Teacher")).to_have_value(re.compile(r"birds@\w+/net"))
+    expect(page.get_by_role("combobox", name="Teacher", exact=True)).to_have_value(re.compile(r"birds@\w+/net"))
     page.get_by_role("button", name=re.compile("^Student")).click()
     expect(page.get_by_role("combobox", name="Student", exact=True)).to_have_value("mlp")
     page.get_by_role("button", name=re.compile("^Training")).click()

@@ -108,7 +108,7 @@ def test_the_chain_is_the_control_and_all_of_it_fits_a_screen(visit):
     expect(dial).to_be_visible()
     expect(part).to_have_attribute("aria-expanded", "true")
     page.locator("button[data-part=teacher]").click()
-    expect(page.get_by_role("combobox", name="Teacher")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Teacher", exact=True)).to_be_visible()
     expect(dial).not_to_be_visible()
     assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight") <= 900
     expect(page.get_by_role("button", name="Launch", exact=True)).to_be_in_viewport()
