@@ -30,6 +30,11 @@ STILL = """() => {
 EDGE = 6  # pixels around an element in which its ring lies
 
 
+def settle(page) -> None:
+    """Wait until the page is drawn: what is typed or chosen while its script goes on may be lost with its element."""
+    page.wait_for_function(STILL)
+
+
 def focused(page) -> dict:
     """Return role, words, value and place of what has the focus."""
     return page.evaluate(FOCUSED)
@@ -37,7 +42,7 @@ def focused(page) -> dict:
 
 def tab_to(page, role: str, words: str, *, limit: int = 40, back: bool = False) -> int:
     """Press Tab until something with this role and these words has the focus; return how often."""
-    page.wait_for_function(STILL)
+    settle(page)
     seen = []
     for count in range(1, limit + 1):
         page.keyboard.press("Shift+Tab" if back else "Tab")
@@ -50,7 +55,7 @@ def tab_to(page, role: str, words: str, *, limit: int = 40, back: bool = False) 
 
 def check_ring(page) -> None:
     """Hold that one sees what has the focus: it is on the screen, and looks otherwise once the focus has gone on."""
-    page.wait_for_function(STILL)
+    settle(page)
     here = focused(page)
     x, y, width, height = here["box"]
     assert y >= 0, here

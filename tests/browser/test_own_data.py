@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import SLOW
+from tests.browser.keyboard import settle
 from tests.browser.test_app import launch
 from tests.file_writers import wav, zipped
 
@@ -38,6 +39,7 @@ def table(tmp_path):
 
 def upload(page, path):
     page.locator("summary", has_text="Add your own data").click()
+    settle(page)
     page.locator("input[type=file]").first.set_input_files(path)
     read = page.get_by_role("button", name="Read", exact=True)
     expect(read).to_be_enabled(timeout=SLOW)

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import SLOW
+from tests.browser.keyboard import settle
 from tests.evil_models import image_model
 
 pytestmark = pytest.mark.timeout(600)
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def upload(page, path):
     page.locator("summary", has_text="Add a teacher").click()
+    settle(page)
     page.locator("input[type=file]").last.set_input_files(path)
     check = page.get_by_role("button", name="Check it", exact=True)
     expect(check).to_be_enabled(timeout=SLOW)

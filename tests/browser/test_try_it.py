@@ -88,10 +88,12 @@ def test_a_sound_is_uploaded_and_a_picture_in_its_place_refused(visit, stored, t
     page = visit(f"/try_it?runs={stored['tones']}")
     expect(page.get_by_text("Answered in")).to_be_visible(timeout=SLOW)
     page.locator("summary", has_text="Upload a sound").click()
+    settle(page)
     page.locator("input[type=file]").first.set_input_files(tmp_path / "note.wav")
     expect(page.get_by_text("Its label")).not_to_be_visible(timeout=SLOW)
     expect(card(page, MLP)).to_be_visible()
     expect(page.get_by_role("slider", name="Begins at, s")).to_be_visible()
+    settle(page)
     page.locator("input[type=file]").first.set_input_files(tmp_path / "noise.wav")
     expect(page.get_by_text("noise.wav is a picture, but tones holds sounds")).to_be_visible(timeout=SLOW)
 
