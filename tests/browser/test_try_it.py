@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from kdlib.data import datasets, spectrograms
 from kdlib.data.dataset import to_float
 from tests.browser.conftest import ROOT, SLOW
+from tests.browser.keyboard import settle
 from tests.file_writers import picture
 from tests.small_media import noise
 
