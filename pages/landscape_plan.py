@@ -74,7 +74,7 @@ def show_mode(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], usua
 def draw_runs() -> list[RunInfo]:
     """Show how far the selected runs are, what ends or resumes them, and their landscape so far; return them."""
     infos = address.load_runs(address.selected_ids())
-    if not infos:
+    if not landscape_section.has_landscape(infos):
         show.empty("Nothing launched yet: choose settings and values above and press **Launch**. Cells fill in, live.")
         return infos
     active = [run for run in infos if run.active]

@@ -47,6 +47,12 @@ def show_section(results: Sequence[RunResult]) -> None:
     show_landscape(address.load_runs(address.selected_ids()), results)
 
 
+def has_landscape(infos: Sequence[RunInfo]) -> bool:
+    """Return whether some runs differ in a number, so that there is a landscape of them."""
+    cells = _gather(infos, [])
+    return any(is_numeric(cells, axis) for axis in find_axes(cells))
+
+
 def show_landscape(infos: Sequence[RunInfo], results: Sequence[RunResult]) -> None:
     """Show a landscape in one of three ways, and the cell that is opened.
 
