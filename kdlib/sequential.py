@@ -79,10 +79,12 @@ def compare_until(
     results = compare(specs, device=device, on_progress=on_progress)
     for seeds, more in zip(looks, [*looks[1:], None], strict=True):
         results = Comparison(_with_looks(each, len(looks)) for each in results)
+        if any(not each.metrics for each in results):
+            break
         widest = widest_half_width(pool_subsets(results))
         if on_look is not None:
             on_look(seeds, widest)
-        if more is None or widest <= half_width or any(not each.metrics for each in results):
+        if more is None or widest <= half_width:
             break
         settings = [each.setting.replace(seeds=more - seeds) for each in results]
         added = compare(settings, device=device, on_progress=on_progress, first_seed=seeds)

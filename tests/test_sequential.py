@@ -65,6 +65,13 @@ def test_it_stops_at_the_budget(monkeypatch):
     assert results[0].spec.seeds == 6
 
 
+def test_a_training_that_did_not_end_is_no_look(monkeypatch):
+    monkeypatch.setattr("kdlib.sequential.compare", lambda specs, **_: [RunResult(spec, "cancelled") for spec in specs])
+    looks = []
+    [result] = compare_until([SPEC], 0.01, 8, on_look=lambda *look: looks.append(look))
+    assert (result.status, result.spec.seeds, looks) == ("cancelled", 2, [])
+
+
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="above 0, got 0"):
         compare_until([SPEC], 0, 10)
