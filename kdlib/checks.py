@@ -21,10 +21,10 @@ from kdlib.models.pooling import POOLINGS
 from kdlib.models.projectors import PROJECTORS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec, grid_values
+from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, NESTED, RAW, UNCOMPRESSED, RunSpec, grid_values
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.label_losses import SOFT_LABEL_LOSSES
-from kdlib.training.losses import LOSSES
+from kdlib.training.losses import LOSSES, MIXED
 from kdlib.training.streaming import available_memory
 from kdlib.training.target_normalisers import TARGET_NORMALISERS, hadamard
 
@@ -136,6 +136,7 @@ def resolve(spec: RunSpec) -> Context:
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
     width = compressor.width(d_t, spec.dim, len(data.classes))
     _check_targets(spec, compressor, width)
+    _check_prefix(spec, compressor, width, data)
     return _with_room(Context(spec, data, labelled, compressor, d_t, width))
 
 
@@ -209,6 +210,8 @@ def _check_numbers(spec: RunSpec) -> None:
         raise ValueError(f"tune must be between 0 and {MAX_TRIALS} trials, got {spec.tune!r}")
     if spec.tune and any(isinstance(getattr(spec, name), tuple) for name in GRID_FIELDS):
         raise ValueError("tuning searches what a grid lists: give one value for each, or tune = 0")
+    if spec.tune and spec.kept:
+        raise ValueError(f"tuning searches the width: leave prefix at 0, got {spec.kept}, or give tune = 0")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature must be a positive number, got {spec.temperature!r}")
 
@@ -264,6 +267,37 @@ def _check_targets(spec: RunSpec, compressor: Compressor, d_c: int) -> None:
             f"soft-label loss dist compares whole batches, but augmentation {spec.augmentation} mixes their rows; "
             "choose kl or another augmentation"
         )
+
+
+def _check_prefix(spec: RunSpec, compressor: Compressor, d_c: int, data: Dataset) -> None:
+    """Return if the student can be taught the leading numbers that a spec asks for, exactly as if there were no more.
+
+    Raises:
+        ValueError: the compressor does not train them, or loss or projector mix them with the others.
+    """
+    prefixes = grid_values(spec.prefix)
+    if spec.method not in NESTED or prefixes == (0,):
+        return
+    known = compressor.prefixes(d_c)
+    for prefix in prefixes:
+        if prefix not in known:
+            raise ValueError(
+                f"{spec.method} with dim {spec.dim} trains the prefixes {', '.join(map(str, known))}, got {prefix}; 0, "
+                "which takes all numbers, stands alone"
+            )
+    if LOSSES[spec.loss].tail == MIXED:
+        raise ValueError(
+            f"loss {spec.loss} is not the same for a prefix of the target as for a target of that width; choose "
+            "another loss, or leave prefix at 0"
+        )
+    if spec.projector == "orthogonal" and LOSSES[spec.loss].pointwise:
+        shape, classes = data.inputs.shape[1:], len(data.classes)
+        features = students.build_student(spec.student, shape, spec.width, classes, depth=spec.depth).body.features
+        if features < d_c:
+            raise ValueError(
+                f"projector orthogonal has no prefixes where the student's {features} features are fewer than dim "
+                f"{d_c}; choose another projector, a smaller dim or a wider student, or leave prefix at 0"
+            )
 
 
 def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -33,6 +33,7 @@ FREE_FIELDS = {
     "temperature",
     "lr",
     "seeds",
+    "prefix",
 }
 
 Built = TypeVar("Built")
@@ -93,7 +94,11 @@ def build_group(
     weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
     weigh = (weights["distance_weight"], weights["soft_label_weight"], spec.temperature, spec.soft_label_loss)
     noise = context.d_c if compressor.noise else 0
-    return MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise), fitted
+    group = MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise)
+    if any(cell.kept for cell in cells):
+        kept = [cell.kept or 0 for cell in cells for _ in each_seed]
+        group = replace(group, prefix=kept, heads=compressor.prefixes(context.d_c))
+    return group, fitted
 
 
 def _fit_targets(

@@ -10,7 +10,13 @@ from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec, setting_text, teach
 
 COMPRESSED = "compressed"
 # Of a grid and of tuning.
-AXES = {"distance_weight": "λ", "lr": "learning rate", "soft_label_weight": "soft labels", "dim": "d_c"}
+AXES = {
+    "distance_weight": "λ",
+    "lr": "learning rate",
+    "soft_label_weight": "soft labels",
+    "dim": "d_c",
+    "prefix": "prefix",
+}
 ROLES = (BASELINE, RAW, COMPRESSED)  # in the order in which they are shown
 METHODS = {
     BASELINE: "no teacher",
@@ -88,7 +94,9 @@ def run_name(spec: RunSpec) -> str:
     name = method_name(spec.method)
     if spec.tune:
         return f"{name}, tuned"
-    return name if spec.method in (BASELINE, *UNCOMPRESSED) else f"{name}, {spec.dim}"
+    if spec.method in (BASELINE, *UNCOMPRESSED):
+        return name
+    return f"{name}, the first {spec.kept} of {spec.dim}" if spec.kept else f"{name}, {spec.dim}"
 
 
 def cell_name(settings: Mapping[str, float]) -> str:

@@ -20,7 +20,7 @@ from kdlib.data.datasets import CANVAS
 from kdlib.durations import TimeRange, estimate_launch
 from kdlib.models import embedding, students
 from kdlib.models.compressors import COMPRESSORS
-from kdlib.spec import BASELINE, RAW, RunSpec, grid_values, setting_text
+from kdlib.spec import BASELINE, NESTED, RAW, RunSpec, grid_values, setting_text
 from kdlib.store import RunInfo
 
 if TYPE_CHECKING:
@@ -83,8 +83,19 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     taught = any(spec.method != BASELINE for spec in specs)
     width = embedding.embedding_width(first.teacher, first.dataset, first.pooling) if taught else 0
     classes = len(datasets.load(first.dataset).classes)
-    narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
+    widths = [spec.kept or COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors]
+    narrow = max(widths, default=None)
     return CostEstimate(seconds, measured, student_size(first)[0], width, narrow)
+
+
+def list_prefixes(methods: Collection[str], dim: int) -> tuple[int, ...]:
+    """Return the leading widths of which students can be taught one, `dim` the last; () where no method trains them.
+
+    Example:
+        >>> list_prefixes(["raw", "matryoshka"], 16)
+        (2, 4, 8, 16)
+    """
+    return next((COMPRESSORS[method].prefixes(dim) for method in methods if method in NESTED), ())
 
 
 def find_errors(specs: Sequence[RunSpec]) -> list[str]:

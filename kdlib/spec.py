@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from math import prod
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,8 +38,10 @@ TEACHER_FIELDS = (
     "soft_label_weight",
     "soft_label_loss",
     "temperature",
+    "prefix",
 )
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
+NESTED = ("matryoshka",)  # methods whose leading widths are embeddings too
 POINTWISE = (
     "mse",
     "cosine",
@@ -61,13 +63,16 @@ LATER_FIELDS: dict[str, Any] = {
     "projector": "linear",
     "target_normaliser": "none",
     "soft_label_loss": "kl",
+    "prefix": 0,
 }
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
-GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight")
+GRID_FIELDS = ("distance_weight", "lr", "soft_label_weight", "prefix")
 # The fields that tuning sets, of those that a method uses.
 TUNED_FIELDS = ("lr", "distance_weight", "dim", "soft_label_weight")
 Values = float | tuple[float, ...]  # one number, or those of a grid, ascending
+Counts = int | tuple[int, ...]
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,9 @@ class RunSpec:
             name in `PROJECTORS`.
         target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
         soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
+        prefix: of a method in `NESTED`, how many leading numbers of the compressed embedding the student is taught; the
+            compressor learns all its `dim` numbers whatever this says. One of the widths that it trains, or several as
+            above; 0 for all numbers.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -130,6 +138,7 @@ class RunSpec:
     projector: str = LATER_FIELDS["projector"]
     target_normaliser: str = LATER_FIELDS["target_normaliser"]
     soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
+    prefix: Counts = LATER_FIELDS["prefix"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -183,6 +192,8 @@ class RunSpec:
     def identity(self) -> str:
         """Return 16 hexadecimal digits that name this computation: `unused_fields` do not count."""
         canonical = self.replace(**{name: getattr(RunSpec, name) for name in unused_fields(self)})
+        if canonical.prefix == canonical.dim:  # all numbers, by another name
+            canonical = canonical.replace(prefix=RunSpec.prefix)
         return hashlib.sha256(f"{FORMAT}:{canonical.to_json()}".encode()).hexdigest()[:16]
 
     def replace(self, **changes: Any) -> "RunSpec":
@@ -195,6 +206,16 @@ class RunSpec:
         values = {name: getattr(self, name) for name in GRID_FIELDS}
         unused = unused_fields(self)
         return {name: each for name, each in values.items() if isinstance(each, tuple) and name not in unused}
+
+    @property
+    def kept(self) -> int | None:
+        """Return how many leading numbers of the compressed embedding are the target; None: all, or those of a grid.
+
+        Example:
+            >>> RunSpec(method="matryoshka", dim=32, prefix=8).kept
+            8
+        """
+        return self.prefix if self.method in NESTED and isinstance(self.prefix, int) and self.prefix else None
 
     @property
     def cell_count(self) -> int:
@@ -226,7 +247,7 @@ def teacher_parts(teacher: str) -> list[str]:
     return teacher.split("+")
 
 
-def grid_values(value: Values) -> tuple[float, ...]:
+def grid_values(value: Number | tuple[Number, ...]) -> tuple[Number, ...]:
     """Return the numbers of a field that may hold several."""
     return value if isinstance(value, tuple) else (value,)
 
@@ -241,11 +262,12 @@ def setting_text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _convert_grid(name: str, value: Any) -> Values:
+def _convert_grid(name: str, value: Any) -> Values | Counts:
     """Return the value of a field in `GRID_FIELDS`: several different numbers ascending, or a single one."""
+    kind = type(getattr(RunSpec, name))
     if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
-        return _convert(name, float, value)
-    numbers = sorted({_convert(name, float, each) for each in value})
+        return _convert(name, kind, value)
+    numbers = sorted({_convert(name, kind, each) for each in value})
     if not numbers:
         raise ValueError(f"{name} must be a number, or a list of at least one, got an empty list")
     return tuple(numbers) if len(numbers) > 1 else numbers[0]
@@ -280,9 +302,10 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     depth = () if spec.student in DEEP_STUDENTS else ("depth",)
     if spec.method == BASELINE:
         return (*TEACHER_FIELDS, *(["lr"] if spec.tune else []), *depth)
+    prefix = () if spec.method in NESTED else ("prefix",)
     if spec.tune:  # with a pointwise loss the width is not searched
         kept = ("dim",) if spec.loss in POINTWISE and spec.method not in UNCOMPRESSED else ()
-        return (*(name for name in TUNED_FIELDS if name not in kept), *depth)
+        return (*(name for name in TUNED_FIELDS if name not in kept), *depth, *prefix)
     unused = {
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,
@@ -291,4 +314,4 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
         "soft_label_loss": not any(grid_values(spec.soft_label_weight)),
         "temperature": not any(grid_values(spec.soft_label_weight)),
     }
-    return (*(name for name, without_effect in unused.items() if without_effect), *depth)
+    return (*(name for name, without_effect in unused.items() if without_effect), *depth, *prefix)

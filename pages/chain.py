@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from kdlib.names import METHODS, TEACHERS
-from kdlib.spec import BASELINE, RAW, RunSpec, grid_values
+from kdlib.spec import BASELINE, NESTED, RAW, RunSpec, grid_values
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -40,7 +40,7 @@ def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int]
         "teacher": TEACHERS.get(spec.teacher, spec.teacher) or "none yet",
         "teacher_width": f"{before:,} numbers an item" if before else "width not known yet",
         "compressor": ", ".join(METHODS.get(name, name) for name in compressors) or "none",
-        "kept": f"{after:,} numbers an item" if after else "everything is kept",
+        "kept": _describe_kept(spec, methods, after),
         "weight": f"λ = {' to '.join(f'{each:g}' for each in dict.fromkeys((weights[0], weights[-1])))}",
         "loss": spec.loss.replace("_", " "),
         "student": f"{spec.student}, width {spec.width}",
@@ -51,3 +51,11 @@ def show_controls(spec: RunSpec, methods: Sequence[str], widths: tuple[int, int]
     unused = [part for part, used in (("teacher", taught), ("compression", bool(compressors))) if not used]
     data = {"words": words, "picture": item, "widths": [before, after or before], "unused": unused}
     load_component("chain_controls")(key="chain-controls", data=data)
+
+
+def _describe_kept(spec: RunSpec, methods: Sequence[str], width: int) -> str:
+    """Return how many numbers are kept, in words; of a grid of prefixes from the fewest to all."""
+    fewest = grid_values(spec.prefix)[0]
+    if width and fewest and set(methods) & set(NESTED):
+        return f"{fewest:,} to {width:,} numbers an item" if fewest < width else f"{width:,} numbers an item"
+    return f"{width:,} numbers an item" if width else "everything is kept"

@@ -15,22 +15,20 @@ from kdlib.checks import MAX_TRIALS, default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
-from kdlib.names import AXES, TEACHERS
 from kdlib.names import METHODS as METHOD_NAMES
+from kdlib.names import TEACHERS
 from kdlib.spec import (
     BASELINE,
     DATASET_DEPENDENT,
     DEEP_STUDENTS,
-    GRID_FIELDS,
     RAW,
     RunSpec,
     grid_values,
     teacher_parts,
 )
 from kdlib.training.augmentation import compatible_augmentations
-from pages import method_controls, registries
+from pages import grid_controls, method_controls, registries
 from pages.text import escape
-from pages.values import number_values
 
 PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goes back to its default
     "Default": {},
@@ -47,6 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "Teacher": ("teacher", "second_teacher", "pooling"),
     "Compression": (
         "dim",
+        "prefix",
         "loss",
         "projector",
         "target_normaliser",
@@ -68,12 +67,6 @@ METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
 USUAL_TRIALS = 20
 TRIALS_HELP = "Settings that are tried. The worse half is stopped after half of the epochs, again after three quarters."
-GRID = "grid"  # key of the switch that lets some fields have several values
-GRID_OFFERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # field -> values at first, further ones
-    "distance_weight": ((0.25, 0.5, 0.75, 0.9), (0, 0.1, 0.6, 0.85, 0.95, 1)),
-    "lr": ((), (0.001, 0.003, 0.01, 0.03, 0.1)),
-    "soft_label_weight": ((), (0, 0.25, 0.5, 1, 2)),
-}
 
 
 def apply_preset(values: dict[str, Any]) -> None:
@@ -81,8 +74,8 @@ def apply_preset(values: dict[str, Any]) -> None:
     spec = default_spec(values.get("dataset", DEFAULT.dataset)).replace(**values)
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
-    st.session_state["methods"], st.session_state[GRID], st.session_state["tune-first"] = METHODS, False, False
-    st.session_state["second_teacher"] = None
+    st.session_state["methods"], st.session_state["second_teacher"] = METHODS, None
+    st.session_state[grid_controls.KEY], st.session_state["tune-first"] = False, False
 
 
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
@@ -91,9 +84,7 @@ def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]
     values["teacher"], *others = teacher_parts(spec.teacher)
     if others:
         values["second_teacher"] = others[0]
-    if spec.grid:
-        grid = {f"grid-{name}": [f"{each:g}" for each in grid_values(getattr(spec, name))] for name in GRID_FIELDS}
-        values |= {GRID: "true"} | grid
+    values |= grid_controls.query(spec)
     return values | {"methods": list(dict.fromkeys([*references, spec.method]))}
 
 
@@ -138,7 +129,7 @@ def spec_controls() -> tuple[RunSpec, list[str]]:
     with st.container(key="controls", gap="xsmall"):
         spec, default, methods = _what_controls()
         spec = _compression_controls(_teacher_controls(spec, default), default, methods)
-        return _training_controls(_student_controls(spec, default), default), methods
+        return _training_controls(_student_controls(spec, default), default, methods), methods
 
 
 @contextmanager
@@ -210,8 +201,9 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             help="How many numbers the compressor keeps of each embedding.",
             bind="query-params",
         )
+        spec = method_controls.show_prefix(spec.replace(dim=dim), methods, grid_controls.is_on())
         loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
-        spec = method_controls.show_matching(spec.replace(dim=dim, loss=loss))
+        spec = method_controls.show_matching(spec.replace(loss=loss))
         weight = st.slider(
             "Weight λ of the distance",
             0.0,
@@ -220,15 +212,16 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             0.05,
             key="distance_weight",
             help="λ: 0 = learn from the labels alone, 1 = only be like the teacher.",
-            disabled=_grid_is_on(),
+            disabled=grid_controls.is_on(),
             bind="query-params",
         )
-        spec = method_controls.show_soft_labels(spec.replace(distance_weight=weight), _grid_is_on())
+        spec = method_controls.show_soft_labels(spec.replace(distance_weight=weight), grid_controls.is_on())
         compressors = [method for method in methods if method not in (BASELINE, RAW)]
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
+        kept += f", the first {spec.prefix} taught" if spec.prefix else ""
         through = "" if spec.projector == DEFAULT.projector else f" through {spec.projector}"
-        shown = "in a grid" if _grid_is_on() else f"{weight:g}"
+        shown = "in a grid" if grid_controls.is_on() else f"{weight:g}"
         say(f"{kept}, λ {shown}, {loss.replace('_', ' ')}{through}{soft}")
     return spec
 
@@ -263,7 +256,7 @@ def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
     return spec
 
 
-def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
+def _training_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str]) -> RunSpec:
     """Show how a student is trained and how often; return the spec with that."""
     with _group("Training") as say:
         seeds = st.slider(
@@ -293,15 +286,16 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             format="%.5f",
             key="lr",
             help="The peak of its schedule.",
-            disabled=_grid_is_on(),
+            disabled=grid_controls.is_on(),
             bind="query-params",
         )
         spec = spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
-        spec = _grid_controls(spec)
-        spec = spec.replace(tune=0 if _grid_is_on() else _tuning_controls())
+        spec = grid_controls.show_grid(spec, methods)
+        spec = spec.replace(tune=0 if grid_controls.is_on() else _tuning_controls())
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
         varied += f", tuned with {spec.tune} trials each" if spec.tune else ""
-        varied += f", {spec.cell_count} settings" if spec.cell_count > 1 else ""
+        cells = max((spec.replace(method=method).cell_count for method in methods), default=1)
+        varied += f", {cells} settings" if cells > 1 else ""
         say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
     return spec
 
@@ -323,23 +317,3 @@ def _tuning_controls() -> int:
             "Trials of each method", 2, MAX_TRIALS, USUAL_TRIALS, key="trials", help=TRIALS_HELP, bind="query-params"
         )
     )
-
-
-def _grid_is_on() -> bool:
-    return st.session_state.get(GRID, st.query_params.get(GRID) == "true")
-
-
-def _grid_controls(spec: RunSpec) -> RunSpec:
-    """Show the switch that lets some fields have several values, and these; return the spec with them."""
-    text = (
-        "Trains every combination of the values below with every seed, all of them at once. The setting that is best "
-        "on validation is tested, and no other."
-    )
-    if not st.toggle("Grid: several values of λ, learning rate, soft labels", key=GRID, help=text, bind="query-params"):
-        return spec
-    values = {}
-    for name, (first, further) in GRID_OFFERS.items():
-        at_first = first or grid_values(getattr(spec, name))
-        label = AXES[name][0].upper() + AXES[name][1:]
-        values[name] = number_values(label, f"grid-{name}", at_first, further, float) or getattr(spec, name)
-    return spec.replace(**values)

@@ -1,6 +1,7 @@
 """The landscape mode of Distill: two settings with their values, what all of it costs, one button, and what came out.
 
-Everything else is as the controls beside it say. Values of λ, learning rate and soft labels train as one population.
+Everything else is as the controls beside it say. Values of λ, learning rate, soft labels and prefix train as one
+population.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ MODE = "Landscape"
 NONE = "nothing else"
 NUMBERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # axis -> values at first, further ones offered
     "dim": ((2, 4, 8, 16, 32), (1, 64, 128, 256)),
+    "prefix": ((2, 4, 8, 16, 32), (64, 128)),
     "distance_weight": ((0.25, 0.5, 0.75, 0.9), (0, 0.1, 0.6, 0.95, 1)),
     "labels": ((50, 100, 300, 1000), (20, 200, 500, 2000)),
     "width": ((3, 4, 8, 12), (2, 6, 16, 24)),
@@ -46,10 +48,10 @@ def show_mode(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], usua
         errors: what is wrong with them before any axis is chosen.
         usual_workers: of an engine that has yet to start.
     """
-    axes = _choose_axes(spec)
+    axes = _choose_axes(spec, methods)
     st.caption(
-        "A run for each value, with students of its own for every seed. Values of λ, learning rate and soft labels "
-        "train together in one run, which tests the one that is best on validation."
+        "A run for each value, with students of its own for every seed. Values of λ, learning rate, soft labels and "
+        "prefix train together in one run, which tests the one that is best on validation."
     )
     specs: list[RunSpec] = []
     if all(axes.values()) and not errors:
@@ -101,10 +103,12 @@ def draw_runs() -> list[RunInfo]:
     return infos
 
 
-def _choose_axes(spec: RunSpec) -> dict[str, list[Any]]:
+def _choose_axes(spec: RunSpec, methods: Sequence[str]) -> dict[str, list[Any]]:
     """Show the boxes of one or two settings and of their values; return axis -> values."""
-    first = _axis_row("Over", "axis", list(AXES), "dim", spec)
-    others = [NONE, *(name for name in AXES if name not in first)]
+    nested = bool(planning.list_prefixes(methods, spec.dim))
+    axes = [axis for axis in AXES if nested or axis != "prefix"]
+    first = _axis_row("Over", "axis", axes, "dim", spec)
+    others = [NONE, *(name for name in axes if name not in first)]
     default = "distance_weight" if "distance_weight" not in first else "dim"
     return first | _axis_row("and over", "axis2", others, default, spec)
 
@@ -140,6 +144,9 @@ def _values(axis: str, spec: RunSpec) -> list[Any]:
         available = datasets.load(spec.dataset).labelled_rows
         first = tuple(sorted({*(each for each in first if each < available), min(available, max(first))}))
         further = (*(each for each in further if each < available), available)
+    if axis == "prefix":
+        first = tuple(each for each in first if each <= spec.dim)
+        further = (*(each for each in further if each < spec.dim), spec.dim)
     return number_values("Values", f"values-{axis}", first, further, type(getattr(RunSpec, axis)))
 
 

@@ -1,9 +1,10 @@
-"""The controls of Distill that not every chain has: a second teacher, projectors, soft labels."""
+"""The controls of Distill that not every chain has: a second teacher, prefixes, projectors, soft labels."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
+from kdlib import planning
 from kdlib.models.teachers import get_teacher
 from kdlib.names import teacher_name
 from kdlib.spec import POINTWISE, RunSpec, grid_values
@@ -31,6 +32,34 @@ def select_second_teacher(first: str, names: Sequence[str]) -> str:
     )
     address.write_choice("second_teacher", [chosen] if chosen else [], [])
     return chosen or ""
+
+
+def show_prefix(spec: RunSpec, methods: Sequence[str], in_grid: bool) -> RunSpec:
+    """Show how much of a nested embedding the student is taught, where there is one; return the spec with it.
+
+    Args:
+        spec: so far.
+        methods: to be compared.
+        in_grid: whether the grid sets it elsewhere.
+    """
+    prefixes = planning.list_prefixes(methods, spec.dim)[:-1]
+    if not prefixes:
+        return spec
+    whole, names = DEFAULT.prefix, [DEFAULT.prefix, *prefixes]
+    if st.session_state.get("prefix") not in names:
+        asked = address.read_choice("prefix", [str(each) for each in names])
+        st.session_state["prefix"] = int(asked[0]) if asked else whole
+    prefix = st.selectbox(
+        "Prefix that the student is taught",
+        names,
+        key="prefix",
+        format_func=lambda each: f"the first {each}" if each else f"all {spec.dim} numbers",
+        help="The compressor trains its first 2, 4, 8, ... numbers to be embeddings too; students can be taught one of "
+        "them.",
+        disabled=in_grid,
+    )
+    address.write_choice("prefix", [str(prefix)], [str(whole)])
+    return spec if in_grid else spec.replace(prefix=prefix)
 
 
 def show_matching(spec: RunSpec) -> RunSpec:

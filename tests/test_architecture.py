@@ -25,7 +25,7 @@ ROOMS = (
         "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices "
         "member_layers",
     ),
-    ("training", "population replay state step_loss gradients stepper loop search rungs"),
+    ("training", "population prefixes replay state step_loss gradients stepper loop search rungs"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",

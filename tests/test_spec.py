@@ -38,7 +38,7 @@ def test_missing_fields_take_their_defaults():
 
 
 def test_every_field_is_part_of_the_identity():
-    spec = RunSpec(soft_label_weight=0.5, student="resnet", loss="mse")
+    spec = RunSpec(method="matryoshka", soft_label_weight=0.5, student="resnet", loss="mse")
     others = []
     for name, value in asdict(spec).items():
         others.append(spec.replace(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
@@ -116,6 +116,7 @@ OTHER = {
     "distance_weight": 0.3,
     "soft_label_weight": 0.7,
     "temperature": 2.0,
+    "prefix": 2,
 }
 
 
@@ -129,6 +130,7 @@ OTHER = {
         TINY.replace(distance_weight=0.0),
         TINY.replace(soft_label_weight=0.5),
         TINY.replace(loss="mse"),
+        TINY.replace(method="matryoshka"),
     ],
     ids=[
         "baseline",
@@ -138,6 +140,7 @@ OTHER = {
         "mlp without distance",
         "mlp with soft labels",
         "mlp with an adapter",
+        "matryoshka",
     ],
 )
 @pytest.mark.usefixtures("one_thread")

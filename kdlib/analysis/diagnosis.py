@@ -220,10 +220,11 @@ def _advise(evidence: _Evidence) -> Advice | None:
     if spec.method == RAW:
         return Advice("Compress: a trained compressor throws away what the target does not need.", {"method": "mlp"})
     if evidence.kept is not None and evidence.ceiling is not None and evidence.kept < evidence.ceiling - CLEAR:
-        dim = 2 ** spec.dim.bit_length()  # the next power of two
+        width = spec.kept or spec.dim
+        dim = 2 ** width.bit_length()  # the next power of two
         if "raw" in evidence.best.spaces and dim <= evidence.best.spaces["raw"].width:
-            text = f"Compress less: {dim} numbers instead of {spec.dim}, as some of the target was lost."
-            return Advice(text, {"dim": dim})
+            text = f"Compress less: {dim} numbers instead of {width}, as some of the target was lost."
+            return Advice(text, {"prefix": min(dim, spec.dim)} if spec.kept and width < spec.dim else {"dim": dim})
     if _is_held_up(evidence) and not helps:
         return _advise_weight("Let the labels count more", spec, _weight(spec) / 2)
     if evidence.way is not None and evidence.way < HARDLY and _weight(spec) < 1 - 2 * STEP:

@@ -18,7 +18,7 @@ from kdlib.data import datasets
 from kdlib.models.quantization import PRECISIONS
 from kdlib.names import COMPRESSED, method_name, method_role, run_name, setting_name
 from kdlib.results import Point, RunResult
-from kdlib.spec import RunSpec, unused_fields
+from kdlib.spec import NESTED, RunSpec, unused_fields
 from kdlib.trials import FINISHED
 
 CURVES = ("val", "prediction", "distance", "teacher", "gradient_cosine")
@@ -68,6 +68,8 @@ def family_labels(specs: Sequence[RunSpec], over: Collection[str] = ("dim",)) ->
         ['trained, two layers (mlp)', 'trained, two layers (mlp)']
     """
     same = {name: getattr(RunSpec, name) for name in over if name != "method" and hasattr(RunSpec, name)}
+    if "dim" in over and len({spec.dim for spec in specs if spec.method in NESTED}) == 1:
+        same["prefix"] = RunSpec.prefix  # of one embedding, so a prefix is a width
     alike = [spec.replace(**same) for spec in specs]
     if "method" in over:
         names = ["every method"] * len(specs)
@@ -86,7 +88,8 @@ def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str
     budgets = {spec.tune for spec in specs if spec.tune}
     labels = []
     for spec, name in zip(specs, names, strict=True):
-        settings = [field for field in differing if field not in unused_fields(spec)]
+        named = ("prefix",) if spec.kept and f", the first {spec.kept} of" in name else ()
+        settings = [field for field in differing if field not in (*unused_fields(spec), *named)]
         words = [f"{spec.tune} trials"] if spec.tune and len(budgets) > 1 else []  # that it is tuned, its name says
         labels.append(", ".join([name, *words, *(_setting(field, getattr(spec, field)) for field in settings)]))
     return labels

@@ -25,6 +25,7 @@ SIZE_FIELDS = ("student", "width", "depth")
 AXIS_NAMES: dict[str, str] = {
     "distance_weight": "weight λ of the distance",
     "dim": "width of the compressed embedding",
+    "prefix": "prefix of the compressed embedding",
     "labels": "labels",
     PARAMETERS: "student parameters",
     "width": "student width",
@@ -61,9 +62,14 @@ class Cell:
     reason: str = ""
 
     def value(self, axis: str) -> Any:
-        """Return where it lies on an axis, a field or `PARAMETERS`; None if its method does not use that field."""
+        """Return where it lies on an axis, a field or `PARAMETERS`; None if its method does not use that field.
+
+        A prefix is a width: "dim" is how many numbers the student is taught.
+        """
         if axis == PARAMETERS:
             return self.cost.parameters
+        if axis == "dim" and self.setting.kept:
+            return self.setting.kept
         return None if axis in unused_fields(self.setting) else getattr(self.setting, axis)
 
 
@@ -134,7 +140,8 @@ def find_axes(cells: Sequence[Cell]) -> list[str]:
         ['dim']
     """
     settings = [cell.setting for cell in cells]
-    differing = [name for name in differing_fields(settings) if name not in ("seeds", "subset", "tune")]
+    named = ["dim" if name == "prefix" else name for name in differing_fields(settings)]
+    differing = [name for name in dict.fromkeys(named) if name not in ("seeds", "subset", "tune")]
     if len({cell.cost.parameters for cell in cells if cell.cost.parameters}) > 1:
         differing.append(PARAMETERS)
     order = [*AXIS_NAMES, *differing]

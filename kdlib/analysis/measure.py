@@ -15,7 +15,7 @@ from kdlib.analysis.intervals import summarize
 from kdlib.analysis.probes import Probes
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
-from kdlib.models.compressors import FixedCompressor
+from kdlib.models.compressors import COMPRESSORS, FixedCompressor
 from kdlib.progress import CancelledError, OnProgress, Progress
 from kdlib.results import CANCELLED_SPLITS, CURVES, Cost, Grid, Point, RunResult, SpaceStats, TeacherStats
 from kdlib.spec import BASELINE, RAW, RunSpec
@@ -114,6 +114,11 @@ class _Group:
     inputs: MeasurementInputs
     seconds: float
     grid: Grid | None
+
+    @property
+    def kept(self) -> int | None:
+        """How many leading numbers of the compressed embedding its members were taught; None for all."""
+        return (self.spec if self.grid is None else self.spec.cells[self.grid.chosen]).kept
 
 
 @dataclass(frozen=True)
@@ -279,7 +284,7 @@ def _select_members(point: Point, members: slice) -> Point:
 def _compress_rows(group: _Group) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the compressed rows and, where there is a teacher head, its logits, both split -> (m, n, ...).
 
-    m is 1 where the members share a compressor.
+    m is 1 where the members share a compressor. Of members that are taught a prefix it is the prefix, and its head.
     """
     inputs = group.inputs
     teacher, compressors = inputs.trained.teachers[group.number], inputs.fitted[group.number]
@@ -290,9 +295,15 @@ def _compress_rows(group: _Group) -> tuple[dict[str, np.ndarray], dict[str, np.n
             spaces[name] = np.stack(transformed).astype(np.float32)
     if teacher is None:
         return spaces, {}
-    outputs = {name: compress(teacher, torch.from_numpy(rows).to(teacher.device)) for name, rows in spaces.items()}
+    kept, dim = group.kept, group.spec.dim
+    head = COMPRESSORS[group.spec.method].head(dim, kept) if kept else -1
+    outputs = {
+        name: compress(teacher, torch.from_numpy(rows).to(teacher.device), head=head) for name, rows in spaces.items()
+    }
     logits = {name: output["logits"].numpy() for name, output in outputs.items()}
-    return spaces if compressors else {name: output["compressed"].numpy() for name, output in outputs.items()}, logits
+    if compressors:
+        return spaces, logits
+    return {name: output["compressed"][..., :kept].numpy() for name, output in outputs.items()}, logits
 
 
 def _metrics(

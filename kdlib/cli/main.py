@@ -31,6 +31,7 @@ OPTIONS = {
     "teacher": "whose embeddings: see `list teachers`; several with + between them teach together",
     "pooling": "what is made of the frames of an item, where the teacher gives frames: see `list poolings`",
     "dim": "width of the compressed embedding",
+    "prefix": "how many leading numbers of it the student is taught, a width that matryoshka trains; 0 for all",
     "loss": "distance between student and target: see `list losses`",
     "projector": "what brings the student to the target's width, where the loss needs it: see `list projectors`",
     "target_normaliser": "how the target is rescaled before the distance: see `list target-normalisers`",

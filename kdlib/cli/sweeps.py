@@ -49,8 +49,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--grid",
         action="store_true",
-        help="train the values of distance-weight, lr and soft-label-weight as one population per run; of each, the "
-        "setting that is best on validation is tested (otherwise every combination is a run)",
+        help="train the values of distance-weight, lr, soft-label-weight and prefix as one population per run; of "
+        "each, the setting that is best on validation is tested (otherwise every combination is a run)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")

@@ -21,19 +21,25 @@ TOLERANCE = 1e-3  # of the largest number, beyond which a graph is refused
 
 
 class ScaledCompressor(nn.Module):
-    """A compressor behind the scaling that the run gave its teacher's embeddings: (n, d_t) -> (n, d_c)."""
+    """A compressor behind the scaling that the run gave its teacher's embeddings: (n, d_t) -> (n, d_c).
+
+    Args:
+        compressor: the module.
+        scaling: of the run.
+        kept: only so many leading numbers come out; None for all.
+    """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, compressor: nn.Module, scaling: ScaledEmbeddings) -> None:
+    def __init__(self, compressor: nn.Module, scaling: ScaledEmbeddings, kept: int | None = None) -> None:
         super().__init__()
-        self.compressor = compressor
+        self.compressor, self.kept = compressor, kept
         for name in ("mean", "scale"):
             self.register_buffer(name, torch.from_numpy(np.asarray(getattr(scaling, name), np.float32)))
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        return self.compressor((embeddings - self.mean) / self.scale)
+        return self.compressor((embeddings - self.mean) / self.scale)[:, : self.kept]
 
 
 def export_compressor(source: ExportSource) -> tuple[Any | None, str]:
@@ -70,7 +76,7 @@ def _checked_graph(
         compressor = _trained(source, embeddings.shape[1], member)
     else:
         compressor = _fitted(source, scaling[labelled], source.data.labels[labelled], member)
-    network = ScaledCompressor(compressor, scaling).eval()
+    network = ScaledCompressor(compressor, scaling, source.result.setting.kept).eval()
     if _distance_to_run(source, network, embeddings, member) > TOLERANCE:
         return None, f"the teacher {spec.teacher} gives other embeddings than it did in the run"
     return to_onnx(network, torch.zeros(2, embeddings.shape[1]), "embedding", ["compressed"]), ""

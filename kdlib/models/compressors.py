@@ -61,6 +61,16 @@ class Compressor:
     branch: Callable[..., TeacherBranch] = TeacherBranch
     noise: bool = False
 
+    def head(self, dim: int, kept: int | None) -> int:
+        """Return the number of the head that reads the `kept` leading numbers of d_c = `dim`; None: all of them.
+
+        Example:
+            >>> COMPRESSORS["matryoshka"].head(16, 8)
+            2
+        """
+        widths = self.prefixes(dim)
+        return widths.index(kept or widths[-1])
+
 
 # --- fixed ----------------------------------------------------------------------------------------------------
 

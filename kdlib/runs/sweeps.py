@@ -43,8 +43,8 @@ def expand(base: RunSpec, axes: Mapping[str, Sequence[Any]], *, grid: bool = Fal
     Args:
         base: decides every other field.
         axes: field -> its values.
-        grid: let the values of λ, learning rate and soft labels train as one population, a grid in each run, of which
-            the setting that is best on validation is tested; otherwise each combination is a run of its own.
+        grid: let the values of λ, learning rate, soft labels and prefix train as one population, a grid in each run, of
+            which the setting that is best on validation is tested; otherwise each combination is a run of its own.
 
     Raises:
         ValueError: an axis is no field of a spec, or has no values.

@@ -68,7 +68,7 @@ def widths_of(spec: RunSpec) -> tuple[int, ...]:
     if spec.method in (RAW, "none"):
         return (d_t,)
     classes = len(datasets.load(spec.dataset).classes)
-    return nested_widths(spec, COMPRESSORS[spec.method].width(d_t, spec.dim, classes))
+    return nested_widths(spec, spec.kept or COMPRESSORS[spec.method].width(d_t, spec.dim, classes))
 
 
 def request_key(request: PrecisionRequest, spec: RunSpec) -> str:

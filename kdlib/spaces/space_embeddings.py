@@ -164,7 +164,7 @@ def _check_full_width(space: str, width: int | None) -> None:
 
 
 def _check_width(spec: RunSpec, d_t: int, data: Dataset, width: int | None) -> None:
-    d_c = COMPRESSORS[spec.method].width(d_t, spec.dim, len(data.classes))
+    d_c = spec.kept or COMPRESSORS[spec.method].width(d_t, spec.dim, len(data.classes))
     if width is None or width == d_c:
         return
     if len(nested_widths(spec, d_c)) < 2:
@@ -205,7 +205,8 @@ def _student(run_id: str, spec: RunSpec, data: Dataset, member: int) -> Transfor
 def _compressor(run_id: str, spec: RunSpec, data: Dataset, embeddings: np.ndarray, member: int) -> Transform:
     """Return the compressor of a member: teacher embeddings (b, d_t) -> (b, d_c). It is the run's, or an error.
 
-    A trained one has its stored weights, a fixed one is fitted again, to the same rows.
+    A trained one has its stored weights, a fixed one is fitted again, to the same rows. Of students that were taught a
+    prefix it is the prefix.
     """
     labelled, entry = data.labelled(spec.labels, spec.subset), COMPRESSORS[spec.method]
     scaled = ScaledEmbeddings.to_unit(
@@ -219,7 +220,7 @@ def _compressor(run_id: str, spec: RunSpec, data: Dataset, embeddings: np.ndarra
         network = entry.build(d_c, seed).fit(scaled[labelled], data.labels[labelled]).transform
 
     def compute(rows: np.ndarray) -> np.ndarray:
-        return network(((rows - scaled.mean) / scaled.scale).astype(np.float32))
+        return network(((rows - scaled.mean) / scaled.scale).astype(np.float32))[:, : spec.kept]
 
     expected = runs.member_array(run_id, "features", "compressed/val", member)[:CHECKED_ROWS]
     found = compute(embeddings[data.splits["val"][: len(expected)]])

@@ -62,11 +62,11 @@ class RunInfo:
 
     @property
     def setting(self) -> RunSpec:
-        """What a tuned run was trained with, once it is over; otherwise the spec."""
-        chosen = {name: (self.metrics or {}).get(f"chosen/{name}") for name in TUNED_FIELDS}
-        if not self.spec.tune or chosen["lr"] is None:
-            return self.spec
-        return self.spec.replace(tune=0, **{name: value for name, value in chosen.items() if value is not None})
+        """What its members were trained with, of a grid or tuned those that were chosen, once it is over."""
+        fields = TUNED_FIELDS if self.spec.tune else self.spec.grid
+        chosen = {name: (self.metrics or {}).get(f"chosen/{name}") for name in fields}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        return self.spec.replace(tune=0, **chosen) if chosen else self.spec
 
     @property
     def progress_label(self) -> str:

@@ -244,16 +244,17 @@ def predict(students: Population, inputs: Tensor | StreamedRows) -> dict[str, Te
 
 
 @torch.no_grad()
-def compress(teachers: Population, embeddings: Tensor, chunk: int = 5000) -> dict[str, Tensor]:
+def compress(teachers: Population, embeddings: Tensor, chunk: int = 5000, head: int = -1) -> dict[str, Tensor]:
     """Return "compressed" (m, n, d_c) and "logits" (m, n, k) of all teachers, on the CPU.
 
     Args:
         teachers: m of them.
         embeddings: (n, d_t) for all, or (m, n, d_t) with some for each.
         chunk: rows at a time.
+        head: number of the head whose logits these are; the last reads all dimensions.
     """
     parts = [teachers(part.expand(teachers.size, *part.shape[-2:])) for part in embeddings.split(chunk, dim=-2)]
     return {
         "compressed": torch.cat([compressed for compressed, _ in parts], dim=1).cpu(),
-        "logits": torch.cat([logits[-1] for _, logits in parts], dim=1).cpu(),
+        "logits": torch.cat([logits[head] for _, logits in parts], dim=1).cpu(),
     }

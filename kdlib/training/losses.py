@@ -170,6 +170,7 @@ def _angles(rows: Tensor) -> Tensor:
 
 
 Distance = Callable[[Tensor, Tensor], Tensor]
+SAME, MEAN, MIXED = "same", "mean", "mixed"  # what columns of 0 on both sides do to the value of a loss
 
 
 class Loss(NamedTuple):
@@ -178,10 +179,14 @@ class Loss(NamedTuple):
     Attributes:
         function: `(student (b, d_s), target (b, d_c)) -> 0-dim`.
         pointwise: it compares entry by entry and needs d_s == d_c: the student then carries an adapter to width d_c.
+        tail: what further columns that are 0 in the target, and where it compares entry by entry in the features, do to
+            its value: "same" (nothing), "mean" (they count in a mean over columns) or "mixed" (something else: then no
+            member can be taught a prefix of the target).
     """
 
     function: Distance
     pointwise: bool = False
+    tail: str = SAME
 
 
 LOSSES: dict[str, Loss] = {
@@ -192,11 +197,11 @@ LOSSES: dict[str, Loss] = {
     "similarity_preserving": Loss(similarity_preserving),
     "pkt": Loss(pkt),
     "cka": Loss(cka),
-    "mse": Loss(mse, pointwise=True),
+    "mse": Loss(mse, pointwise=True, tail=MEAN),
     "cosine": Loss(cosine, pointwise=True),
     "info_nce": Loss(info_nce, pointwise=True),
     "crd": Loss(crd, pointwise=True),
     "log_sum": Loss(log_sum, pointwise=True),
-    "vicreg": Loss(vicreg, pointwise=True),
-    "rid": Loss(rid, pointwise=True),
+    "vicreg": Loss(vicreg, pointwise=True, tail=MIXED),
+    "rid": Loss(rid, pointwise=True, tail=MEAN),
 }

@@ -42,18 +42,21 @@ class Followed(NamedTuple):
         group: its number.
         member: its number among the members of the group.
         student: its number among all students.
+        kept: how many leading numbers of the compressed embedding it is taught; None for all.
     """
 
     group: int
     member: int
     student: int
+    kept: int | None = None
 
 
-def first_seeds(seeds: Sequence[Sequence[int]]) -> list[Followed]:
+def first_seeds(seeds: Sequence[Sequence[int]], prefixes: Sequence[Sequence[int]] = ()) -> list[Followed]:
     """Return the members with the first seed of each group: one for every setting of a grid.
 
     Args:
         seeds: per group, of its members.
+        prefixes: per group, what its members are taught, as in `MethodGroup`.
 
     Example:
         >>> [each.student for each in first_seeds([[0, 1], [0, 1, 0, 1]])]
@@ -61,7 +64,12 @@ def first_seeds(seeds: Sequence[Sequence[int]]) -> list[Followed]:
     """
     followed, start = [], 0
     for group, each in enumerate(seeds):
-        followed += [Followed(group, member, start + member) for member, seed in enumerate(each) if seed == each[0]]
+        kept = (prefixes[group] if prefixes else ()) or [0] * len(each)
+        followed += [
+            Followed(group, member, start + member, kept[member] or None)
+            for member, seed in enumerate(each)
+            if seed == each[0]
+        ]
         start += len(each)
     return followed
 
@@ -98,14 +106,15 @@ class ReplayRecorder:
             return
         self.epochs.append(epoch)
         compressed: dict[int, Tensor] = {}
-        for number, (group, member, student) in enumerate(self._followed):
+        for number, (group, member, student, kept) in enumerate(self._followed):
             self._snapshots.setdefault(f"student/{number}", []).append(features[student, sample.places].clone())
             teachers = self._teachers[group]
             if teachers is not None and sample.fixed[group] is None:
                 if group not in compressed:
                     rows = torch.from_numpy(sample.embeddings).to(teachers.device)
                     compressed[group] = teachers(rows.expand(teachers.size, *rows.shape))[0]
-                self._snapshots.setdefault(f"compressed/{number}", []).append(compressed[group][member].cpu())
+                rows = compressed[group][member, :, :kept].cpu()
+                self._snapshots.setdefault(f"compressed/{number}", []).append(rows)
 
     def snapshots_since(self, count: int, number: int = 0) -> list[dict[str, Any]]:
         """Return the snapshots of a followed member, by its number, after the first `count`.

@@ -141,6 +141,7 @@ def _subset_group(group: MethodGroup, members: Sequence[int]) -> MethodGroup:
         teachers=[group.teachers[member] for member in members] if group.teachers else (),
         targets=None if group.targets is None else group.targets[list(members)],
         normalised=None if group.normalised is None else group.normalised[list(members)],
+        prefix=[group.prefix[member] for member in members] if group.prefix else (),
         **weights,
     )
 

@@ -28,6 +28,7 @@ class TrainingState:
         lr: peak learning rate of each member.
         steps: optimizer steps of the whole training.
         replay_sample: rows that the snapshots follow; None for no snapshots.
+        prefixes: as in `first_seeds`.
 
     Attributes:
         done: optimizer steps done so far.
@@ -49,6 +50,7 @@ class TrainingState:
         lr: Sequence[float],
         steps: int,
         replay_sample: ReplaySample | None,
+        prefixes: Sequence[Sequence[int]] = (),
     ) -> None:
         self.populations = {"students": students} | {
             f"teachers{i}": each for i, each in enumerate(teachers) if each is not None
@@ -72,7 +74,7 @@ class TrainingState:
         self.done = 0
         self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
-        self.recorder = ReplayRecorder(replay_sample, first_seeds(seeds), teachers)
+        self.recorder = ReplayRecorder(replay_sample, first_seeds(seeds, prefixes), teachers)
         self._seconds_before, self._started = 0.0, time.perf_counter()
 
     @property

@@ -22,6 +22,7 @@ from kdlib.training import label_losses
 from kdlib.training.augmentation import AUGMENTATIONS, draw_noise, mix, partner
 from kdlib.training.losses import LOSSES
 from kdlib.training.population import Population
+from kdlib.training.prefixes import Prefixes
 from kdlib.training.streaming import StreamedRows
 
 TEACHER_STREAM = 2**32  # added to every seed: teachers draw other numbers than augmentations
@@ -66,6 +67,8 @@ class MethodGroup:
         soft_label_weight: >= 0, one for all members or one for each.
         temperature: of the soft labels.
         soft_label_loss: a name in `SOFT_LABEL_LOSSES`.
+        prefix: how many leading numbers of the target each member is taught, 0 for all.
+        heads: the leading widths that its teachers have a head for, where a member is taught one of them.
     """
 
     students: Sequence[nn.Module]
@@ -79,6 +82,8 @@ class MethodGroup:
     normalised: Tensor | None = None
     normalise: Callable[[Tensor], Tensor] | None = None
     noise: int = 0
+    prefix: Sequence[int] = ()
+    heads: Sequence[int] = ()
 
     def member_weights(self, name: str) -> list[float]:
         """Return "distance_weight" or "soft_label_weight" of each member."""
@@ -166,6 +171,8 @@ class StepLoss:
         self._normalised = [None if group.normalised is None else group.normalised.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
         self._distance = vmap(LOSSES[loss].function)
+        kept = [group.prefix or [0] * len(group.seeds) for group in groups]
+        self._prefixes = Prefixes(kept, [group.heads for group in groups], LOSSES[loss], device)
         self._prediction = vmap(label_losses.prediction)
         self._soft_labels = [vmap(partial(_soft_labels, group, rows.labels.ndim == 2)) for group in groups]
         weights = [group.member_weights("distance_weight") for group in groups]
@@ -190,12 +197,13 @@ class StepLoss:
         labels = self.rows.labels[index]
         inputs, shares = self._augment(inputs, step)
         _, logits, adapted = self.students(inputs)
+        adapted = self._prefixes.cut_features(adapted)
         prediction = _mixed_loss(self._prediction, logits, labels, shares)
         beside = [self._beside(number, index, step) for number in range(len(self.groups))]
         terms = [
             self._group_terms(number, index, labels, logits, shares, beside[number]) for number in range(len(beside))
         ]
-        distance = self._distances(adapted, [each.target for each in terms])
+        distance = self._prefixes.rescale(self._distances(adapted, [each.target for each in terms]))
         teacher, soft = torch.cat([each.teacher for each in terms]), torch.cat([each.soft for each in terms])
         weights = self._distance_weights
         total = (1 - weights) * prediction + weights * distance + soft + teacher
@@ -243,7 +251,7 @@ class StepLoss:
             target = compressed.detach() if target is None else target
             teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0) + sum(own)
             if any(group.member_weights("soft_label_weight")):
-                given = head_logits[-1].detach()
+                given = self._prefixes.logits(number, head_logits).detach()
                 divergence = _mixed_loss(self._soft_labels[number], logits[members], given, shares)
                 soft = self._soft_weights[number] * divergence
         normalised = self._normalised[number]
@@ -251,6 +259,8 @@ class StepLoss:
             target = normalised[places]
         elif target is not None and group.normalise is not None:
             target = vmap(group.normalise)(target)
+        if target is not None:
+            target = self._prefixes.cut(number, target)
         if target is not None and shares is not None:
             target = vmap(mix)(target, shares)
         return _GroupTerms(target if self._pulled[number] else None, teacher, soft)

@@ -85,7 +85,13 @@ class Stepper:
         seeds = [group.seeds for group in step_loss.groups]
         rates = list(lr) if isinstance(lr, Sequence) else [lr] * step_loss.students.size
         self.state = TrainingState(
-            step_loss.students, step_loss.teachers, seeds, lr=rates, steps=self.steps, replay_sample=replay_sample
+            step_loss.students,
+            step_loss.teachers,
+            seeds,
+            lr=rates,
+            steps=self.steps,
+            replay_sample=replay_sample,
+            prefixes=[group.prefix for group in step_loss.groups],
         )
         self.learning = BOTH
 
@@ -176,7 +182,8 @@ class Stepper:
             index, self.step_loss.rows.inputs[index], min(self.state.done, self.steps - 1)
         )
         losses = {name: float(value[0]) for name, value in parts._asdict().items()}
-        target = None if targets[0] is None else targets[0][0].cpu().numpy()
+        kept = next(iter(self.step_loss.groups[0].prefix), 0) or None
+        target = None if targets[0] is None else targets[0][0, :, :kept].cpu().numpy()
         return BatchView(index[0].cpu().numpy(), losses, features[0].cpu().numpy(), target)
 
     def fingerprint(self) -> str:

@@ -110,7 +110,8 @@ class TargetNormaliser(NamedTuple):
 
     Attributes:
         function: targets (n, d) -> (n, d).
-        moving: it keeps the axes of the targets, so that targets that change can be normalised batch by batch.
+        moving: it treats each number of the targets by itself, so that targets that change can be normalised batch by
+            batch, and prefixes of them.
     """
 
     function: Callable[[Tensor], Tensor]

@@ -264,4 +264,9 @@ def load_compressor(run_id: str) -> Callable[[np.ndarray], np.ndarray]:
         branch = TeacherBranch(entry.build(raw.shape[1], d_c), entry.prefixes(d_c), len(data.classes))
     population = Population([branch] * spec.seeds, CPU)
     population.load({name: torch.from_numpy(value) for name, value in weights.items()})
-    return lambda rows: compress(population, torch.from_numpy(scale(rows).astype(np.float32)))["compressed"].numpy()
+
+    def transform(rows: np.ndarray) -> np.ndarray:
+        compressed = compress(population, torch.from_numpy(scale(rows).astype(np.float32)))["compressed"]
+        return compressed[..., : spec.kept].numpy()
+
+    return transform
