@@ -88,7 +88,7 @@ def _add_differences(specs: Sequence[RunSpec], names: Sequence[str]) -> list[str
     budgets = {spec.tune for spec in specs if spec.tune}
     labels = []
     for spec, name in zip(specs, names, strict=True):
-        named = ("prefix",) if spec.kept and f", the first {spec.kept} of" in name else ()
+        named = ("prefix",) if not spec.prefix or f", the first {spec.kept} of" in name else ()
         settings = [field for field in differing if field not in (*unused_fields(spec), *named)]
         words = [f"{spec.tune} trials"] if spec.tune and len(budgets) > 1 else []  # that it is tuned, its name says
         labels.append(", ".join([name, *words, *(_setting(field, getattr(spec, field)) for field in settings)]))

@@ -18,7 +18,7 @@ from kdlib.models import embedding
 from kdlib.models.compressors import COMPRESSORS
 from kdlib.progress import OnProgress
 from kdlib.registry import lookup
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, NESTED, RAW, RunSpec
 from kdlib.store import CANCELLED, DONE, RunInfo, RunNotFoundError
 
 SPACES = ("raw", "compressed", "student")
@@ -167,7 +167,7 @@ def _check_width(spec: RunSpec, d_t: int, data: Dataset, width: int | None) -> N
     d_c = spec.kept or COMPRESSORS[spec.method].width(d_t, spec.dim, len(data.classes))
     if width is None or width == d_c:
         return
-    if len(nested_widths(spec, d_c)) < 2:
+    if spec.method not in NESTED:
         raise ValueError(
             f"the leading numbers of {spec.method} are no embedding by themselves; leave --width out, "
             "or train with the method matryoshka"

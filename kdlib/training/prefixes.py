@@ -67,7 +67,7 @@ class Prefixes:
         heads = self._heads[group]
         if heads is None:
             return logits[-1]
-        return torch.stack(list(logits))[heads, torch.arange(len(heads), device=heads.device)]
+        return torch.stack([*logits])[heads, torch.arange(len(heads), device=heads.device)]
 
 
 def _mask(kept: Tensor, width: int) -> Tensor:

@@ -251,7 +251,7 @@ class StepLoss:
             target = compressed.detach() if target is None else target
             teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0) + sum(own)
             if any(group.member_weights("soft_label_weight")):
-                given = self._prefixes.logits(number, head_logits).detach()
+                given = self._prefixes.logits(number, [*head_logits]).detach()
                 divergence = _mixed_loss(self._soft_labels[number], logits[members], given, shares)
                 soft = self._soft_weights[number] * divergence
         normalised = self._normalised[number]
