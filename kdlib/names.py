@@ -96,6 +96,8 @@ def run_name(spec: RunSpec) -> str:
         return f"{name}, tuned"
     if spec.method in (BASELINE, *UNCOMPRESSED):
         return name
+    if "prefix" in spec.grid:
+        return f"{name}, prefixes of {spec.dim}"
     return f"{name}, the first {spec.kept} of {spec.dim}" if spec.kept else f"{name}, {spec.dim}"
 
 

@@ -49,7 +49,8 @@ def addressed_run() -> RunInfo | None:
 def choose(listed: list[RunInfo], current: RunInfo) -> None:
     """Show which run is turned, and let another be chosen."""
     names = {
-        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.setting.dim} wide"
+        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, "
+        f"{run.setting.kept or run.setting.dim} wide"
         for run in [current, *listed]
     }
     run_tables.choose_one(names, current.id)

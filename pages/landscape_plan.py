@@ -162,7 +162,9 @@ def _show_cost(specs: Sequence[RunSpec], usual_workers: int) -> None:
     there = {run.spec.identity for run in past if run.active or run.state == DONE}
     missing = [spec for spec in specs if spec.identity not in there]
     settings = sum(spec.cell_count for spec in specs)
-    words = f"{len(specs)} runs" + (f", {settings} settings" if settings > len(specs) else "")
+    words = f"{len(specs)} run{'' if len(specs) == 1 else 's'}" + (
+        f", {settings} settings" if settings > len(specs) else ""
+    )
     there_already = len(specs) - len(missing)
     words += f", {there_already if missing else 'all'} there already" if there_already else ""
     st.markdown(words, width="content")
