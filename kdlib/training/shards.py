@@ -1,46 +1,33 @@
-"""Shards: the members of one training shared out among processes that compute with one thread each.
+"""Shards: the members of one training shared out among processes of one thread each, see `kdlib.processes`.
 
-Two threads that share every layer of small networks wait for each other most of the time: on two cores they are hardly
-faster than one. Two processes with half of the members each never wait. Members do not know of one another, so each
-ends up as in one process; `tests/test_shards.py` compares.
-
-Processes are forked, so rows, groups and the score need not be sent. That needs Linux and a training on the CPU;
-elsewhere, and where it does not pay, everything stays in this process.
+Members do not know of one another, so each ends up as in one process; `tests/test_shards.py` compares.
 """
 
-import ctypes
 import math
-import os
-import signal
-import sys
 import time
-import traceback
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import Pipe
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NoReturn, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from kdlib.cache import Arrays
+from kdlib.processes import count_processes, forked, receive
 from kdlib.progress import OnProgress, Progress
 from kdlib.results import Point
 from kdlib.training.loop import Score, Trained, train
 from kdlib.training.population import Population
 from kdlib.training.replay import ReplaySample
 from kdlib.training.step_loss import MethodGroup, TrainingData
-from kdlib.training.streaming import OWN_MEMORY
 
 MIN_MEMBERS = 2  # of a shard: fewer share too little of what a step costs besides its computing
 WORTH = 3000  # steps of members from which processes repay their start, some seconds of training
 REPORT_SECONDS = 0.1  # between two reports of a process
-DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl.h
-ENDED = "a process of this training ended before it was over; where memory ran out, take fewer seeds or a smaller batch"
 
 
 class Settings(TypedDict):
@@ -116,19 +103,13 @@ def train_in_shards(
         own = _arguments(groups, shard, settings["lr"], replay_sample)
         path = None if checkpoint is None else checkpoint.with_suffix(f".shard{number}of{count}{checkpoint.suffix}")
         works.append(shared | own | {"rows": rows, "checkpoint": path})
-    outcomes, cancelled = _run_processes(works, shards, steps, on_progress)
-    return _join(groups, shards, outcomes, cancelled, device)
+    return _join(groups, shards, _run_processes(works, shards, steps, on_progress), device)
 
 
 def count_shards(groups: Sequence[MethodGroup], device: torch.device, steps: int) -> int:
-    """Return by how many processes a training is done: 1 where more would not pay, or would not be watched over.
-
-    A worker of the engine has a limit of memory that is watched for its own process only.
-    """
+    """Return by how many processes a training is done: 1 where more would not pay."""
     members = sum(len(group.seeds) for group in groups)
-    if sys.platform != "linux" or device.type != "cpu" or OWN_MEMORY in os.environ or members * steps < WORTH:
-        return 1
-    return max(1, min(torch.get_num_threads(), members // MIN_MEMBERS))
+    return count_processes(members // MIN_MEMBERS) if device.type == "cpu" and members * steps >= WORTH else 1
 
 
 def split_members(groups: Sequence[MethodGroup], count: int) -> list[Shard]:
@@ -163,20 +144,19 @@ def _arguments(
 
 def _run_processes(
     works: Sequence[dict[str, Any]], shards: Sequence[Shard], steps: int, on_progress: OnProgress | None
-) -> tuple[list[_Outcome], bool]:
-    """Return what each work came to, and whether `on_progress` asked to stop."""
+) -> list[_Outcome]:
+    """Return what each work came to."""
     progress = _JointProgress(shards, steps)
     outcomes: dict[int, _Outcome] = {}
-    connections: list[Connection] = []
-    processes: list[int] = []
     stopped = False
-    try:
-        for work in works:
-            processes.append(_fork(work, len(works), connections))
+    with forked([partial(_work, work) for work in works]) as connections:
         while len(outcomes) < len(works):
-            for connection in wait([each for number, each in enumerate(connections) if number not in outcomes]):
-                number = connections.index(connection)  # pyright: ignore[reportArgumentType]
-                message = _receive(connections[number])
+            pending = [each for number, each in enumerate(connections) if number not in outcomes]
+            ready = wait(pending)
+            for number, connection in enumerate(connections):
+                if connection not in ready:
+                    continue
+                message = receive(connection)
                 if isinstance(message, _Outcome):
                     outcomes[number] = message
                 for each in progress.add(number, message):
@@ -184,29 +164,7 @@ def _run_processes(
                     if stop and not stopped:
                         _ask_to_stop(connections)
                     stopped = stopped or stop
-    finally:
-        for connection in connections:
-            connection.close()
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-    return [outcomes[number] for number in range(len(works))], any(each.cancelled for each in outcomes.values())
-
-
-def _receive(connection: Connection) -> Progress | _Outcome:
-    """Return the next message of a process.
-
-    Raises:
-        RuntimeError: the process failed or ended.
-    """
-    try:
-        message = connection.recv()
-    except (EOFError, ConnectionError):
-        raise RuntimeError(ENDED) from None
-    if isinstance(message, str):
-        raise RuntimeError(message)
-    return message
+    return [outcomes[number] for number in range(len(works))]
 
 
 def _ask_to_stop(connections: Sequence[Connection]) -> None:
@@ -215,49 +173,12 @@ def _ask_to_stop(connections: Sequence[Connection]) -> None:
             connection.send(True)
 
 
-def _fork(work: dict[str, Any], count: int, connections: list[Connection]) -> int:
-    """Begin a process, append the connection to it, and return its number."""
-    here, there = Pipe()
-    threads = max(1, torch.get_num_threads() // count)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # other threads: none of them computes with torch
-        process = os.fork()
-    if process == 0:
-        for each in [*connections, here]:
-            each.close()
-        _work(work, there, threads)
-    there.close()
-    connections.append(here)
-    return process
-
-
-def _work(work: dict[str, Any], connection: Connection, threads: int) -> NoReturn:
-    """Train, in a process of its own that neither outlives the one that began it nor returns to its code."""
-    status = 1
-    try:
-        ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this one
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        torch.set_num_threads(threads)
-        trained = train(**work, on_progress=_Reporter(connection))
-        teachers = [None if each is None else _arrays(each.parameters) for each in trained.teachers]
-        connection.send(
-            _Outcome(
-                _arrays(trained.students.parameters),
-                teachers,
-                trained.history,
-                trained.cancelled,
-                trained.diverged,
-                trained.replay,
-                trained.seconds,
-            )
-        )
-        status = 0
-    except Exception:
-        with suppress(OSError):
-            connection.send(traceback.format_exc())
-    finally:
-        os._exit(status)
+def _work(work: dict[str, Any], connection: Connection) -> None:
+    """Train, and send what came of it."""
+    trained = train(**work, on_progress=_Reporter(connection))
+    teachers = [None if each is None else _arrays(each.parameters) for each in trained.teachers]
+    kept = (trained.history, trained.cancelled, trained.diverged, trained.replay, trained.seconds)
+    connection.send(_Outcome(_arrays(trained.students.parameters), teachers, *kept))
 
 
 class _Reporter:
@@ -289,7 +210,7 @@ class _JointProgress:
     frames: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.done = [0] * len(self.shards)
+        self.done = [-1] * len(self.shards)  # nothing heard yet
         self.points = [[] for _ in self.shards]
 
     def add(self, number: int, message: Progress | _Outcome) -> list[Progress]:
@@ -300,8 +221,10 @@ class _JointProgress:
         else:
             self.done[number] = message.step
             self.points[number] += [] if message.point is None else [message.point]
-            self.frames += message.frames
+            self.frames += message.frames if number == 0 else ()  # of the first member of all
         done, reports = min(self.done), []
+        if done < 0:
+            return []
         for point in join_points(self.points, self.over, self.shards)[self.reported :]:
             ready = [each for each in self.frames if each["epoch"] <= point.epoch]
             self.frames = [each for each in self.frames if each["epoch"] > point.epoch]
@@ -330,15 +253,15 @@ def join_points(points: Sequence[list[Point]], over: set[int], shards: Sequence[
             each[place] if place < len(each) else _ended(len(shard.members), each)
             for each, shard in zip(points, shards, strict=True)
         ]
-        curves = {
-            name: [value for part in parts for value in getattr(part, name)]
+        prediction, distance, teacher, val = (
+            [value for part in parts for value in getattr(part, name)]
             for name in ("prediction", "distance", "teacher", "val")
-        }
+        )
         cosines: list[float | None] = []
         if any(part.gradient_cosine for part in parts):
             for part, shard in zip(parts, shards, strict=True):
                 cosines += part.gradient_cosine or [None] * len(shard.members)
-        joined.append(Point(longest.epoch, **curves, gradient_cosine=cosines))
+        joined.append(Point(longest.epoch, prediction, distance, teacher, val, gradient_cosine=cosines))
     return joined
 
 
@@ -349,13 +272,10 @@ def _ended(members: int, points: Sequence[Point]) -> Point:
 
 
 def _join(
-    groups: Sequence[MethodGroup],
-    shards: Sequence[Shard],
-    outcomes: Sequence[_Outcome],
-    cancelled: bool,
-    device: torch.device,
+    groups: Sequence[MethodGroup], shards: Sequence[Shard], outcomes: Sequence[_Outcome], device: torch.device
 ) -> Trained:
     """Return the outcomes of all shards as that of one training."""
+    cancelled = any(each.cancelled for each in outcomes)
     students = Population([student for group in groups for student in group.students], device)
     students.load(_concatenated([each.students for each in outcomes]))
     teachers: list[Population | None] = []
