@@ -74,7 +74,7 @@ def test_every_phase_reports_its_steps_up_to_the_last():
     ("phase", "step"), [("loading", 0), ("loading", 1), ("embedding", 0), ("embedding", 1), ("fitting", 5)]
 )
 def test_a_cancel_before_training_is_a_cancelled_result_with_nothing_and_no_error(phase, step, monkeypatch):
-    monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(pipeline, "train_in_shards", lambda *_, **__: pytest.fail("trained"))
     recorded = Recorded(phase, step)
     [result] = pipeline.compare([FITTED], on_progress=recorded)
     assert (result.status, result.arrays, result.history, result.metrics) == ("cancelled", {}, [], {})
@@ -205,7 +205,9 @@ def test_what_was_measured_before_a_cancel_is_done():
 
 def test_a_cancelled_comparison_does_not_train_its_other_groups(monkeypatch):
     trained, train = [], pipeline.train
-    monkeypatch.setattr(pipeline, "train", lambda *args, **kwargs: trained.append(0) or train(*args, **kwargs))
+    monkeypatch.setattr(
+        pipeline, "train_in_shards", lambda *args, **kwargs: trained.append(0) or train(*args, **kwargs)
+    )
     specs = [SPEC, SPEC.replace(batch_size=16), SPEC.replace(epochs=3)]
     results = pipeline.compare(specs, on_progress=Recorded("training", 2))
     assert [result.status for result in results] == ["cancelled"] * 3

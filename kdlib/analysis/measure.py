@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from kdlib.analysis.costs import student_cost
-from kdlib.analysis.evaluation import scores, thresholds
 from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.grid import select_members
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.probes import Probes
+from kdlib.analysis.split_scores import score_splits
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
@@ -21,7 +21,7 @@ from kdlib.processes import count_processes, results_of
 from kdlib.progress import CancelledError, OnProgress, report_progress
 from kdlib.results import CANCELLED_SPLITS, CURVES, Cost, Grid, Point, RunResult, SpaceStats, TeacherStats
 from kdlib.spec import BASELINE, RAW, RunSpec
-from kdlib.summary import Probe, SplitMetrics
+from kdlib.summary import Probe
 from kdlib.training.loop import Trained, compress, predict
 from kdlib.training.streaming import StreamedRows
 
@@ -292,7 +292,7 @@ def _complete(collected: _Collected, probes: Probes, cost: Cost) -> RunResult:
             attributes[name] = replace(attributes[name], raw=raw[name], compressed=compressed[name])
         target = Probe(probes.chance("target"), raw["target"], compressed["target"])
         teacher = _teacher_stats(collected, target, probes.report)
-    metrics = _metrics({name: arrays[f"logits/{name}"] for name in splits}, inputs, probes.report)
+    metrics = score_splits({name: arrays[f"logits/{name}"] for name in splits}, inputs.data, splits, probes.report)
     probes.report()
     embedding = 4 * spaces["compressed"].width if teacher else None
     cost = replace(cost, bytes_per_embedding=embedding, seconds=result.cost.seconds)
@@ -305,7 +305,8 @@ def _teacher_stats(collected: _Collected, target: Probe, report: Callable[[], No
     """Return the teacher of a spec and the scores of its head. `target` is its probe on the target."""
     spec, logits = collected.group.spec, collected.teacher_logits
     entry = teachers.get_teacher(spec.teacher)
-    head = _metrics(logits, collected.group.inputs, report) if logits else {}
+    inputs = collected.group.inputs
+    head = score_splits(logits, inputs.data, inputs.splits, report) if logits else {}
     return TeacherStats(spec.teacher, entry.source_task, entry.supervised, target, head)
 
 
@@ -330,42 +331,6 @@ def _compress_rows(group: _Group) -> tuple[dict[str, np.ndarray], dict[str, np.n
     outputs = {name: compress(teacher, torch.from_numpy(rows).to(teacher.device)) for name, rows in spaces.items()}
     logits = {name: output["logits"].numpy() for name, output in outputs.items()}
     return spaces if compressors else {name: output["compressed"].numpy() for name, output in outputs.items()}, logits
-
-
-def _metrics(
-    logits: dict[str, np.ndarray], inputs: MeasurementInputs, report: Callable[[], None]
-) -> dict[str, SplitMetrics]:
-    """Return split -> scores over members, and under "ood" the mean of the out-of-domain sets.
-
-    With several labels an item, the thresholds of F1 are each member's own, chosen per class on the validation rows.
-
-    Args:
-        logits: split -> (m, n, k); "train" is left out.
-        inputs: for the labels.
-        report: called before each member is scored.
-    """
-    data, splits = inputs.data, inputs.splits
-    val_labels = data.labels[splits["val"]]
-    cuts = [thresholds(member, val_labels) if data.multi_label else 0.5 for member in logits["val"]]
-
-    def score_members(split: str) -> list[dict[str, float]]:
-        members = []
-        for member, cut in zip(logits[split], cuts, strict=True):
-            report()
-            members.append(scores(member, data.labels[splits[split]], cut))
-        return members
-
-    metrics = {}
-    for split in logits:
-        if split != "train":
-            members = score_members(split)
-            names = members[0]
-            metrics[split] = SplitMetrics({name: summarize([member[name] for member in members]) for name in names})
-    outside = [metrics[name] for name in data.out_of_domain]
-    if outside:
-        means = {name: np.mean([split[name].values for split in outside], axis=0) for name in outside[0].scores}
-        metrics["ood"] = SplitMetrics({name: summarize(values.tolist()) for name, values in means.items()})
-    return metrics
 
 
 def _space_stats(members: np.ndarray) -> SpaceStats:
