@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_members_learn_the_same_in_two_processes(groups, rows, monkeypatch):
 def test_the_same_spaces_are_followed(groups, rows):
     (one, two), (reported, jointly) = both(groups, rows)
     assert [len(each) for each in two.replay] == [len(each) for each in one.replay] == [1, 2, 1]
-    for a, b in zip(sum(one.replay, []), sum(two.replay, []), strict=True):
+    for a, b in zip(chain(*one.replay), chain(*two.replay), strict=True):
         assert a.keys() == b.keys()
         for name in a:
             np.testing.assert_allclose(b[name], a[name], rtol=1e-3, atol=1e-5)
@@ -127,10 +128,12 @@ def test_a_stopped_training_goes_on_from_the_checkpoints_of_its_processes(groups
     path = tmp_path / "checkpoint.safetensors"
     given = SETTINGS | {"score": scored(rows), "checkpoint": path, "signature": "s", "epochs": 100}
     stopped = train_in_shards(groups, rows, on_progress=lambda progress: progress.step >= 3, **given)
-    assert stopped.cancelled and len(list(tmp_path.glob("checkpoint.shard*"))) == 2
+    assert stopped.cancelled
+    assert len(list(tmp_path.glob("checkpoint.shard*"))) == 2
     first = []
     resumed = train_in_shards(groups, rows, on_progress=first.append, **given)
-    assert first[0].step >= 3 and not resumed.cancelled
+    assert first[0].step >= 3
+    assert not resumed.cancelled
     whole = train_in_shards(groups, rows, **given | {"checkpoint": None})
     for name, value in whole.students.parameters.items():
         assert torch.equal(resumed.students.parameters[name], value)
@@ -145,7 +148,8 @@ def test_a_process_whose_members_all_diverged_does_not_end_the_others(groups, ro
     assert one.diverged.keys() == two.diverged.keys() == {2, 3}
     infinite = MethodGroup(groups[2].students, [0, 1], targets=torch.full((2, N, 5), float("inf")), distance_weight=1)
     (one, two), _ = both([groups[0], infinite], rows, lr=0.01, replay_sample=None)
-    assert two.diverged == {2: 1, 3: 1} and [point.epoch for point in two.history] == [1, 2, 3, 4]
+    assert two.diverged == {2: 1, 3: 1}
+    assert [point.epoch for point in two.history] == [1, 2, 3, 4]
     assert all(np.isnan(point.prediction[2:]).all() for point in two.history[1:])
     assert one.history[-1].val[:2] == two.history[-1].val[:2]
 
