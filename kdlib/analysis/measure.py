@@ -254,11 +254,12 @@ def _complete_all(collected: Sequence[_Collected], results: list[RunResult], pro
     if not numbers:
         return
     inputs = collected[0].group.inputs
-    if any(collected[number].result.spec.method != BASELINE for number in numbers):
-        probes.score_raw(inputs.embeddings[probes.train], inputs.embeddings[probes.test])
     cost = student_cost(inputs.trained, inputs.data)
-    processes = count_processes(len(numbers))
-    there = probes if processes == 1 else probes.silent()
+    processes, there = count_processes(len(numbers)), probes
+    if processes > 1:
+        if any(collected[number].result.spec.method != BASELINE for number in numbers):
+            probes.score_raw(inputs.embeddings[probes.train], inputs.embeddings[probes.test])
+        there = probes.silent()
 
     def complete(number: int) -> RunResult:
         return replace(_complete(collected[number], there, cost), arrays={})
@@ -283,10 +284,11 @@ def _complete(collected: _Collected, probes: Probes, cost: Cost) -> RunResult:
     attributes = {name: Probe(probes.chance(name), student=student[name]) for name in probes.attributes}
     teacher: TeacherStats | None = None
     if result.spec.method != BASELINE:
-        raw = compressed = probes.raw
+        embeddings = inputs.embeddings
+        raw = compressed = probes.raw or probes.score_raw(embeddings[probes.train], embeddings[probes.test])
         if _compresses(result.spec):
             compressed = probes.score_spaces(arrays["compressed/train"], arrays["compressed/test"])
-        spaces["raw"] = _space_stats(inputs.embeddings[splits["test"]][None])
+        spaces["raw"] = _space_stats(embeddings[splits["test"]][None])
         spaces["compressed"] = _space_stats(arrays["compressed/test"])
         for name in probes.attributes:
             attributes[name] = replace(attributes[name], raw=raw[name], compressed=compressed[name])
