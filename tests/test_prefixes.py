@@ -15,6 +15,7 @@ from kdlib.models.compressors import COMPRESSORS, mlp
 from kdlib.models.projectors import PROJECTORS
 from kdlib.pipeline import _embed, _training_data, build_stepper, compare, run
 from kdlib.spec import NESTED, RunSpec
+from kdlib.training import shards
 from kdlib.training.label_losses import soft_labels
 from kdlib.training.loop import train
 from kdlib.training.losses import LOSSES, MEAN, MIXED
@@ -161,6 +162,17 @@ def test_each_member_of_a_population_trains_as_if_its_target_were_the_prefix(los
             torch.testing.assert_close(found, value, atol=1e-5, rtol=0)
         for key, value in branch.state_dict().items():
             torch.testing.assert_close(trained.teachers[0].member(member).state_dict()[key], value, atol=1e-5, rtol=0)
+
+
+def test_processes_share_out_prefixes_with_their_members(rows, monkeypatch):
+    monkeypatch.setattr(shards, "count_shards", lambda *_: 2)
+    group = _members("mse")
+    assert group.subset([2, 0]).prefix == [8, 2]
+    settings = {"loss": "mse", "epochs": EPOCHS, "batch_size": SIZE, "lr": 0.01, "augmentation": "none"}
+    settings |= {"score": lambda logits: [0.0] * len(logits), "device": CPU}
+    alone, shared = train([group], rows, **settings), shards.train_in_shards([group], rows, **settings)
+    for name, value in alone.students.parameters.items():
+        torch.testing.assert_close(shared.students.parameters[name], value, atol=1e-5, rtol=0)
 
 
 SMALL = RunSpec(dataset="digits", teacher="random", labels=100, epochs=3, seeds=2, student="mlp")

@@ -15,7 +15,7 @@ from kdlib.cache import atomic_path
 from kdlib.results import Point
 from kdlib.training.optimizer import MemberAdamW
 from kdlib.training.population import Population
-from kdlib.training.replay import ReplayRecorder, ReplaySample, first_seeds
+from kdlib.training.replay import ReplayRecorder, ReplaySample, followed_members
 
 
 class TrainingState:
@@ -28,7 +28,7 @@ class TrainingState:
         lr: peak learning rate of each member.
         steps: optimizer steps of the whole training.
         replay_sample: rows that the snapshots follow; None for no snapshots.
-        prefixes: as in `first_seeds`.
+        prefixes: as in `followed_members`.
 
     Attributes:
         done: optimizer steps done so far.
@@ -74,7 +74,8 @@ class TrainingState:
         self.done = 0
         self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
-        self.recorder = ReplayRecorder(replay_sample, first_seeds(seeds, prefixes), teachers)
+        followed = followed_members(seeds, replay_sample.seeds if replay_sample else None, prefixes)
+        self.recorder = ReplayRecorder(replay_sample, followed, teachers)
         self._seconds_before, self._started = 0.0, time.perf_counter()
 
     @property
