@@ -1,6 +1,8 @@
-"""A small table as HTML, which `assets/app.css` shows as cards where the window is narrow.
+"""A table as HTML, which `assets/app.css` shows as cards where the window is narrow.
 
-Roles are written out because a browser forgets what is a table once its rows are laid out as blocks.
+Its numbers count when they change (`assets/page/count.js`), and a click on a column's name sorts it
+(`assets/page/sort.js`). Roles are written out because a browser forgets what is a table once its rows are laid out as
+blocks.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ from urllib.parse import quote
 import pandas as pd
 
 NONE = "–"
-SMALL = 5  # rows that are text and cards; more of them are a grid
+MOST = 30  # rows of a table that is text; more of them are a grid that draws only what is in sight
+SORTED = 6  # rows from which on a table can be sorted
 CURVE = (100, 24)  # width and height of a curve in a cell, pixels
 
 
@@ -30,9 +33,11 @@ def as_html(frame: pd.DataFrame, alt: str) -> str:
     names = [str(name) for name in frame.columns]
     numbers = {name for name, column in zip(names, frame.columns, strict=True) if _is_numeric(frame[column])}
     head = "".join(
-        f'<th role="columnheader" scope="col"{_aligned(name, numbers)}>{escape(name)}</th>' for name in names
+        f'<th role="columnheader" scope="col"{_aligned(name, numbers)}>{_heading(name, len(frame) >= SORTED)}</th>'
+        for name in names
     )
-    rows = "".join(_row(names, list(cells), numbers) for cells in frame.itertuples(index=False, name=None))
+    cells = enumerate(frame.itertuples(index=False, name=None))
+    rows = "".join(_row(names, list(each), numbers, place) for place, each in cells)
     return (
         f'<div class="kd-table" tabindex="0" role="region" aria-label="{escape(alt)}"><table role="table">'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead><tbody role="rowgroup">{rows}</tbody></table></div>'
@@ -55,13 +60,17 @@ def cell_text(value: Any) -> str:
     return str(value).replace(" ± ", "\u00a0±\u00a0")  # a number stays with its interval
 
 
-def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str]) -> str:
+def _heading(name: str, sortable: bool) -> str:
+    return f'<button type="button" class="kd-sort">{escape(name)}</button>' if sortable else escape(name)
+
+
+def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str], place: int) -> str:
     first = f'<th role="rowheader" scope="row">{_content(cells[0])}</th>'
     others = "".join(
         f'<td role="cell" data-label="{escape(name)}"{_aligned(name, numbers)}>{_content(cell)}</td>'
         for name, cell in zip(names[1:], cells[1:], strict=True)
     )
-    return f'<tr role="row">{first}{others}</tr>'
+    return f'<tr role="row" data-row="{place}">{first}{others}</tr>'
 
 
 def _content(value: Any) -> str:

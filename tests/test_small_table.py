@@ -42,6 +42,18 @@ def test_a_table_stays_a_table_for_a_screen_reader_when_it_is_laid_out_as_cards(
     assert counts == {"table": 1, "row": 3, "columnheader": 2, "rowheader": 2, "cell": 2}
 
 
+def test_a_table_of_more_than_a_few_rows_is_sorted_by_its_columns():
+    few, more = (
+        small_table.as_html(pd.DataFrame({"a": range(rows), HOSTILE: range(rows)}), "t")
+        for rows in (small_table.SORTED - 1, small_table.SORTED)
+    )
+    assert "<button" not in few
+    assert more.count('<button type="button" class="kd-sort">') == 2
+    assert "<script>" not in more
+    assert parsed_table(more).columns.tolist() == ["a", HOSTILE]
+    assert [f'data-row="{row}"' in more for row in (0, 5, 6)] == [True, True, False], "the order in which they came"
+
+
 def test_numbers_stand_to_the_right_also_where_one_is_missing():
     html = small_table.as_html(pd.DataFrame({"a": ["x", "y"], "b": [1, "–"], "c": ["1 ± 2", "–"]}), "t")
     assert html.count('class="kd-number"') == 3, "the head and two cells of b"
