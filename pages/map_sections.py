@@ -14,6 +14,7 @@ from kdlib.spaces import Scorecard, Spaces
 from pages import items, show, sounds
 from pages.glossary import show_text, term
 from pages.maps import linked_maps, row_facts
+from pages.small_table import Picture
 from pages.text import escape
 
 MAX_LISTED = 100  # selected rows that are listed
@@ -36,15 +37,14 @@ def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None
     listed = positions[:MAX_LISTED]
     frame = spaces.row_table(data, view.rows[listed], view.logits[listed])
     if data.read:
-        frame.insert(0, "text", [short_text(data, row) for row in view.rows[listed].tolist()])
+        frame.insert(1, "text", [short_text(data, row) for row in view.rows[listed].tolist()])
     else:
-        frame.insert(0, "picture", items.addresses(data, view.rows[listed].tolist()))
-    st.dataframe(
+        frame.insert(1, "picture", [Picture(each) for each in items.addresses(data, view.rows[listed].tolist())])
+    show.table(
         frame,
-        hide_index=True,
-        height=min(420, 40 + 36 * len(frame)),
+        "The selected rows with picture or text, class, prediction and attributes",
+        height=420,
         column_config={"picture": st.column_config.ImageColumn(width="small")},
-        alt="The selected rows with picture or text, class, prediction and attributes",
     )
     if len(positions) > MAX_LISTED:
         st.caption(f"The first {MAX_LISTED} of {len(positions):,} selected rows.")

@@ -20,6 +20,10 @@ SORTED = 6  # rows from which on a table can be sorted
 CURVE = (100, 24)  # width and height of a curve in a cell, pixels
 
 
+class Picture(str):
+    """The address of a picture, which a cell shows."""
+
+
 def as_html(frame: pd.DataFrame, alt: str) -> str:
     """Return a table; its first column names the rows. Whatever is in it is shown literally.
 
@@ -74,6 +78,8 @@ def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str], place: i
 
 
 def _content(value: Any) -> str:
+    if isinstance(value, Picture):
+        return f'<img class="kd-picture" src="{escape(value)}" alt="">'
     return curve_html(value) if isinstance(value, list) else f"<span>{escape(cell_text(value))}</span>"
 
 
@@ -94,17 +100,39 @@ def curve_html(values: Sequence[float]) -> str:
         >>> curve_html([0.5])
         '<span>–</span>'
     """
-    if len(values) < 2:
+    points = curve_points(values)
+    if not points:
         return f"<span>{NONE}</span>"
     width, height = CURVE
-    step = width / (len(values) - 1)
-    points = " ".join(f"{i * step:.1f},{1 + (height - 2) * (1 - value):.1f}" for i, value in enumerate(values))
-    words = f"from {100 * values[0]:.0f} to {100 * values[-1]:.0f} %"
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
         f'<polyline points="{points}" fill="none" stroke="black" stroke-width="1.5"/></svg>'
     )
     return (
-        f'<i class="kd-curve" role="img" aria-label="{words}" '
+        f'<i class="kd-curve" role="img" aria-label="{curve_words(values)}" '
         f'style="--curve: url(&quot;data:image/svg+xml,{quote(svg)}&quot;)"></i>'
     )
+
+
+def curve_points(values: Sequence[float]) -> str:
+    """Return where a curve of values from 0 to 1 goes in its cell, as SVG has it; "" for fewer than two of them.
+
+    Example:
+        >>> curve_points([0.0, 1.0])
+        '0.0,23.0 100.0,1.0'
+    """
+    if len(values) < 2:
+        return ""
+    width, height = CURVE
+    step = width / (len(values) - 1)
+    return " ".join(f"{i * step:.1f},{1 + (height - 2) * (1 - value):.1f}" for i, value in enumerate(values))
+
+
+def curve_words(values: Sequence[float]) -> str:
+    """Return a curve in words: where it begins and ends; "" where there is none.
+
+    Example:
+        >>> curve_words([0.1, 0.85])
+        'from 10 to 85 %'
+    """
+    return f"from {100 * values[0]:.0f} to {100 * values[-1]:.0f} %" if len(values) > 1 else ""

@@ -2,6 +2,7 @@
 
 import math
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -72,3 +73,10 @@ def test_a_curve_is_drawn_from_the_bottom_up_and_said_in_words():
     assert 'points="0.0,23.0 50.0,12.0 100.0,1.0"' in unquote(html)
     assert parsed_table(html).iloc[0, 1] == "from 0 to 100 %"
     assert parsed_table(small_table.as_html(pd.DataFrame({"run": ["x"], "curve": [[0.5]]}), "t")).iloc[0, 1] == "–"
+
+
+def test_a_picture_is_shown_and_its_address_cannot_end_its_markup():
+    address = 'item?dataset=a"><script>&row=1'
+    html = small_table.as_html(pd.DataFrame({"item": ["x"], "picture": [small_table.Picture(address)]}), "t")
+    [picture] = ElementTree.fromstring(html.replace('alt="">', 'alt=""/>')).iter("img")
+    assert picture.get("src") == address

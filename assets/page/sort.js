@@ -68,6 +68,11 @@ function takePlace({ target, addedNodes, removedNodes }) {
   }
 }
 
+/** Return what a cell is sorted by. @param {HTMLElement | undefined} cell */
+function cellOrder(cell) {
+  return cell?.dataset.order ?? cell?.textContent ?? "";
+}
+
 /**
  * Put the rows of a table into an order, and say so in the heading of the column.
  * @param {Element} table
@@ -82,7 +87,7 @@ function arrange(table, order) {
     if (order?.column === column) heading.setAttribute("aria-sort", order.down ? "descending" : "ascending");
     else heading.removeAttribute("aria-sort");
   });
-  const cells = order ? rows.map((row) => row.cells[order.column]?.textContent ?? "") : [];
+  const cells = order ? rows.map((row) => cellOrder(row.cells[order.column])) : [];
   const places = order ? sortedPlaces(cells, order.down) : [...rows.keys()];
   body.append(...places.map((place) => rows[place]));
 }
