@@ -14,7 +14,6 @@ from kdlib.spaces import Scorecard, Spaces
 from pages import items, show, sounds
 from pages.glossary import show_text, term
 from pages.maps import linked_maps, row_facts
-from pages.small_table import Picture
 from pages.text import escape
 
 MAX_LISTED = 100  # selected rows that are listed
@@ -39,13 +38,9 @@ def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None
     if data.read:
         frame.insert(1, "text", [short_text(data, row) for row in view.rows[listed].tolist()])
     else:
-        frame.insert(1, "picture", [Picture(each) for each in items.addresses(data, view.rows[listed].tolist())])
-    show.table(
-        frame,
-        "The selected rows with picture or text, class, prediction and attributes",
-        height=420,
-        column_config={"picture": st.column_config.ImageColumn(width="small")},
-    )
+        frame.insert(1, "picture", items.addresses(data, view.rows[listed].tolist()))
+    words = "The selected rows with picture or text, class, prediction and attributes"
+    show.table(frame, words, "" if data.read else "picture", height=420)
     if len(positions) > MAX_LISTED:
         st.caption(f"The first {MAX_LISTED} of {len(positions):,} selected rows.")
     sounds.show_players(data, view.rows[positions[:MAX_PLAYERS]].tolist())

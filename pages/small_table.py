@@ -20,16 +20,13 @@ SORTED = 6  # rows from which on a table can be sorted
 CURVE = (100, 24)  # width and height of a curve in a cell, pixels
 
 
-class Picture(str):
-    """The address of a picture, which a cell shows."""
-
-
-def as_html(frame: pd.DataFrame, alt: str) -> str:
+def as_html(frame: pd.DataFrame, alt: str, picture: str = "") -> str:
     """Return a table; its first column names the rows. Whatever is in it is shown literally.
 
     Args:
         frame: shape (n, columns).
         alt: what the table is, for those who hear it.
+        picture: the column that holds addresses of pictures, "" for none.
 
     Example:
         >>> as_html(pd.DataFrame({"split": ["test"], "items": [2000]}), "The splits of the dataset")
@@ -41,7 +38,7 @@ def as_html(frame: pd.DataFrame, alt: str) -> str:
         for name in names
     )
     cells = enumerate(frame.itertuples(index=False, name=None))
-    rows = "".join(_row(names, list(each), numbers, place) for place, each in cells)
+    rows = "".join(_row(names, list(each), numbers, place, picture) for place, each in cells)
     return (
         f'<div class="kd-table" tabindex="0" role="region" aria-label="{escape(alt)}"><table role="table">'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead><tbody role="rowgroup">{rows}</tbody></table></div>'
@@ -68,19 +65,22 @@ def _heading(name: str, sortable: bool) -> str:
     return f'<button type="button" class="kd-sort">{escape(name)}</button>' if sortable else escape(name)
 
 
-def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str], place: int) -> str:
+def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str], place: int, picture: str) -> str:
     first = f'<th role="rowheader" scope="row">{_content(cells[0])}</th>'
+    shown = [_picture if name == picture else _content for name in names]
     others = "".join(
-        f'<td role="cell" data-label="{escape(name)}"{_aligned(name, numbers)}>{_content(cell)}</td>'
-        for name, cell in zip(names[1:], cells[1:], strict=True)
+        f'<td role="cell" data-label="{escape(name)}"{_aligned(name, numbers)}>{show(cell)}</td>'
+        for name, cell, show in zip(names[1:], cells[1:], shown[1:], strict=True)
     )
     return f'<tr role="row" data-row="{place}">{first}{others}</tr>'
 
 
 def _content(value: Any) -> str:
-    if isinstance(value, Picture):
-        return f'<img class="kd-picture" src="{escape(value)}" alt="">'
     return curve_html(value) if isinstance(value, list) else f"<span>{escape(cell_text(value))}</span>"
+
+
+def _picture(address: str) -> str:
+    return f'<img class="kd-picture" src="{escape(address)}" alt="">'
 
 
 def _is_numeric(column: pd.Series) -> bool:

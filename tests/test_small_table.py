@@ -77,6 +77,6 @@ def test_a_curve_is_drawn_from_the_bottom_up_and_said_in_words():
 
 def test_a_picture_is_shown_and_its_address_cannot_end_its_markup():
     address = 'item?dataset=a"><script>&row=1'
-    html = small_table.as_html(pd.DataFrame({"item": ["x"], "picture": [small_table.Picture(address)]}), "t")
+    html = small_table.as_html(pd.DataFrame({"item": ["x"], "picture": [address]}), "t", picture="picture")
     [picture] = ElementTree.fromstring(html.replace('alt="">', 'alt=""/>')).iter("img")
     assert picture.get("src") == address
