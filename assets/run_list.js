@@ -217,7 +217,7 @@ function createFact() {
     cell.dataset.before = before && `${before}\u00a0`;
     cell.dataset.after = after && `\u00a0${after}`;
     if (order) cell.dataset.order = order;
-    cell.classList.toggle("none", words === NONE);
+    cell.classList.toggle("kd-none", words === NONE);
   };
   return { element: cell, write };
 }

@@ -69,7 +69,7 @@ def _row(names: Sequence[str], cells: Sequence[Any], numbers: set[str], place: i
     first = f'<th role="rowheader" scope="row">{_content(cells[0])}</th>'
     shown = [_picture if name == picture else _content for name in names]
     others = "".join(
-        f'<td role="cell" data-label="{escape(name)}"{_aligned(name, numbers)}>{show(cell)}</td>'
+        f'<td role="cell" data-label="{escape(name)}"{_aligned(name, numbers, cell)}>{show(cell)}</td>'
         for name, cell, show in zip(names[1:], cells[1:], shown[1:], strict=True)
     )
     return f'<tr role="row" data-row="{place}">{first}{others}</tr>'
@@ -87,8 +87,14 @@ def _is_numeric(column: pd.Series) -> bool:
     return all(isinstance(value, Real) or value in (None, NONE) for value in column)
 
 
-def _aligned(name: str, numbers: set[str]) -> str:
-    return ' class="kd-number"' if name in numbers else ""
+def _aligned(name: str, numbers: set[str], cell: Any = 0) -> str:
+    """Return the class of a cell: numbers stand to the right, and a card leaves out what is not there."""
+    kinds = [kind for kind, it_is in (("kd-number", name in numbers), ("kd-none", _is_absent(cell))) if it_is]
+    return f' class="{" ".join(kinds)}"' if kinds else ""
+
+
+def _is_absent(cell: Any) -> bool:
+    return not isinstance(cell, list) and cell_text(cell) == NONE
 
 
 def curve_html(values: Sequence[float]) -> str:

@@ -143,6 +143,7 @@ def _show_download(infos: Sequence[RunInfo], rows: Mapping[PrecisionRequest, lis
             key=f"cell-{measure}",
             format_func=lambda number: _cell_name(*cells[number]),
             help="The embeddings of all items of the dataset, with their names.",
+            width=320,
         )
         request, row = cells[place]
         spec = specs[request.run]

@@ -57,7 +57,9 @@ def test_a_table_of_more_than_a_few_rows_is_sorted_by_its_columns():
 
 def test_numbers_stand_to_the_right_also_where_one_is_missing():
     html = small_table.as_html(pd.DataFrame({"a": ["x", "y"], "b": [1, "–"], "c": ["1 ± 2", "–"]}), "t")
-    assert html.count('class="kd-number"') == 3, "the head and two cells of b"
+    assert html.count('class="kd-number"') == 2, "the head and a cell of b"
+    assert html.count('class="kd-number kd-none"') == 1, "a card leaves out what is not there"
+    assert html.count('class="kd-none"') == 1
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,16 @@ const SPOKEN = '[role="alert"], [role="status"], [aria-live]'; // read aloud whe
 const ways = new Map();
 let request = 0; // of the next picture
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const seen = new MutationObserver((changes) => {
-  changes.forEach(follow);
-  seen.takeRecords(); // of what was just written here
-});
+/** @type {MutationObserver} */
+let seen;
 const OPTIONS = { subtree: true, childList: true, characterData: true, characterDataOldValue: true };
 
 /** Count in the page, and in every component that says that it has numbers that change. */
 export function watch() {
+  seen = new MutationObserver((changes) => {
+    changes.forEach(follow);
+    seen.takeRecords(); // of what was just written here
+  });
   seen.observe(document.body, OPTIONS);
   document.addEventListener("kd-counts", (event) => {
     if (event instanceof CustomEvent && event.detail instanceof Node) seen.observe(event.detail, OPTIONS);

@@ -4,6 +4,6 @@ import { watch } from "./count.js";
 import { follow } from "./links.js";
 import { watch as sort } from "./sort.js";
 
-sort();
+sort(); // by what was written, before that begins to count
 watch();
 follow();

@@ -41,7 +41,7 @@ def test_the_answer_and_its_figure_stand_above_every_control_of_the_page(visit, 
 
 
 def test_a_small_table_is_cards_on_a_phone_and_a_table_elsewhere(visit, stored):
-    for width, display, count in ((1440, "table-row", 4), (390, "block", 3)):
+    for width, display, count in ((1440, "table-row", 4), (390, "grid", 3)):
         page = visit(f"/compare?runs={stored}&show=Table", width=width, height=844)
         rows = page.get_by_role("table").get_by_role("row")
         expect(rows).to_have_count(count, timeout=SLOW)  # with its heading, and without
@@ -57,7 +57,7 @@ DRAW = """(place, html) => {
     window.said.push([...place.querySelectorAll("tbody tr")].map((row) => row.innerText));
     requestAnimationFrame(record);
   };
-  record();
+  requestAnimationFrame(record);
 }"""
 
 
