@@ -69,7 +69,7 @@ def _shown(run: RunInfo, row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         before, after = card_words(name)
         text = cell_text(None if value is None else setting_text(value))
-        order = str(-round(run.created)) if name == "age" else ""
+        order = f"{-run.created:.3f}" if name == "age" else ""
         cells.append({"name": name, "text": text, "before": before, "after": after, "order": order})
     [curve] = address.load_validation_curves([run])
     return {
