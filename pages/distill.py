@@ -11,6 +11,8 @@ import streamlit as st
 from kdlib import engine, planning, runs
 from kdlib.analysis import frames, teacher_report
 from kdlib.analysis.figures.curves import plot_curves
+from kdlib.analysis.rounds import Repetition
+from kdlib.analysis.subsets import with_subsets
 from kdlib.analysis.teacher_report import TargetProbe, TeacherReport
 from kdlib.analysis.verdicts import verdict
 from kdlib.data import datasets
@@ -18,7 +20,7 @@ from kdlib.models import embedding
 from kdlib.names import teacher_name
 from kdlib.spec import BASELINE, RunSpec, teacher_parts
 from kdlib.store import RunInfo
-from pages import address, chain, controls, items, landscape_plan, live, run_tables, show, step_mode
+from pages import address, chain, controls, items, landscape_plan, live, rounds_section, run_tables, show, step_mode
 from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
@@ -35,27 +37,41 @@ CURVES = {
 
 
 def planned_specs(spec: RunSpec, methods: Sequence[str]) -> list[RunSpec]:
-    """Return what a launch runs: every method as it is set, and where methods are tuned first, also tuned."""
+    """Return what a launch compares: every method as it is set, and where methods are tuned first, also tuned."""
     given = [spec.replace(method=method, tune=0) for method in methods]
     return given + ([spec.replace(method=method) for method in methods] if spec.tune else [])
 
 
-def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
+def find_errors(specs: Sequence[RunSpec], repetition: Repetition) -> list[str]:
+    """Return why specs cannot be run as often as is asked for, each reason once."""
+    if not specs:
+        return ["choose at least one method to compare"]
+    return planning.find_errors([*specs, *with_subsets([spec.replace(tune=0) for spec in specs], repetition.subsets)])
+
+
+def launch(specs: Sequence[RunSpec], repetition: Repetition, name: str) -> None:
+    """Launch specs and select their runs: one comparison, of which later rounds launch themselves where there are."""
+    if repetition.in_rounds(specs):
+        address.launch_rounds(specs, repetition, name)
+    elif any(spec.tune for spec in specs):
+        address.launch_sweep(specs, name)
+    else:
+        address.launch(with_subsets(specs, repetition.subsets), name=name)
+
+
+def show_plan(spec: RunSpec, methods: Sequence[str], repetition: Repetition, errors: Sequence[str]) -> None:
     """Show the button, what a launch costs and what speaks against it, and the same thing as code."""
     specs = planned_specs(spec, methods)
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch")
         name = show.launch_name()
-        show.code_behind_button(planning.as_code(spec, methods))
+        show.code_behind_button(planning.as_code(spec, methods, repetition))
         past = [] if errors else runs.list_runs(limit=200, states=["done"])
         if not errors:
             workers = engine.status().workers or USUAL_WORKERS
-            show.launch_time(planning.estimate_cost(specs, past, workers))
-    if pressed and spec.tune:
-        address.launch_sweep(specs, name)
-        st.rerun()
+            show.launch_time(planning.estimate_repeated(specs, repetition, past, workers))
     if pressed:
-        address.launch(specs, name=name)
+        launch(specs, repetition, name)
         st.rerun()
     with st.container(key="notices", gap="xsmall"):
         show_notices(spec, methods, errors, past)
@@ -122,6 +138,7 @@ def show_training(infos: Sequence[RunInfo]) -> None:
     """Show how far runs are, and what ends them."""
     share = sum(run.progress for run in infos) / len(infos)
     st.progress(share, text=f"Training: {run_tables.remaining_time(infos, time.time())}")
+    rounds_section.show_line(infos)
     if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
         for run in infos:
             if run.active:
@@ -133,7 +150,8 @@ def show_outcome(infos: Sequence[RunInfo]) -> None:
     results = address.load_results(infos)
     if len(results) < len(infos):
         return
-    st.info(escape(verdict(results)), icon=":material/flag:")
+    rounds_section.show_line(infos)
+    st.info(escape(verdict(address.load_pooled(infos))), icon=":material/flag:")
     with st.container(horizontal=True):
         for page, label, icon in (
             ("pages/compare.py", "Compare in every detail", "bar_chart"),
@@ -191,19 +209,18 @@ def main() -> None:
     picture = st.container()
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        spec, methods = controls.spec_controls()
-    specs = planned_specs(spec, methods)
-    errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
+        spec, methods, repetition = controls.spec_controls()
+    errors = find_errors(planned_specs(spec, methods), repetition)
     with picture:
         show_chain(spec, methods, errors)
     with right:
         if mode == STEP:
             step_mode.show(spec.cells[0].replace(tune=0), methods, errors)  # a step has one setting
         elif mode == landscape_plan.MODE:
-            landscape_plan.show_mode(spec.replace(tune=0), methods, errors, USUAL_WORKERS)
+            landscape_plan.show_mode(spec.replace(tune=0), methods, repetition, errors, USUAL_WORKERS)
             live.draw_while_active(landscape_plan.draw_runs, address.load_runs(address.selected_ids()))
         else:
-            show_plan(spec, methods, errors)
+            show_plan(spec, methods, repetition, errors)
             live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))
 
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kdlib.spec import TUNED_FIELDS, RunSpec
 from kdlib.store.reading import StoredRun
 from kdlib.summary import Summary
 
+PLAN = "kdlib.plan."  # tags with this beginning hold the plans of groups
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
 STATUS = {QUEUED: "SCHEDULED", RUNNING: "RUNNING", DONE: "FINISHED", FAILED: "FAILED", CANCELLED: "KILLED"}
@@ -35,6 +36,7 @@ class RunInfo:
         cancelling: a cancel was requested and the worker has not stopped yet.
         phase: of a running run, one of `PHASES`; "" where that is not known, as of a run on another machine.
         phase_share: share of the phase that is done, 0 to 1.
+        plans: of the groups that go on by themselves, what is planned: group -> JSON, see `kdlib.runs.sequences`.
     """
 
     id: str
@@ -54,6 +56,7 @@ class RunInfo:
     cancelling: bool = False
     phase: str = ""
     phase_share: float = 0.0
+    plans: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -111,4 +114,5 @@ def to_run_info(run: StoredRun) -> RunInfo | None:
         submitted=float(tags.get("kdlib.submitted", created)),
         resumes=int(tags.get("kdlib.resumes", 0)),
         engine=tags.get("kdlib.engine", ""),
+        plans={key.removeprefix(PLAN): value for key, value in tags.items() if key.startswith(PLAN)},
     )
