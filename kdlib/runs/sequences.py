@@ -8,7 +8,7 @@ how far it is follows from the runs alone. A worker of a cluster launches nothin
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from kdlib import engine, runs, store
 from kdlib.analysis.rounds import Repetition, missing_specs, pool, widest_half_width, with_looks
@@ -52,7 +52,8 @@ class Plan:
     def from_json(cls, text: str) -> "Plan":
         """Return the plan that `to_json` wrote; fields of a later version are left out."""
         values = {name: value for name, value in json.loads(text).items() if name in cls.__dataclass_fields__}
-        return cls(**values | {"looks": tuple(values["looks"])})
+        plan = cls(**values)
+        return replace(plan, looks=tuple(plan.looks))
 
 
 @dataclass(frozen=True)
@@ -187,20 +188,20 @@ def read_progress(
     if found is None:
         raise ValueError(f"no comparison in rounds is called {name!r} in this store; see `kdlib runs`")
     plan = found[1]
-    results = [with_looks(read_result(run), plan.allowed) for run in infos if run.state == DONE]
     stopped = tuple(run for run in infos if run.state in (store.FAILED, store.CANCELLED))
     known = {run.spec.identity for run in infos}
     first = min(run.spec.subset for run in infos)
     begun = [run for run in infos if run.spec.subset == first and not run.spec.first_seed]
-    unfinished = any(run.state != DONE for run in begun)
+    active = any(run.active for run in infos)
+    if any(run.state != DONE for run in begun):  # what the others shall train is not known yet
+        return ComparisonProgress(name, plan, TRAINING if active else STOPPED, stopped=stopped)
+    results = [with_looks(read_result(run), plan.allowed) for run in infos if run.state == DONE]
     looks: list[Look] = []
     for seeds in plan.looks:
         goal = seeds if plan.half_width or plan.allowed > 1 else None
-        missing = missing_specs(results, plan.subsets, goal)
-        if unfinished or missing:
-            unknown = () if unfinished else tuple(spec for spec in missing if spec.identity not in known)
-            state = STOPPED if stopped else WAITING if unknown else TRAINING
-            state = TRAINING if any(run.active for run in infos) else state
+        if missing := missing_specs(results, plan.subsets, goal):
+            unknown = tuple(spec for spec in missing if spec.identity not in known)
+            state = TRAINING if active else STOPPED if stopped else WAITING
             return ComparisonProgress(name, plan, state, tuple(looks), unknown, stopped)
         looks.append(Look(seeds, widest_half_width(pool(results, goal))))
         if plan.half_width and looks[-1].half_width <= plan.half_width:
@@ -257,9 +258,12 @@ def advance(name: str, infos: Sequence[RunInfo] = ()) -> ComparisonProgress:
 def go_on(run_id: str) -> None:
     """Launch the next round of the comparisons that a run is part of; a worker calls it when it has ended the run.
 
-    To the engine that run still trains, so what counts is what the store has.
+    To the engine that run still trains, so what counts is what the store has. Of several that end at once, the last
+    goes on.
     """
     run = with_retry(lambda: store.fetch(run_id))
     if run.plans and run.engine == engine.engine_id():  # a worker of a cluster would start an engine of its own
         for name in run.plans:
-            advance(name, list(reversed(with_retry(lambda name=name: store.group_members(name)))))
+            infos = list(reversed(with_retry(lambda name=name: store.group_members(name))))
+            if not any(each.active for each in infos):
+                advance(name, infos)
