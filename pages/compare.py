@@ -40,9 +40,10 @@ def draw_training(before: Sequence[RunInfo]) -> Sequence[RunInfo]:
         st.rerun()
     rounds_section.show_line(infos)
     if not done and any(run.active for run in infos):
-        specs, names = [run.spec for run in infos], frames.run_labels([run.spec for run in infos])
-        run_tables.state_line(infos, names)
-        points = frames.curves(specs, address.load_histories(infos), names)
+        methods, histories = rounds_section.combine(infos)
+        specs, names = [run.spec for run in methods], frames.run_labels([run.spec for run in methods])
+        run_tables.state_line(methods, names)
+        points = frames.curves(specs, histories, names)
         roles = dict(zip(names, map(method_role, specs), strict=True))
         epochs, label = max(spec.epochs for spec in specs), frames.metric_label(specs)
         show.figure(plot_curves(points, "val", epochs, roles, label), "training", "Validation score over the epochs")

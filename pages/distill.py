@@ -18,6 +18,7 @@ from kdlib.analysis.verdicts import verdict
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.names import teacher_name
+from kdlib.results import Point
 from kdlib.spec import BASELINE, RunSpec, teacher_parts
 from kdlib.store import RunInfo
 from pages import address, chain, controls, items, landscape_plan, live, rounds_section, run_tables, show, step_mode
@@ -123,14 +124,15 @@ def draw_runs() -> list[RunInfo]:
     if not infos:
         show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
         return infos
-    names = frames.run_labels([run.spec for run in infos])
+    methods, histories = rounds_section.combine(infos)
+    names = frames.run_labels([run.spec for run in methods])
     with st.container(key="came-out"):  # as high as what comes out: the curves stay where they are
         if any(run.active for run in infos):
             show_training(infos)
         else:
             show_outcome(infos)
-        run_tables.state_line(infos, names)
-    show_curves(infos, names)
+        run_tables.state_line(methods, names)
+    show_curves(methods, histories, names)
     return infos
 
 
@@ -160,8 +162,8 @@ def show_outcome(infos: Sequence[RunInfo]) -> None:
             st.page_link(page, label=label, icon=f":material/{icon}:", query_params=address.query(infos))
 
 
-def show_curves(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
-    """Show a curve of each run over the epochs, which one is chosen above it."""
+def show_curves(infos: Sequence[RunInfo], histories: Sequence[Sequence[Point]], names: Sequence[str]) -> None:
+    """Show a curve of each method over the epochs, which one is chosen above it."""
     specs = [run.spec for run in infos]
     roles = dict(zip(names, map(frames.method_role, specs), strict=True))
     curve = st.segmented_control(
@@ -174,7 +176,7 @@ def show_curves(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
         label_visibility="collapsed",
         bind="query-params",
     )
-    points = frames.curves(specs, address.load_histories(infos), names)
+    points = frames.curves(specs, histories, names)
     epochs = max(spec.epochs for spec in specs)
     figure = plot_curves(points, curve, epochs, roles, frames.metric_label(specs)).update_layout(height=CURVE_HEIGHT)
     show.figure(figure, f"curve-{curve}", CURVES[curve])

@@ -18,7 +18,7 @@ from kdlib.models.teachers import compatible_teachers
 from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
-from pages import address, landscape_section, registries, run_tables, show
+from pages import address, landscape_section, registries, rounds_section, run_tables, show
 from pages.text import escape
 from pages.values import number_values
 
@@ -88,6 +88,7 @@ def draw_runs() -> list[RunInfo]:
     if not landscape_section.has_landscape(infos):
         show.empty("Nothing launched yet: choose settings and values above and press **Launch**. Cells fill in, live.")
         return infos
+    rounds_section.show_line(infos)
     active = [run for run in infos if run.active]
     stopped = [run for run in infos if run.state in (CANCELLED, FAILED)]
     if active:

@@ -5,16 +5,19 @@ Comparisons whose runs are all launched at once have nothing to show here.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
 from kdlib import planning, runs
 from kdlib.analysis.figures.looks import plot_looks
+from kdlib.analysis.merging import merge_histories
 from kdlib.analysis.rounds import missing_specs
-from kdlib.results import RunResult
+from kdlib.names import in_order
+from kdlib.results import Point, RunResult
 from kdlib.runs import sequences, sweeps
-from kdlib.store import DONE, RunInfo, RunNotFoundError
+from kdlib.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING, RunInfo, RunNotFoundError
 from pages import address, show
 from pages.glossary import term
 from pages.text import escape
@@ -34,6 +37,31 @@ def read_progress(infos: Sequence[RunInfo]) -> sequences.ComparisonProgress | No
     with suppress(RunNotFoundError):  # files of a run have been deleted: the page says so where it lists them
         return sequences.read_progress(name, [*infos, *others], address.load_result)
     return None
+
+
+def combine(infos: Sequence[RunInfo]) -> tuple[list[RunInfo], list[list[Point]]]:
+    """Return one run, and its points, for each method: those of other labelled rows and of later seeds are part of it.
+
+    Curves are those of runs that are done; until there is one, of all.
+    """
+    combined, histories = [], []
+    for group in in_order(sequences.by_method(infos), lambda group: group[0].spec):
+        done = [run for run in group if run.state == DONE]
+        found = [points for points in address.load_histories(done or group) if points]
+        combined.append(group[0] if len(group) == 1 else _as_one(group))
+        histories.append(merge_histories(found))
+    return combined, histories
+
+
+def _as_one(group: Sequence[RunInfo]) -> RunInfo:
+    """Return the first of some runs with the state of all: the first state here that one of them has."""
+    states = [run.state for run in group]
+    state = next(state for state in (RUNNING, QUEUED, FAILED, CANCELLED, DONE) if state in states)
+    progress = sum(1.0 if run.state == DONE else run.progress for run in group) / len(group)
+    reasons = [run.reason for run in group if run.reason]
+    unsynced = sum(run.unsynced for run in group if not run.active)
+    state = RUNNING if state == QUEUED and DONE in states else state
+    return replace(group[0], state=state, progress=progress, phase="", reason="; ".join(reasons), unsynced=unsynced)
 
 
 def show_line(infos: Sequence[RunInfo]) -> None:

@@ -1,11 +1,13 @@
 """Comparisons in rounds in the app: controls of Distill, looks on Compare, more seeds, and links to a whole sweep."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from kdlib import runs, store
 from kdlib.analysis.rounds import Repetition, extend
+from kdlib.names import run_name
 from kdlib.pipeline import compare
 from kdlib.runs import sequences, sweeps
 from kdlib.spec import RunSpec
@@ -128,11 +130,16 @@ class TestDistill:
         specs, repetition = launched["rounds"]
         assert ({spec.subset for spec in specs}, repetition) == ({0}, Repetition(2))
 
-    def test_it_says_how_sure_it_is(self, app_home, rounds):
-        stored(rounds)
+    def test_it_says_how_sure_it_is_and_shows_one_curve_for_all_rounds_of_a_method(self, app_home, rounds):
+        stored(rounds, replace(PLAN, looks=(2, 4), allowed=2))
         app = opened("distill", sweep=NAME)
         assert not app.exception
-        assert "Look 2 of 3, after 4 seeds" in texts(app).replace("\\", "")
+        assert "All 4 seeds that were planned are trained" in texts(app).replace("\\", "")
+        assert [each.value for each in app.text if each.value in map(run_name, [each.spec for each in rounds])] == [
+            run_name(each.spec) for each in rounds[:3]
+        ]
+        [figure] = app.get("plotly_chart")
+        assert len([trace for trace in json.loads(figure.proto.spec)["data"] if trace.get("showlegend", True)]) == 3
 
 
 class TestCompare:

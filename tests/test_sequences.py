@@ -160,6 +160,18 @@ def test_a_worker_of_a_cluster_launches_nothing(fresh_home, monkeypatch):
     sequences.go_on(run_id)
 
 
+def test_runs_of_one_setting_stand_together_whatever_their_draws_and_seeds_are():
+    def info(metrics=None, **changes):
+        return store.RunInfo("0" * 32, "a", "b", seeded_runs.spec(**changes), store.DONE, 0.0, metrics=metrics)
+
+    chosen = {f"chosen/{name}": value for name, value in seeded_runs.CHOSEN.items()}
+    searched = info(chosen, method="mlp", tune=3)
+    followers = [info(method="mlp", **seeded_runs.CHOSEN, **later) for later in ({"subset": 1}, {"first_seed": 2})]
+    others = [info(method="raw"), info(method="raw", first_seed=2, seeds=5), info(method="raw", dim=3, lr=0.5)]
+    groups = sequences.by_method([*followers, *others, searched])
+    assert [[group[0], len(group)] for group in groups] == [[searched, 3], [others[0], 2], [others[2], 1]]
+
+
 def test_all_methods_begin_with_the_same_seeds():
     with pytest.raises(ValueError, match="same number of seeds"):
         sequences.launch([RunSpec(), RunSpec(method="raw", seeds=3)], GOAL)

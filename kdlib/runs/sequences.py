@@ -168,6 +168,26 @@ def allowed_looks(run: RunInfo) -> int:
     return max((Plan.from_json(text).allowed for text in run.plans.values()), default=1)
 
 
+def by_method(infos: Iterable[RunInfo]) -> list[list[RunInfo]]:
+    """Return some runs, those of one setting together, whatever their labelled rows and seeds are: the first first.
+
+    What was chosen on validation is known once that run is over; runs of that setting then belong to it.
+
+    Example:
+        >>> [len(group) for group in by_method(members(name))]
+    """
+    groups: dict[str, list[RunInfo]] = {}
+    for run in sorted(infos, key=lambda run: (not run.spec.searched, run.spec.first_seed, run.spec.subset)):
+        plain = run.spec.replace(first_seed=0, seeds=1)
+        own = plain.identity if run.spec.searched else plain.replace(subset=0).identity
+        chosen = run.setting.replace(first_seed=0, seeds=1, subset=0).identity
+        group = groups.get(own) or groups.setdefault(own, [])
+        group.append(run)
+        groups.setdefault(chosen, group)
+    found = {id(group): group for group in groups.values()}
+    return list(found.values())
+
+
 def read_progress(
     name: str, infos: Sequence[RunInfo], read_result: Callable[[RunInfo], RunResult] = lambda run: runs.result(run.id)
 ) -> ComparisonProgress:

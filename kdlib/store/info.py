@@ -65,8 +65,13 @@ class RunInfo:
 
     @property
     def setting(self) -> RunSpec:
-        """What a tuned run was trained with, once it is over; otherwise the spec."""
-        chosen = {name: (self.metrics or {}).get(f"chosen/{name}") for name in TUNED_FIELDS}
+        """What a run with a grid, or a tuned one, was trained with, once it is over; otherwise the spec."""
+        metrics = self.metrics or {}
+        if self.spec.grid and not self.spec.tune:
+            values = {name: metrics.get(f"chosen/{name}") for name in self.spec.grid}
+            cells = (cell for cell in self.spec.cells if {name: getattr(cell, name) for name in values} == values)
+            return next(cells, self.spec)
+        chosen = {name: metrics.get(f"chosen/{name}") for name in TUNED_FIELDS}
         if not self.spec.tune or chosen["lr"] is None:
             return self.spec
         return self.spec.replace(tune=0, **{name: value for name, value in chosen.items() if value is not None})
