@@ -146,7 +146,7 @@ def test_one_button_launches_what_a_landscape_lacks(ids, monkeypatch):
     assert not app.exception
     assert {spec.method for spec in launched} == {"baseline", "raw", "mlp"}
     assert sorted({spec.labels for spec in launched}) == [50, 100, 300, 1000]
-    assert (app.query_params["sweep"], "runs" in app.query_params) == (["0123456789ab"], False)
+    assert (app.query_params["sweep"], "runs" in app.query_params) == ("0123456789ab", False)
 
 
 def test_a_landscape_without_values_or_with_too_many_runs_cannot_be_launched(app_home):

@@ -54,8 +54,8 @@ def launch(
 
     Args:
         name: of the runs; by default each is named after its method.
-        user: decides the turn where many wait: the first run of one user goes before the second of another. By
-            default the account's name.
+        user: decides the turn where many wait: the first run of one goes before the second of another. By default the
+            account's name.
         request_id: names this request; the same request again, from any process, gives the same runs.
         group: a sweep they belong to.
         plan: of the group, see `kdlib.runs.sequences`.
@@ -81,9 +81,8 @@ def launch(
         queued_before = sum(run.user == user for run in with_retry(listing.active))
         for number, spec in enumerate(specs):
             request = f"{digest}/{number}" if digest else ""
-            run = _find_launched(request) or _create(
-                spec, _name_run(name, spec, len(specs)), user, group, plan, request
-            )
+            title = _name_run(name, spec, len(specs))
+            run = _find_launched(request) or _create(spec, title, user, group, plan, request)
             # A queued run that the engine does not have is new, or its launch was interrupted.
             if run.state == store.QUEUED and not engine.states([run.id]):
                 _hand_over(run, device, restarts, priority=-queued_before - number)
