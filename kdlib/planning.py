@@ -124,7 +124,10 @@ def find_errors(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def find_warnings(
-    specs: Sequence[RunSpec], target: "TargetProbe | None" = None, past: Sequence[RunInfo] = ()
+    specs: Sequence[RunSpec],
+    target: "TargetProbe | None" = None,
+    past: Sequence[RunInfo] = (),
+    repetition: Repetition = ONCE,
 ) -> list[str]:
     """Return what a person should know before launching; nothing here forbids it.
 
@@ -132,6 +135,7 @@ def find_warnings(
         specs: they differ in their method only.
         target: how well a linear probe reads the target from the teacher's embedding, if it is known.
         past: earlier runs, among which a baseline of this very student may be.
+        repetition: how often they are repeated.
 
     Example:
         >>> find_warnings([RunSpec(seeds=1)])
@@ -141,6 +145,13 @@ def find_warnings(
     warnings = _find_teacher_warnings(first, target, past) if taught and target else []
     if taught and not any(grid_values(first.distance_weight)) and not any(grid_values(first.soft_label_weight)):
         warnings.append("With λ = 0 and no soft labels the teacher has no say: every method trains like the baseline.")
+    if repetition.half_width and repetition.subsets > 1:
+        warnings.append(
+            f"More seeds do not make up for few labelled subsets: over {repetition.subsets} of them intervals may stay "
+            "wide however many seeds there are. Choose 1 to be sure about one draw, or more subsets."
+        )
+    elif repetition.subsets == 2:
+        warnings.append("Over 2 labelled subsets intervals are wide: two draws say little of how draws differ.")
     if first.seeds < 3:
         warnings.append("With fewer than 3 seeds the interval says little or nothing.")
     if taught and BASELINE not in methods:

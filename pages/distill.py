@@ -21,7 +21,19 @@ from kdlib.names import teacher_name
 from kdlib.results import Point
 from kdlib.spec import BASELINE, RunSpec, teacher_parts
 from kdlib.store import RunInfo
-from pages import address, chain, controls, items, landscape_plan, live, rounds_section, run_tables, show, step_mode
+from pages import (
+    address,
+    chain,
+    controls,
+    items,
+    landscape_plan,
+    live,
+    repetition_controls,
+    rounds_section,
+    run_tables,
+    show,
+    step_mode,
+)
 from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
@@ -69,16 +81,19 @@ def show_plan(spec: RunSpec, methods: Sequence[str], repetition: Repetition, err
         show.code_behind_button(planning.as_code(spec, methods, repetition))
         past = [] if errors else runs.list_runs(limit=200, states=["done"])
         if not errors:
+            st.markdown(repetition_controls.count_runs(specs, repetition), width="content")
             workers = engine.status().workers or USUAL_WORKERS
             show.launch_time(planning.estimate_repeated(specs, repetition, past, workers))
     if pressed:
         launch(specs, repetition, name)
         st.rerun()
     with st.container(key="notices", gap="xsmall"):
-        show_notices(spec, methods, errors, past)
+        show_notices(spec, methods, repetition, errors, past)
 
 
-def show_notices(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], past: Sequence[RunInfo]) -> None:
+def show_notices(
+    spec: RunSpec, methods: Sequence[str], repetition: Repetition, errors: Sequence[str], past: Sequence[RunInfo]
+) -> None:
     """Show why a launch is not possible, or what should be known before it."""
     taught = any(method != BASELINE for method in methods)
     if taught and not spec.teacher:
@@ -92,7 +107,8 @@ def show_notices(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], p
         st.error(escape(error), icon=":material/block:")
     if not errors:
         target = show_knowledge(spec) if taught else None
-        for warning in planning.find_warnings([spec.replace(method=method) for method in methods], target, past):
+        specs = [spec.replace(method=method) for method in methods]
+        for warning in planning.find_warnings(specs, target, past, repetition):
             st.warning(escape(warning), icon=":material/lightbulb:")
 
 

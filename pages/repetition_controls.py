@@ -1,9 +1,12 @@
 """The controls of Distill for how sure a comparison is: labelled subsets, seeds until it is sure, tuning first."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from kdlib.analysis.rounds import Repetition
+from kdlib.analysis.rounds import Repetition, expected_specs
 from kdlib.checks import MAX_TRIALS
+from kdlib.spec import RunSpec
 from pages.glossary import term
 
 SUBSETS, SURE, UNTIL, MOST, TUNE, TRIALS = "subsets", "until-sure", "until", "most_seeds", "tune-first", "trials"
@@ -49,6 +52,7 @@ def show(seeds: int) -> Repetition:
         20.0,
         USUAL_POINTS,
         0.1,
+        format="%.1f",
         key=UNTIL,
         help=term("interval"),
         bind="query-params",
@@ -80,6 +84,19 @@ def describe(seeds: int, repetition: Repetition) -> str:
     if repetition.subsets > 1:
         words = f"{repetition.subsets} labelled subsets x {words}"
     return f"{words} until ± {100 * repetition.half_width:g} points" if repetition.half_width else words
+
+
+def count_runs(specs: Sequence[RunSpec], repetition: Repetition) -> str:
+    """Return how many runs a comparison is, in words: "3 runs", "6 to 18 runs" where seeds may be added.
+
+    Args:
+        specs: of what is compared.
+        repetition: how often.
+    """
+    first = len(expected_specs(specs, repetition))
+    looks = len(repetition.looks(specs[0].seeds)) if repetition.half_width else 1
+    most = first + (looks - 1) * len(specs) * repetition.subsets
+    return f"{first} to {most} runs" if most > first else f"{first} run{'' if first == 1 else 's'}"
 
 
 def show_tuning() -> int:

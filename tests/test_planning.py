@@ -84,6 +84,14 @@ def test_what_cannot_be_concluded_is_said_before(specs, warning):
     assert any(warning in line for line in planning.find_warnings(specs))
 
 
+def test_few_labelled_subsets_say_little_whatever_the_seeds():
+    specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
+    assert not planning.find_warnings(specs, repetition=Repetition(3))
+    assert any("two draws" in line for line in planning.find_warnings(specs, repetition=Repetition(2)))
+    sure = planning.find_warnings(specs, repetition=Repetition(5, 0.01, 40))
+    assert any("do not make up for few" in line for line in sure)
+
+
 def test_knowledge_that_stays_in_its_domain_is_said_before():
     specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
     assert any("carries over" in line for line in planning.find_warnings(specs, TargetProbe(0.9, 0.1, ood=0.5)))

@@ -70,7 +70,9 @@ def test_later_seeds_are_joined_in_their_order_and_nothing_else_is():
     joined = join_rounds([third, first, other, second, gap])
     assert [each.spec.seed_numbers for each in joined] == [range(4), range(2, 3), range(7, 8)]
     assert joined[0].score("test").values == [0.1, 0.2, 0.3, 0.4]
-    assert join_rounds([first, second, third], most_seeds=3)[0].score("test").values == [0.1, 0.2, 0.3]
+    fourth = made_up([0.9], first_seed=4)
+    [short] = join_rounds([first, second, third, fourth], most_seeds=3)  # nothing of the looks that came after
+    assert short.score("test").values == [0.1, 0.2, 0.3]
     assert why_unpaired(joined[0], gap) == "other seeds, from 0 and not from 7"
 
 

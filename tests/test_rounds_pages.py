@@ -62,6 +62,7 @@ class TestDistill:
         app = opened("distill", **SMALL, subsets="3")
         assert not app.exception
         assert "3 labelled subsets x 2 seeds" in texts(app).replace("\\", "")
+        assert "9 runs" in texts(app)
         assert "--subsets 3" in self.code(app)
         assert "pool(compare_repeated(specs, Repetition(subsets=3)))" in self.code(app)
         assert "subsets: 3" in self.code(app)
@@ -73,6 +74,7 @@ class TestDistill:
     def test_seeds_are_added_until_it_is_sure(self, app_home, launched):
         app = opened("distill", **SMALL, **{"until-sure": "true", "until": "1.5", "most_seeds": "16"})
         assert not app.exception
+        assert "3 to 12 runs" in texts(app)
         assert "2 to 16 seeds until ± 1.5 points" in texts(app).replace("\\", "")
         assert "Looks at 2, 4, 8, 16 seeds" in texts(app)
         assert "--until 1.5 --most-seeds 16" in self.code(app)

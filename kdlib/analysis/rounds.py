@@ -150,7 +150,7 @@ def join_rounds(results: Sequence[RunResult], most_seeds: int | None = None) -> 
 
     Args:
         results: of runs; those of later seeds that follow none stay as they are.
-        most_seeds: later seeds beyond these are left out of what is joined.
+        most_seeds: runs with seeds beyond these are left out.
 
     Example:
         >>> join_rounds([first, more])[0].spec.seeds == first.spec.seeds + more.spec.seeds
@@ -167,12 +167,15 @@ def join_rounds(results: Sequence[RunResult], most_seeds: int | None = None) -> 
             continue
         place = _place(result)
         while more := later.get((place, result.spec.seeds)):
-            used.add(id(more))
-            if most_seeds is not None and result.spec.seeds + more.spec.seeds > most_seeds:
+            if most_seeds is not None and more.spec.seed_numbers.stop > most_seeds:
                 break
+            used.add(id(more))
             result = extend(result, more)
         joined[number] = result
-    return [joined.get(number, each) for number, each in enumerate(results) if id(each) not in used]
+    left_out = {
+        id(each) for each in later.values() if most_seeds is not None and each.spec.seed_numbers.stop > most_seeds
+    }
+    return [joined.get(number, each) for number, each in enumerate(results) if id(each) not in used | left_out]
 
 
 def pool(results: Sequence[RunResult], most_seeds: int | None = None) -> list[RunResult]:

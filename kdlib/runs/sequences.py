@@ -236,15 +236,16 @@ def describe(progress: ComparisonProgress) -> str:
         >>> describe(read_progress(name, members(name)))
     """
     plan, looks = progress.plan, progress.looks
-    goal = f", asked for is ± {100 * plan.half_width:.2f}" if plan.half_width else ""
-    known = f"the widest interval is ± {100 * looks[-1].half_width:.2f} points{goal}" if looks else ""
+    goal = f", asked for: ± {100 * plan.half_width:.2f}" if plan.half_width else ""
+    known = f"the widest interval is ± {100 * looks[-1].half_width:.2f} points" if looks else ""
     if progress.state == REACHED:
-        return f"Sure enough after {looks[-1].seeds} of at most {plan.looks[-1]} seeds: {known}."
+        return f"Sure enough after {looks[-1].seeds} of at most {plan.looks[-1]} seeds: {known}{goal}."
     if progress.state == SPENT:
-        return f"All {looks[-1].seeds} seeds that were planned are trained: {known}."
+        still = f", not yet the ± {100 * plan.half_width:.2f} that were asked for" if plan.half_width else ""
+        return f"All {looks[-1].seeds} seeds that were planned are trained: {known}{still}."
     seeds = plan.looks[len(looks)]
     if looks:
-        words = f"Look {len(looks)} of {len(plan.looks)}, after {looks[-1].seeds} seeds: {known}"
+        words = f"Look {len(looks)} of {len(plan.looks)}, after {looks[-1].seeds} seeds: {known}{goal}"
         words += f". The next look is at {seeds} seeds, the last at {plan.looks[-1]}."
     else:
         words = f"The first of {len(plan.looks)} looks is at {seeds} seeds." if len(plan.looks) > 1 else ""
