@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from kdlib import runs
-from kdlib.analysis.rounds import Repetition, pool, with_looks
+from kdlib.analysis.rounds import Repetition
 from kdlib.names import in_order
 from kdlib.results import Point, RunResult
 from kdlib.runs import sequences, sweeps
@@ -207,13 +207,8 @@ def load_results(infos: Sequence[RunInfo]) -> list[RunResult]:
 
 
 def load_pooled(infos: Sequence[RunInfo]) -> list[RunResult]:
-    """Return the results of the runs that are measured, as one where they belong together.
-
-    Intervals allow for the looks that were planned for a run.
-    """
-    allowed = {run.spec.identity: sequences.allowed_looks(run) for run in infos}
-    measured = [result for result in load_results(infos) if result.metrics]
-    return pool([with_looks(result, allowed[result.spec.identity]) for result in measured])
+    """Return the results of the runs that are measured, as one where they belong together: `sequences.pool_runs`."""
+    return sequences.pool_runs(infos, [result for result in load_results(infos) if result.metrics])
 
 
 def load_histories(infos: Sequence[RunInfo]) -> list[list[Point]]:

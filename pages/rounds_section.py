@@ -83,10 +83,10 @@ def show_section(results: Sequence[RunResult]) -> None:  # noqa: ARG001
         st.info("The chosen runs are not one comparison that adds seeds.", icon=":material/info:")
         return
     plan, looks = progress.plan, progress.looks
-    st.markdown(escape(sequences.describe(progress)))
+    planned = plan.looks[: len(looks)] if progress.state == sequences.REACHED else plan.looks
     if looks:
         show.exportable_figure(
-            plot_looks(plan.looks, [look.half_width for look in looks], plan.half_width),
+            plot_looks(planned, [look.half_width for look in looks], plan.half_width),
             "looks",
             "The widest interval at each look",
             "Half of the width of the widest 95 % interval: of the differences to the methods without teacher and "
@@ -94,14 +94,14 @@ def show_section(results: Sequence[RunResult]) -> None:  # noqa: ARG001
         )
     rows = [
         {
-            "look": number + 1,
+            "look": f"{number + 1} of {len(plan.looks)}",
             "seeds": seeds,
-            "widest interval": f"± {100 * looks[number].half_width:.2f}" if number < len(looks) else "–",
+            "widest interval, points": f"± {100 * looks[number].half_width:.2f}" if number < len(looks) else "–",
             "asked for": f"± {100 * plan.half_width:.2f}" if plan.half_width else "–",
         }
-        for number, seeds in enumerate(plan.looks)
+        for number, seeds in enumerate(planned)
     ]
-    show.table(pd.DataFrame(rows), "Every look that was planned, in points")
+    show.table(pd.DataFrame(rows), "Every look")
     share = 100 - 5 / plan.allowed
     st.caption(
         f"Every interval allows for {plan.allowed} looks: it is one of {share:.4g} % instead of 95 % (Bonferroni), so "
@@ -110,12 +110,13 @@ def show_section(results: Sequence[RunResult]) -> None:  # noqa: ARG001
     )
 
 
-def offer_seeds(results: Sequence[RunResult], seeds: int | None) -> None:
+def offer_seeds(results: Sequence[RunResult], seeds: int | None, about: str = "") -> None:
     """Show the button that trains more seeds of all chosen runs, where so many would settle a difference.
 
     Args:
         results: of the chosen runs, as one where they belong together.
         seeds: that each shall have.
+        about: what that would settle, "" where the page says so.
     """
     infos = address.load_runs(address.selected_ids())
     counts = {result.spec.seeds for result in results}
@@ -125,6 +126,8 @@ def offer_seeds(results: Sequence[RunResult], seeds: int | None) -> None:
         return
     draws = [run.spec.subset for run in infos]
     missing = missing_specs(address.load_results(infos), 1 + max(draws) - min(draws), seeds)
+    if about:
+        st.markdown(f"{escape(about)} would be clear with about {seeds} seeds, if mean and spread stay as they are.")
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
             f"Train {seeds - max(counts)} more seeds of each",

@@ -149,7 +149,7 @@ def differences(results: Sequence[RunResult]) -> None:
             "differences of this table (Holm). Effect size: the difference on the test set in standard deviations over "
             "the seeds. Seeds to settle: how many would make it clear, if mean and spread stay as they are."
         )
-        rounds_section.offer_seeds(results, _fewest_to_settle(results, names.index(other)))
+        rounds_section.offer_seeds(results, *_fewest_to_settle(results, names, names.index(other)))
     if left_out:
         reasons = "  \n".join(f"{escape(label)}: {escape(reason)}" for label, reason in left_out.items())
         st.info(
@@ -158,11 +158,15 @@ def differences(results: Sequence[RunResult]) -> None:
         )
 
 
-def _fewest_to_settle(results: Sequence[RunResult], number: int) -> int | None:
-    """Return the fewest seeds that would make one of the differences to a result clear that are not; None for none."""
-    pairs = [paired_differences(each, results[number]) for each in results if each is not results[number]]
-    needed = [(seeds_to_settle(each["test"]), len(each["test"].values)) for each in pairs if each]
-    return min((seeds for seeds, count in needed if seeds is not None and seeds > count), default=None)
+def _fewest_to_settle(results: Sequence[RunResult], names: Sequence[str], number: int) -> tuple[int | None, str]:
+    """Return how many seeds would settle the open difference to a result that needs fewest, and what that is."""
+    found = []
+    for result, name in zip(results, names, strict=True):
+        difference = paired_differences(result, results[number]).get("test") if result is not results[number] else None
+        seeds = None if difference is None else seeds_to_settle(difference)
+        if difference is not None and seeds is not None and seeds > len(difference.values):
+            found.append((seeds, f"“{name}” against “{names[number]}”"))
+    return min(found, default=(None, ""))
 
 
 def why(results: Sequence[RunResult]) -> None:

@@ -158,6 +158,17 @@ class TestCompare:
         assert list(looks["seeds"]) == ["2", "4"]
         assert len(app.get("plotly_chart")) == 2
 
+    def test_while_a_round_trains_all_methods_are_compared_with_as_many_seeds(self, app_home, rounds):
+        stored(rounds[:5], PLAN)
+        waiting = store.create(rounds[5].spec, name="waits", user="tester", group=NAME, plan=PLAN.to_json())
+        store.set_state(waiting, store.FAILED, "no memory")
+        app = opened("compare", sweep=NAME)
+        assert not app.exception
+        assert "2 seeds, widened for 3 looks" in "".join(each.value for each in app.caption)
+        said = texts(app).replace("\\", "")
+        assert "Look 1 of 3, after 2 seeds" in said
+        assert "Resume it to go on" in said
+
     def test_the_next_round_is_launched_where_no_worker_did(self, app_home, rounds, monkeypatch):
         stored(rounds[:3])
         advanced = []
@@ -186,6 +197,7 @@ class TestCompare:
         app = opened("compare", runs=",".join(ids), show="Differences")
         button = app.button(key="add-seeds")
         assert button.label == "Train 4 more seeds of each"
+        assert "would be clear with about 6 seeds" in texts(app)
         assert any(each.value.startswith("Takes") for each in app.markdown)
         button.click().run()
         assert not app.exception

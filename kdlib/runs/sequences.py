@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from kdlib import engine, runs, store
-from kdlib.analysis.rounds import Repetition, missing_specs, pool, widest_half_width, with_looks
+from kdlib.analysis.rounds import Repetition, join_rounds, missing_specs, pool, widest_half_width, with_looks
 from kdlib.analysis.subsets import with_subsets
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
@@ -166,6 +166,26 @@ def plan_of(infos: Iterable[RunInfo], name: str = "") -> tuple[str, Plan] | None
 def allowed_looks(run: RunInfo) -> int:
     """Return how many looks the intervals of a run allow for: 1 where none but the last was planned."""
     return max((Plan.from_json(text).allowed for text in run.plans.values()), default=1)
+
+
+def pool_runs(infos: Sequence[RunInfo], results: Sequence[RunResult]) -> list[RunResult]:
+    """Return the results of some runs, as one where they belong together, with intervals that allow for their looks.
+
+    Of one comparison in rounds all methods have as many seeds, also while a round trains.
+
+    Args:
+        infos: the runs.
+        results: of those that are measured.
+
+    Example:
+        >>> pool_runs(infos, [runs.result(run.id) for run in infos if run.state == "done"])
+    """
+    allowed = {run.spec.identity: allowed_looks(run) for run in infos}
+    widened = [with_looks(result, allowed.get(result.spec.identity, 1)) for result in results]
+    if plan_of(infos) is None:
+        return pool(widened)
+    seeds = [each.spec.seeds for each in join_rounds(widened) if not each.spec.first_seed]
+    return pool(widened, min(seeds, default=None))
 
 
 def by_method(infos: Iterable[RunInfo]) -> list[list[RunInfo]]:
