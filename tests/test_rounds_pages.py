@@ -253,6 +253,17 @@ class TestSweepLinks:
         assert sweeps.member_ids("0" * 12) == []
 
 
+def test_a_report_tells_all_rounds_as_one_comparison(app_home, rounds):
+    from kdlib.export.report import render
+
+    ids = stored(rounds, replace(PLAN, looks=(2, 4), allowed=2))
+    text = render(ids, "md")
+    assert "3 runs answer it, each trained 4 times" in text
+    assert "Here they are over 4 seeds, widened for 2 looks." in text
+    assert "--seeds 4" in text
+    assert all(run_id[:12] in text for run_id in ids)
+
+
 def test_a_run_of_later_seeds_says_so_in_its_name():
     spec = RunSpec(method="baseline", subset=2, first_seed=5)
     assert runs.default_name(spec) == "no teacher (baseline), labelled subset 2, seeds from 5"

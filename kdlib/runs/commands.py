@@ -54,8 +54,7 @@ def launch(
 
     Args:
         name: of the runs; by default each is named after its method.
-        user: decides the turn where many wait: the first run of one goes before the second of another. By default the
-            account's name.
+        user: by default the account's name. The first waiting run of one goes before the second of another.
         request_id: names this request; the same request again, from any process, gives the same runs.
         group: a sweep they belong to.
         plan: of the group, see `kdlib.runs.sequences`.
