@@ -27,6 +27,7 @@ from kdlib.training.label_losses import SOFT_LABEL_LOSSES
 from kdlib.training.losses import LOSSES
 from kdlib.training.streaming import available_memory
 from kdlib.training.target_normalisers import TARGET_NORMALISERS, hadamard
+from kdlib.trials import TRIAL_SEEDS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
 SMALL_SETS = {"labels": 600, "epochs": 50, "lr": 0.02}
@@ -194,6 +195,10 @@ def _check_numbers(spec: RunSpec) -> None:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
     if spec.subset < 0:
         raise ValueError(f"subset must be 0 or more, got {spec.subset}")
+    if spec.first_seed < 0 or spec.seed_numbers[-1] >= TRIAL_SEEDS[0]:
+        raise ValueError(
+            f"first_seed must be 0 or more, and every seed below {TRIAL_SEEDS[0]:,}, got {spec.first_seed}"
+        )
     for value in grid_values(spec.lr):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"lr must be a positive number, got {value!r}")

@@ -33,6 +33,7 @@ FREE_FIELDS = {
     "temperature",
     "lr",
     "seeds",
+    "first_seed",
 }
 
 Built = TypeVar("Built")
@@ -64,7 +65,7 @@ def build_group(
         embeddings: (N, d_t) of all rows of the dataset.
         on_progress: shown how far the fitting is.
         settings: of the members, which differ in `GRID_FIELDS` only; by default the cells of the spec's grid.
-        seeds: with which each setting is trained; by default those of the spec.
+        seeds: with which each setting is trained; by default the `seed_numbers` of the spec.
 
     Returns:
         the group, and fixed compressors: one per seed, one for all where the seed has no effect, none where the
@@ -74,7 +75,7 @@ def build_group(
         CancelledError: `on_progress` asked to stop.
     """
     spec, compressor = context.spec, context.compressor
-    cells, each_seed = settings or spec.cells, seeds or range(spec.seeds)
+    cells, each_seed = settings or spec.cells, seeds or spec.seed_numbers
     seeds = [*each_seed] * len(cells)
     members = [_build_seeded(seed, lambda: _build_student(context)) for seed in seeds]
     if compressor is None:

@@ -61,6 +61,7 @@ LATER_FIELDS: dict[str, Any] = {
     "projector": "linear",
     "target_normaliser": "none",
     "soft_label_loss": "kl",
+    "first_seed": 0,
 }
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
@@ -94,7 +95,7 @@ class RunSpec:
         epochs: passes over the labelled rows.
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
-        seeds: members trained: seeds 0 ... seeds - 1.
+        seeds: members trained, with the `seed_numbers`.
         subset: which draw of the labelled rows, see `Dataset.labelled`.
         tune: how many settings of the `TUNED_FIELDS` are tried first, on validation rows and with other seeds; then the
             best one is trained. 0 takes the fields as they are.
@@ -102,6 +103,7 @@ class RunSpec:
             name in `PROJECTORS`.
         target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
         soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
+        first_seed: the lowest of the seeds; above 0 for a run that adds seeds to another one, see `analysis.rounds`.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -130,6 +132,7 @@ class RunSpec:
     projector: str = LATER_FIELDS["projector"]
     target_normaliser: str = LATER_FIELDS["target_normaliser"]
     soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
+    first_seed: int = LATER_FIELDS["first_seed"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -188,6 +191,21 @@ class RunSpec:
     def replace(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""
         return replace(self, **changes)
+
+    @property
+    def seed_numbers(self) -> range:
+        """Return the seeds of its members: `first_seed` and those that follow.
+
+        Example:
+            >>> RunSpec(seeds=3).seed_numbers
+            range(0, 3)
+        """
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
+    def searched(self) -> bool:
+        """Return whether its setting is chosen on validation, from a grid or by tuning."""
+        return bool(self.tune or self.grid)
 
     @property
     def grid(self) -> dict[str, tuple[float, ...]]:

@@ -239,8 +239,8 @@ def _collect(group: _Group, outputs: dict[str, np.ndarray]) -> _Collected:
 def _why_diverged(group: _Group) -> str:
     """Return which seeds diverged and when, "" without any."""
     start, stop = group.members.start, group.members.stop
-    diverged = group.inputs.trained.diverged.items()
-    seeds = [f"seed {member - start} in epoch {epoch}" for member, epoch in diverged if start <= member < stop]
+    diverged, first = group.inputs.trained.diverged.items(), group.spec.first_seed
+    seeds = [f"seed {member - start + first} in epoch {epoch}" for member, epoch in diverged if start <= member < stop]
     return f"diverged: {', '.join(seeds)}; try a lower learning rate" if seeds else ""
 
 

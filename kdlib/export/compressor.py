@@ -92,7 +92,7 @@ def _fitted(source: ExportSource, rows: np.ndarray, labels: np.ndarray, member: 
     """Return a fixed compressor, fitted as in the run."""
     spec, entry = source.result.setting, COMPRESSORS[source.result.spec.method]
     d_c = entry.width(rows.shape[1], spec.dim, len(source.data.classes))
-    fitted = entry.build(d_c, member if entry.seeded else 0).fit(rows, labels)
+    fitted = entry.build(d_c, spec.seed_numbers[member] if entry.seeded else 0).fit(rows, labels)
     return fitted.encoder if isinstance(fitted, Autoencoder) else affine_layer(fitted, rows.shape[1])
 
 

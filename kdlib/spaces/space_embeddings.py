@@ -215,7 +215,7 @@ def _compressor(run_id: str, spec: RunSpec, data: Dataset, embeddings: np.ndarra
     if entry.trainable:
         network = _trained_compressor(run_id, entry.build(embeddings.shape[1], d_c), member)
     else:
-        seed = member if entry.seeded else 0
+        seed = spec.seed_numbers[member] if entry.seeded else 0
         network = entry.build(d_c, seed).fit(scaled[labelled], data.labels[labelled]).transform
 
     def compute(rows: np.ndarray) -> np.ndarray:

@@ -256,7 +256,7 @@ def load_compressor(run_id: str) -> Callable[[np.ndarray], np.ndarray]:
     entry = COMPRESSORS["none" if spec.method == RAW else spec.method]
     d_c = entry.width(raw.shape[1], spec.dim, len(data.classes))
     if not entry.trainable:
-        fitted = fit_compressors(entry, d_c, range(spec.seeds), scaled[labelled], data.labels[labelled])
+        fitted = fit_compressors(entry, d_c, spec.seed_numbers, scaled[labelled], data.labels[labelled])
         return lambda rows: np.stack([each.transform(scale(rows)) for each in fitted]).astype(np.float32)
     weights = runs.arrays(run_id, "features")
     weights = {name.removeprefix("teacher/"): value for name, value in weights.items() if name.startswith("teacher/")}
