@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kdlib.models.teachers import get_teacher
-from kdlib.names import teacher_name
-from kdlib.spec import POINTWISE, RunSpec, grid_values
+from kdlib.names import MIXINGS, teacher_name
+from kdlib.spec import POINTWISE, TEACHER_MIXINGS, RunSpec, grid_values
 from pages import address, registries
 
 DEFAULT = RunSpec()
@@ -27,10 +27,26 @@ def select_second_teacher(first: str, names: Sequence[str]) -> str:
         index=None,
         placeholder="none",
         format_func=teacher_name,
-        help="Both embeddings stand side by side, each at the same scale, before they are compressed.",
+        help="Both teach at once, each at the same scale.",
     )
     address.write_choice("second_teacher", [chosen] if chosen else [], [])
     return chosen or ""
+
+
+def select_mixing() -> str:
+    """Show how two teachers teach together; return its name."""
+    helps = "\n".join(f"- **{MIXINGS[name]}**: {line}" for name, line in TEACHER_MIXINGS.items())
+    chosen = st.segmented_control(
+        "Two teachers",
+        list(TEACHER_MIXINGS),
+        default=DEFAULT.teacher_mixing,
+        required=True,
+        key="teacher_mixing",
+        format_func=lambda name: MIXINGS[name].capitalize(),
+        help=f"{helps}\n\nWith one distance each, each teacher gets half of the compressed numbers.",
+        bind="query-params",
+    )
+    return str(chosen)
 
 
 def show_matching(spec: RunSpec) -> RunSpec:

@@ -30,12 +30,15 @@ ROOMS = (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",
     ),
-    ("models", "projectors students pretraining"),
+    ("models", "projectors separation students pretraining"),
     (
         "analysis",
         "logistic intervals merging subsets significance estimates evaluation calibration class_scores geometry",
     ),
-    ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
+    (
+        "analysis",
+        "neighbours retrieval width_precision projection placement costs probes grid scaling measure widths failure",
+    ),
     ("analysis", "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames"),
     ("analysis", "landscape result_tables items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
