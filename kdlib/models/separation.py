@@ -140,8 +140,12 @@ class BottleneckParts(CompressorParts):
 
     def distribution(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the variance, (b, d_c) each."""
-        split = zip(self.parts, embedding.split(self.blocks, -1), strict=True)
-        means, log_variances = zip(*(part.distribution(own) for part, own in split), strict=True)
+        means, log_variances = [], []
+        for part, own in zip(self.parts, embedding.split(self.blocks, -1), strict=True):
+            assert isinstance(part, Bottleneck)
+            mean, log_variance = part.distribution(own)
+            means.append(mean)
+            log_variances.append(log_variance)
         return _in_turn(means), _in_turn(log_variances)
 
 

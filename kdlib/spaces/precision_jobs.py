@@ -164,8 +164,8 @@ def measure(request: PrecisionRequest) -> list[PrecisionRow]:
     test_places = sample_rows(len(test), TEST_ROWS)
     train_labels, test_labels = data.labels[labelled[train_places]], data.labels[test[test_places]]
     embeddings = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
-    parts = (to_raw_space(spec, embeddings[rows]) for rows in (labelled[train_places], test[test_places]))
-    raw = LabelledRows(*parts, train_labels, test_labels)
+    train, test_rows = (to_raw_space(spec, embeddings[rows]) for rows in (labelled[train_places], test[test_places]))
+    raw = LabelledRows(train, test_rows, train_labels, test_labels)
     near = neighbours_of(raw, calibrate(FLOAT32, raw.train))
     if request.space == RAW_SPACE:
         return measure_precisions([raw], [raw.train.shape[1]], near)
