@@ -176,12 +176,13 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
     with _group("Teacher") as say:
         names = compatible_teachers(spec.dataset)
         teacher = registries.select_entry("Teacher", "teachers", "teacher", default.teacher, names)
-        pooling, mixing = DEFAULT.pooling, DEFAULT.teacher_mixing
+        pooling = DEFAULT.pooling
         second = method_controls.select_second_teacher(teacher, names)
         if second:
-            teacher, mixing = f"{teacher}+{second}", method_controls.select_mixing()
+            teacher = f"{teacher}+{second}"
         elif teacher and get_teacher(teacher).frames:
             pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
+        mixing = method_controls.select_mixing(len(teacher_parts(teacher)))
         spec = spec.replace(teacher=teacher, pooling=pooling, teacher_mixing=mixing)
         say(_describe_teacher(spec))
     return spec

@@ -33,20 +33,26 @@ def select_second_teacher(first: str, names: Sequence[str]) -> str:
     return chosen or ""
 
 
-def select_mixing() -> str:
-    """Show how two teachers teach together; return its name."""
+def select_mixing(teachers: int) -> str:
+    """Show how several teachers teach together, where there are several; return its name."""
+    key, default = "teacher_mixing", DEFAULT.teacher_mixing
+    if teachers == 1:
+        address.write_choice(key, [], [])
+        return default
+    if key not in st.session_state:
+        st.session_state[key] = next(iter(address.read_choice(key, list(TEACHER_MIXINGS))), default)
     helps = "\n".join(f"- **{MIXINGS[name]}**: {line}" for name, line in TEACHER_MIXINGS.items())
-    chosen = st.segmented_control(
+    shown = st.segmented_control(
         "Two teachers",
         list(TEACHER_MIXINGS),
-        default=DEFAULT.teacher_mixing,
         required=True,
-        key="teacher_mixing",
+        key=key,
         format_func=lambda name: MIXINGS[name].capitalize(),
         help=f"{helps}\n\nWith one distance each, each teacher gets half of the compressed numbers.",
-        bind="query-params",
     )
-    return str(chosen)
+    chosen = shown or default
+    address.write_choice(key, [chosen], [default])
+    return chosen
 
 
 def show_matching(spec: RunSpec) -> RunSpec:

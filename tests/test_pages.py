@@ -178,6 +178,7 @@ def test_how_two_teachers_teach_is_asked_only_where_there_are_two(run_ids, monke
     app = opened("distill", second_teacher="parity", teacher_mixing="separate")
     assert app.segmented_control(key="teacher_mixing").value == "separate"
     assert "one distance each" in texts(app)
+    assert app.query_params["teacher_mixing"] == "separate"
     app.button(key="launch").click().run()
     assert {(spec.teacher, spec.teacher_mixing) for spec in launched[0]} == {("simclr+parity", "separate")}
     app.select_slider(key="dim").set_value(1).run()
@@ -186,6 +187,7 @@ def test_how_two_teachers_teach_is_asked_only_where_there_are_two(run_ids, monke
     assert "cannot be shared" not in texts(app)
     app.selectbox(key="second_teacher").set_value(None).run()
     assert not [control for control in app.get("segmented_control") if control.key == "teacher_mixing"]
+    assert "teacher_mixing" not in app.query_params
     app.button(key="launch").click().run()
     assert {(spec.teacher, spec.teacher_mixing) for spec in launched[1]} == {("simclr", "concatenate")}
     assert not app.exception
