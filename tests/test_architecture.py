@@ -35,11 +35,8 @@ ROOMS = (
         "analysis",
         "logistic intervals merging subsets significance estimates evaluation calibration class_scores geometry",
     ),
-    (
-        "analysis",
-        "neighbours retrieval width_precision projection placement costs probes split_scores grid scaling measure widths",
-    ),
-    ("analysis", "failure"),
+    ("analysis", "neighbours retrieval width_precision projection placement costs probes split_scores grid scaling"),
+    ("analysis", "measure widths failure"),
     ("analysis", "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames"),
     ("analysis", "landscape result_tables items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
