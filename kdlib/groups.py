@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdlib.analysis.measure import ScaledEmbeddings
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.checks import Context
 from kdlib.models import students
 from kdlib.models.branches import TeacherBranch
 from kdlib.models.compressors import Compressor, FixedCompressor
+from kdlib.models.separation import normalise_parts
 from kdlib.progress import OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
 from kdlib.spec import RunSpec
@@ -31,6 +32,7 @@ FREE_FIELDS = {
     "soft_label_weight",
     "soft_label_loss",
     "temperature",
+    "teacher_mixing",
     "lr",
     "seeds",
     "first_seed",
@@ -88,13 +90,14 @@ def build_group(
         fitted, each = _fit_targets(context, embeddings, each_seed, on_progress)
         targets = _for_members(each, len(members))
         if normalise is not None:
-            normalised, normalise = _for_members([normalise(rows) for rows in each], len(members)), None
+            own = [normalise_parts(normalise, rows, context.columns) for rows in each]
+            normalised, normalise = _for_members(own, len(members)), None
         if any(cell.soft_label_weight for cell in cells):
             heads = _build_heads(context, seeds, nn.Identity, TeacherBranch)
     weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
     weigh = (weights["distance_weight"], weights["soft_label_weight"], spec.temperature, spec.soft_label_loss)
     noise = context.d_c if compressor.noise else 0
-    return MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise), fitted
+    return MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise, context.columns), fitted
 
 
 def _fit_targets(
@@ -119,7 +122,7 @@ def _build_heads(
     """Return a teacher branch for each seed, around what `build` makes."""
     assert context.compressor is not None
     prefixes, classes = context.compressor.prefixes(context.d_c), len(context.data.classes)
-    return [_build_seeded(seed, lambda: branch(build(), prefixes, classes)) for seed in seeds]
+    return [_build_seeded(seed, lambda: branch(build(), prefixes, classes, context.columns)) for seed in seeds]
 
 
 def _normalises(spec: RunSpec) -> bool:

@@ -12,7 +12,8 @@ import torch
 
 from kdlib.analysis.evaluation import score
 from kdlib.analysis.geometry import sample_rows
-from kdlib.analysis.measure import MeasurementInputs, ScaledEmbeddings, measure
+from kdlib.analysis.measure import MeasurementInputs, measure
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.checks import Context, check_memory, resolve
 from kdlib.data import datasets
 from kdlib.groups import build_group, group_contexts, member_rates

@@ -20,7 +20,7 @@ from kdlib.data import datasets
 from kdlib.data.datasets import CANVAS
 from kdlib.durations import TimeRange, estimate_launch
 from kdlib.models import embedding, students
-from kdlib.models.compressors import COMPRESSORS
+from kdlib.models.separation import spec_compressor
 from kdlib.spec import BASELINE, RAW, RunSpec, grid_values, setting_text
 from kdlib.store import RunInfo
 
@@ -85,7 +85,7 @@ def estimate_cost(specs: Sequence[RunSpec], past: Sequence[RunInfo] = (), worker
     taught = any(spec.method != BASELINE for spec in specs)
     width = embedding.embedding_width(first.teacher, first.dataset, first.pooling) if taught else 0
     classes = len(datasets.load(first.dataset).classes)
-    narrow = max((COMPRESSORS[spec.method].width(width, spec.dim, classes) for spec in compressors), default=None)
+    narrow = max((spec_compressor(spec).width(width, spec.dim, classes) for spec in compressors), default=None)
     return CostEstimate(seconds, measured, student_size(first)[0], width, narrow)
 
 

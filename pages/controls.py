@@ -16,7 +16,7 @@ from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
-from kdlib.names import AXES, TEACHERS
+from kdlib.names import AXES, MIXINGS, TEACHERS
 from kdlib.names import METHODS as METHOD_NAMES
 from kdlib.spec import (
     BASELINE,
@@ -45,7 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goe
 DEFAULT = RunSpec()
 GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "What": ("dataset", "labels", "methods"),
-    "Teacher": ("teacher", "second_teacher", "pooling"),
+    "Teacher": ("teacher", "second_teacher", "teacher_mixing", "pooling"),
     "Compression": (
         "dim",
         "loss",
@@ -178,16 +178,20 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             teacher = f"{teacher}+{second}"
         elif teacher and get_teacher(teacher).frames:
             pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
-        say(_describe_teacher(teacher, spec))
-    return spec.replace(teacher=teacher, pooling=pooling)
+        mixing = method_controls.select_mixing(len(teacher_parts(teacher)))
+        spec = spec.replace(teacher=teacher, pooling=pooling, teacher_mixing=mixing)
+        say(_describe_teacher(spec))
+    return spec
 
 
-def _describe_teacher(teacher: str, spec: RunSpec) -> str:
-    """Return a teacher in words: its name, and what is known of it."""
+def _describe_teacher(spec: RunSpec) -> str:
+    """Return the teacher of a spec in words: its name, and what is known of it."""
+    teacher = spec.teacher
     if not teacher:
         return "none yet"
     if len(teacher_parts(teacher)) > 1:
-        return " and ".join(TEACHERS.get(part, part) for part in teacher_parts(teacher))
+        parts = " and ".join(TEACHERS.get(part, part) for part in teacher_parts(teacher))
+        return f"{parts}, {MIXINGS[spec.teacher_mixing]}"
     report = teacher_report.cached(teacher, spec.dataset)
     if not isinstance(report, teacher_report.TeacherReport):
         return TEACHERS.get(teacher, teacher)

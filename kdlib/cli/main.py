@@ -52,6 +52,8 @@ OPTIONS = {
     "soft_label_weight": "weight of the soft labels from the teacher's head",
     "soft_label_loss": "what compares the soft labels with the student's: see `list soft-label-losses`",
     "temperature": "of the soft labels",
+    "teacher_mixing": "how several teachers teach: concatenate (one embedding, one distance) or separate (a "
+    "compressor, a head and a distance each)",
     "student": "the network that learns: see `list students`",
     "width": "size of the student",
     "depth": "blocks per stage of the student, where it has such a dial (resnet)",
