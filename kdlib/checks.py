@@ -16,7 +16,7 @@ from kdlib.analysis.teacher_report import best_teacher
 from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, IMAGE, ITEM_NAMES, TEXT, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
-from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
+from kdlib.models.compressors import COMPRESSORS, NEIGHBOUR_ROWS, Compressor, check_discriminable, check_separable
 from kdlib.models.pooling import POOLINGS
 from kdlib.models.projectors import PROJECTORS
 from kdlib.models.students import STUDENTS
@@ -271,10 +271,13 @@ def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:
         raise ValueError(
             f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}"
         )
-    if spec.method in ("pca", "pls") and spec.dim > spec.labels:
+    rows = min(spec.labels, NEIGHBOUR_ROWS) if spec.method == "nca" else spec.labels
+    if spec.method in ("pca", "pls", "nca") and spec.dim > rows:
         raise ValueError(
-            f"{spec.method} finds at most as many dimensions as there are labels, got dim {spec.dim} and "
-            f"{spec.labels} labels"
+            f"{spec.method} finds at most as many dimensions as it is fitted to labelled rows, got dim {spec.dim} and "
+            f"{rows:,} rows"
         )
     if spec.method == "lda":
         check_discriminable(labels)
+    if spec.method == "nca":
+        check_separable(spec.method, labels)

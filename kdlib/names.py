@@ -20,6 +20,7 @@ METHODS = {
     "random": "random projection",
     "lda": "discriminant analysis",
     "pls": "partial least squares",
+    "nca": "neighbourhood components",
     "autoencoder": "autoencoder, fitted first",
     "linear": "trained, one layer",
     "mlp": "trained, two layers",
