@@ -21,7 +21,7 @@ from kdlib.models.pooling import POOLINGS
 from kdlib.models.projectors import PROJECTORS
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec, grid_values
+from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, REMOVING, UNCOMPRESSED, RunSpec, grid_values
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.label_losses import SOFT_LABEL_LOSSES
 from kdlib.training.losses import LOSSES
@@ -133,6 +133,7 @@ def resolve(spec: RunSpec) -> Context:
     _check_pooling(spec)
     d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
     _check_compressor(spec, d_t, data.labels[labelled])
+    _check_attribute(spec, data)
     compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
     width = compressor.width(d_t, spec.dim, len(data.classes))
     _check_targets(spec, compressor, width)
@@ -143,6 +144,18 @@ def _with_room(context: Context) -> Context:
     """Return a context whose grid, if it has one, fits into memory."""
     check_memory([context])
     return context
+
+
+def removable_attributes(data: Dataset) -> list[str]:
+    """Return the names of the attributes that a compressor can remove: those that differ among training rows.
+
+    Example:
+        >>> removable_attributes(datasets.load("cluttered-digits"))
+        ['background', 'position', 'rotation']
+    """
+    train = data.splits["train"]
+    known = {name: each.values[train][each.values[train] >= 0] for name, each in data.attributes.items()}
+    return [name for name, values in known.items() if len(np.unique(values)) > 1]
 
 
 def check_memory(contexts: Sequence[Context]) -> None:
@@ -264,6 +277,20 @@ def _check_targets(spec: RunSpec, compressor: Compressor, d_c: int) -> None:
             f"soft-label loss dist compares whole batches, but augmentation {spec.augmentation} mixes their rows; "
             "choose kl or another augmentation"
         )
+
+
+def _check_attribute(spec: RunSpec, data: Dataset) -> None:
+    if spec.method not in REMOVING:
+        return
+    names = removable_attributes(data)
+    if not names:
+        raise ValueError(
+            f"{spec.method} removes an attribute, but none of {spec.dataset} differs among its training rows; choose "
+            "another compressor"
+        )
+    if spec.attribute not in names:
+        given = f"got {spec.attribute!r}" if spec.attribute else "none is named"
+        raise ValueError(f"{spec.method} removes an attribute, {given}; choose one of: {', '.join(names)}")
 
 
 def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:

@@ -38,6 +38,7 @@ TEACHER_FIELDS = (
     "soft_label_weight",
     "soft_label_loss",
     "temperature",
+    "attribute",
 )
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
 POINTWISE = (
@@ -50,6 +51,7 @@ POINTWISE = (
     "rid",
 )  # losses that give the student an adapter, even with a weight of 0
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
+REMOVING = ("adversarial",)  # methods that remove the attribute that is named
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
 LATER_FIELDS: dict[str, Any] = {
@@ -61,6 +63,7 @@ LATER_FIELDS: dict[str, Any] = {
     "projector": "linear",
     "target_normaliser": "none",
     "soft_label_loss": "kl",
+    "attribute": "",
 }
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
@@ -102,6 +105,7 @@ class RunSpec:
             name in `PROJECTORS`.
         target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
         soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
+        attribute: what the `REMOVING` methods remove from the embedding: the name of an attribute of the dataset.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -130,6 +134,7 @@ class RunSpec:
     projector: str = LATER_FIELDS["projector"]
     target_normaliser: str = LATER_FIELDS["target_normaliser"]
     soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
+    attribute: str = LATER_FIELDS["attribute"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -280,9 +285,10 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     depth = () if spec.student in DEEP_STUDENTS else ("depth",)
     if spec.method == BASELINE:
         return (*TEACHER_FIELDS, *(["lr"] if spec.tune else []), *depth)
+    others = (*depth, *(() if spec.method in REMOVING else ("attribute",)))
     if spec.tune:  # with a pointwise loss the width is not searched
         kept = ("dim",) if spec.loss in POINTWISE and spec.method not in UNCOMPRESSED else ()
-        return (*(name for name in TUNED_FIELDS if name not in kept), *depth)
+        return (*(name for name in TUNED_FIELDS if name not in kept), *others)
     unused = {
         "dim": spec.method in UNCOMPRESSED,
         "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,
@@ -291,4 +297,4 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
         "soft_label_loss": not any(grid_values(spec.soft_label_weight)),
         "temperature": not any(grid_values(spec.soft_label_weight)),
     }
-    return (*(name for name, without_effect in unused.items() if without_effect), *depth)
+    return (*(name for name, without_effect in unused.items() if without_effect), *others)

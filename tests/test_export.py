@@ -144,7 +144,7 @@ def test_the_best_seed_is_that_with_the_best_validation_score(digits, tmp_path):
 def test_the_graph_of_every_compressor_gives_what_the_run_has(home, method, normaliser):
     from kdlib.models import embedding
 
-    run_id = exported.train_digits(method, method, seeds=2, epochs=1, target_normaliser=normaliser)
+    run_id = exported.train_digits(method, method, seeds=2, epochs=1, target_normaliser=normaliser, attribute="ink")
     model, note = export_compressor(load_source(run_id, 1))
     assert not note
     session = onnxruntime.InferenceSession(model.SerializeToString())

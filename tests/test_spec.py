@@ -70,7 +70,7 @@ def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
     spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1, tune=3, projector="mlp")
-    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist")
+    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist", attribute="ink")
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 
@@ -116,6 +116,7 @@ OTHER = {
     "distance_weight": 0.3,
     "soft_label_weight": 0.7,
     "temperature": 2.0,
+    "attribute": "ink",
 }
 
 

@@ -18,7 +18,7 @@ from kdlib.spec import RunSpec
 from kdlib.trying import loaded
 from tests import small_tables, stored_runs
 
-FIXED = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, width=2, seeds=2, dim=3)
+FIXED = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, width=2, seeds=2, dim=3, attribute="ink")
 LOW, HIGH = 1e-5, 1e-4  # float32 in batches of another size
 
 

@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
-from kdlib.models.branches import Bottleneck, BottleneckBranch, TeacherBranch
+from kdlib.models.branches import AdversaryBranch, Bottleneck, BottleneckBranch, TeacherBranch
 from kdlib.progress import OnProgress, report_progress
 from kdlib.training.optimizer import AdamW
 
@@ -55,6 +55,7 @@ class Compressor:
         prefixes: `(d_c) -> leading widths` that are trained to be usable by themselves; the last is d_c.
         branch: trainable only: what it is trained in, `(module, prefixes, classes) -> TeacherBranch`.
         noise: its branch takes a random number for each of the d_c numbers of a row.
+        removes: it removes the attribute that the spec names: its branch takes rows whose attribute is known.
     """
 
     build: Callable[..., Any]
@@ -64,6 +65,7 @@ class Compressor:
     prefixes: Callable[[int], tuple[int, ...]] = lambda dim: (dim,)
     branch: Callable[..., TeacherBranch] = TeacherBranch
     noise: bool = False
+    removes: bool = False
 
 
 # --- fixed ----------------------------------------------------------------------------------------------------
@@ -315,6 +317,18 @@ def vib(d_t: int, dim: int) -> nn.Module:
     return Bottleneck(d_t, dim)
 
 
+def adversarial(d_t: int, dim: int) -> nn.Module:
+    """Two layers from which one named attribute is removed: no linear probe shall read it, while the target stays.
+
+    L = CE(y, head(z)) + 3 · R², R² the share of the attribute that the best linear adversary explains from z.
+
+    Source: Ganin et al. 2016, Domain-Adversarial Training of Neural Networks; Sadeghi, Yu & Boddeti 2019, On the Global
+    Optima of Kernelized Adversarial Representation Learning. Differs: no adversary is trained behind a reversed
+    gradient, which stayed behind the compressor; its optimum is computed in every step, as by the latter.
+    """
+    return mlp(d_t, dim)
+
+
 COMPRESSORS: dict[str, Compressor] = {
     "none": Compressor(none, width=lambda d_t, dim, classes: d_t),  # noqa: ARG005
     "pca": Compressor(pca),
@@ -328,4 +342,5 @@ COMPRESSORS: dict[str, Compressor] = {
     "sparse": Compressor(sparse, trainable=True),
     "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling_widths),
     "vib": Compressor(vib, trainable=True, branch=BottleneckBranch, noise=True),
+    "adversarial": Compressor(adversarial, trainable=True, branch=AdversaryBranch, removes=True),
 }
