@@ -113,8 +113,8 @@ def _attributed(context: Context, embeddings: ScaledEmbeddings) -> AttributedRow
     categories = categories[np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]]
     coded = (values[rows][:, None] == categories).astype(np.float32)
     coded = (coded - coded.mean(0)) / np.sqrt(coded.var(0).sum())
-    count = max(ATTRIBUTED_BATCH, 4 * context.d_c)
-    return AttributedRows(torch.from_numpy(embeddings[rows].astype(np.float32)), torch.from_numpy(coded), count)
+    per_step = max(ATTRIBUTED_BATCH, 4 * context.d_c)
+    return AttributedRows(torch.from_numpy(embeddings[rows].astype(np.float32)), torch.from_numpy(coded), per_step)
 
 
 def _fit_targets(

@@ -135,7 +135,7 @@ def test_what_the_adversary_sees_are_training_rows_whose_attribute_is_known(monk
     most = np.bincount(values[rows]).argmax()
     first = groups._attributed(context, ScaledEmbeddings(embeddings, np.zeros(2, np.float32), 1.0)).coded[:, 0] > 0
     np.testing.assert_array_equal(first, values[rows] == most)
-    assert groups._attributed(resolve(SPEC.replace(dim=128)), ScaledEmbeddings(embeddings, 0, 1.0)).count == 512
+    assert groups._attributed(resolve(SPEC.replace(dim=128)), ScaledEmbeddings(embeddings, 0, 1.0)).per_step == 512
 
 
 @pytest.mark.parametrize(

@@ -99,11 +99,12 @@ class AdversaryBranch(TeacherBranch):
             others: (r, d_t), more rows than d_c.
             coded: (r, k'), numbers that say their attribute, of total variance 1.
         """
-        outputs = super().forward(embedding)
+        compressed = self.compressor(embedding)
+        logits = self.predict(compressed)
         if others is None or coded is None:
-            return outputs
+            return compressed, logits
         share = (whitened(self.compressor(others)).mT @ coded / len(coded)).square().sum()
-        return *outputs, REMOVAL * share
+        return compressed, logits, REMOVAL * share
 
 
 def whitened(rows: Tensor) -> Tensor:

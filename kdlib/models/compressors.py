@@ -198,7 +198,7 @@ class NeighbourComponents:
     def fit(self, rows: np.ndarray, labels: np.ndarray, on_progress: OnProgress | None = None) -> "NeighbourComponents":
         check_separable("nca", labels)
         rows, labels = rows[labels >= 0][:NEIGHBOUR_ROWS], labels[labels >= 0][:NEIGHBOUR_ROWS]
-        axes = PCA(n_components=self.dim, svd_solver="full").fit(rows).components_
+        axes: Any = PCA(n_components=self.dim, svd_solver="full").fit(rows).components_
         distances = np.sort(euclidean_distances(rows @ axes.T), axis=1)  # the first one is that to itself
         near = np.median(distances[:, 1 + len(rows) // 10])
         scale = near if near > 0 else 1.0

@@ -56,12 +56,12 @@ class AttributedRows(NamedTuple):
     Attributes:
         embeddings: (n, d_t).
         coded: (n, k'), numbers that say the attribute.
-        count: how many rows a step.
+        per_step: how many of them that is.
     """
 
     embeddings: Tensor
     coded: Tensor
-    count: int
+    per_step: int
 
 
 @dataclass(frozen=True)
@@ -233,8 +233,8 @@ class StepLoss:
             return (draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM).to(index.device),)
         if group.attributed is None:
             return ()
-        embeddings, coded, count = group.attributed
-        drawn = draw_noise(group.seeds, step, count, 1, TEACHER_STREAM)[..., 0]
+        embeddings, coded, per_step = group.attributed
+        drawn = draw_noise(group.seeds, step, per_step, 1, TEACHER_STREAM)[..., 0]
         rows = (drawn * len(coded)).long()
         return embeddings[rows].to(index.device), coded[rows].to(index.device)
 
