@@ -27,7 +27,7 @@ METHODS = {
     "sparse": "trained, few numbers on",
     "matryoshka": "trained, every width at once",
     "vib": "trained, bits paid for",
-    "adversarial": "trained, an attribute removed",
+    "adversarial": "attribute removed",
 }
 TEACHERS = {
     "autoencoder": "restoring pictures",

@@ -212,9 +212,9 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             help="How many numbers the compressor keeps of each embedding.",
             bind="query-params",
         )
+        spec = method_controls.select_attribute(spec.replace(dim=dim), methods)
         loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
-        spec = method_controls.select_attribute(spec.replace(dim=dim, loss=loss), methods)
-        spec = method_controls.show_matching(spec)
+        spec = method_controls.show_matching(spec.replace(loss=loss))
         weight = st.slider(
             "Weight λ of the distance",
             0.0,
@@ -231,7 +231,7 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
         through = "" if spec.projector == DEFAULT.projector else f" through {spec.projector}"
-        kept += f" without {spec.attribute}" if spec.attribute else ""
+        kept += f", without {spec.attribute}" if spec.attribute else ""
         shown = "in a grid" if _grid_is_on() else f"{weight:g}"
         say(f"{kept}, λ {shown}, {loss.replace('_', ' ')}{through}{soft}")
     return spec
