@@ -17,13 +17,22 @@ from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, IMAGE, ITEM_NAMES, TEXT, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
 from kdlib.models.branches import WHOLE
-from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
+from kdlib.models.compressors import COMPRESSORS, NEIGHBOUR_ROWS, Compressor, check_discriminable, check_separable
 from kdlib.models.pooling import POOLINGS
 from kdlib.models.projectors import PROJECTORS, Widths
 from kdlib.models.separation import check_dim, spec_compressor
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, TEACHER_MIXINGS, RunSpec, grid_values
+from kdlib.spec import (
+    BASELINE,
+    GRID_FIELDS,
+    METHOD_HELPS,
+    RAW,
+    REMOVING,
+    TEACHER_MIXINGS,
+    RunSpec,
+    grid_values,
+)
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.label_losses import SOFT_LABEL_LOSSES
 from kdlib.training.losses import LOSSES
@@ -149,6 +158,7 @@ def resolve(spec: RunSpec) -> Context:
     lookup(TEACHER_MIXINGS, spec.teacher_mixing, "teacher mixing")
     d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
     _check_compressor(spec, data.labels[labelled])
+    _check_attribute(spec, data)
     compressor = spec_compressor(spec)
     context = Context(spec, data, labelled, compressor, d_t, compressor.width(d_t, spec.dim, len(data.classes)))
     _check_targets(context, compressor)
@@ -159,6 +169,18 @@ def _with_room(context: Context) -> Context:
     """Return a context whose grid, if it has one, fits into memory."""
     check_memory([context])
     return context
+
+
+def removable_attributes(data: Dataset) -> list[str]:
+    """Return the names of the attributes that a compressor can remove: those that differ among training rows.
+
+    Example:
+        >>> removable_attributes(datasets.load("cluttered-digits"))
+        ['background', 'position', 'rotation']
+    """
+    train = data.splits["train"]
+    known = {name: each.values[train][each.values[train] >= 0] for name, each in data.attributes.items()}
+    return [name for name, values in known.items() if len(np.unique(values)) > 1]
 
 
 def check_memory(contexts: Sequence[Context]) -> None:
@@ -288,12 +310,29 @@ def _check_targets(context: Context, compressor: Compressor) -> None:
         )
 
 
+def _check_attribute(spec: RunSpec, data: Dataset) -> None:
+    if spec.method not in REMOVING:
+        return
+    names = removable_attributes(data)
+    if not names:
+        raise ValueError(
+            f"{spec.method} removes an attribute, but none of {spec.dataset} differs among its training rows; choose "
+            "another compressor"
+        )
+    if spec.attribute not in names:
+        given = f"got {spec.attribute!r}" if spec.attribute else "none is named"
+        raise ValueError(f"{spec.method} removes an attribute, {given}; choose one of: {', '.join(names)}")
+
+
 def _check_compressor(spec: RunSpec, labels: np.ndarray) -> None:
     check_dim(spec)
-    if spec.method in ("pca", "pls") and spec.dim > spec.labels:
+    rows = min(spec.labels, NEIGHBOUR_ROWS) if spec.method == "nca" else spec.labels
+    if spec.method in ("pca", "pls", "nca") and spec.dim > rows:
         raise ValueError(
-            f"{spec.method} finds at most as many dimensions as there are labels, got dim {spec.dim} and "
-            f"{spec.labels} labels"
+            f"{spec.method} finds at most as many dimensions as it is fitted to labelled rows, got dim {spec.dim} and "
+            f"{rows:,} rows"
         )
     if spec.method == "lda":
         check_discriminable(labels)
+    if spec.method == "nca":
+        check_separable(spec.method, labels)

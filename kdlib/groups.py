@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from kdlib.analysis.geometry import sample_rows
 from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.checks import Context
 from kdlib.models import students
@@ -20,9 +21,11 @@ from kdlib.models.separation import normalise_parts
 from kdlib.progress import OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
 from kdlib.spec import RunSpec
-from kdlib.training.step_loss import MethodGroup
+from kdlib.training.step_loss import AttributedRows, MethodGroup
 from kdlib.training.target_normalisers import TARGET_NORMALISERS
 
+# What an adversary sees: how many rows at most, how many of them in a step at least, how many categories at most.
+ATTRIBUTED_ROWS, ATTRIBUTED_BATCH, MOST_CATEGORIES = 20_000, 256, 100
 # In these fields the members of a population may differ.
 FREE_FIELDS = {
     "method",
@@ -36,6 +39,7 @@ FREE_FIELDS = {
     "lr",
     "seeds",
     "first_seed",
+    "attribute",
 }
 
 Built = TypeVar("Built")
@@ -97,7 +101,25 @@ def build_group(
     weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
     weigh = (weights["distance_weight"], weights["soft_label_weight"], spec.temperature, spec.soft_label_loss)
     noise = context.d_c if compressor.noise else 0
-    return MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise, context.columns), fitted
+    attributed = _attributed(context, embeddings) if compressor.removes else None
+    shared = (normalised, normalise, noise, context.columns, attributed)
+    return MethodGroup(members, seeds, heads, targets, *weigh, *shared), fitted
+
+
+def _attributed(context: Context, embeddings: ScaledEmbeddings) -> AttributedRows:
+    """Return training rows whose attribute is known, whether labelled or not.
+
+    Each of its most frequent categories is a column, 1 where a row is of it; centred, of variance 1 together.
+    """
+    values, rows = context.data.attributes[context.spec.attribute].values, context.data.splits["train"]
+    rows = rows[values[rows] >= 0]
+    rows = rows[sample_rows(len(rows), ATTRIBUTED_ROWS)]
+    categories, counts = np.unique(values[rows], return_counts=True)
+    categories = categories[np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]]
+    coded = (values[rows][:, None] == categories).astype(np.float32)
+    coded = (coded - coded.mean(0)) / np.sqrt(coded.var(0).sum())
+    per_step = max(ATTRIBUTED_BATCH, 4 * context.d_c)
+    return AttributedRows(torch.from_numpy(embeddings[rows].astype(np.float32)), torch.from_numpy(coded), per_step)
 
 
 def _fit_targets(

@@ -20,12 +20,14 @@ METHODS = {
     "random": "random projection",
     "lda": "discriminant analysis",
     "pls": "partial least squares",
+    "nca": "neighbourhood components",
     "autoencoder": "autoencoder, fitted first",
     "linear": "trained, one layer",
     "mlp": "trained, two layers",
     "sparse": "trained, few numbers on",
     "matryoshka": "trained, every width at once",
     "vib": "trained, bits paid for",
+    "adversarial": "attribute removed",
 }
 TEACHERS = {
     "autoencoder": "restoring pictures",

@@ -39,6 +39,7 @@ TEACHER_FIELDS = (
     "soft_label_loss",
     "temperature",
     "teacher_mixing",
+    "attribute",
 )
 CONCATENATE, SEPARATE = "concatenate", "separate"
 TEACHER_MIXINGS = {
@@ -56,6 +57,7 @@ POINTWISE = (
     "rid",
 )  # losses that give the student an adapter, even with a weight of 0
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
+REMOVING = ("adversarial",)  # methods that remove the attribute that is named
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
 LATER_FIELDS: dict[str, Any] = {
@@ -69,6 +71,7 @@ LATER_FIELDS: dict[str, Any] = {
     "soft_label_loss": "kl",
     "first_seed": 0,
     "teacher_mixing": CONCATENATE,
+    "attribute": "",
 }
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
@@ -112,6 +115,7 @@ class RunSpec:
         soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
         first_seed: the lowest of the seeds; above 0 for a run that adds seeds to another one, see `analysis.rounds`.
         teacher_mixing: how several teachers teach together; a name in `TEACHER_MIXINGS`.
+        attribute: what the `REMOVING` methods remove from the embedding: the name of an attribute of the dataset.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -142,6 +146,7 @@ class RunSpec:
     soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
     first_seed: int = LATER_FIELDS["first_seed"]
     teacher_mixing: str = LATER_FIELDS["teacher_mixing"]
+    attribute: str = LATER_FIELDS["attribute"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -318,9 +323,11 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     if spec.method == BASELINE:
         return (*TEACHER_FIELDS, *(["lr"] if spec.tune else []), *depth)
     single = len(teacher_parts(spec.teacher)) == 1
+    others = (*depth, *(() if spec.method in REMOVING else ("attribute",)))
     if spec.tune:  # with a pointwise loss the width is not searched
         kept = ("dim",) if spec.loss in POINTWISE and spec.method not in UNCOMPRESSED else ()
-        return (*(name for name in TUNED_FIELDS if name not in kept), *depth, *(["teacher_mixing"] if single else []))
+        fixed = (name for name in TUNED_FIELDS if name not in kept)
+        return (*fixed, *others, *(["teacher_mixing"] if single else []))
     distance, soft_labels = any(grid_values(spec.distance_weight)), any(grid_values(spec.soft_label_weight))
     unused = {
         "dim": spec.method in UNCOMPRESSED,
@@ -332,4 +339,4 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
         "teacher_mixing": single
         or (spec.method in UNCOMPRESSED and not distance and not soft_labels and spec.loss not in POINTWISE),
     }
-    return (*(name for name, without_effect in unused.items() if without_effect), *depth)
+    return (*(name for name, without_effect in unused.items() if without_effect), *others)

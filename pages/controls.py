@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "Teacher": ("teacher", "second_teacher", "teacher_mixing", "pooling"),
     "Compression": (
         "dim",
+        "attribute",
         "loss",
         "projector",
         "target_normaliser",
@@ -83,6 +84,7 @@ def apply_preset(values: dict[str, Any]) -> None:
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the part of an address that sets every control to a spec, its method beside some others."""
     values: dict[str, str | list[str]] = {name: str(grid_values(getattr(spec, name))[0]) for name in FIELDS}
+    values = {name: value for name, value in values.items() if value}
     values["teacher"], *others = teacher_parts(spec.teacher)
     if others:
         values["second_teacher"] = others[0]
@@ -210,8 +212,9 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             help="How many numbers the compressor keeps of each embedding.",
             bind="query-params",
         )
+        spec = method_controls.select_attribute(spec.replace(dim=dim), methods)
         loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
-        spec = method_controls.show_matching(spec.replace(dim=dim, loss=loss))
+        spec = method_controls.show_matching(spec.replace(loss=loss))
         weight = st.slider(
             "Weight λ of the distance",
             0.0,
@@ -228,6 +231,7 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
         through = "" if spec.projector == DEFAULT.projector else f" through {spec.projector}"
+        kept += f", without {spec.attribute}" if spec.attribute else ""
         shown = "in a grid" if _grid_is_on() else f"{weight:g}"
         say(f"{kept}, λ {shown}, {loss.replace('_', ' ')}{through}{soft}")
     return spec

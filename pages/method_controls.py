@@ -1,12 +1,14 @@
-"""The controls of Distill that not every chain has: a second teacher, projectors, soft labels."""
+"""The controls of Distill that not every chain has: a second teacher, an attribute, projectors, soft labels."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
+from kdlib.checks import removable_attributes
+from kdlib.data import datasets
 from kdlib.models.teachers import get_teacher
 from kdlib.names import MIXINGS, teacher_name
-from kdlib.spec import POINTWISE, TEACHER_MIXINGS, RunSpec, grid_values
+from kdlib.spec import POINTWISE, REMOVING, TEACHER_MIXINGS, RunSpec, grid_values
 from pages import address, registries
 
 DEFAULT = RunSpec()
@@ -53,6 +55,23 @@ def select_mixing(teachers: int) -> str:
     chosen = shown or default
     address.write_choice(key, [chosen], [default])
     return chosen
+
+
+def select_attribute(spec: RunSpec, methods: Sequence[str]) -> RunSpec:
+    """Show which attribute is removed, where a method removes one; return the spec with it."""
+    names = removable_attributes(datasets.load(spec.dataset)) if set(methods) & set(REMOVING) else []
+    if not names:
+        return spec
+    if st.session_state.get("attribute", names[0]) not in names:  # of another dataset
+        st.session_state["attribute"] = names[0]
+    attribute = st.selectbox(
+        "Attribute to remove",
+        names,
+        key="attribute",
+        help="The compressor learns that nobody can read it from the compressed embedding with a linear probe.",
+        bind="query-params",
+    )
+    return spec.replace(attribute=attribute)
 
 
 def show_matching(spec: RunSpec) -> RunSpec:

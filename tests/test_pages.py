@@ -193,6 +193,22 @@ def test_how_two_teachers_teach_is_asked_only_where_there_are_two(run_ids, monke
     assert not app.exception
 
 
+def test_an_attribute_is_chosen_where_a_method_removes_one(run_ids, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
+    app = opened("distill", methods=["baseline", "raw", "mlp"])
+    assert not [box for box in app.selectbox if box.key == "attribute"]
+    app.multiselect(key="methods").select("adversarial").run()
+    assert app.selectbox(key="attribute").options == ["background", "position", "rotation"]
+    app.selectbox(key="attribute").select("position").run()
+    app.button(key="launch").click().run()
+    assert {(spec.method, spec.attribute) for spec in launched[0]} >= {("adversarial", "position")}
+    app.selectbox(key="dataset").select("digits").run()
+    assert app.selectbox(key="attribute").options == ["ink"]
+    assert app.selectbox(key="attribute").value == "ink"
+    assert not app.exception
+
+
 def test_distill_opens_for_somebody_who_looked_at_the_data_first():
     app = opened("data_teachers", dataset="digits")
     app.switch_page("pages/distill.py").run()

@@ -65,6 +65,7 @@ OPTIONS = {
     "first_seed": "the first of these seeds",
     "tune": "settings of learning rate, λ, dim and soft labels to try for each method on validation, with other seeds; "
     "0 takes them as given",
+    "attribute": "what the method adversarial removes from the embedding: an attribute of the dataset",
 }
 GRID_NOTE = "; several values, separated by commas, make a grid, of which the best cell on validation counts"
 errors = Console(stderr=True, highlight=False)

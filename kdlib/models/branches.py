@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 HIDDEN = 64  # units of a bottleneck
 RATE = 1e-3  # β: what a nat of the bottleneck costs
+REMOVAL = 3.0  # what the whole of an attribute costs, in nats
+FLOOR = 1e-4  # of the mean variance, below which a direction counts as empty
 SMALLEST = 1e-6  # probability of the tail of a normal distribution from which noise is cut
 
 WHOLE = (slice(None),)  # the columns of a single teacher
@@ -92,3 +94,38 @@ class BottleneckBranch(TeacherBranch):
         sample = mean + (log_variance / 2).exp() * normal
         rate = (mean.square() + log_variance.exp() - log_variance - 1).sum(-1).mean() / 2
         return mean, self.predict(sample), RATE * rate / self.teachers
+
+
+class AdversaryBranch(TeacherBranch):
+    """The branch of a compressor from which an adversary tries to read an attribute, which the compressor prevents.
+
+    The adversary is linear and at its best in every step: of the attribute's categories, as numbers, it explains what
+    least squares can. That share, 0 to 1, costs the compressor `REMOVAL` times as much as a nat of its head's loss.
+    """
+
+    def forward(self, embedding: Tensor, others: Tensor | None = None, coded: Tensor | None = None) -> Outputs:
+        """Return compressed and logits, and with rows whose attribute is known what the adversary costs too.
+
+        Args:
+            embedding: (b, d_t).
+            others: (r, d_t), more rows than d_c.
+            coded: (r, k'), numbers that say their attribute, of total variance 1.
+        """
+        compressed = self.compressor(embedding)
+        logits = self.predict(compressed)
+        if others is None or coded is None:
+            return compressed, logits
+        share = (whitened(self.compressor(others)).mT @ coded / len(coded)).square().sum()
+        return compressed, logits, REMOVAL * share
+
+
+def whitened(rows: Tensor) -> Tensor:
+    """Return rows (r, d) at mean 0, uncorrelated and of variance 1: what is linear in them has its gradient bounded.
+
+    A direction of less than a hundredth of the usual spread stays smaller, and is not blown up.
+    """
+    centred = rows - rows.mean(0)
+    covariance = centred.mT @ centred / len(rows)
+    floor = FLOOR * covariance.diagonal(dim1=-2, dim2=-1).mean() + FLOOR**3
+    factor = torch.linalg.cholesky_ex(covariance + floor * torch.eye(rows.shape[-1], device=rows.device)).L
+    return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT

@@ -50,6 +50,20 @@ class TrainingData:
         return TrainingData(*(value.to(device) for value in vars(self).values()))
 
 
+class AttributedRows(NamedTuple):
+    """Rows whose attribute is known, some of which a teacher sees in every step.
+
+    Attributes:
+        embeddings: (n, d_t).
+        coded: (n, k'), numbers that say the attribute.
+        per_step: how many of them that is.
+    """
+
+    embeddings: Tensor
+    coded: Tensor
+    per_step: int
+
+
 @dataclass(frozen=True)
 class MethodGroup:
     """The members of one method.
@@ -67,6 +81,7 @@ class MethodGroup:
         temperature: of the soft labels.
         soft_label_loss: a name in `SOFT_LABEL_LOSSES`.
         columns: of each separate teacher in the target; the distance is the mean of theirs.
+        attributed: rows whose attribute its teachers see; None: they see none.
     """
 
     students: Sequence[nn.Module]
@@ -81,6 +96,7 @@ class MethodGroup:
     normalise: Callable[[Tensor], Tensor] | None = None
     noise: int = 0
     columns: Sequence[slice] = (slice(None),)
+    attributed: AttributedRows | None = None
 
     def member_weights(self, name: str) -> list[float]:
         """Return "distance_weight" or "soft_label_weight" of each member."""
@@ -236,10 +252,14 @@ class StepLoss:
     def _beside(self, number: int, index: Tensor, step: int) -> tuple[Tensor, ...]:
         """Return what the teachers of a group take besides the embeddings, (m, b, ...) each."""
         group = self.groups[number]
-        if not group.noise:
+        if group.noise:
+            return (draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM).to(index.device),)
+        if group.attributed is None:
             return ()
-        noise = draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM)
-        return (noise.to(index.device),)
+        embeddings, coded, per_step = group.attributed
+        drawn = draw_noise(group.seeds, step, per_step, 1, TEACHER_STREAM)[..., 0]
+        rows = (drawn * len(coded)).long()
+        return embeddings[rows].to(index.device), coded[rows].to(index.device)
 
     def _group_terms(
         self,
