@@ -12,6 +12,7 @@ from kdlib.groups import build_group, member_rates
 from kdlib.models import students
 from kdlib.models.branches import TeacherBranch
 from kdlib.models.compressors import COMPRESSORS, mlp
+from kdlib.models.nesting import head_number
 from kdlib.models.projectors import PROJECTORS
 from kdlib.pipeline import _embed, _training_data, build_stepper, compare, run
 from kdlib.spec import NESTED, RunSpec
@@ -19,8 +20,9 @@ from kdlib.training import shards
 from kdlib.training.label_losses import soft_labels
 from kdlib.training.loop import train
 from kdlib.training.losses import LOSSES, MEAN, MIXED
+from kdlib.training.method_groups import MethodGroup
 from kdlib.training.prefixes import Prefixes
-from kdlib.training.step_loss import MethodGroup, TrainingData
+from kdlib.training.step_loss import TrainingData
 from kdlib.training.stepper import batches
 from kdlib.training.target_normalisers import TARGET_NORMALISERS
 
@@ -247,7 +249,7 @@ def test_a_prefix_asked_alone_is_what_is_measured_with_the_head_that_reads_it(ke
     assert part.arrays["compressed/test"].shape[-1] == kept
     heads = {f"teacher/heads.{number}.{name}" for number in range(3) for name in ("weight", "bias")}
     assert heads <= set(part.arrays)
-    branch = COMPRESSORS["matryoshka"].head(8, kept)
+    branch = head_number(part.spec)
     weight, bias = (part.arrays[f"teacher/heads.{branch}.{name}"] for name in ("weight", "bias"))
     labels = resolve(spec).data.labels[resolve(spec).data.splits["test"]]
     guesses = (part.arrays["compressed/test"] @ weight.transpose(0, 2, 1) + bias[:, None]).argmax(-1)
@@ -282,6 +284,7 @@ def test_the_nested_methods_are_those_whose_compressor_trains_prefixes():
         ({"prefix": 4, "loss": "vicreg"}, "loss vicreg is not the same for a prefix"),
         ({"prefix": 4, "loss": "mse", "projector": "orthogonal", "width": 1}, "projector orthogonal has no prefixes"),
         ({"prefix": 4, "tune": 4}, "tuning searches the width"),
+        ({"prefix": 4, "teacher": "random+parity", "teacher_mixing": "separate"}, "each teacher has one of its own"),
     ],
 )
 def test_what_would_not_be_exact_is_refused(changes, message):

@@ -9,18 +9,19 @@ own.
 An augmentation changes the students' inputs; where it mixes rows, predictions, targets and soft labels are mixed alike.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vmap
 
 from kdlib.training import label_losses
 from kdlib.training.augmentation import AUGMENTATIONS, draw_noise, mix, partner
 from kdlib.training.losses import LOSSES
+from kdlib.training.method_groups import MethodGroup
 from kdlib.training.population import Population
 from kdlib.training.prefixes import Prefixes
 from kdlib.training.streaming import StreamedRows
@@ -49,68 +50,6 @@ class TrainingData:
     def to(self, device: torch.device) -> "TrainingData":
         """Return the same rows on a device."""
         return TrainingData(*(value.to(device) for value in vars(self).values()))
-
-
-@dataclass(frozen=True)
-class MethodGroup:
-    """The members of one method.
-
-    Attributes:
-        students: its members.
-        seeds: order of the batches, one per member; of a grid, those of the first setting, then of the next.
-        teachers: for a trainable compressor (or soft labels), one `TeacherBranch` per member.
-        targets: for a fixed compressor, the target of every labelled row, (m, n, d_c). A baseline has neither.
-        normalised: the same as the distance compares it, where it is normalised; None: as it is.
-        noise: how many random numbers a row its teachers take beside the embedding.
-        normalise: for a trainable compressor, what the distance makes of a batch of targets (b, d_c); None: nothing.
-        distance_weight: λ in [0, 1], one for all members or one for each.
-        soft_label_weight: >= 0, one for all members or one for each.
-        temperature: of the soft labels.
-        soft_label_loss: a name in `SOFT_LABEL_LOSSES`.
-        prefix: how many leading numbers of the target each member is taught, 0 for all.
-        heads: the leading widths that its teachers have a head for, where a member is taught one of them.
-    """
-
-    students: Sequence[nn.Module]
-    seeds: Sequence[int]
-    teachers: Sequence[nn.Module] = ()
-    targets: Tensor | None = None
-    distance_weight: float | Sequence[float] = 0.0
-    soft_label_weight: float | Sequence[float] = 0.0
-    temperature: float = 1.0
-    soft_label_loss: str = "kl"
-    normalised: Tensor | None = None
-    normalise: Callable[[Tensor], Tensor] | None = None
-    noise: int = 0
-    prefix: Sequence[int] = ()
-    heads: Sequence[int] = ()
-
-    def member_weights(self, name: str) -> list[float]:
-        """Return "distance_weight" or "soft_label_weight" of each member."""
-        value: float | Sequence[float] = getattr(self, name)
-        return list(value) if isinstance(value, Sequence) else [value] * len(self.seeds)
-
-    def subset(self, members: Sequence[int]) -> "MethodGroup":
-        """Return the group with some of its members only.
-
-        Example:
-            >>> group.subset([2, 0]).seeds
-            [2, 0]
-        """
-        weights = {
-            name: [self.member_weights(name)[member] for member in members]
-            for name in ("distance_weight", "soft_label_weight")
-        }
-        return replace(
-            self,
-            students=[self.students[member] for member in members],
-            seeds=[self.seeds[member] for member in members],
-            teachers=[self.teachers[member] for member in members] if self.teachers else (),
-            targets=None if self.targets is None else self.targets[list(members)],
-            normalised=None if self.normalised is None else self.normalised[list(members)],
-            prefix=[self.prefix[member] for member in members] if self.prefix else (),
-            **weights,
-        )
 
 
 class LossParts(NamedTuple):
@@ -192,7 +131,7 @@ class StepLoss:
         self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
         self._normalised = [None if group.normalised is None else group.normalised.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
-        self._distance = vmap(LOSSES[loss].function)
+        self._distance, self._pointwise = vmap(LOSSES[loss].function), LOSSES[loss].pointwise
         kept = [group.prefix or [0] * len(group.seeds) for group in groups]
         self._prefixes = Prefixes(kept, [group.heads for group in groups], LOSSES[loss], device)
         self._prediction = vmap(label_losses.prediction)
@@ -243,10 +182,14 @@ class StepLoss:
     def _beside(self, number: int, index: Tensor, step: int) -> tuple[Tensor, ...]:
         """Return what the teachers of a group take besides the embeddings, (m, b, ...) each."""
         group = self.groups[number]
-        if not group.noise:
+        if group.noise:
+            return (draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM).to(index.device),)
+        if group.attributed is None:
             return ()
-        noise = draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM)
-        return (noise.to(index.device),)
+        embeddings, coded, per_step = group.attributed
+        drawn = draw_noise(group.seeds, step, per_step, 1, TEACHER_STREAM)[..., 0]
+        rows = (drawn * len(coded)).long()
+        return embeddings[rows].to(index.device), coded[rows].to(index.device)
 
     def _group_terms(
         self,
@@ -271,7 +214,8 @@ class StepLoss:
             given = self.rows.embeddings[index[members]] if target is None else target
             compressed, head_logits, *own = teachers(given, *beside)
             target = compressed.detach() if target is None else target
-            teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0) + sum(own)
+            heads = head_logits[:-1] if len(group.columns) > 1 else head_logits  # the last is the mean of several
+            teacher = torch.stack([self._prediction(each, labels[members]) for each in heads]).mean(0) + sum(own)
             if any(group.member_weights("soft_label_weight")):
                 given = self._prefixes.logits(number, [*head_logits]).detach()
                 divergence = _mixed_loss(self._soft_labels[number], logits[members], given, shares)
@@ -296,17 +240,28 @@ class StepLoss:
             adapted: (m, b, d) student features as the distance sees them.
             targets: per group, (its members, b, d_c) or None.
         """
-        by_width: dict[int, list[tuple[slice, Tensor]]] = {}
-        for members, target in zip(self._members, targets, strict=True):
+        by_width: dict[tuple[int, int], list[tuple[slice, Tensor, Tensor]]] = {}
+        for group, members, target in zip(self.groups, self._members, targets, strict=True):
             if target is not None:
-                by_width.setdefault(target.shape[-1], []).append((members, target))
+                for student, own in self._teacher_pairs(adapted[members], target, group.columns):
+                    pairs = by_width.setdefault((own.shape[-1], len(group.columns)), [])
+                    pairs.append((members, student, own))
         distances = adapted.new_zeros(len(adapted))
-        for pairs in by_width.values():
-            numbers = [i for members, _ in pairs for i in range(members.start, members.stop)]
+        for (_, teachers), pairs in by_width.items():
+            numbers = [i for members, *_ in pairs for i in range(members.start, members.stop)]
             places = torch.tensor(numbers, device=adapted.device)
-            values = self._distance(adapted[places], torch.cat([target for _, target in pairs]))
-            distances = distances.index_copy(0, places, values)
+            values = self._distance(torch.cat([each[1] for each in pairs]), torch.cat([each[2] for each in pairs]))
+            distances = distances.index_add(0, places, values / teachers if teachers > 1 else values)
         return distances
+
+    def _teacher_pairs(
+        self, adapted: Tensor, target: Tensor, columns: Sequence[slice]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what the distance of each teacher compares: adapted features (m, b, d) and its target (m, b, d_c)."""
+        targets = [target[..., own] for own in columns]
+        widths = [own.shape[-1] for own in targets]
+        students = adapted.split(widths, -1) if self._pointwise else [adapted] * len(targets)
+        return zip(students, targets, strict=True)
 
 
 def _soft_labels(group: MethodGroup, multi_label: bool, student: Tensor, teacher: Tensor, *weights: Tensor) -> Tensor:
