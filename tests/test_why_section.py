@@ -7,6 +7,8 @@ from pages import controls
 from tests import stored_runs
 from tests.opened_pages import opened, texts
 
+ABSENT = ("pooling", "teacher_mixing", "prefix", "attribute")  # controls of other teachers and methods
+
 
 @pytest.fixture(autouse=True)
 def home(app_home):
@@ -37,6 +39,5 @@ def test_the_address_of_a_spec_sets_every_control_of_distill():
     app = opened("distill", **controls.query(spec, ["baseline"]))
     assert not app.exception
     assert app.session_state["methods"] == ["baseline", "pca"]
-    # This teacher gives no frames, and this method trains no prefixes.
-    fields = [name for name in controls.FIELDS if name not in ("pooling", "prefix")]
+    fields = [name for name in controls.FIELDS if name not in ABSENT]
     assert {name: app.session_state[name] for name in fields} == {name: getattr(spec, name) for name in fields}
