@@ -11,7 +11,7 @@ The rooms, in the order in which they build on one another; each room's `__init_
     spec, results    what to run, and what came of it; summary: scores over seeds
     names, colours   what people call methods and teachers, in which order; the colours of roles and classes
     recording        the race that is shown before a first one
-    progress         how work is going, and how it is asked to stop
+    progress         how work is going, and how it is asked to stop; processes: work of several parts on several cores
     registry, cache  looking names up; arrays on disk under a content key
     data/            datasets, sounds, spectrograms, imported data      to add a dataset: data/datasets.py
     training/        losses, the loop, populations of networks, replay  to add a loss: training/losses.py

@@ -22,8 +22,8 @@ from kdlib.progress import CancelledError, OnProgress, StopLatch, report_progres
 from kdlib.results import Comparison, RunResult
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import train
 from kdlib.training.replay import MAX_ROWS, ReplaySample
+from kdlib.training.shards import train_in_shards
 from kdlib.training.step_loss import StepLoss, TrainingData
 from kdlib.training.stepper import Stepper
 from kdlib.training.streaming import StreamedRows, fit_in_memory, load_rows
@@ -193,7 +193,7 @@ def _run_group(
     ]
     fitted = [compressors for _, compressors in built]
     val_labels = data.labels[data.splits["val"]]
-    trained = train(
+    trained = train_in_shards(
         [group for group, _ in built],
         _training_data(contexts[0], embeddings),
         loss=spec.loss,

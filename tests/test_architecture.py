@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # The rooms, in the order in which they build on one another, and the modules in them in theirs: a module imports only
 # what stands before it. A package that is named here as a module counts as one. "" is kdlib/ itself.
 ROOMS = (
-    ("", "spec names colours trials summary results progress registry cache recording"),
+    ("", "spec names colours trials summary results progress processes registry cache recording"),
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
         "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices "
         "member_layers",
     ),
-    ("training", "population replay state step_loss gradients stepper loop search rungs"),
+    ("training", "population replay state step_loss gradients stepper loop shards search rungs"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",
@@ -35,7 +35,11 @@ ROOMS = (
         "analysis",
         "logistic intervals merging subsets significance estimates evaluation calibration class_scores geometry",
     ),
-    ("analysis", "neighbours retrieval width_precision projection placement costs probes grid measure widths failure"),
+    (
+        "analysis",
+        "neighbours retrieval width_precision projection placement costs probes split_scores grid measure widths",
+    ),
+    ("analysis", "failure"),
     ("analysis", "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames"),
     ("analysis", "landscape result_tables items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from kdlib import RunSpec, pipeline, spaces, store
-from kdlib.analysis import comparison, frames, landscape, measure, papers, probes, verdicts
+from kdlib.analysis import comparison, frames, landscape, measure, papers, probes, split_scores, verdicts
 from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table
 from kdlib.cache import cached_arrays
@@ -74,7 +74,7 @@ def test_every_phase_reports_its_steps_up_to_the_last():
     ("phase", "step"), [("loading", 0), ("loading", 1), ("embedding", 0), ("embedding", 1), ("fitting", 5)]
 )
 def test_a_cancel_before_training_is_a_cancelled_result_with_nothing_and_no_error(phase, step, monkeypatch):
-    monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(pipeline, "train_in_shards", lambda *_, **__: pytest.fail("trained"))
     recorded = Recorded(phase, step)
     [result] = pipeline.compare([FITTED], on_progress=recorded)
     assert (result.status, result.arrays, result.history, result.metrics) == ("cancelled", {}, [], {})
@@ -155,7 +155,7 @@ def assert_last_state(result, splits: set[str]) -> None:
 
 def test_a_cancelled_training_is_not_measured_and_once_computed_every_split_before_it_stopped(monkeypatch):
     monkeypatch.setattr(probes, "probe_accuracies", lambda *_, **__: pytest.fail("probed"))
-    monkeypatch.setattr(measure, "scores", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr(split_scores, "scores", lambda *_, **__: pytest.fail("scored"))
     result = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     assert [point.epoch for point in result.history] == [1, 2, 3]
     assert_last_state(result, {"val", "test"})
@@ -180,6 +180,7 @@ def test_a_measuring_that_is_cancelled_keeps_the_last_state(tmp_path):
 @pytest.mark.parametrize("call", range(1, 7))
 def test_a_cancel_once_waited_until_every_split_was_predicted(call, monkeypatch):
     """`on_progress` is called before each of the five splits; validation and test come first, whatever it returns."""
+    monkeypatch.setattr(measure, "count_processes", lambda parts: 1)  # others do not wait for one another
     calls, predicted, predict = [], [], measure.predict
     monkeypatch.setattr(measure, "predict", lambda *args: predicted.append(0) or predict(*args))
 
@@ -193,7 +194,8 @@ def test_a_cancel_once_waited_until_every_split_was_predicted(call, monkeypatch)
     assert_last_state(result, {"val", "test"} if call <= 5 else {"train", "val", "test", "ood:rotated", "ood:noise"})
 
 
-def test_what_was_measured_before_a_cancel_is_done():
+def test_what_was_measured_before_a_cancel_is_done(monkeypatch):
+    monkeypatch.setattr(measure, "count_processes", lambda parts: 1)  # others are done in any order
     specs = [SPEC.replace(method="baseline"), SPEC.replace(method="pca")]
     single = Recorded()
     pipeline.run(specs[0], on_progress=single)
@@ -204,8 +206,8 @@ def test_what_was_measured_before_a_cancel_is_done():
 
 
 def test_a_cancelled_comparison_does_not_train_its_other_groups(monkeypatch):
-    trained, train = [], pipeline.train
-    monkeypatch.setattr(pipeline, "train", lambda *args, **kwargs: trained.append(0) or train(*args, **kwargs))
+    trained, train = [], pipeline.train_in_shards
+    monkeypatch.setattr(pipeline, "train_in_shards", lambda *args, **more: trained.append(0) or train(*args, **more))
     specs = [SPEC, SPEC.replace(batch_size=16), SPEC.replace(epochs=3)]
     results = pipeline.compare(specs, on_progress=Recorded("training", 2))
     assert [result.status for result in results] == ["cancelled"] * 3

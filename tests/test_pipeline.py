@@ -191,7 +191,7 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, message, monkeypatch):
-    monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(pipeline, "train_in_shards", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(ValueError, match=message):
         pipeline.compare([SMALL, SMALL.replace(**changes)])
 

@@ -11,7 +11,7 @@ geometry       spaces against spaces; neighbours: which rows are near one anothe
 retrieval      what the nearest rows say; width_precision: what an embedding is worth in fewer numbers and bits
 projection     spaces as maps in the plane, registry `PROJECTIONS`
 costs          what a student takes at inference
-probes         what spaces still know of the target and of each attribute
+probes         what spaces still know of the target and of each attribute; split_scores: scores on every split
 grid           which setting of a grid counts, by validation alone
 measure        all of these for trained members
 teacher_probes what is known of a teacher, as numbers, and the reports that ship; teacher_report: finding it out

@@ -3,23 +3,25 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from kdlib.analysis.costs import student_cost
-from kdlib.analysis.evaluation import scores, thresholds
 from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.grid import select_members
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.probes import Probes
+from kdlib.analysis.split_scores import score_splits
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
 from kdlib.models.compressors import FixedCompressor
-from kdlib.progress import CancelledError, OnProgress, Progress
+from kdlib.processes import count_processes, results_of
+from kdlib.progress import CancelledError, OnProgress, report_progress
 from kdlib.results import CANCELLED_SPLITS, CURVES, Cost, Grid, Point, RunResult, SpaceStats, TeacherStats
 from kdlib.spec import BASELINE, RAW, RunSpec
-from kdlib.summary import Probe, SplitMetrics
+from kdlib.summary import Probe
 from kdlib.training.loop import Trained, compress, predict
 from kdlib.training.streaming import StreamedRows
 
@@ -160,9 +162,7 @@ def measure(
     for number, spec in enumerate(specs):
         members = slice(start, start := start + spec.seeds)
         arrays = {
-            f"{kind}/{split}": values[members].numpy()
-            for split, kinds in outputs.items()
-            for kind, values in kinds.items()
+            f"{kind}/{split}": values[members] for split, kinds in outputs.items() for kind, values in kinds.items()
         }
         group = _Group(spec, number, members, inputs, seconds[number], grids[number])
         collected.append(_collect(group, arrays))
@@ -172,29 +172,41 @@ def measure(
     data = inputs.data
     probes = Probes(data, inputs.labelled, data.splits["test"][:PROBE_ROWS], _count_spaces(results), on_progress)
     with suppress(CancelledError):
-        for number, entry in enumerate(collected):
-            if entry.result.status != "failed":
-                results[number] = _complete(entry, probes)
+        _complete_all(collected, results, probes)
     return results
 
 
-def _predict(inputs: MeasurementInputs, on_progress: OnProgress | None) -> dict[str, dict[str, torch.Tensor]]:
+def _predict(inputs: MeasurementInputs, on_progress: OnProgress | None) -> dict[str, dict[str, np.ndarray]]:
     """Return split -> outputs of all members; `CANCELLED_SPLITS` alone if `on_progress` asks to stop meanwhile."""
-    splits, outputs, stopped, students = inputs.splits, {}, inputs.trained.cancelled, inputs.trained.students
-    for name in sorted(splits, key=lambda name: name not in CANCELLED_SPLITS):
-        if on_progress is not None and not stopped:
-            stopped = bool(on_progress(Progress(0, 0, phase="measuring")))
-        if not stopped or name in CANCELLED_SPLITS:
-            outputs[name] = predict(students, StreamedRows(inputs.data.inputs, splits[name], students.device))
-    return {name: outputs[name] for name in (CANCELLED_SPLITS if stopped else splits)}
+    splits, students = inputs.splits, inputs.trained.students
+    report = None if inputs.trained.cancelled else on_progress
+
+    def predict_split(name: str) -> dict[str, np.ndarray]:
+        outputs = predict(students, StreamedRows(inputs.data.inputs, splits[name], students.device))
+        return {kind: values.numpy() for kind, values in outputs.items()}
+
+    names = sorted(splits, key=lambda name: name not in CANCELLED_SPLITS)
+    processes = count_processes(len(names)) if students.device.type == "cpu" else 1
+    outputs: dict[str, dict[str, np.ndarray]] = {}
+    try:
+        stops = partial(report_progress, report, "measuring", 0, 0)
+        for number, values in results_of(predict_split, names, processes, stops):
+            outputs[names[number]] = values
+    except CancelledError:
+        names = list(CANCELLED_SPLITS)
+    return {name: outputs.get(name) or predict_split(name) for name in splits if name in names}
 
 
 def _count_spaces(results: Sequence[RunResult]) -> int:
     """Return how many spaces the measuring of these results probes."""
     pending = [result for result in results if result.status != "failed"]
-    students = sum(result.spec.seeds for result in pending)
-    compressed = sum(len(result.arrays["compressed/test"]) for result in pending if _compresses(result.spec))
-    return students + compressed + any(result.spec.method != BASELINE for result in pending)
+    own = sum(_count_own_spaces(result) for result in pending)
+    return own + any(result.spec.method != BASELINE for result in pending)
+
+
+def _count_own_spaces(result: RunResult) -> int:
+    """Return how many spaces of one result are probed, those of its students and compressors."""
+    return result.spec.seeds + (len(result.arrays["compressed/test"]) if _compresses(result.spec) else 0)
 
 
 def _compresses(spec: RunSpec) -> bool:
@@ -232,14 +244,41 @@ def _why_diverged(group: _Group) -> str:
     return f"diverged: {', '.join(seeds)}; try a lower learning rate" if seeds else ""
 
 
-def _complete(collected: _Collected, probes: Probes) -> RunResult:
-    """Return the result with everything that is measured.
+def _complete_all(collected: Sequence[_Collected], results: list[RunResult], probes: Probes) -> None:
+    """Put what is measured in the place of each result that did not fail.
+
+    Raises:
+        CancelledError: the callback asked to stop.
+    """
+    numbers = [number for number, entry in enumerate(collected) if entry.result.status != "failed"]
+    if not numbers:
+        return
+    inputs = collected[0].group.inputs
+    cost = student_cost(inputs.trained, inputs.data)
+    processes, there = count_processes(len(numbers)), probes
+    if processes > 1:
+        if any(collected[number].result.spec.method != BASELINE for number in numbers):
+            probes.score_raw(inputs.embeddings[probes.train], inputs.embeddings[probes.test])
+        there = probes.silent()
+
+    def complete(number: int) -> RunResult:
+        return replace(_complete(collected[number], there, cost), arrays={})
+
+    for place, result in results_of(complete, numbers, processes, probes.report):
+        number = numbers[place]
+        results[number] = replace(result, arrays=collected[number].result.arrays)
+        if processes > 1:
+            probes.count_spaces(_count_own_spaces(results[number]))
+
+
+def _complete(collected: _Collected, probes: Probes, cost: Cost) -> RunResult:
+    """Return the result with everything that is measured. `cost` is that of a student.
 
     Raises:
         CancelledError: the callback asked to stop.
     """
     result, inputs = collected.result, collected.group.inputs
-    arrays, splits, data = result.arrays, inputs.splits, inputs.data
+    arrays, splits = result.arrays, inputs.splits
     student = probes.score_spaces(arrays["features/train"], arrays["features/test"])
     spaces = {"student": replace(_space_stats(arrays["features/test"]), probe=student["target"])}
     attributes = {name: Probe(probes.chance(name), student=student[name]) for name in probes.attributes}
@@ -255,10 +294,10 @@ def _complete(collected: _Collected, probes: Probes) -> RunResult:
             attributes[name] = replace(attributes[name], raw=raw[name], compressed=compressed[name])
         target = Probe(probes.chance("target"), raw["target"], compressed["target"])
         teacher = _teacher_stats(collected, target, probes.report)
-    metrics = _metrics({name: arrays[f"logits/{name}"] for name in splits}, inputs, probes.report)
+    metrics = score_splits({name: arrays[f"logits/{name}"] for name in splits}, inputs.data, splits, probes.report)
     probes.report()
     embedding = 4 * spaces["compressed"].width if teacher else None
-    cost = replace(student_cost(inputs.trained, data), bytes_per_embedding=embedding, seconds=result.cost.seconds)
+    cost = replace(cost, bytes_per_embedding=embedding, seconds=result.cost.seconds)
     return replace(
         result, status="done", metrics=metrics, teacher=teacher, spaces=spaces, attributes=attributes, cost=cost
     )
@@ -268,7 +307,8 @@ def _teacher_stats(collected: _Collected, target: Probe, report: Callable[[], No
     """Return the teacher of a spec and the scores of its head. `target` is its probe on the target."""
     spec, logits = collected.group.spec, collected.teacher_logits
     entry = teachers.get_teacher(spec.teacher)
-    head = _metrics(logits, collected.group.inputs, report) if logits else {}
+    inputs = collected.group.inputs
+    head = score_splits(logits, inputs.data, inputs.splits, report) if logits else {}
     return TeacherStats(spec.teacher, entry.source_task, entry.supervised, target, head)
 
 
@@ -293,42 +333,6 @@ def _compress_rows(group: _Group) -> tuple[dict[str, np.ndarray], dict[str, np.n
     outputs = {name: compress(teacher, torch.from_numpy(rows).to(teacher.device)) for name, rows in spaces.items()}
     logits = {name: output["logits"].numpy() for name, output in outputs.items()}
     return spaces if compressors else {name: output["compressed"].numpy() for name, output in outputs.items()}, logits
-
-
-def _metrics(
-    logits: dict[str, np.ndarray], inputs: MeasurementInputs, report: Callable[[], None]
-) -> dict[str, SplitMetrics]:
-    """Return split -> scores over members, and under "ood" the mean of the out-of-domain sets.
-
-    With several labels an item, the thresholds of F1 are each member's own, chosen per class on the validation rows.
-
-    Args:
-        logits: split -> (m, n, k); "train" is left out.
-        inputs: for the labels.
-        report: called before each member is scored.
-    """
-    data, splits = inputs.data, inputs.splits
-    val_labels = data.labels[splits["val"]]
-    cuts = [thresholds(member, val_labels) if data.multi_label else 0.5 for member in logits["val"]]
-
-    def score_members(split: str) -> list[dict[str, float]]:
-        members = []
-        for member, cut in zip(logits[split], cuts, strict=True):
-            report()
-            members.append(scores(member, data.labels[splits[split]], cut))
-        return members
-
-    metrics = {}
-    for split in logits:
-        if split != "train":
-            members = score_members(split)
-            names = members[0]
-            metrics[split] = SplitMetrics({name: summarize([member[name] for member in members]) for name in names})
-    outside = [metrics[name] for name in data.out_of_domain]
-    if outside:
-        means = {name: np.mean([split[name].values for split in outside], axis=0) for name in outside[0].scores}
-        metrics["ood"] = SplitMetrics({name: summarize(values.tolist()) for name, values in means.items()})
-    return metrics
 
 
 def _space_stats(members: np.ndarray) -> SpaceStats:

@@ -3,6 +3,8 @@
 `tests/test_pipeline.py` and `tests/test_cancel.py` hold it.
 """
 
+import copy
+
 import numpy as np
 
 from kdlib.analysis.evaluation import chance_accuracy, probe_accuracies
@@ -47,6 +49,16 @@ class Probes:
             CancelledError: the callback asked to stop.
         """
         report_progress(self._on_progress, "measuring", self._done, self._steps)
+
+    def silent(self) -> "Probes":
+        """Return the same probes for another process: they report nothing, and nothing stops them."""
+        other = copy.copy(self)
+        other._on_progress = None
+        return other
+
+    def count_spaces(self, spaces: int) -> None:
+        """Count spaces that were probed in another process."""
+        self._done += len(self.targets) * spaces
 
     def chance(self, name: str) -> float:
         """Return what guessing reaches on "target" or an attribute."""

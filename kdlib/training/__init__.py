@@ -15,6 +15,7 @@ stepper       one optimizer step after another, who learns from it, what a batch
 pairs         the two matrices of pairs of rows that a distance compares, for looking at
 loop          the training loop: all members of all methods in the same step
 state         what changes while training, and its checkpoint
+shards        the members of a training shared out among processes
 search        which settings to try next, and which trials to stop early
 rungs         a population of trials from which the worse ones leave
 replay        where some rows lie while spaces form

@@ -27,12 +27,14 @@ class ReplaySample:
         places: (r,) their places among the validation rows.
         embeddings: (r, d_t) input of a trainable compressor.
         fixed: per group, (r, d_c) where its compressor is not trained, otherwise None.
+        seeds: per group, the seed whose members are followed; None: the first of each.
     """
 
     rows: np.ndarray
     places: np.ndarray
     embeddings: np.ndarray
     fixed: Sequence[np.ndarray | None]
+    seeds: Sequence[int] | None = None
 
 
 class Followed(NamedTuple):
@@ -49,19 +51,22 @@ class Followed(NamedTuple):
     student: int
 
 
-def first_seeds(seeds: Sequence[Sequence[int]]) -> list[Followed]:
-    """Return the members with the first seed of each group: one for every setting of a grid.
+def followed_members(seeds: Sequence[Sequence[int]], chosen: Sequence[int] | None = None) -> list[Followed]:
+    """Return the members with one seed of each group: one for every setting of a grid.
 
     Args:
         seeds: per group, of its members.
+        chosen: per group, the seed; by default its first.
 
     Example:
-        >>> [each.student for each in first_seeds([[0, 1], [0, 1, 0, 1]])]
+        >>> [each.student for each in followed_members([[0, 1], [0, 1, 0, 1]])]
         [0, 2, 4]
     """
     followed, start = [], 0
+    chosen = [each[0] for each in seeds] if chosen is None else chosen
     for group, each in enumerate(seeds):
-        followed += [Followed(group, member, start + member) for member, seed in enumerate(each) if seed == each[0]]
+        own = [member for member, seed in enumerate(each) if seed == chosen[group]]
+        followed += [Followed(group, member, start + member) for member in own]
         start += len(each)
     return followed
 
@@ -111,9 +116,11 @@ class ReplayRecorder:
         """Return the snapshots of a followed member, by its number, after the first `count`.
 
         Each holds "epoch" and "student" (r, d_s), and where a compressor is trained "compressed" (r, d_c). The very
-        first also holds "rows" (r,) and the compressed rows that never move.
+        first also holds "rows" (r,) and the compressed rows that never move. Empty if no such member is followed.
         """
-        snapshots = []
+        snapshots: list[dict[str, Any]] = []
+        if number >= len(self._followed):
+            return snapshots
         for place in range(count, len(self.epochs)):
             snapshot: dict[str, Any] = {"epoch": self.epochs[place]}
             snapshot |= {

@@ -5,7 +5,6 @@ Those that stay end up as if nothing else had been trained: `tests/test_rungs.py
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -122,27 +121,11 @@ class RungTraining:
         state, groups, start = self.stepper.state, [], 0
         for group in self._groups:
             own = [member - start for member in members if start <= member < start + len(group.seeds)]
-            groups += [_subset_group(group, own)] if own else []
+            groups += [group.subset(own)] if own else []
             start += len(group.seeds)
         stepper = self._start(groups, [self._rates[member] for member in members])
         stepper.state.take_over(state, members)
         return stepper
-
-
-def _subset_group(group: MethodGroup, members: Sequence[int]) -> MethodGroup:
-    weights = {
-        name: [group.member_weights(name)[member] for member in members]
-        for name in ("distance_weight", "soft_label_weight")
-    }
-    return replace(
-        group,
-        students=[group.students[member] for member in members],
-        seeds=[group.seeds[member] for member in members],
-        teachers=[group.teachers[member] for member in members] if group.teachers else (),
-        targets=None if group.targets is None else group.targets[list(members)],
-        normalised=None if group.normalised is None else group.normalised[list(members)],
-        **weights,
-    )
 
 
 class _Reporter:

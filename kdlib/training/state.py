@@ -15,7 +15,7 @@ from kdlib.cache import atomic_path
 from kdlib.results import Point
 from kdlib.training.optimizer import MemberAdamW
 from kdlib.training.population import Population
-from kdlib.training.replay import ReplayRecorder, ReplaySample, first_seeds
+from kdlib.training.replay import ReplayRecorder, ReplaySample, followed_members
 
 
 class TrainingState:
@@ -72,7 +72,8 @@ class TrainingState:
         self.done = 0
         self.history: list[Point] = []
         self.diverged: dict[int, int] = {}
-        self.recorder = ReplayRecorder(replay_sample, first_seeds(seeds), teachers)
+        followed = followed_members(seeds, replay_sample.seeds if replay_sample else None)
+        self.recorder = ReplayRecorder(replay_sample, followed, teachers)
         self._seconds_before, self._started = 0.0, time.perf_counter()
 
     @property

@@ -10,7 +10,7 @@ An augmentation changes the students' inputs; where it mixes rows, predictions, 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -100,6 +100,27 @@ class MethodGroup:
         """Return "distance_weight" or "soft_label_weight" of each member."""
         value: float | Sequence[float] = getattr(self, name)
         return list(value) if isinstance(value, Sequence) else [value] * len(self.seeds)
+
+    def subset(self, members: Sequence[int]) -> "MethodGroup":
+        """Return the group with some of its members only.
+
+        Example:
+            >>> group.subset([2, 0]).seeds
+            [2, 0]
+        """
+        weights = {
+            name: [self.member_weights(name)[member] for member in members]
+            for name in ("distance_weight", "soft_label_weight")
+        }
+        return replace(
+            self,
+            students=[self.students[member] for member in members],
+            seeds=[self.seeds[member] for member in members],
+            teachers=[self.teachers[member] for member in members] if self.teachers else (),
+            targets=None if self.targets is None else self.targets[list(members)],
+            normalised=None if self.normalised is None else self.normalised[list(members)],
+            **weights,
+        )
 
 
 class LossParts(NamedTuple):

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from kdlib.data.dataset import to_float
+from kdlib.processes import OWN_MEMORY
 
 LIMIT = "KDLIB_STREAM_MB"  # environment variable: MB of inputs above which they are streamed
-OWN_MEMORY = "KDLIB_MEMORY_LIMIT"  # in a worker of the engine, its share of the machine's memory in bytes
 
 
 class StreamedRows:
