@@ -193,6 +193,6 @@ def test_a_linear_probe_reads_no_more_of_the_attribute_than_by_chance_and_the_ta
 
     spec = default_spec(dataset)
     plain, removed = (_probes(spec.replace(method=name, attribute=attribute)) for name in ("mlp", "adversarial"))
-    assert (plain[attribute] > chance + 0.1).all()
+    assert (plain[attribute] > chance + 0.08).all()
     assert (removed[attribute] < chance + 0.04).all()
     assert (removed["target"] > plain["target"] - 0.03).all()
