@@ -3,7 +3,8 @@
 /** @param {Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "target">} event */
 export function asksForSearch({ key, ctrlKey, metaKey, altKey, target }) {
   if (key !== "/" || ctrlKey || metaKey || altKey) return false;
-  const { tagName = "", isContentEditable = false } = /** @type {Partial<HTMLElement>} */ (target ?? {});
+  const { tagName = "", isContentEditable = false, type = "" } = /** @type {Partial<HTMLInputElement>} */ (target ?? {});
+  if (["checkbox", "radio"].includes(type)) return true; // nothing is typed there
   return !isContentEditable && !["INPUT", "TEXTAREA", "SELECT"].includes(tagName);
 }
 

@@ -28,12 +28,7 @@ def texts(data: "Dataset") -> None:
     """Show test items as texts, letter by letter as they are."""
     from kdlib.analysis.items import text_table
 
-    st.dataframe(
-        text_table(data, sample_number() - 1),
-        hide_index=True,
-        column_config={"text": st.column_config.TextColumn(width="large")},
-        alt="Some test items: their class and the beginning of their text",
-    )
+    show.table(text_table(data, sample_number() - 1), "Some test items: their class and the beginning of their text")
 
 
 def items(data: "Dataset") -> None:

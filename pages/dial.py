@@ -48,10 +48,7 @@ def addressed_run() -> RunInfo | None:
 
 def choose(listed: list[RunInfo], current: RunInfo) -> None:
     """Show which run is turned, and let another be chosen."""
-    names = {
-        run.id: f"{run.name}: {teacher_name(run.spec.teacher)}, {run.spec.dataset}, {run.setting.dim} wide"
-        for run in [current, *listed]
-    }
+    names = {run.id: f"{run.name} · {run.setting.dim} wide" for run in [current, *listed]}
     run_tables.choose_one(names, current.id)
 
 
@@ -102,7 +99,7 @@ if current is None:
     launch_button()
 else:
     st.markdown(
-        "One run holds every width. Turn it down: what stays is what the target needs. PCA of the same width keeps "
-        "what varies most."
+        f"One run holds every width of {escape(teacher_name(current.spec.teacher))} on {escape(current.spec.dataset)}. "
+        "Turn it down: what stays is what the target needs. PCA of the same width keeps what varies most."
     )
     show_run(current)

@@ -14,7 +14,7 @@ from kdlib.names import COMPRESSED, method_role
 from kdlib.registry import first_line
 from kdlib.spaces import Failure, Scorecard, SpaceMaps, SpaceRequest, Spaces, width_jobs
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo, RunNotFoundError
-from pages import address, live, map_sections, maps, recorded, run_tables, space_maps
+from pages import address, live, map_sections, maps, recorded, run_list, run_tables, space_maps
 from pages.controls import query
 from pages.glossary import term
 from pages.text import escape
@@ -31,7 +31,7 @@ def label_runs(addressed: list[RunInfo], others: list[RunInfo]) -> dict[str, str
     now = time.time()
     for run in others:
         if run.id not in names:
-            names[run.id] = f"{run.name} · {run.spec.dataset} · {run_tables.age(now - run.created)} ago"
+            names[run.id] = f"{run.name} · {run.spec.dataset} · {run_list.age(now - run.created)} ago"
     return names
 
 

@@ -36,16 +36,11 @@ def show_selection(data: Dataset, view: Spaces, selected: Sequence[int]) -> None
     listed = positions[:MAX_LISTED]
     frame = spaces.row_table(data, view.rows[listed], view.logits[listed])
     if data.read:
-        frame.insert(0, "text", [short_text(data, row) for row in view.rows[listed].tolist()])
+        frame.insert(1, "text", [short_text(data, row) for row in view.rows[listed].tolist()])
     else:
-        frame.insert(0, "picture", items.addresses(data, view.rows[listed].tolist()))
-    st.dataframe(
-        frame,
-        hide_index=True,
-        height=min(420, 40 + 36 * len(frame)),
-        column_config={"picture": st.column_config.ImageColumn(width="small")},
-        alt="The selected rows with picture or text, class, prediction and attributes",
-    )
+        frame.insert(1, "picture", items.addresses(data, view.rows[listed].tolist()))
+    words = "The selected rows with picture or text, class, prediction and attributes"
+    show.table(frame, words, "" if data.read else "picture", height=420)
     if len(positions) > MAX_LISTED:
         st.caption(f"The first {MAX_LISTED} of {len(positions):,} selected rows.")
     sounds.show_players(data, view.rows[positions[:MAX_PLAYERS]].tolist())

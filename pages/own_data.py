@@ -97,9 +97,7 @@ def _describe(source: importing.Source) -> None:
     kept = f"; originals kept, {source.original_bytes / 1e6:,.1f} MB" if source.originals else ""
     st.markdown(f"**{escape(source.name)}**: {source.rows:,} {kinds[source.kind]}{kept}")
     rows = [(name, _holds(each), " × ".join(map(str, each.shape[1:]))) for name, each in source.columns.items()]
-    st.dataframe(
-        pd.DataFrame(rows, columns=["column", "holds", "shape"]), hide_index=True, alt="The columns that were found"
-    )
+    show.table(pd.DataFrame(rows, columns=["column", "holds", "shape"]), "The columns that were found")
     plan = _mapping(source, importing.guess_plan(source))
     draft = None
     try:
@@ -258,9 +256,7 @@ def _preview(draft: importing.DatasetDraft) -> None:
     frame = pd.DataFrame([{"class": name} | row for name, row in counts.items()])
     shape = " × ".join(map(str, draft.shape))
     st.caption(f"{len(counts)} classes; a student gets {shape} numbers per item. Items per class and split:")
-    st.dataframe(
-        frame, hide_index=True, height=min(300, 38 + 35 * len(frame)), alt="How many items each class has in each split"
-    )
+    show.table(frame, "How many items each class has in each split")
     for note in draft.notes:
         st.caption(f":material/info: {escape(note)}")
     for warning in draft.warnings:

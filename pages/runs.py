@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdlib import runs
 from kdlib.store import RunInfo
-from pages import address, export_section, live, recorded, registries, run_tables
+from pages import address, export_section, live, recorded, registries, run_list, run_tables
 from pages.text import escape
 
 PAGE = 50
@@ -113,7 +113,7 @@ def draw_table() -> list[RunInfo]:
     """Show the list, which stays where it is while runs are live; return its runs."""
     infos = list_page()
     if infos:
-        run_tables.list_of_runs(infos)
+        run_list.list_of_runs(infos)
     else:
         st.info("No run fits this search.", icon=":material/search_off:")
     if address.selected_ids() != chosen:  # a click in the list draws the list alone; the bar above follows

@@ -10,24 +10,29 @@ from streamlit.delta_generator import DeltaGenerator
 
 from kdlib.analysis.figures.style import Figure, to_html
 from pages import address
-from pages.small_table import SMALL, as_html
+from pages.small_table import MOST, as_html
 from pages.text import describe_range
 
 if TYPE_CHECKING:
     from kdlib.planning import CostEstimate  # loads torch, which a first figure does without
 
 
-def table(frame: pd.DataFrame, alt: str, **options: Any) -> None:
-    """Show a table: a small one as text, in a narrow window as cards; a larger one as a grid that scrolls in itself.
+def table(frame: pd.DataFrame, alt: str, picture: str = "", **options: Any) -> None:
+    """Show a table: up to 30 rows as text, in a narrow window as cards; more of them as a grid that scrolls in itself.
+
+    Only text counts when its numbers change: show what changes while one looks in as many rows as that.
 
     Args:
         frame: what a cell holds is shown as `small_table.cell_text` says, or as `options` do for a grid.
         alt: what it is.
+        picture: the column that holds addresses of pictures, "" for none.
         options: of `st.dataframe`, for a grid.
     """
-    if len(frame) <= SMALL:
-        st.html(as_html(frame, alt))
+    if len(frame) <= MOST:
+        st.html(as_html(frame, alt, picture))
     else:
+        if picture:
+            options = {"column_config": {picture: st.column_config.ImageColumn(width="small")}} | options
         st.dataframe(frame, hide_index=True, placeholder="–", alt=alt, **options)
 
 

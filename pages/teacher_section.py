@@ -4,6 +4,7 @@ Only what is at hand is asked unbidden: built-in teachers, imported tables, and 
 """
 
 from collections.abc import Mapping
+from math import nan
 
 import pandas as pd
 import streamlit as st
@@ -15,7 +16,7 @@ from kdlib.names import teacher_name
 from kdlib.spaces import Failure, embedding_jobs, teacher_jobs
 from kdlib.spaces.embedding_jobs import EmbeddingState
 from pages import live, registries, show
-from pages.glossary import term
+from pages.glossary import show_text
 from pages.text import describe_seconds, escape
 
 
@@ -83,38 +84,22 @@ def _show_table(
     entries: list[dict[str, str]], states: Mapping[str, EmbeddingState], reports: Mapping[str, TeacherReport]
 ) -> None:
     """Show a table of the teachers: how well the target is read in and out of domain, what they were trained for."""
-    table = []
+    splits = sorted({name for report in reports.values() for name in report.target.splits})
+    rows = []
     for entry in entries:
         report, state = reports.get(entry["name"]), states[entry["name"]]
-        row = entry | {"name": teacher_name(entry["name"]), "embedded": 100 * state.done / max(state.rows, 1)}
-        if report:
-            row |= {"width": report.width, "effective rank": report.effective_rank}
-            row |= {"target": 100 * report.target.accuracy}
-            row |= {name: 100 * value for name, value in report.target.splits.items()}
-        table.append(row)
-    splits = sorted({name for report in reports.values() for name in report.target.splits})
-    columns = {
-        "target": st.column_config.NumberColumn(
-            "target, %", format="%.1f", help=f"How often a probe names the target of test items. {term('probe')}"
-        ),
-        "effective rank": st.column_config.NumberColumn(format="%.1f", help=term("effective rank")),
-        "embedded": st.column_config.ProgressColumn(
-            format="%.0f %%", min_value=0, max_value=100, help="How much of this dataset it has embedded here."
-        ),
-        "name": "teacher",
-    }
-    for name in splits:
-        columns[name] = st.column_config.NumberColumn(
-            f"{name}, %", format="%.1f", help="The same probe on items of this out-of-domain set."
-        )
-    order = ["name", "target", *splits, "embedded", "source task", "supervision", "width", "effective rank"]
-    st.dataframe(
-        pd.DataFrame(table, columns=pd.Index(dict.fromkeys([*order, "takes"]))),
-        hide_index=True,
-        column_config=columns,
-        column_order=order,
-        placeholder="–",
-        alt="The teachers, what they were trained for, and what they know of the target",
+        row = {"teacher": teacher_name(entry["name"])}
+        row |= {"target, %": 100 * report.target.accuracy if report else None}
+        row |= {f"{name}, %": 100 * report.target.splits.get(name, nan) if report else None for name in splits}
+        row |= {"embedded, %": round(100 * state.done / max(state.rows, 1))}
+        row |= {name: entry[name] for name in ("source task", "supervision")}
+        row |= {"width": report.width if report else None}
+        rows.append(row | {"effective rank": report.effective_rank if report else None})
+    frame = pd.DataFrame(rows, dtype=object)  # a width stays a whole number beside a missing one
+    show.table(frame, "The teachers, what they were trained for, and what they know of the target")
+    show_text(
+        "Target and out-of-domain sets (ood): how often a [[probe]] names the target of their items. "
+        "Embedded: how much of this dataset the teacher has embedded here. [[effective rank|Effective rank]]: of that."
     )
 
 

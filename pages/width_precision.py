@@ -114,7 +114,8 @@ def _show_rows(infos: Sequence[RunInfo], rows: Mapping[PrecisionRequest, list[Pr
     )
     _show_download(infos, rows, measure)
     table = frames.precision_table(raw, compressed, measure)
-    st.dataframe(table, hide_index=True, alt="What every width and precision takes and is worth")
+    named = table[["space", "choice", *table.columns.drop(["space", "choice"])]]  # the first column names a row
+    show.table(named, "What every width and precision takes and is worth")
     st.download_button(
         "CSV", to_csv(table), "width-precision.csv", "text/csv", icon=":material/download:", on_click="ignore"
     )
@@ -142,6 +143,7 @@ def _show_download(infos: Sequence[RunInfo], rows: Mapping[PrecisionRequest, lis
             key=f"cell-{measure}",
             format_func=lambda number: _cell_name(*cells[number]),
             help="The embeddings of all items of the dataset, with their names.",
+            width=320,
         )
         request, row = cells[place]
         spec = specs[request.run]

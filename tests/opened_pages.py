@@ -36,14 +36,20 @@ def sent_to_maps(app: AppTest) -> dict[str, Any]:
     return next(json.loads(each.proto.mixed.json) for each in app.get("bidi_component") if "kd_maps" in str(each.proto))
 
 
+def listed_runs(app: AppTest) -> dict[str, Any]:
+    """Return what the list of runs on a page was sent: "runs", newest first, and the ids of the "chosen" ones."""
+    sent = [each.proto.json for each in app.get("bidi_component") if each.proto.component_name.endswith("kd_run_list")]
+    return json.loads(sent[0]) if sent else {"runs": [], "chosen": []}
+
+
 def tables(app: AppTest) -> list[pd.DataFrame]:
-    """Return the tables of a page: grids, then small ones, whose cells are text."""
+    """Return the tables of a page: grids, then those of text."""
     small = [part.proto.body for part in app.get("html") if part.proto.body.startswith('<div class="kd-table"')]
     return [part.value for part in app.dataframe] + [parsed_table(html) for html in small]
 
 
 def parsed_table(html: str) -> pd.DataFrame:
-    """Return a small table as it can be read; a curve is what is said of it."""
+    """Return a table of text as it can be read; a curve is what is said of it."""
 
     def words(cell: ElementTree.Element) -> str:
         return cell[0].get("aria-label", "") if cell[0].tag == "i" else "".join(cell.itertext())

@@ -18,7 +18,7 @@ from tests import sample_home
 from tests.browser.conftest import CHROMIUM, Server
 
 FOLDER = sample_home.ROOT / "docs" / "pictures"
-SIZES = {1440: (900, 2400, 1.0), 390: (844, 4800, 1.25)}  # width -> height at least and at most, pixels per CSS pixel
+SIZES = {1440: (900, 2400, 1.0), 390: (844, 6000, 1.25)}  # width -> height at least and at most, pixels per CSS pixel
 SCHEMES = ("light", "dark")
 MOST = 4_000_000  # bytes of all pictures together
 COMPUTED = ("embeddings", "data_teachers", "dial")  # pages that show what the engine computes at the first visit

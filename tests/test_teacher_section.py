@@ -13,7 +13,7 @@ from kdlib.spaces import embedding_jobs, teacher_jobs
 from pages import server, teacher_section
 from pages.text import describe_seconds
 from tests import slow_teachers
-from tests.opened_pages import opened, texts
+from tests.opened_pages import opened, tables, texts
 
 TEACHER = "slow:1000"
 
@@ -38,6 +38,10 @@ def page():
     return opened("data_teachers", dataset="digits")
 
 
+def teacher_table(app):
+    return next(each for each in tables(app) if "source task" in each).set_index("teacher")
+
+
 def record(**changes):
     """Note a request as a worker does that has embedded 600 rows in a minute."""
     key = embedding.entry_key(TEACHER, "digits")
@@ -55,9 +59,9 @@ def record(**changes):
 def test_what_ships_is_shown_at_once_and_nobody_is_asked(submitted):
     app = page()
     assert not [key for key in submitted if key.startswith("knowledge")]
-    table = next(each.value for each in app.dataframe if "source task" in each.value).set_index("name")
+    table = teacher_table(app)
     report = teacher_report.load_shipped("simclr", "digits")
-    assert table.loc[teacher_name("simclr"), "target"] == pytest.approx(100 * report.target.accuracy)
+    assert table.loc[teacher_name("simclr"), "target, %"] == f"{100 * report.target.accuracy:.1f}"
 
 
 def test_opening_the_page_asks_only_teachers_that_cost_nothing(submitted, monkeypatch):
@@ -117,10 +121,10 @@ def test_an_embedded_teacher_is_asked_and_its_out_of_domain_probe_is_in_the_tabl
     assert f"knowledge-{teacher_report.report_key(TEACHER, 'digits')}" in submitted
     teacher_jobs.compute(TEACHER, "digits")
     report = teacher_report.cached(TEACHER, "digits")
-    table = next(each.value for each in page().dataframe if "source task" in each.value).set_index("name")
-    assert table.loc[TEACHER, "embedded"] == 100
-    assert table.loc[TEACHER, "target"] == pytest.approx(100 * report.target.accuracy)
-    assert table.loc[TEACHER, "ood:noise"] == pytest.approx(100 * report.target.splits["ood:noise"])
+    table = teacher_table(page())
+    assert table.loc[TEACHER, ["embedded, %", "width"]].tolist() == ["100", "2"]
+    assert table.loc[TEACHER, "target, %"] == f"{100 * report.target.accuracy:.1f}"
+    assert table.loc[TEACHER, "ood:noise, %"] == f"{100 * report.target.splits['ood:noise']:.1f}"
     assert report.target.ood == pytest.approx(sum(report.target.splits.values()) / len(report.target.splits))
 
 

@@ -18,7 +18,7 @@ from kdlib.models.providers.packaged import NETWORKS
 from kdlib.pipeline import compare
 from pages import maps, own_data
 from tests import stored_runs
-from tests.opened_pages import opened, sent_to_maps, texts
+from tests.opened_pages import opened, sent_to_maps, tables, texts
 
 TOPICS = {
     "weather": "rain sun wind storm cloud snow warm cold",
@@ -213,7 +213,7 @@ def test_texts_are_shown_literally_and_in_one_line(home, tmp_path):
     app = opened("data_teachers", dataset=name)
     assert not app.exception
     assert not app.error
-    frame = next(each.value for each in app.dataframe if "text" in each.value)
+    frame = next(each for each in tables(app) if "text" in each)
     assert frame["text"].tolist() == shown["text"].tolist()
     assert "onerror" not in texts(app), "in the table only, which shows it letter by letter"
 
@@ -244,7 +244,7 @@ def test_the_spaces_of_texts_say_what_was_written_and_draw_no_pictures(tmp_path)
     rows = data.splits["test"][:3].tolist()
     app = opened("embeddings", runs=run_id, row=",".join(map(str, rows)), below="Selected rows")
     assert not app.exception
-    selected = next(each.value for each in app.dataframe if "text" in each.value)
+    selected = next(each for each in tables(app) if "text" in each)
     assert selected["text"].tolist() == [data.read(row) for row in rows]
     assert "picture" not in selected
     app = opened("embeddings", runs=run_id, row=str(rows[0]))

@@ -14,14 +14,16 @@ const SPOKEN = '[role="alert"], [role="status"], [aria-live]'; // read aloud whe
 const ways = new Map();
 let request = 0; // of the next picture
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const seen = new MutationObserver((changes) => {
-  changes.forEach(follow);
-  seen.takeRecords(); // of what was just written here
-});
+/** @type {MutationObserver} */
+let seen;
 const OPTIONS = { subtree: true, childList: true, characterData: true, characterDataOldValue: true };
 
 /** Count in the page, and in every component that says that it has numbers that change. */
 export function watch() {
+  seen = new MutationObserver((changes) => {
+    changes.forEach(follow);
+    seen.takeRecords(); // of what was just written here
+  });
   seen.observe(document.body, OPTIONS);
   document.addEventListener("kd-counts", (event) => {
     if (event instanceof CustomEvent && event.detail instanceof Node) seen.observe(event.detail, OPTIONS);
@@ -33,18 +35,37 @@ function follow({ type, target, oldValue, removedNodes, addedNodes }) {
   if (still.matches || document.hidden) return;
   if (type === "characterData" && target instanceof Text) return begin(target, target, oldValue ?? "");
   if (removedNodes.length !== 1 || addedNodes.length !== 1) return;
-  const [before, after] = [texts(removedNodes[0]), texts(addedNodes[0])];
-  if (before.length === after.length) after.forEach((text, i) => begin(text, before[i], before[i].data));
+  const [before, after] = [removedNodes[0], addedNodes[0]];
+  if (before instanceof Text && after instanceof Text) return begin(after, before, before.data);
+  const known = new Map(rowsOf(before).map((row) => [rowName(row), texts(row)]));
+  for (const row of rowsOf(after)) {
+    const [old, now] = [known.get(rowName(row)) ?? [], texts(row)];
+    if (old.length === now.length) now.forEach((text, i) => begin(text, old[i], old[i].data));
+  }
 }
 
 /**
- * Return the texts in a node of a kind that counts, a table's cells among them.
+ * Return the rows of a table that counts.
  * @param {Node} node
  */
-function texts(node) {
-  if (node instanceof Text) return [node];
-  if (!(node instanceof Element) || !node.matches(".kd-table")) return [];
-  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+function rowsOf(node) {
+  return node instanceof Element && node.matches(".kd-table") ? [...node.querySelectorAll("tbody tr")] : [];
+}
+
+/**
+ * Return what tells a row from the others, wherever it stands: a table may have been sorted.
+ * @param {Element} row
+ */
+function rowName(row) {
+  return `${row.getAttribute("data-row")} ${row.querySelector("th")?.textContent}`;
+}
+
+/**
+ * Return the texts in a row.
+ * @param {Element} row
+ */
+function texts(row) {
+  const walker = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
   /** @type {Text[]} */
   const found = [];
   while (walker.nextNode()) if (walker.currentNode instanceof Text) found.push(walker.currentNode);

@@ -2,6 +2,8 @@
 
 import { watch } from "./count.js";
 import { follow } from "./links.js";
+import { watch as sort } from "./sort.js";
 
+sort(); // by what was written, before that begins to count
 watch();
 follow();

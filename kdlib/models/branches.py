@@ -5,6 +5,8 @@ numbers beside the embedding; it then returns a third thing, a loss of its own t
 it runs under `torch.vmap`; `tests/test_branches.py` holds it to a plain loop.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ REMOVAL = 3.0  # what the whole of an attribute costs, in nats
 FLOOR = 1e-4  # of the mean variance, below which a direction counts as empty
 SMALLEST = 1e-6  # probability of the tail of a normal distribution from which noise is cut
 
+WHOLE = (slice(None),)  # the columns of a single teacher
 Outputs = tuple[Tensor, tuple[Tensor, ...]] | tuple[Tensor, tuple[Tensor, ...], Tensor]
 
 
@@ -24,21 +27,30 @@ class TeacherBranch(nn.Module):
         compressor: (b, d_t) -> (b, d_c).
         prefixes: leading widths with a head each; the last is d_c.
         classes: k.
+        columns: of each of several separate teachers in the compressed embedding; each has its own heads.
     """
 
-    def __init__(self, compressor: nn.Module, prefixes: tuple[int, ...], classes: int) -> None:
+    def __init__(
+        self, compressor: nn.Module, prefixes: tuple[int, ...], classes: int, columns: Sequence[slice] = WHOLE
+    ) -> None:
         super().__init__()
-        self.compressor, self.prefixes = compressor, prefixes
-        self.heads = nn.ModuleList(nn.Linear(width, classes) for width in prefixes)
+        self.compressor, self.teachers = compressor, len(columns)
+        self.seen = [(width, own) for width in prefixes for own in columns]  # what each head looks at
+        self.heads = nn.ModuleList(nn.Linear(len(range(width)[own]), classes) for width, own in self.seen)
 
     def forward(self, embedding: Tensor) -> Outputs:
-        """Return compressed (b, d_c) and the logits (b, k) of each prefix, the last of all dimensions."""
+        """Return compressed (b, d_c) and the logits (b, k) as `predict` does."""
         compressed = self.compressor(embedding)
         return compressed, self.predict(compressed)
 
     def predict(self, compressed: Tensor) -> tuple[Tensor, ...]:
-        """Return the logits (b, k) of each prefix of compressed embeddings (b, d_c)."""
-        return tuple(head(compressed[..., :width]) for width, head in zip(self.prefixes, self.heads, strict=True))
+        """Return the logits (b, k) of each prefix of compressed embeddings (b, d_c), the last of all dimensions.
+
+        Of several teachers: those of every teacher's heads, then the mean over the teachers at full width.
+        """
+        seen = [compressed[..., :width][..., own] for width, own in self.seen]
+        logits = [head(part) for head, part in zip(self.heads, seen, strict=True)]
+        return (*logits, torch.stack(logits[-self.teachers :]).mean(0)) if self.teachers > 1 else tuple(logits)
 
 
 class Bottleneck(nn.Module):
@@ -81,7 +93,7 @@ class BottleneckBranch(TeacherBranch):
         normal = torch.special.ndtri(noise.clamp(SMALLEST, 1 - SMALLEST))
         sample = mean + (log_variance / 2).exp() * normal
         rate = (mean.square() + log_variance.exp() - log_variance - 1).sum(-1).mean() / 2
-        return mean, self.predict(sample), RATE * rate
+        return mean, self.predict(sample), RATE * rate / self.teachers
 
 
 class AdversaryBranch(TeacherBranch):

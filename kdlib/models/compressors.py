@@ -7,7 +7,7 @@ give it a line in `COMPRESSORS`; `tests/test_compressors.py` runs the contract o
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
-from kdlib.models.branches import AdversaryBranch, Bottleneck, BottleneckBranch, TeacherBranch
+from kdlib.models.branches import WHOLE, AdversaryBranch, Bottleneck, BottleneckBranch, TeacherBranch
 from kdlib.progress import OnProgress, report_progress
 from kdlib.training.optimizer import AdamW
 
@@ -53,8 +53,9 @@ class Compressor:
         seeded: fixed only: whether the outcome depends on the seed.
         width: `(d_t, dim, classes) -> d_c`, what it really comes out at.
         prefixes: `(d_c) -> leading widths` that are trained to be usable by themselves; the last is d_c.
-        branch: trainable only: what it is trained in, `(module, prefixes, classes) -> TeacherBranch`.
+        branch: trainable only: what it is trained in, `(module, prefixes, classes, columns) -> TeacherBranch`.
         noise: its branch takes a random number for each of the d_c numbers of a row.
+        columns: `(d_c) -> columns of each separate teacher` in what it gives; see `kdlib.models.separation`.
         removes: it removes the attribute that the spec names: its branch takes rows whose attribute is known.
     """
 
@@ -65,6 +66,7 @@ class Compressor:
     prefixes: Callable[[int], tuple[int, ...]] = lambda dim: (dim,)
     branch: Callable[..., TeacherBranch] = TeacherBranch
     noise: bool = False
+    columns: Callable[[int], Sequence[slice]] = lambda dim: WHOLE  # noqa: ARG005
     removes: bool = False
 
 

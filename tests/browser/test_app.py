@@ -102,23 +102,50 @@ def test_a_click_in_the_list_of_runs_chooses_and_a_slash_searches(visit, listed)
     page = visit("/runs?text=listed")
     expect(page).to_have_title("Runs · KD Lab")
     expect(page.get_by_role("button", name="Delete")).to_be_disabled()
-    table = page.get_by_test_id("stDataFrame").locator("canvas").first
-    expect(table).to_be_visible()
-    box = table.bounding_box()
-    page.mouse.click(box["x"] + 15, box["y"] + 55)
+    boxes = page.get_by_role("checkbox", name=re.compile("^listed"))
+    expect(boxes).to_have_count(6)
+    boxes.first.click()
     expect(page.get_by_role("button", name="Delete")).to_be_enabled()  # the list was drawn anew alone, all else stayed
     page.wait_for_function("/runs=[0-9a-f]{32}/.test(location.search)")
+    page.get_by_role("checkbox", name="All runs of this list").click()
+    expect(page.get_by_text("6 chosen", exact=True)).to_be_visible()
+    boxes.nth(1).click()
+    expect(page.get_by_text("5 chosen", exact=True)).to_be_visible()
     page.locator("body").press("/")
     search = page.get_by_role("textbox", name="Search")
     expect(search).to_be_focused()
     expect(search).to_have_value("listed")
 
 
+def test_a_list_of_runs_is_sorted_by_a_column_and_stays_so_when_it_changes(visit, listed):
+    page = visit("/runs?text=listed")
+    names = page.get_by_role("rowheader")
+    expect(names).to_have_count(6)
+    newest = names.all_inner_texts()
+    sort, age = (page.get_by_role("button", name=name, exact=True) for name in ("name", "age"))
+    sort.focus()
+    page.keyboard.press("Enter")
+    expect(names).to_have_text(sorted(newest, key=str.lower))
+    expect(page.get_by_role("columnheader", name="name")).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("checkbox", name="listed raw").click()  # the server sends all of it again
+    expect(page.get_by_role("button", name="Delete")).to_be_enabled()
+    expect(names).to_have_text(sorted(newest, key=str.lower))
+    assert page.get_by_role("row").filter(has=page.locator(":checked")).get_by_role("rowheader").inner_text() == (
+        "listed raw"
+    )
+    sort.click()
+    sort.click()
+    expect(names).to_have_text(newest)
+    age.click()
+    expect(names).to_have_text(newest)
+    age.click()
+    expect(names).to_have_text(newest[::-1])
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_few_runs_are_cards_that_the_keyboard_alone_chooses(visit, listed, width):
     page = visit("/runs?text=listed+few", width=width)
     expect(page.get_by_role("checkbox")).to_have_count(3)
-    expect(page.get_by_test_id("stDataFrame")).to_have_count(0)
     page.locator("body").press("/")
     expect(page.get_by_role("textbox", name="Search")).to_be_focused()
     boxes = [page.get_by_role("checkbox", name=f"listed few {method}") for method in ("mlp", "raw")]

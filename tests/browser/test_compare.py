@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
+from pages.small_table import as_html
 from tests.browser.conftest import ROOT, SLOW
 
 pytestmark = pytest.mark.timeout(300)
@@ -39,13 +41,49 @@ def test_the_answer_and_its_figure_stand_above_every_control_of_the_page(visit, 
 
 
 def test_a_small_table_is_cards_on_a_phone_and_a_table_elsewhere(visit, stored):
-    for width, display in ((1440, "table-row"), (390, "block")):
+    for width, display, count in ((1440, "table-row", 4), (390, "grid", 3)):
         page = visit(f"/compare?runs={stored}&show=Table", width=width, height=844)
         rows = page.get_by_role("table").get_by_role("row")
-        expect(rows).to_have_count(4, timeout=SLOW)
+        expect(rows).to_have_count(count, timeout=SLOW)  # with its heading, and without
         assert rows.last.evaluate("row => getComputedStyle(row).display") == display
         assert page.get_by_role("rowheader").first.inner_text() == "no teacher (baseline)"
         assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") <= width
+
+
+DRAW = """(place, html) => {
+  place.innerHTML = html;
+  window.said = [];
+  const record = () => {
+    window.said.push([...place.querySelectorAll("tbody tr")].map((row) => row.innerText));
+    requestAnimationFrame(record);
+  };
+  requestAnimationFrame(record);
+}"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_table_that_is_drawn_anew_counts_stays_sorted_and_keeps_the_focus(visit, stored, motion):
+    page = visit(f"/compare?runs={stored}&show=Table")
+    page.emulate_media(reduced_motion=motion)
+    place = page.get_by_test_id("stHtml").filter(has=page.get_by_role("table"))
+    expect(place).to_be_visible(timeout=SLOW)
+    names = [f"run {letter}" for letter in "abcdefg"]
+    before, after = [10.0, 70.0, 30.0, 50.0, 20.0, 40.0, None], [80.0, 70.0, 30.0, 50.0, 20.0, 40.0, 60.0]
+    tables = [as_html(pd.DataFrame({"run": names, "accuracy": values}), "t") for values in (before, after)]
+    place.evaluate("(place, html) => { place.innerHTML = html; }", tables[0])
+    sort, rows = page.get_by_role("button", name="accuracy"), place.get_by_role("rowheader")
+    sort.press("Enter")
+    sort.press("Enter")
+    expect(rows).to_have_text([f"run {letter}" for letter in "bdfceag"])
+    place.evaluate(DRAW, tables[1])
+    expect(rows).to_have_text([f"run {letter}" for letter in "abgdfce"])
+    expect(sort).to_be_focused()
+    expect(place.get_by_role("row").nth(1)).to_have_text(re.compile("run a.*80.0", re.DOTALL))
+    said = [" ".join(line.split()) for frame in page.evaluate("window.said") for line in frame]
+    counted = [float(line.split()[-1]) for line in said if line.startswith("run a")]
+    assert counted == sorted(counted)
+    assert (len(set(counted)) > 2) == (motion != "reduce"), "from what the same row said, wherever it stood"
+    assert {line for line in said if line.startswith("run b")} == {"run b 70.0"}
 
 
 def test_other_runs_are_chosen_behind_the_title(visit, stored):

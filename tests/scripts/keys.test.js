@@ -9,6 +9,10 @@ const press = (key, target = {}, held = {}) =>
 
 test("a slash asks for the search field", () => assert.equal(press("/"), true));
 
+test("it does so from a box that is ticked, where nothing is typed", () => {
+  for (const type of ["checkbox", "radio"]) assert.equal(press("/", { tagName: "INPUT", type }), true);
+});
+
 test("a slash that is typed stays a slash", () => {
   for (const tagName of ["INPUT", "TEXTAREA", "SELECT"]) assert.equal(press("/", { tagName }), false);
   assert.equal(press("/", { tagName: "DIV", isContentEditable: true }), false);

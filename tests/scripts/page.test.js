@@ -1,10 +1,11 @@
-// What every page does: numbers that change count, links lead to sections.
+// What every page does: numbers that change count, links lead to sections, tables are sorted.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { partOf } from "../../assets/page/links.js";
 import { between, onlyNumbersDiffer } from "../../assets/page/numbers.js";
+import { nextOrder, sortedPlaces } from "../../assets/page/sort.js";
 
 test("a number goes to what it becomes, with as many decimals", () => {
   assert.equal(between("40 %", "50 %", 0.5), "45 %");
@@ -46,4 +47,23 @@ test("an address leads to the section that it names, the innermost one", () => {
   assert.equal(partOf("?open=report&show=Table"), "report");
   assert.equal(partOf("?text=mlp&page=2"), "");
   assert.equal(partOf(""), "");
+});
+
+test("a column of numbers goes by their value, one of words by the alphabet; what is missing comes last", () => {
+  assert.deepEqual(sortedPlaces(["9.5", "–", "1,200", "-3 ± 1"], false), [3, 0, 2, 1]);
+  assert.deepEqual(sortedPlaces(["9.5", "–", "1,200", "-3 ± 1"], true), [2, 0, 3, 1]);
+  assert.deepEqual(sortedPlaces(["pca 16", "mlp", "pca 2", "–"], false), [1, 2, 0, 3]);
+});
+
+test("rows that are equal stay as they came, either way", () => {
+  assert.deepEqual(sortedPlaces(["2", "1", "2"], false), [1, 0, 2]);
+  assert.deepEqual(sortedPlaces(["2", "1", "2"], true), [0, 2, 1]);
+});
+
+test("clicks sort upwards, downwards, and not; another column begins anew", () => {
+  const up = nextOrder(undefined, 1);
+  assert.deepEqual(up, { column: 1, down: false });
+  assert.deepEqual(nextOrder(up, 1), { column: 1, down: true });
+  assert.equal(nextOrder({ column: 1, down: true }, 1), undefined);
+  assert.deepEqual(nextOrder({ column: 1, down: true }, 0), { column: 0, down: false });
 });
