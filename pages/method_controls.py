@@ -35,23 +35,6 @@ def select_second_teacher(first: str, names: Sequence[str]) -> str:
     return chosen or ""
 
 
-def select_attribute(spec: RunSpec, methods: Sequence[str]) -> RunSpec:
-    """Show which attribute is removed, where a method removes one; return the spec with it."""
-    names = removable_attributes(datasets.load(spec.dataset)) if set(methods) & set(REMOVING) else []
-    if not names:
-        return spec
-    if st.session_state.get("attribute", names[0]) not in names:  # of another dataset
-        st.session_state["attribute"] = names[0]
-    attribute = st.selectbox(
-        "Attribute to remove",
-        names,
-        key="attribute",
-        help="The compressor learns that nobody can read it from the compressed embedding with a linear probe.",
-        bind="query-params",
-    )
-    return spec.replace(attribute=attribute)
-
-
 def select_mixing(teachers: int) -> str:
     """Show how several teachers teach together, where there are several; return its name."""
     key, default = "teacher_mixing", DEFAULT.teacher_mixing
@@ -72,6 +55,23 @@ def select_mixing(teachers: int) -> str:
     chosen = shown or default
     address.write_choice(key, [chosen], [default])
     return chosen
+
+
+def select_attribute(spec: RunSpec, methods: Sequence[str]) -> RunSpec:
+    """Show which attribute is removed, where a method removes one; return the spec with it."""
+    names = removable_attributes(datasets.load(spec.dataset)) if set(methods) & set(REMOVING) else []
+    if not names:
+        return spec
+    if st.session_state.get("attribute", names[0]) not in names:  # of another dataset
+        st.session_state["attribute"] = names[0]
+    attribute = st.selectbox(
+        "Attribute to remove",
+        names,
+        key="attribute",
+        help="The compressor learns that nobody can read it from the compressed embedding with a linear probe.",
+        bind="query-params",
+    )
+    return spec.replace(attribute=attribute)
 
 
 def show_matching(spec: RunSpec) -> RunSpec:

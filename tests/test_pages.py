@@ -172,22 +172,6 @@ def test_a_projector_where_the_loss_needs_one_and_a_second_teacher_are_launched(
     assert not app.exception
 
 
-def test_an_attribute_is_chosen_where_a_method_removes_one(run_ids, monkeypatch):
-    launched = []
-    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
-    app = opened("distill", methods=["baseline", "raw", "mlp"])
-    assert not [box for box in app.selectbox if box.key == "attribute"]
-    app.multiselect(key="methods").select("adversarial").run()
-    assert app.selectbox(key="attribute").options == ["background", "position", "rotation"]
-    app.selectbox(key="attribute").select("position").run()
-    app.button(key="launch").click().run()
-    assert {(spec.method, spec.attribute) for spec in launched[0]} >= {("adversarial", "position")}
-    app.selectbox(key="dataset").select("digits").run()
-    assert app.selectbox(key="attribute").options == ["ink"]
-    assert app.selectbox(key="attribute").value == "ink"
-    assert not app.exception
-
-
 def test_how_two_teachers_teach_is_asked_only_where_there_are_two(run_ids, monkeypatch):
     launched = []
     monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
@@ -206,6 +190,22 @@ def test_how_two_teachers_teach_is_asked_only_where_there_are_two(run_ids, monke
     assert "teacher_mixing" not in app.query_params
     app.button(key="launch").click().run()
     assert {(spec.teacher, spec.teacher_mixing) for spec in launched[1]} == {("simclr", "concatenate")}
+    assert not app.exception
+
+
+def test_an_attribute_is_chosen_where_a_method_removes_one(run_ids, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
+    app = opened("distill", methods=["baseline", "raw", "mlp"])
+    assert not [box for box in app.selectbox if box.key == "attribute"]
+    app.multiselect(key="methods").select("adversarial").run()
+    assert app.selectbox(key="attribute").options == ["background", "position", "rotation"]
+    app.selectbox(key="attribute").select("position").run()
+    app.button(key="launch").click().run()
+    assert {(spec.method, spec.attribute) for spec in launched[0]} >= {("adversarial", "position")}
+    app.selectbox(key="dataset").select("digits").run()
+    assert app.selectbox(key="attribute").options == ["ink"]
+    assert app.selectbox(key="attribute").value == "ink"
     assert not app.exception
 
 
