@@ -16,17 +16,29 @@ from kdlib.analysis.teacher_report import best_teacher
 from kdlib.data import datasets
 from kdlib.data.datasets import AUDIO, IMAGE, ITEM_NAMES, TEXT, VECTOR, Dataset
 from kdlib.models import embedding, students, teachers
-from kdlib.models.compressors import COMPRESSORS, Compressor, check_discriminable
+from kdlib.models.branches import WHOLE
+from kdlib.models.compressors import COMPRESSORS, NEIGHBOUR_ROWS, Compressor, check_discriminable, check_separable
 from kdlib.models.pooling import POOLINGS
-from kdlib.models.projectors import PROJECTORS
+from kdlib.models.projectors import PROJECTORS, Widths
+from kdlib.models.separation import check_dim, spec_compressor
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, UNCOMPRESSED, RunSpec, grid_values
+from kdlib.spec import (
+    BASELINE,
+    GRID_FIELDS,
+    METHOD_HELPS,
+    RAW,
+    REMOVING,
+    TEACHER_MIXINGS,
+    RunSpec,
+    grid_values,
+)
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.label_losses import SOFT_LABEL_LOSSES
 from kdlib.training.losses import LOSSES
 from kdlib.training.streaming import available_memory
 from kdlib.training.target_normalisers import TARGET_NORMALISERS, hadamard
+from kdlib.trials import TRIAL_SEEDS
 
 METHODS = (BASELINE, RAW, *COMPRESSORS)
 SMALL_SETS = {"labels": 600, "epochs": 50, "lr": 0.02}
@@ -61,9 +73,21 @@ class Context:
     d_c: int = 0
 
     @property
-    def adapter_width(self) -> int:
+    def columns(self) -> Sequence[slice]:
+        """Which numbers of the target are whose, of several separate teachers; all of one teacher."""
+        return WHOLE if self.compressor is None else self.compressor.columns(self.d_c)
+
+    @property
+    def part_widths(self) -> tuple[int, ...]:
+        """How wide the target of each separate teacher is; one number for a single teacher."""
+        return tuple(len(range(self.d_c)[own]) for own in self.columns)
+
+    @property
+    def adapter_width(self) -> Widths:
         """The target's width where the loss compares entry by entry and the student needs an adapter, otherwise 0."""
-        return self.d_c if self.compressor is not None and LOSSES[self.spec.loss].pointwise else 0
+        if self.compressor is None or not LOSSES[self.spec.loss].pointwise:
+            return 0
+        return self.part_widths if len(self.columns) > 1 else self.d_c
 
 
 def default_spec(dataset: str) -> RunSpec:
@@ -131,18 +155,32 @@ def resolve(spec: RunSpec) -> Context:
     lookup(PROJECTORS, spec.projector, "projector")
     teachers.check_compatible(spec.teacher, spec.dataset)
     _check_pooling(spec)
+    lookup(TEACHER_MIXINGS, spec.teacher_mixing, "teacher mixing")
     d_t = embedding.embedding_width(spec.teacher, spec.dataset, spec.pooling)
-    _check_compressor(spec, d_t, data.labels[labelled])
-    compressor = COMPRESSORS["none" if spec.method == RAW else spec.method]
-    width = compressor.width(d_t, spec.dim, len(data.classes))
-    _check_targets(spec, compressor, width)
-    return _with_room(Context(spec, data, labelled, compressor, d_t, width))
+    _check_compressor(spec, data.labels[labelled])
+    _check_attribute(spec, data)
+    compressor = spec_compressor(spec)
+    context = Context(spec, data, labelled, compressor, d_t, compressor.width(d_t, spec.dim, len(data.classes)))
+    _check_targets(context, compressor)
+    return _with_room(context)
 
 
 def _with_room(context: Context) -> Context:
     """Return a context whose grid, if it has one, fits into memory."""
     check_memory([context])
     return context
+
+
+def removable_attributes(data: Dataset) -> list[str]:
+    """Return the names of the attributes that a compressor can remove: those that differ among training rows.
+
+    Example:
+        >>> removable_attributes(datasets.load("cluttered-digits"))
+        ['background', 'position', 'rotation']
+    """
+    train = data.splits["train"]
+    known = {name: each.values[train][each.values[train] >= 0] for name, each in data.attributes.items()}
+    return [name for name, values in known.items() if len(np.unique(values)) > 1]
 
 
 def check_memory(contexts: Sequence[Context]) -> None:
@@ -194,6 +232,10 @@ def _check_numbers(spec: RunSpec) -> None:
             raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
     if spec.subset < 0:
         raise ValueError(f"subset must be 0 or more, got {spec.subset}")
+    if spec.first_seed < 0 or spec.seed_numbers[-1] >= TRIAL_SEEDS[0]:
+        raise ValueError(
+            f"first_seed must be 0 or more, and every seed below {TRIAL_SEEDS[0]:,}, got {spec.first_seed}"
+        )
     for value in grid_values(spec.lr):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"lr must be a positive number, got {value!r}")
@@ -248,7 +290,8 @@ def _check_augmentation(spec: RunSpec, data: Dataset) -> None:
         )
 
 
-def _check_targets(spec: RunSpec, compressor: Compressor, d_c: int) -> None:
+def _check_targets(context: Context, compressor: Compressor) -> None:
+    spec = context.spec
     normaliser = lookup(TARGET_NORMALISERS, spec.target_normaliser, "target normaliser")
     if compressor.trainable and not normaliser.moving:
         fixed = ", ".join(name for name, entry in COMPRESSORS.items() if not entry.trainable)
@@ -257,7 +300,8 @@ def _check_targets(spec: RunSpec, compressor: Compressor, d_c: int) -> None:
             f"learns; choose standardise or none, or one of the fixed compressors: {fixed}"
         )
     if spec.target_normaliser == "phi_s":
-        hadamard(d_c)
+        for width in context.part_widths:
+            hadamard(width)
     lookup(SOFT_LABEL_LOSSES, spec.soft_label_loss, "soft-label loss")
     if spec.soft_label_loss == "dist" and AUGMENTATIONS[spec.augmentation].mixes:
         raise ValueError(
@@ -266,15 +310,29 @@ def _check_targets(spec: RunSpec, compressor: Compressor, d_c: int) -> None:
         )
 
 
-def _check_compressor(spec: RunSpec, d_t: int, labels: np.ndarray) -> None:
-    if spec.method not in UNCOMPRESSED and spec.dim > d_t:
+def _check_attribute(spec: RunSpec, data: Dataset) -> None:
+    if spec.method not in REMOVING:
+        return
+    names = removable_attributes(data)
+    if not names:
         raise ValueError(
-            f"dim {spec.dim} is above the width {d_t} of teacher {spec.teacher}; compression needs at most {d_t}"
+            f"{spec.method} removes an attribute, but none of {spec.dataset} differs among its training rows; choose "
+            "another compressor"
         )
-    if spec.method in ("pca", "pls") and spec.dim > spec.labels:
+    if spec.attribute not in names:
+        given = f"got {spec.attribute!r}" if spec.attribute else "none is named"
+        raise ValueError(f"{spec.method} removes an attribute, {given}; choose one of: {', '.join(names)}")
+
+
+def _check_compressor(spec: RunSpec, labels: np.ndarray) -> None:
+    check_dim(spec)
+    rows = min(spec.labels, NEIGHBOUR_ROWS) if spec.method == "nca" else spec.labels
+    if spec.method in ("pca", "pls", "nca") and spec.dim > rows:
         raise ValueError(
-            f"{spec.method} finds at most as many dimensions as there are labels, got dim {spec.dim} and "
-            f"{spec.labels} labels"
+            f"{spec.method} finds at most as many dimensions as it is fitted to labelled rows, got dim {spec.dim} and "
+            f"{rows:,} rows"
         )
     if spec.method == "lda":
         check_discriminable(labels)
+    if spec.method == "nca":
+        check_separable(spec.method, labels)

@@ -11,17 +11,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdlib.analysis.measure import ScaledEmbeddings
+from kdlib.analysis.geometry import sample_rows
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.checks import Context
 from kdlib.models import students
 from kdlib.models.branches import TeacherBranch
 from kdlib.models.compressors import Compressor, FixedCompressor
+from kdlib.models.separation import normalise_parts
 from kdlib.progress import OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
 from kdlib.spec import RunSpec
-from kdlib.training.step_loss import MethodGroup
+from kdlib.training.step_loss import AttributedRows, MethodGroup
 from kdlib.training.target_normalisers import TARGET_NORMALISERS
 
+# What an adversary sees: how many rows at most, how many of them in a step at least, how many categories at most.
+ATTRIBUTED_ROWS, ATTRIBUTED_BATCH, MOST_CATEGORIES = 20_000, 256, 100
 # In these fields the members of a population may differ.
 FREE_FIELDS = {
     "method",
@@ -31,8 +35,11 @@ FREE_FIELDS = {
     "soft_label_weight",
     "soft_label_loss",
     "temperature",
+    "teacher_mixing",
     "lr",
     "seeds",
+    "first_seed",
+    "attribute",
 }
 
 Built = TypeVar("Built")
@@ -64,7 +71,7 @@ def build_group(
         embeddings: (N, d_t) of all rows of the dataset.
         on_progress: shown how far the fitting is.
         settings: of the members, which differ in `GRID_FIELDS` only; by default the cells of the spec's grid.
-        seeds: with which each setting is trained; by default those of the spec.
+        seeds: with which each setting is trained; by default the `seed_numbers` of the spec.
 
     Returns:
         the group, and fixed compressors: one per seed, one for all where the seed has no effect, none where the
@@ -74,7 +81,7 @@ def build_group(
         CancelledError: `on_progress` asked to stop.
     """
     spec, compressor = context.spec, context.compressor
-    cells, each_seed = settings or spec.cells, seeds or range(spec.seeds)
+    cells, each_seed = settings or spec.cells, seeds or spec.seed_numbers
     seeds = [*each_seed] * len(cells)
     members = [_build_seeded(seed, lambda: _build_student(context)) for seed in seeds]
     if compressor is None:
@@ -87,13 +94,32 @@ def build_group(
         fitted, each = _fit_targets(context, embeddings, each_seed, on_progress)
         targets = _for_members(each, len(members))
         if normalise is not None:
-            normalised, normalise = _for_members([normalise(rows) for rows in each], len(members)), None
+            own = [normalise_parts(normalise, rows, context.columns) for rows in each]
+            normalised, normalise = _for_members(own, len(members)), None
         if any(cell.soft_label_weight for cell in cells):
             heads = _build_heads(context, seeds, nn.Identity, TeacherBranch)
     weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
     weigh = (weights["distance_weight"], weights["soft_label_weight"], spec.temperature, spec.soft_label_loss)
     noise = context.d_c if compressor.noise else 0
-    return MethodGroup(members, seeds, heads, targets, *weigh, normalised, normalise, noise), fitted
+    attributed = _attributed(context, embeddings) if compressor.removes else None
+    shared = (normalised, normalise, noise, context.columns, attributed)
+    return MethodGroup(members, seeds, heads, targets, *weigh, *shared), fitted
+
+
+def _attributed(context: Context, embeddings: ScaledEmbeddings) -> AttributedRows:
+    """Return training rows whose attribute is known, whether labelled or not.
+
+    Each of its most frequent categories is a column, 1 where a row is of it; centred, of variance 1 together.
+    """
+    values, rows = context.data.attributes[context.spec.attribute].values, context.data.splits["train"]
+    rows = rows[values[rows] >= 0]
+    rows = rows[sample_rows(len(rows), ATTRIBUTED_ROWS)]
+    categories, counts = np.unique(values[rows], return_counts=True)
+    categories = categories[np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]]
+    coded = (values[rows][:, None] == categories).astype(np.float32)
+    coded = (coded - coded.mean(0)) / np.sqrt(coded.var(0).sum())
+    per_step = max(ATTRIBUTED_BATCH, 4 * context.d_c)
+    return AttributedRows(torch.from_numpy(embeddings[rows].astype(np.float32)), torch.from_numpy(coded), per_step)
 
 
 def _fit_targets(
@@ -118,7 +144,7 @@ def _build_heads(
     """Return a teacher branch for each seed, around what `build` makes."""
     assert context.compressor is not None
     prefixes, classes = context.compressor.prefixes(context.d_c), len(context.data.classes)
-    return [_build_seeded(seed, lambda: branch(build(), prefixes, classes)) for seed in seeds]
+    return [_build_seeded(seed, lambda: branch(build(), prefixes, classes, context.columns)) for seed in seeds]
 
 
 def _normalises(spec: RunSpec) -> bool:

@@ -6,7 +6,7 @@ One order, too: baseline, raw, compressed. An entry of a registry without a plai
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from kdlib.spec import BASELINE, RAW, UNCOMPRESSED, RunSpec, setting_text, teacher_parts
+from kdlib.spec import BASELINE, CONCATENATE, RAW, SEPARATE, UNCOMPRESSED, RunSpec, setting_text, teacher_parts
 
 COMPRESSED = "compressed"
 # Of a grid and of tuning.
@@ -20,12 +20,14 @@ METHODS = {
     "random": "random projection",
     "lda": "discriminant analysis",
     "pls": "partial least squares",
+    "nca": "neighbourhood components",
     "autoencoder": "autoencoder, fitted first",
     "linear": "trained, one layer",
     "mlp": "trained, two layers",
     "sparse": "trained, few numbers on",
     "matryoshka": "trained, every width at once",
     "vib": "trained, bits paid for",
+    "adversarial": "attribute removed",
 }
 TEACHERS = {
     "autoencoder": "restoring pictures",
@@ -38,6 +40,7 @@ TEACHERS = {
     "tones-pitch": "pitch",
     "tones-random": "untrained network",
 }
+MIXINGS = {CONCATENATE: "side by side", SEPARATE: "one distance each"}  # of several teachers
 Item = TypeVar("Item")
 
 
@@ -78,6 +81,16 @@ def teacher_name(teacher: str) -> str:
     return " + ".join(_named(TEACHERS, part) for part in teacher_parts(teacher))
 
 
+def mixing_name(mixing: str) -> str:
+    """Return what a way in which several teachers teach is called.
+
+    Example:
+        >>> mixing_name("separate")
+        'one distance each (separate)'
+    """
+    return _named(MIXINGS, mixing)
+
+
 def run_name(spec: RunSpec) -> str:
     """Return what a run is called: its method, and the width where it compresses, or that its settings are searched.
 
@@ -108,7 +121,7 @@ def setting_name(field: str, value: object) -> str:
         >>> setting_name("method", "raw"), setting_name("dim", 16)
         ('teacher as it is (raw)', '16')
     """
-    named = {"method": method_name, "teacher": teacher_name}
+    named = {"method": method_name, "teacher": teacher_name, "teacher_mixing": mixing_name}
     return named[field](str(value)) if field in named else setting_text(value)
 
 

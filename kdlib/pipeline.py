@@ -12,7 +12,8 @@ import torch
 
 from kdlib.analysis.evaluation import score
 from kdlib.analysis.geometry import sample_rows
-from kdlib.analysis.measure import MeasurementInputs, ScaledEmbeddings, measure
+from kdlib.analysis.measure import MeasurementInputs, measure
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.checks import Context, check_memory, resolve
 from kdlib.data import datasets
 from kdlib.groups import build_group, group_contexts, member_rates
@@ -59,12 +60,10 @@ def compare(
     device: str = "auto",
     on_progress: OnProgress | None = None,
     checkpoint: Path | None = None,
-    first_seed: int = 0,
 ) -> Comparison:
     """Return the result of each spec, in their order; those whose students are alike train side by side.
 
-    Each is trained with the seeds `first_seed` ... `first_seed` + its seeds - 1. Other arguments and errors as in
-    `run`; all specs are checked before any training. Once `on_progress` asks to stop,
+    Arguments and errors as in `run`; all specs are checked before any training. Once `on_progress` asks to stop,
     nothing else is begun: specs that have not been trained by then are "cancelled" and hold nothing.
 
     Example:
@@ -94,7 +93,7 @@ def compare(
             results[spec] = RunResult(spec, "cancelled")
         except DivergedError as error:
             results[spec] = RunResult(spec, "failed", str(error))
-    trained = _train_all(list(dict.fromkeys(settings.values())), torch_device, latch, checkpoint, first_seed)
+    trained = _train_all(list(dict.fromkeys(settings.values())), torch_device, latch, checkpoint)
     results |= {spec: replace(trained[each], spec=spec, tuning=tunings.get(spec)) for spec, each in settings.items()}
     return Comparison(results[spec] for spec in specs)
 
@@ -116,7 +115,6 @@ def _train_all(
     device: torch.device,
     on_progress: OnProgress | None,
     checkpoint: Path | None,
-    first_seed: int,
 ) -> dict[RunSpec, RunResult]:
     """Return the result of each spec, in which nothing is left to tune."""
     groups = group_contexts([resolve(spec) for spec in specs])
@@ -125,7 +123,7 @@ def _train_all(
         group_specs = [context.spec for context in group]
         try:
             path = _numbered(checkpoint, number, len(groups))
-            results |= zip(group_specs, _run_group(group, device, on_progress, path, first_seed), strict=True)
+            results |= zip(group_specs, _run_group(group, device, on_progress, path), strict=True)
         except CancelledError:
             results |= {spec: RunResult(spec, "cancelled") for spec in group_specs}
     return results
@@ -182,15 +180,11 @@ def _run_group(
     device: torch.device,
     on_progress: OnProgress | None,
     checkpoint: Path | None,
-    first_seed: int,
 ) -> list[RunResult]:
     """Return the results of specs that train as one population: embed, compress, train, evaluate."""
     spec, data = contexts[0].spec, contexts[0].data
     embeddings = _embed(contexts, on_progress)
-    seeds = [range(first_seed, first_seed + context.spec.seeds) for context in contexts]
-    built = [
-        build_group(context, embeddings, on_progress, seeds=own) for context, own in zip(contexts, seeds, strict=True)
-    ]
+    built = [build_group(context, embeddings, on_progress) for context in contexts]
     fitted = [compressors for _, compressors in built]
     val_labels = data.labels[data.splits["val"]]
     trained = train_in_shards(
@@ -205,7 +199,7 @@ def _run_group(
         device=device,
         on_progress=on_progress,
         checkpoint=checkpoint,
-        signature="+".join([*(context.spec.identity for context in contexts), *([f"{first_seed}"] * bool(first_seed))]),
+        signature="+".join(context.spec.identity for context in contexts),
         replay_sample=_sample_replay(data.splits["val"], embeddings, fitted),
     )
     specs = [context.spec for context in contexts]

@@ -38,7 +38,14 @@ TEACHER_FIELDS = (
     "soft_label_weight",
     "soft_label_loss",
     "temperature",
+    "teacher_mixing",
+    "attribute",
 )
+CONCATENATE, SEPARATE = "concatenate", "separate"
+TEACHER_MIXINGS = {
+    CONCATENATE: "Their embeddings side by side, as those of one teacher: one compressor and one distance",
+    SEPARATE: "Each teacher with a compressor, a head and a distance of its own; the student minimises their mean",
+}
 UNCOMPRESSED = (RAW, "none")  # methods whose target is as wide as the embedding, whatever `dim` says
 POINTWISE = (
     "mse",
@@ -50,6 +57,7 @@ POINTWISE = (
     "rid",
 )  # losses that give the student an adapter, even with a weight of 0
 DEEP_STUDENTS = ("resnet",)  # students with a depth dial
+REMOVING = ("adversarial",)  # methods that remove the attribute that is named
 # Fields that specs did not have at first, with their default. At it they are left out of what is written, so that runs
 # of before are found by their identity.
 LATER_FIELDS: dict[str, Any] = {
@@ -61,6 +69,9 @@ LATER_FIELDS: dict[str, Any] = {
     "projector": "linear",
     "target_normaliser": "none",
     "soft_label_loss": "kl",
+    "first_seed": 0,
+    "teacher_mixing": CONCATENATE,
+    "attribute": "",
 }
 EXPECTED: dict[Any, str] = {str: "text", int: "a whole number", float: "a number"}
 # The fields that may hold several values: a grid, whose members train as one population.
@@ -80,7 +91,7 @@ class RunSpec:
         teacher: a name in `TEACHERS`; several with "+" between them teach together, see `teacher_parts`.
         pooling: what is made of the frames of an item, where the teacher gives frames; a name in `POOLINGS`.
         method: "baseline" (no teacher), "raw" (teacher, no compressor) or a name in `COMPRESSORS`.
-        dim: width d_c of the compressed embedding.
+        dim: width d_c of the compressed embedding; of separate teachers, each gets an equal share of it.
         loss: the distance between student features and target; a name in `LOSSES`.
         distance_weight: λ in [0, 1]: total = (1 - λ) · prediction + λ · distance. As `soft_label_weight` and `lr`, one
             number, or several: then every combination is trained with every seed, and the one that is best on
@@ -94,7 +105,7 @@ class RunSpec:
         epochs: passes over the labelled rows.
         batch_size: rows per step.
         lr: peak learning rate of the one-cycle schedule.
-        seeds: members trained: seeds 0 ... seeds - 1.
+        seeds: members trained, with the `seed_numbers`.
         subset: which draw of the labelled rows, see `Dataset.labelled`.
         tune: how many settings of the `TUNED_FIELDS` are tried first, on validation rows and with other seeds; then the
             best one is trained. 0 takes the fields as they are.
@@ -102,6 +113,9 @@ class RunSpec:
             name in `PROJECTORS`.
         target_normaliser: how the target is rescaled before the distance; a name in `TARGET_NORMALISERS`.
         soft_label_loss: what compares these predictions; a name in `SOFT_LABEL_LOSSES`.
+        first_seed: the lowest of the seeds; above 0 for a run that adds seeds to another one, see `analysis.rounds`.
+        teacher_mixing: how several teachers teach together; a name in `TEACHER_MIXINGS`.
+        attribute: what the `REMOVING` methods remove from the embedding: the name of an attribute of the dataset.
 
     Example:
         >>> RunSpec(dataset="digits", method="pca", dim=8).replace(seeds=3).to_json()
@@ -130,6 +144,9 @@ class RunSpec:
     projector: str = LATER_FIELDS["projector"]
     target_normaliser: str = LATER_FIELDS["target_normaliser"]
     soft_label_loss: str = LATER_FIELDS["soft_label_loss"]
+    first_seed: int = LATER_FIELDS["first_seed"]
+    teacher_mixing: str = LATER_FIELDS["teacher_mixing"]
+    attribute: str = LATER_FIELDS["attribute"]
 
     def __post_init__(self) -> None:
         """Bring every value to the type of its field, so that equal values are one computation.
@@ -190,6 +207,21 @@ class RunSpec:
         return replace(self, **changes)
 
     @property
+    def seed_numbers(self) -> range:
+        """Return the seeds of its members: `first_seed` and those that follow.
+
+        Example:
+            >>> RunSpec(seeds=3).seed_numbers
+            range(0, 3)
+        """
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
+    def searched(self) -> bool:
+        """Return whether its setting is chosen on validation, from a grid or by tuning."""
+        return bool(self.tune or self.grid)
+
+    @property
     def grid(self) -> dict[str, tuple[float, ...]]:
         """Return the axes of its grid, field -> values: those that its method uses; {} for a single setting."""
         values = {name: getattr(self, name) for name in GRID_FIELDS}
@@ -217,13 +249,23 @@ class RunSpec:
 
 
 def teacher_parts(teacher: str) -> list[str]:
-    """Return the teachers of a name: their embeddings stand side by side, each at the same scale.
+    """Return the teachers of a name: their embeddings count at the same scale.
 
     Example:
         >>> teacher_parts("simclr+autoencoder")
         ['simclr', 'autoencoder']
     """
     return teacher.split("+")
+
+
+def teaches_separately(spec: RunSpec) -> bool:
+    """Return whether each of several teachers has a distance of its own.
+
+    Example:
+        >>> teaches_separately(RunSpec(teacher="simclr+autoencoder", teacher_mixing="separate"))
+        True
+    """
+    return spec.method != BASELINE and spec.teacher_mixing == SEPARATE and len(teacher_parts(spec.teacher)) > 1
 
 
 def grid_values(value: Values) -> tuple[float, ...]:
@@ -280,15 +322,21 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     depth = () if spec.student in DEEP_STUDENTS else ("depth",)
     if spec.method == BASELINE:
         return (*TEACHER_FIELDS, *(["lr"] if spec.tune else []), *depth)
+    single = len(teacher_parts(spec.teacher)) == 1
+    others = (*depth, *(() if spec.method in REMOVING else ("attribute",)))
     if spec.tune:  # with a pointwise loss the width is not searched
         kept = ("dim",) if spec.loss in POINTWISE and spec.method not in UNCOMPRESSED else ()
-        return (*(name for name in TUNED_FIELDS if name not in kept), *depth)
+        fixed = (name for name in TUNED_FIELDS if name not in kept)
+        return (*fixed, *others, *(["teacher_mixing"] if single else []))
+    distance, soft_labels = any(grid_values(spec.distance_weight)), any(grid_values(spec.soft_label_weight))
     unused = {
         "dim": spec.method in UNCOMPRESSED,
-        "loss": not any(grid_values(spec.distance_weight)) and spec.loss not in POINTWISE,
+        "loss": not distance and spec.loss not in POINTWISE,
         "projector": spec.loss not in POINTWISE,
-        "target_normaliser": not any(grid_values(spec.distance_weight)),
-        "soft_label_loss": not any(grid_values(spec.soft_label_weight)),
-        "temperature": not any(grid_values(spec.soft_label_weight)),
+        "target_normaliser": not distance,
+        "soft_label_loss": not soft_labels,
+        "temperature": not soft_labels,
+        "teacher_mixing": single
+        or (spec.method in UNCOMPRESSED and not distance and not soft_labels and spec.loss not in POINTWISE),
     }
-    return (*(name for name, without_effect in unused.items() if without_effect), *depth)
+    return (*(name for name, without_effect in unused.items() if without_effect), *others)

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from kdlib.analysis.evaluation import score
-from kdlib.analysis.measure import ScaledEmbeddings
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.cache import atomic_path
 from kdlib.checks import Context, resolve
 from kdlib.groups import build_group
+from kdlib.models.separation import widest_dim
 from kdlib.progress import OnProgress, Progress
 from kdlib.spec import RunSpec
 from kdlib.training.rungs import RungTraining
@@ -115,7 +116,7 @@ def tune(inputs: TuningInputs) -> Tuning:
         >>> tune(TuningInputs(resolve(RunSpec(tune=20)), embeddings, rows, torch.device("cpu"))).best.settings
     """
     spec, compressor = inputs.context.spec, inputs.context.compressor
-    widest = 0 if compressor is None else min(inputs.embeddings.shape[1], spec.labels)
+    widest = 0 if compressor is None else min(widest_dim(spec), spec.labels)
     space = search_space(spec, widest)
     log = _Log.open(inputs)
     for number, count in enumerate(round_sizes(spec.tune)):

@@ -7,10 +7,9 @@ import streamlit as st
 from kdlib import runs
 from kdlib.analysis import frames
 from kdlib.analysis.figures.curves import plot_curves
-from kdlib.analysis.subsets import pool_subsets
 from kdlib.names import method_role
 from kdlib.store import DONE, RunInfo
-from pages import address, export_section, live, recorded, run_tables, sections, show
+from pages import address, export_section, live, recorded, rounds_section, run_tables, sections, show
 from pages.sections import SECTIONS, available_sections
 
 
@@ -35,12 +34,16 @@ def draw_training(before: Sequence[RunInfo]) -> Sequence[RunInfo]:
     """
     infos = run_tables.show_progress(address.load_runs([run.id for run in before]))
     done = [run.id for run in infos if run.state == DONE]
-    if done != [run.id for run in before if run.state == DONE]:
+    if done != [run.id for run in before if run.state == DONE] or (
+        address.open_sweep() and len(address.selected_ids()) > len(before)  # the next round of a comparison
+    ):
         st.rerun()
+    rounds_section.show_line(infos)
     if not done and any(run.active for run in infos):
-        specs, names = [run.spec for run in infos], frames.run_labels([run.spec for run in infos])
-        run_tables.state_line(infos, names)
-        points = frames.curves(specs, address.load_histories(infos), names)
+        methods, histories = rounds_section.combine(infos)
+        specs, names = [run.spec for run in methods], frames.run_labels([run.spec for run in methods])
+        run_tables.state_line(methods, names)
+        points = frames.curves(specs, histories, names)
         roles = dict(zip(names, map(method_role, specs), strict=True))
         epochs, label = max(spec.epochs for spec in specs), frames.metric_label(specs)
         show.figure(plot_curves(points, "val", epochs, roles, label), "training", "Validation score over the epochs")
@@ -52,7 +55,9 @@ run_tables.choose_in_title("Compare", states=[DONE])
 selected = address.load_runs(address.selected_ids())
 if any(run.active for run in selected):
     live.draw_while_active(lambda: draw_training(selected), selected)
-results = pool_subsets([result for result in address.load_results(selected) if result.metrics])
+elif selected:
+    rounds_section.show_line(selected)
+results = address.load_pooled(selected)
 if results:
     sections.show_answer(results)
 run_tables.list_left_out(selected)

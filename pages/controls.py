@@ -11,11 +11,12 @@ import streamlit as st
 
 from kdlib import planning
 from kdlib.analysis import teacher_report
-from kdlib.checks import MAX_TRIALS, default_spec
+from kdlib.analysis.rounds import Repetition
+from kdlib.checks import default_spec
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers, get_teacher
-from kdlib.names import AXES, TEACHERS
+from kdlib.names import AXES, MIXINGS, TEACHERS
 from kdlib.names import METHODS as METHOD_NAMES
 from kdlib.spec import (
     BASELINE,
@@ -28,7 +29,7 @@ from kdlib.spec import (
     teacher_parts,
 )
 from kdlib.training.augmentation import compatible_augmentations
-from pages import method_controls, registries
+from pages import method_controls, registries, repetition_controls
 from pages.text import escape
 from pages.values import number_values
 
@@ -44,9 +45,10 @@ PRESETS: dict[str, dict[str, Any]] = {  # what a click sets; everything else goe
 DEFAULT = RunSpec()
 GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
     "What": ("dataset", "labels", "methods"),
-    "Teacher": ("teacher", "second_teacher", "pooling"),
+    "Teacher": ("teacher", "second_teacher", "teacher_mixing", "pooling"),
     "Compression": (
         "dim",
+        "attribute",
         "loss",
         "projector",
         "target_normaliser",
@@ -56,18 +58,12 @@ GROUPS: dict[str, tuple[str, ...]] = {  # part of the chain -> what is set in it
         "temperature",
     ),
     "Student": ("student", "width", "depth"),
-    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds", "tune-first", "trials"),
+    "Training": ("augmentation", "epochs", "batch_size", "lr", "seeds", *repetition_controls.KEYS),
 }
-FIELDS = tuple(
-    name
-    for names in GROUPS.values()
-    for name in names
-    if name not in ("methods", "second_teacher", "tune-first", "trials")
-)
+NO_FIELDS = ("methods", "second_teacher", *repetition_controls.KEYS)
+FIELDS = tuple(name for names in GROUPS.values() for name in names if name not in NO_FIELDS)
 METHODS = ["baseline", "raw", DEFAULT.method]
 OPENED = "opened-groups"
-USUAL_TRIALS = 20
-TRIALS_HELP = "Settings that are tried. The worse half is stopped after half of the epochs, again after three quarters."
 GRID = "grid"  # key of the switch that lets some fields have several values
 GRID_OFFERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # field -> values at first, further ones
     "distance_weight": ((0.25, 0.5, 0.75, 0.9), (0, 0.1, 0.6, 0.85, 0.95, 1)),
@@ -81,13 +77,14 @@ def apply_preset(values: dict[str, Any]) -> None:
     spec = default_spec(values.get("dataset", DEFAULT.dataset)).replace(**values)
     for name in FIELDS:
         st.session_state[name] = getattr(spec, name)
-    st.session_state["methods"], st.session_state[GRID], st.session_state["tune-first"] = METHODS, False, False
-    st.session_state["second_teacher"] = None
+    st.session_state["methods"], st.session_state[GRID], st.session_state["second_teacher"] = METHODS, False, None
+    repetition_controls.reset()
 
 
 def query(spec: RunSpec, references: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the part of an address that sets every control to a spec, its method beside some others."""
     values: dict[str, str | list[str]] = {name: str(grid_values(getattr(spec, name))[0]) for name in FIELDS}
+    values = {name: value for name, value in values.items() if value}
     values["teacher"], *others = teacher_parts(spec.teacher)
     if others:
         values["second_teacher"] = others[0]
@@ -131,14 +128,15 @@ def preset_control() -> None:
     )
 
 
-def spec_controls() -> tuple[RunSpec, list[str]]:
-    """Show every control; return the spec they make, and the methods to compare."""
+def spec_controls() -> tuple[RunSpec, list[str], Repetition]:
+    """Show every control; return the spec they make, the methods to compare, and how often."""
     if OPENED not in st.session_state or "dataset" not in st.session_state:  # somebody comes: what a link sets is open
         st.session_state[OPENED] = {group for group, names in GROUPS.items() if set(names) & set(st.query_params)}
     with st.container(key="controls", gap="xsmall"):
         spec, default, methods = _what_controls()
         spec = _compression_controls(_teacher_controls(spec, default), default, methods)
-        return _training_controls(_student_controls(spec, default), default), methods
+        spec, repetition = _training_controls(_student_controls(spec, default), default)
+        return spec, methods, repetition
 
 
 @contextmanager
@@ -182,16 +180,20 @@ def _teacher_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             teacher = f"{teacher}+{second}"
         elif teacher and get_teacher(teacher).frames:
             pooling = registries.select_entry("Pooling of its frames", "poolings", "pooling", DEFAULT.pooling)
-        say(_describe_teacher(teacher, spec))
-    return spec.replace(teacher=teacher, pooling=pooling)
+        mixing = method_controls.select_mixing(len(teacher_parts(teacher)))
+        spec = spec.replace(teacher=teacher, pooling=pooling, teacher_mixing=mixing)
+        say(_describe_teacher(spec))
+    return spec
 
 
-def _describe_teacher(teacher: str, spec: RunSpec) -> str:
-    """Return a teacher in words: its name, and what is known of it."""
+def _describe_teacher(spec: RunSpec) -> str:
+    """Return the teacher of a spec in words: its name, and what is known of it."""
+    teacher = spec.teacher
     if not teacher:
         return "none yet"
     if len(teacher_parts(teacher)) > 1:
-        return " and ".join(TEACHERS.get(part, part) for part in teacher_parts(teacher))
+        parts = " and ".join(TEACHERS.get(part, part) for part in teacher_parts(teacher))
+        return f"{parts}, {MIXINGS[spec.teacher_mixing]}"
     report = teacher_report.cached(teacher, spec.dataset)
     if not isinstance(report, teacher_report.TeacherReport):
         return TEACHERS.get(teacher, teacher)
@@ -210,8 +212,9 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
             help="How many numbers the compressor keeps of each embedding.",
             bind="query-params",
         )
+        spec = method_controls.select_attribute(spec.replace(dim=dim), methods)
         loss = registries.select_entry("Distance loss", "losses", "loss", DEFAULT.loss)
-        spec = method_controls.show_matching(spec.replace(dim=dim, loss=loss))
+        spec = method_controls.show_matching(spec.replace(loss=loss))
         weight = st.slider(
             "Weight λ of the distance",
             0.0,
@@ -228,6 +231,7 @@ def _compression_controls(spec: RunSpec, default: RunSpec, methods: Sequence[str
         soft = f", soft labels {spec.soft_label_weight:g}" if spec.soft_label_weight else ""
         kept = f"{', '.join(METHOD_NAMES.get(name, name) for name in compressors)} to {dim}" if compressors else "none"
         through = "" if spec.projector == DEFAULT.projector else f" through {spec.projector}"
+        kept += f", without {spec.attribute}" if spec.attribute else ""
         shown = "in a grid" if _grid_is_on() else f"{weight:g}"
         say(f"{kept}, λ {shown}, {loss.replace('_', ' ')}{through}{soft}")
     return spec
@@ -263,8 +267,8 @@ def _student_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
     return spec
 
 
-def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
-    """Show how a student is trained and how often; return the spec with that."""
+def _training_controls(spec: RunSpec, default: RunSpec) -> tuple[RunSpec, Repetition]:
+    """Show how a student is trained and how often; return the spec with that, and what is repeated beside its seeds."""
     with _group("Training") as say:
         seeds = st.slider(
             "Seeds",
@@ -275,6 +279,7 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
             help="How often each method is trained, from different random beginnings: more seeds, narrower intervals.",
             bind="query-params",
         )
+        repetition = repetition_controls.show(seeds)
         names = compatible_augmentations(datasets.load(spec.dataset).modality)
         augmentation = registries.select_entry(
             "Augmentation", "augmentations", "augmentation", DEFAULT.augmentation, names
@@ -298,31 +303,13 @@ def _training_controls(spec: RunSpec, default: RunSpec) -> RunSpec:
         )
         spec = spec.replace(augmentation=augmentation, epochs=epochs, batch_size=batch_size, lr=lr, seeds=seeds)
         spec = _grid_controls(spec)
-        spec = spec.replace(tune=0 if _grid_is_on() else _tuning_controls())
+        spec = spec.replace(tune=0 if _grid_is_on() else repetition_controls.show_tuning())
         varied = "" if augmentation == DEFAULT.augmentation else f", {augmentation}"
         varied += f", tuned with {spec.tune} trials each" if spec.tune else ""
         varied += f", {spec.cell_count} settings" if spec.cell_count > 1 else ""
-        say(f"{seeds} seed{'' if seeds == 1 else 's'}, {epochs} epochs of batches of {batch_size}{varied}")
-    return spec
-
-
-def _tuning_controls() -> int:
-    """Show whether each method is tuned first, and with how many trials; return these, 0 without."""
-    tuned = st.toggle(
-        "Tune each method first",
-        key="tune-first",
-        help="Every method, the baseline and raw included, tries the same number of settings (learning rate, λ, "
-        "dimension, soft labels, as far as it has them) on validation items, with other seeds. Its best one is then "
-        "trained and tested. The methods as they are set here run beside them.",
-        bind="query-params",
-    )
-    if not tuned:
-        return 0
-    return int(
-        st.number_input(
-            "Trials of each method", 2, MAX_TRIALS, USUAL_TRIALS, key="trials", help=TRIALS_HELP, bind="query-params"
-        )
-    )
+        often = repetition_controls.describe(seeds, repetition)
+        say(f"{often}, {epochs} epochs of batches of {batch_size}{varied}")
+    return spec, repetition
 
 
 def _grid_is_on() -> bool:

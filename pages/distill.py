@@ -11,14 +11,29 @@ import streamlit as st
 from kdlib import engine, planning, runs
 from kdlib.analysis import frames, teacher_report
 from kdlib.analysis.figures.curves import plot_curves
+from kdlib.analysis.rounds import Repetition
+from kdlib.analysis.subsets import with_subsets
 from kdlib.analysis.teacher_report import TargetProbe, TeacherReport
 from kdlib.analysis.verdicts import verdict
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.names import teacher_name
+from kdlib.results import Point
 from kdlib.spec import BASELINE, RunSpec, teacher_parts
 from kdlib.store import RunInfo
-from pages import address, chain, controls, items, landscape_plan, live, run_tables, show, step_mode
+from pages import (
+    address,
+    chain,
+    controls,
+    items,
+    landscape_plan,
+    live,
+    repetition_controls,
+    rounds_section,
+    run_tables,
+    show,
+    step_mode,
+)
 from pages.text import escape
 
 TRAIN, STEP = "Train", step_mode.STEP_MODE
@@ -35,33 +50,50 @@ CURVES = {
 
 
 def planned_specs(spec: RunSpec, methods: Sequence[str]) -> list[RunSpec]:
-    """Return what a launch runs: every method as it is set, and where methods are tuned first, also tuned."""
+    """Return what a launch compares: every method as it is set, and where methods are tuned first, also tuned."""
     given = [spec.replace(method=method, tune=0) for method in methods]
     return given + ([spec.replace(method=method) for method in methods] if spec.tune else [])
 
 
-def show_plan(spec: RunSpec, methods: Sequence[str], errors: Sequence[str]) -> None:
+def find_errors(specs: Sequence[RunSpec], repetition: Repetition) -> list[str]:
+    """Return why specs cannot be run as often as is asked for, each reason once."""
+    if not specs:
+        return ["choose at least one method to compare"]
+    return planning.find_errors([*specs, *with_subsets([spec.replace(tune=0) for spec in specs], repetition.subsets)])
+
+
+def launch(specs: Sequence[RunSpec], repetition: Repetition, name: str) -> None:
+    """Launch specs and select their runs: one comparison, of which later rounds launch themselves where there are."""
+    if repetition.in_rounds(specs):
+        address.launch_rounds(specs, repetition, name)
+    elif any(spec.tune for spec in specs):
+        address.launch_sweep(specs, name)
+    else:
+        address.launch(with_subsets(specs, repetition.subsets), name=name)
+
+
+def show_plan(spec: RunSpec, methods: Sequence[str], repetition: Repetition, errors: Sequence[str]) -> None:
     """Show the button, what a launch costs and what speaks against it, and the same thing as code."""
     specs = planned_specs(spec, methods)
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=bool(errors), key="launch")
         name = show.launch_name()
-        show.code_behind_button(planning.as_code(spec, methods))
+        show.code_behind_button(planning.as_code(spec, methods, repetition))
         past = [] if errors else runs.list_runs(limit=200, states=["done"])
         if not errors:
+            st.markdown(repetition_controls.count_runs(specs, repetition), width="content")
             workers = engine.status().workers or USUAL_WORKERS
-            show.launch_time(planning.estimate_cost(specs, past, workers))
-    if pressed and spec.tune:
-        address.launch_sweep(specs, name)
-        st.rerun()
+            show.launch_time(planning.estimate_repeated(specs, repetition, past, workers))
     if pressed:
-        address.launch(specs, name=name)
+        launch(specs, repetition, name)
         st.rerun()
     with st.container(key="notices", gap="xsmall"):
-        show_notices(spec, methods, errors, past)
+        show_notices(spec, methods, repetition, errors, past)
 
 
-def show_notices(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], past: Sequence[RunInfo]) -> None:
+def show_notices(
+    spec: RunSpec, methods: Sequence[str], repetition: Repetition, errors: Sequence[str], past: Sequence[RunInfo]
+) -> None:
     """Show why a launch is not possible, or what should be known before it."""
     taught = any(method != BASELINE for method in methods)
     if taught and not spec.teacher:
@@ -75,7 +107,8 @@ def show_notices(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], p
         st.error(escape(error), icon=":material/block:")
     if not errors:
         target = show_knowledge(spec) if taught else None
-        for warning in planning.find_warnings([spec.replace(method=method) for method in methods], target, past):
+        specs = [spec.replace(method=method) for method in methods]
+        for warning in planning.find_warnings(specs, target, past, repetition):
             st.warning(escape(warning), icon=":material/lightbulb:")
 
 
@@ -107,14 +140,15 @@ def draw_runs() -> list[RunInfo]:
     if not infos:
         show.empty("Nothing launched yet: choose what to compare and press **Launch**. Its curves appear here, live.")
         return infos
-    names = frames.run_labels([run.spec for run in infos])
+    methods, histories = rounds_section.combine(infos)
+    names = frames.run_labels([run.spec for run in methods])
     with st.container(key="came-out"):  # as high as what comes out: the curves stay where they are
         if any(run.active for run in infos):
             show_training(infos)
         else:
             show_outcome(infos)
-        run_tables.state_line(infos, names)
-    show_curves(infos, names)
+        run_tables.state_line(methods, names)
+    show_curves(methods, histories, names)
     return infos
 
 
@@ -122,6 +156,7 @@ def show_training(infos: Sequence[RunInfo]) -> None:
     """Show how far runs are, and what ends them."""
     share = sum(run.progress for run in infos) / len(infos)
     st.progress(share, text=f"Training: {run_tables.remaining_time(infos, time.time())}")
+    rounds_section.show_line(infos)
     if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
         for run in infos:
             if run.active:
@@ -133,7 +168,8 @@ def show_outcome(infos: Sequence[RunInfo]) -> None:
     results = address.load_results(infos)
     if len(results) < len(infos):
         return
-    st.info(escape(verdict(results)), icon=":material/flag:")
+    rounds_section.show_line(infos)
+    st.info(escape(verdict(address.load_pooled(infos))), icon=":material/flag:")
     with st.container(horizontal=True):
         for page, label, icon in (
             ("pages/compare.py", "Compare in every detail", "bar_chart"),
@@ -142,8 +178,8 @@ def show_outcome(infos: Sequence[RunInfo]) -> None:
             st.page_link(page, label=label, icon=f":material/{icon}:", query_params=address.query(infos))
 
 
-def show_curves(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
-    """Show a curve of each run over the epochs, which one is chosen above it."""
+def show_curves(infos: Sequence[RunInfo], histories: Sequence[Sequence[Point]], names: Sequence[str]) -> None:
+    """Show a curve of each method over the epochs, which one is chosen above it."""
     specs = [run.spec for run in infos]
     roles = dict(zip(names, map(frames.method_role, specs), strict=True))
     curve = st.segmented_control(
@@ -156,7 +192,7 @@ def show_curves(infos: Sequence[RunInfo], names: Sequence[str]) -> None:
         label_visibility="collapsed",
         bind="query-params",
     )
-    points = frames.curves(specs, address.load_histories(infos), names)
+    points = frames.curves(specs, histories, names)
     epochs = max(spec.epochs for spec in specs)
     figure = plot_curves(points, curve, epochs, roles, frames.metric_label(specs)).update_layout(height=CURVE_HEIGHT)
     show.figure(figure, f"curve-{curve}", CURVES[curve])
@@ -191,19 +227,18 @@ def main() -> None:
     picture = st.container()
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        spec, methods = controls.spec_controls()
-    specs = planned_specs(spec, methods)
-    errors = planning.find_errors(specs) if specs else ["choose at least one method to compare"]
+        spec, methods, repetition = controls.spec_controls()
+    errors = find_errors(planned_specs(spec, methods), repetition)
     with picture:
         show_chain(spec, methods, errors)
     with right:
         if mode == STEP:
             step_mode.show(spec.cells[0].replace(tune=0), methods, errors)  # a step has one setting
         elif mode == landscape_plan.MODE:
-            landscape_plan.show_mode(spec.replace(tune=0), methods, errors, USUAL_WORKERS)
+            landscape_plan.show_mode(spec.replace(tune=0), methods, repetition, errors, USUAL_WORKERS)
             live.draw_while_active(landscape_plan.draw_runs, address.load_runs(address.selected_ids()))
         else:
-            show_plan(spec, methods, errors)
+            show_plan(spec, methods, repetition, errors)
             live.draw_while_active(draw_runs, address.load_runs(address.selected_ids()))
 
 

@@ -10,13 +10,15 @@ import streamlit as st
 
 from kdlib import engine, planning, runs
 from kdlib.analysis.landscape import axis_name
+from kdlib.analysis.rounds import Repetition, expected_specs
+from kdlib.analysis.subsets import with_subsets
 from kdlib.data import datasets
 from kdlib.models import students
 from kdlib.models.teachers import compatible_teachers
 from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
 from kdlib.store import CANCELLED, DONE, FAILED, RunInfo
-from pages import address, landscape_section, registries, run_tables, show
+from pages import address, landscape_section, registries, rounds_section, run_tables, show
 from pages.text import escape
 from pages.values import number_values
 
@@ -37,12 +39,15 @@ MAX_RUNS = 200  # of a landscape
 RECENT = 500  # runs among which those of a landscape are looked for; a launch looks at all of them
 
 
-def show_mode(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], usual_workers: int) -> None:
+def show_mode(
+    spec: RunSpec, methods: Sequence[str], repetition: Repetition, errors: Sequence[str], usual_workers: int
+) -> None:
     """Show what plans and launches a landscape.
 
     Args:
         spec: decides every other field.
         methods: to be compared.
+        repetition: of which the labelled subsets count.
         errors: what is wrong with them before any axis is chosen.
         usual_workers: of an engine that has yet to start.
     """
@@ -51,23 +56,29 @@ def show_mode(spec: RunSpec, methods: Sequence[str], errors: Sequence[str], usua
         "A run for each value, with students of its own for every seed. Values of λ, learning rate and soft labels "
         "train together in one run, which tests the one that is best on validation."
     )
+    if repetition.half_width:
+        st.caption("A landscape adds no seeds: every run has those that are set beside it.")
+    draws = Repetition(repetition.subsets)
     specs: list[RunSpec] = []
     if all(axes.values()) and not errors:
         specs = sweeps.expand(spec, {"method": list(methods)} | axes, grid=True)
-        errors = _find_errors(specs)
+        errors = _find_errors(expected_specs(specs, draws))
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = bool(specs) and not errors
         pressed = st.button(
             "Launch", type="primary", icon=":material/grid_on:", disabled=not ready, key="launch-landscape"
         )
         name = show.launch_name()
-        show.code_behind_button(planning.sweep_as_code(spec, methods, axes))
+        show.code_behind_button(planning.sweep_as_code(spec, methods, axes, draws))
         if ready:
-            _show_cost(specs, usual_workers)
+            _show_cost(expected_specs(specs, draws), usual_workers)
     for error in errors:
         st.error(escape(error), icon=":material/block:")
     if pressed:
-        address.launch_sweep(specs, name)
+        if draws.in_rounds(specs):
+            address.launch_rounds(specs, draws, name)
+        else:
+            address.launch_sweep(with_subsets(specs, draws.subsets), name)
         st.rerun()
 
 
@@ -77,6 +88,7 @@ def draw_runs() -> list[RunInfo]:
     if not landscape_section.has_landscape(infos):
         show.empty("Nothing launched yet: choose settings and values above and press **Launch**. Cells fill in, live.")
         return infos
+    rounds_section.show_line(infos)
     active = [run for run in infos if run.active]
     stopped = [run for run in infos if run.state in (CANCELLED, FAILED)]
     if active:

@@ -1,12 +1,14 @@
-"""The controls of Distill that not every chain has: a second teacher, projectors, soft labels."""
+"""The controls of Distill that not every chain has: a second teacher, an attribute, projectors, soft labels."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
+from kdlib.checks import removable_attributes
+from kdlib.data import datasets
 from kdlib.models.teachers import get_teacher
-from kdlib.names import teacher_name
-from kdlib.spec import POINTWISE, RunSpec, grid_values
+from kdlib.names import MIXINGS, teacher_name
+from kdlib.spec import POINTWISE, REMOVING, TEACHER_MIXINGS, RunSpec, grid_values
 from pages import address, registries
 
 DEFAULT = RunSpec()
@@ -27,10 +29,49 @@ def select_second_teacher(first: str, names: Sequence[str]) -> str:
         index=None,
         placeholder="none",
         format_func=teacher_name,
-        help="Both embeddings stand side by side, each at the same scale, before they are compressed.",
+        help="Both teach at once, each at the same scale.",
     )
     address.write_choice("second_teacher", [chosen] if chosen else [], [])
     return chosen or ""
+
+
+def select_mixing(teachers: int) -> str:
+    """Show how several teachers teach together, where there are several; return its name."""
+    key, default = "teacher_mixing", DEFAULT.teacher_mixing
+    if teachers == 1:
+        address.write_choice(key, [], [])
+        return default
+    if key not in st.session_state:
+        st.session_state[key] = next(iter(address.read_choice(key, list(TEACHER_MIXINGS))), default)
+    helps = "\n".join(f"- **{MIXINGS[name]}**: {line}" for name, line in TEACHER_MIXINGS.items())
+    shown = st.segmented_control(
+        "Two teachers",
+        list(TEACHER_MIXINGS),
+        required=True,
+        key=key,
+        format_func=lambda name: MIXINGS[name].capitalize(),
+        help=f"{helps}\n\nWith one distance each, each teacher gets half of the compressed numbers.",
+    )
+    chosen = shown or default
+    address.write_choice(key, [chosen], [default])
+    return chosen
+
+
+def select_attribute(spec: RunSpec, methods: Sequence[str]) -> RunSpec:
+    """Show which attribute is removed, where a method removes one; return the spec with it."""
+    names = removable_attributes(datasets.load(spec.dataset)) if set(methods) & set(REMOVING) else []
+    if not names:
+        return spec
+    if st.session_state.get("attribute", names[0]) not in names:  # of another dataset
+        st.session_state["attribute"] = names[0]
+    attribute = st.selectbox(
+        "Attribute to remove",
+        names,
+        key="attribute",
+        help="The compressor learns that nobody can read it from the compressed embedding with a linear probe.",
+        bind="query-params",
+    )
+    return spec.replace(attribute=attribute)
 
 
 def show_matching(spec: RunSpec) -> RunSpec:

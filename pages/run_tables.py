@@ -88,7 +88,9 @@ def choose_in_title(page: str, states: Sequence[str]) -> None:
 def _choose_behind_button(page: str, states: Sequence[str]) -> None:
     if not runs.list_runs(limit=1, states=states):
         return
-    if not address.selected_ids() and not st.session_state.get(NONE_CHOSEN):
+    if address.open_sweep() and not address.selected_ids():
+        st.info(f"This store has no sweep {address.open_sweep()}.", icon=":material/search_off:")
+    elif not address.selected_ids() and not st.session_state.get(NONE_CHOSEN):
         address.select_runs(newest_comparison())
         address.name_window(page)
     count = len(address.selected_ids())

@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdlib.analysis import frames
 from kdlib.analysis.class_scores import confusion_matrix, false_alarm_matrix, scores_per_class
-from kdlib.analysis.comparison import metric_names
+from kdlib.analysis.comparison import metric_names, paired_differences
 from kdlib.analysis.diagnosis import diagnose
 from kdlib.analysis.figures.accuracy import (
     plot_accuracy_bars,
@@ -15,13 +15,24 @@ from kdlib.analysis.figures.accuracy import (
 )
 from kdlib.analysis.figures.heatmaps import CONFUSION_TEXT, FALSE_ALARM_TEXT, plot_confusion
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table, to_csv, to_latex
+from kdlib.analysis.significance import seeds_to_settle
 from kdlib.analysis.verdicts import answer
 from kdlib.data import datasets
 from kdlib.names import run_name, teacher_name
 from kdlib.results import RunResult
 from kdlib.runs import sweeps
 from kdlib.spec import BASELINE, RAW, RunSpec
-from pages import address, controls, grid_section, landscape_section, registries, show, tuning_section, width_precision
+from pages import (
+    address,
+    controls,
+    grid_section,
+    landscape_section,
+    registries,
+    rounds_section,
+    show,
+    tuning_section,
+    width_precision,
+)
 from pages.glossary import term
 from pages.text import escape
 
@@ -138,12 +149,24 @@ def differences(results: Sequence[RunResult]) -> None:
             "differences of this table (Holm). Effect size: the difference on the test set in standard deviations over "
             "the seeds. Seeds to settle: how many would make it clear, if mean and spread stay as they are."
         )
+        rounds_section.offer_seeds(results, *_fewest_to_settle(results, names, names.index(other)))
     if left_out:
         reasons = "  \n".join(f"{escape(label)}: {escape(reason)}" for label, reason in left_out.items())
         st.info(
             f"Not paired with {escape(other)}, because it was measured on something else:  \n{reasons}",
             icon=":material/info:",
         )
+
+
+def _fewest_to_settle(results: Sequence[RunResult], names: Sequence[str], number: int) -> tuple[int | None, str]:
+    """Return how many seeds would settle the open difference to a result that needs fewest, and what that is."""
+    found = []
+    for result, name in zip(results, names, strict=True):
+        difference = paired_differences(result, results[number]).get("test") if result is not results[number] else None
+        seeds = None if difference is None else seeds_to_settle(difference)
+        if difference is not None and seeds is not None and seeds > len(difference.values):
+            found.append((seeds, f"“{name}” against “{names[number]}”"))
+    return min(found, default=(None, ""))
 
 
 def why(results: Sequence[RunResult]) -> None:
@@ -165,6 +188,8 @@ def why(results: Sequence[RunResult]) -> None:
             query_params={"dataset": found.spec.dataset},
         )
         return
+    if list(found.advice.changes) == ["seeds"]:
+        rounds_section.offer_seeds(results, found.advice.changes["seeds"])
     st.page_link(
         "pages/distill.py",
         label="Set this on Distill",
@@ -227,7 +252,7 @@ def table(results: Sequence[RunResult]) -> None:
 SECTIONS = {"Differences": differences, "Why": why, "Landscape": landscape_section.show_section}
 SECTIONS |= {"Dimension": dimension, "Size and cost": landscape_section.show_cost}
 SECTIONS |= {"Width x precision": width_precision.show_section, "Grid": grid_section.show_section}
-SECTIONS |= {"Tuning": tuning_section.show_section}
+SECTIONS |= {"Tuning": tuning_section.show_section, "Looks": rounds_section.show_section}
 SECTIONS |= {"Classes": classes, "Table": table}
 
 
@@ -240,4 +265,5 @@ def available_sections(results: Sequence[RunResult]) -> list[str]:
     """Return the names of the sections that these results have something for."""
     absent = set() if any(result.grid for result in results) else {"Grid"}
     absent |= set() if any(result.tuning for result in results) else {"Tuning"}
+    absent |= set() if any(result.metrics["test"].primary.looks > 1 for result in results) else {"Looks"}
     return [name for name in SECTIONS if name not in absent]

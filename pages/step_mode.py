@@ -13,7 +13,7 @@ from kdlib.analysis.figures.style import COLOURS
 from kdlib.data import datasets
 from kdlib.data.datasets import Dataset
 from kdlib.spaces import embedding_jobs
-from kdlib.spec import BASELINE, RAW, RunSpec, grid_values
+from kdlib.spec import BASELINE, RAW, RunSpec, grid_values, teaches_separately
 from kdlib.step_sessions import NotEmbeddedError, StepSession
 from kdlib.training.pairs import compare_pairs
 from kdlib.training.stepper import BOTH, COMPRESSOR, STUDENT, BatchView, Stepper
@@ -209,7 +209,7 @@ def _batch_data(session: StepSession, data: Dataset, view: BatchView, watching: 
         if stepper.over
         else "The next batch",
         "fingerprint": stepper.fingerprint(),
-        "rule": pairs.rule if view.target is not None else "",
+        "rule": pairs.rule if view.target is not None and not teaches_separately(spec) else "",
         "loss": spec.loss.replace("_", " "),
         "terms": _terms(spec, view),
         "total": view.losses["total"],
@@ -234,9 +234,10 @@ def _order(data: Dataset, rows: np.ndarray) -> np.ndarray:
 def _terms(spec: RunSpec, view: BatchView) -> list[dict[str, Any]]:
     """Return the terms that add up to the total: name, weight, value and what it is, in words."""
     weight = grid_values(spec.distance_weight)[0] if spec.method != BASELINE else 0.0
+    target = "each teacher, the mean of both" if teaches_separately(spec) else "the compressed embedding"
     terms = [
         ("prediction", 1 - weight, view.losses["prediction"], "the student against the labels"),
-        ("distance", weight, view.losses["distance"], "the student against the compressed embedding"),
+        ("distance", weight, view.losses["distance"], f"the student against {target}"),
         ("teacher", 1.0, view.losses["teacher"], "the compressor's own head against the labels"),
         ("soft labels", 1.0, view.losses["soft"], "the student against the head's probabilities, already weighted"),
     ]

@@ -30,21 +30,18 @@ ROOMS = (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",
     ),
-    ("models", "projectors students pretraining"),
+    ("models", "projectors separation students pretraining"),
     (
         "analysis",
         "logistic intervals merging subsets significance estimates evaluation calibration class_scores geometry",
     ),
-    (
-        "analysis",
-        "neighbours retrieval width_precision projection placement costs probes split_scores grid measure widths",
-    ),
-    ("analysis", "failure"),
-    ("analysis", "teacher_probes teacher_report comparison benchmarks tuned verdicts diagnosis papers frames"),
+    ("analysis", "neighbours retrieval width_precision projection placement costs probes split_scores grid scaling"),
+    ("analysis", "measure widths failure"),
+    ("analysis", "teacher_probes teacher_report comparison rounds benchmarks tuned verdicts diagnosis papers frames"),
     ("analysis", "landscape result_tables items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),
     ("", "step_sessions lessons notebook export"),
-    ("cli", "tables output data teacher embed runs sweeps benchmark widths export report store record main"),
+    ("cli", "tables output data teacher embed rounds runs sweeps benchmark widths export report store record main"),
     ("", "__main__"),
 )
 ORDER = tuple(f"{room}.{name}".lstrip(".") for room, names in ROOMS for name in names.split())

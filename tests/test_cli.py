@@ -68,8 +68,12 @@ def test_compare_on_several_labelled_subsets_counts_all_of_them(tmp_path, capsys
     assert raw["subsets"] == [0, 1]
     assert len(raw["metrics"]["test"]["accuracy"]["values"]) == 4
     assert raw["differences"]["baseline"]["test"]["subsets"] == 2
-    assert main(["compare", *SMALL, "--subsets", "2", "--lr", "0.01,0.02"]) == 2
-    assert "several subsets go with single settings" in capsys.readouterr().err
+    assert main(["compare", *SMALL, "--subsets", "2", "--lr", "0.01,0.02", "--methods", "baseline"]) == 0
+    assert "n = 2 labelled subsets x 2 seeds" in capsys.readouterr().out
+    assert main(["compare", *SMALL, "--subsets", "0"]) == 2
+    assert "subsets must be 1 or more, got 0" in capsys.readouterr().err
+    assert main(["compare", *SMALL, "--until", "0"]) == 2
+    assert "--until must be above 0 points, got 0" in capsys.readouterr().err
 
 
 def test_compare_goes_on_until_it_is_sure_or_the_budget_is_spent(capsys):

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from kdlib import checks
+from kdlib.models import compressors
 from kdlib.models.branches import TeacherBranch
 from kdlib.models.compressors import COMPRESSORS
+from kdlib.progress import CancelledError
+from kdlib.spec import RunSpec
 
 FIXED = [name for name, entry in COMPRESSORS.items() if not entry.trainable]
 TRAINABLE = [name for name, entry in COMPRESSORS.items() if entry.trainable]
@@ -108,6 +112,61 @@ def test_pls_takes_several_labels_per_item_and_missing_ones():
 def test_pls_says_that_one_class_is_too_few():
     with pytest.raises(ValueError, match="pls needs at least 2 classes"):
         COMPRESSORS["pls"].build(2, 0).fit(_rows()[0], np.zeros(60, int))
+
+
+def _two_bands(n=120):
+    """Two classes side by side in the second number, while the first one, which says nothing, varies most."""
+    rng, labels = np.random.default_rng(0), np.arange(n) % 2
+    return np.c_[10 * rng.normal(size=n), 2 * labels + 0.4 * rng.normal(size=n)].astype(np.float32), labels
+
+
+def test_nca_drops_the_direction_that_says_nothing():
+    rows, labels = _two_bands()
+    fitted = COMPRESSORS["nca"].build(1, 0).fit(rows, labels)
+    assert abs(np.corrcoef(fitted.transform(rows)[:, 0], labels)[0, 1]) > 0.9
+    assert abs(fitted.components[0, 0]) < 0.02 * abs(fitted.components[0, 1])
+    pca = COMPRESSORS["pca"].build(1, 0).fit(rows, labels).transform(rows)[:, 0]
+    assert abs(np.corrcoef(pca, labels)[0, 1]) < 0.2
+
+
+def test_nca_finds_the_direction_of_the_most_neighbours_of_the_same_class():
+    """Of all directions of that length none has a higher objective, by the sums of Goldberger et al. 2004."""
+    rows, labels = _two_bands(60)
+
+    def objective(direction):
+        total = 0.0
+        for i, row in enumerate(rows):
+            squares = np.delete(((rows - row) @ direction) ** 2, i)
+            near = np.insert(np.exp(squares.min() - squares), i, 0)
+            total += near[labels == labels[i]].sum() / near.sum()
+        return total
+
+    direction = COMPRESSORS["nca"].build(1, 0).fit(rows, labels).components[0]
+    others = np.deg2rad(np.arange(0, 180, 1))
+    best = max(objective(np.linalg.norm(direction) * np.array([np.cos(at), np.sin(at)])) for at in others)
+    assert objective(direction) > best - 0.05
+
+
+def test_nca_learns_from_its_share_of_many_rows_and_can_be_stopped(monkeypatch):
+    rows, labels = _two_bands(200)
+    monkeypatch.setattr(compressors, "NEIGHBOUR_ROWS", 100)
+    labels[::5] = -1
+    known = np.flatnonzero(labels >= 0)[:100]
+    one, other = (COMPRESSORS["nca"].build(2, 0).fit(*each) for each in ((rows, labels), (rows[known], labels[known])))
+    np.testing.assert_array_equal(one.components, other.components)
+    with pytest.raises(CancelledError):
+        COMPRESSORS["nca"].build(1, 0).fit(rows, labels, lambda progress: progress.step > 1)
+
+
+def test_nca_says_which_labels_it_cannot_separate():
+    with pytest.raises(ValueError, match=r"^nca needs one label per item.*compressor$"):
+        COMPRESSORS["nca"].build(2, 0).fit(np.zeros((4, 3)), np.zeros((4, 2)))
+    with pytest.raises(ValueError, match=r"^nca separates classes and needs at least 2.*compressor$"):
+        COMPRESSORS["nca"].build(2, 0).fit(_rows()[0], np.zeros(60, int))
+    with pytest.raises(ValueError, match="nca needs one label per item"):
+        checks._check_compressor(RunSpec(method="nca"), 256, np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="got dim 1200 and 1,000 rows"):
+        checks._check_compressor(RunSpec(method="nca", dim=1200, labels=2000), 1280, np.arange(2000) % 10)
 
 
 @pytest.mark.parametrize(("dim", "on"), [(1, 1), (3, 1), (8, 2), (16, 4)])

@@ -137,11 +137,14 @@ def test_the_best_seed_is_that_with_the_best_validation_score(digits, tmp_path):
     assert json.loads((tmp_path / "a" / "config.json").read_text())["student"]["seeds"] == [best]
 
 
-@pytest.mark.parametrize("method", [name for name in COMPRESSORS if name != "none"])
-def test_the_graph_of_every_compressor_gives_what_the_run_has(home, method):
+@pytest.mark.parametrize(
+    ("method", "normaliser"),
+    [*((name, "none") for name in COMPRESSORS if name != "none"), ("pca", "whiten"), ("vib", "standardise")],
+)
+def test_the_graph_of_every_compressor_gives_what_the_run_has(home, method, normaliser):
     from kdlib.models import embedding
 
-    run_id = exported.train_digits(method, method, seeds=2, epochs=1)
+    run_id = exported.train_digits(method, method, seeds=2, epochs=1, target_normaliser=normaliser, attribute="ink")
     model, note = export_compressor(load_source(run_id, 1))
     assert not note
     session = onnxruntime.InferenceSession(model.SerializeToString())

@@ -73,12 +73,22 @@ def test_it_comes_back_as_a_run(original, tmp_path):
     assert load_file(again / "student.safetensors").keys() >= {"head.weight", "adapter.weight"}
 
 
-@pytest.mark.parametrize(("projector", "seed"), [("orthogonal", 1), ("ensemble", "ensemble")])
-def test_it_comes_back_whatever_its_projector(projector, seed, tmp_path, read_here):
-    before = exported.train_digits(loss="mse", projector=projector)
+@pytest.mark.parametrize(
+    ("changes", "seed"),
+    [
+        ({"projector": "orthogonal"}, 1),
+        ({"projector": "ensemble"}, "ensemble"),
+        ({"method": "vib", "target_normaliser": "standardise"}, "ensemble"),
+        ({"method": "pca", "target_normaliser": "whiten"}, 1),
+    ],
+    ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else str(value),
+)
+def test_it_comes_back_whatever_pulled_it(changes, seed, tmp_path, read_here):
+    before = exported.train_digits(loss="mse", **changes)
     export_student(before, tmp_path / "out", seed)
     after = import_student(tmp_path / "out")
-    assert runs.get(after).spec.projector == projector
+    spec = runs.get(after).spec
+    assert {name: getattr(spec, name) for name in changes} == changes
     theirs, ours = runs.arrays(before, "student"), runs.arrays(after, "student")
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():

@@ -22,6 +22,7 @@ from kdlib.analysis.figures.curves import plot_curves
 from kdlib.analysis.figures.heatmaps import plot_confusion, plot_teacher_heatmap
 from kdlib.analysis.figures.items import plot_item_map, plot_probabilities
 from kdlib.analysis.figures.landscapes import plot_landscape, plot_settings
+from kdlib.analysis.figures.looks import plot_looks
 from kdlib.analysis.figures.maps import plot_maps, plot_scorecard
 from kdlib.analysis.figures.pictures import plot_gallery, plot_spectrogram
 from kdlib.analysis.figures.precision import plot_over_bytes
@@ -127,6 +128,7 @@ def trials():
 
 
 FIGURES = {
+    "plot_looks": lambda: plot_looks([5, 10, 20], [0.03, 0.02], 0.01),
     "plot_trials": lambda: plot_trials(trials(), "learning rate", log=True),
     "plot_votes": lambda: plot_votes([3, 5], [HOSTILE, "less"], came_true=1),
     "plot_number_votes": lambda: plot_number_votes([20, 25, 70], 0, 100, HOSTILE, 56.0),
@@ -159,7 +161,7 @@ FIGURES = {
 }
 
 
-LABELLED = [name for name in FIGURES if name not in ("plot_spectrogram", "plot_difference_over_seeds")]
+LABELLED = [name for name in FIGURES if name not in ("plot_spectrogram", "plot_difference_over_seeds", "plot_looks")]
 
 
 @pytest.mark.parametrize("name", LABELLED)
@@ -185,6 +187,14 @@ def test_axes_say_which_metric_it_is():
         plot_accuracy_over_cost(cost_frame(), "parameters", "mAP"),
     ]
     assert [chart.layout.yaxis.title.text for chart in charts] == ["validation mAP, %", "mAP, %", "mAP, %", "mAP, %"]
+
+
+def test_looks_that_are_to_come_are_where_they_would_be_if_the_spread_stays():
+    expected, taken = plot_looks([5, 10, 20, 40], [0.03, 0.02], 0.01).data
+    assert (list(taken.x), list(taken.y)) == ([5, 10], [3.0, 2.0])
+    assert list(expected.x) == [10, 20, 40]
+    assert list(expected.y) == pytest.approx([2.0, 2.0 / 2**0.5, 1.0])
+    assert len(plot_looks([5, 10], [0.03, 0.02]).data) == 1
 
 
 def test_maps_show_the_same_rows_in_every_space_and_one_legend():

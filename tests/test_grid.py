@@ -9,7 +9,8 @@ from torch import nn
 
 from kdlib.analysis.grid import choose_cell, grid_cells, select_members
 from kdlib.analysis.intervals import summarize
-from kdlib.analysis.measure import MeasurementInputs, ScaledEmbeddings, measure
+from kdlib.analysis.measure import MeasurementInputs, measure
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.data.datasets import Dataset
 from kdlib.pipeline import compare, run
 from kdlib.results import GridCell, Point, RunResult

@@ -28,6 +28,7 @@ def test_the_store_keeps_a_grid_and_what_was_chosen(ids, results):
     assert run.spec.identity == GRID.replace(method="mlp").identity
     for name, value in result.grid.best.settings.items():
         assert run.metrics[f"chosen/{name}"] == pytest.approx(value)
+    assert run.setting == result.setting
     cells = {name: value for name, value in run.metrics.items() if name.startswith("grid/")}
     assert sorted(cells) == sorted(
         f"grid/distance_weight {weight:g} lr {lr:g}" for weight in (0.2, 0.8) for lr in (0.003, 0.03)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdlib import names, pipeline, planning, trying
-from kdlib.analysis.measure import ScaledEmbeddings
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.checks import check
 from kdlib.cli import main as cli
 from kdlib.data import datasets

@@ -138,7 +138,7 @@ def test_one_button_launches_what_a_landscape_lacks(ids, monkeypatch):
 
     def launch(specs, **_):
         launched.extend(specs)
-        return sweeps.Sweep("", tuple(specs), tuple(ids), 0)
+        return sweeps.Sweep("0123456789ab", tuple(specs), tuple(ids), 0)
 
     monkeypatch.setattr(sweeps, "launch", launch)
     app = opened("distill", mode="Landscape", axis="labels", axis2="nothing else")
@@ -146,7 +146,7 @@ def test_one_button_launches_what_a_landscape_lacks(ids, monkeypatch):
     assert not app.exception
     assert {spec.method for spec in launched} == {"baseline", "raw", "mlp"}
     assert sorted({spec.labels for spec in launched}) == [50, 100, 300, 1000]
-    assert app.query_params["runs"] == ",".join(ids)
+    assert (app.query_params["sweep"], "runs" in app.query_params) == ("0123456789ab", False)
 
 
 def test_a_landscape_without_values_or_with_too_many_runs_cannot_be_launched(app_home):

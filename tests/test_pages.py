@@ -172,6 +172,43 @@ def test_a_projector_where_the_loss_needs_one_and_a_second_teacher_are_launched(
     assert not app.exception
 
 
+def test_how_two_teachers_teach_is_asked_only_where_there_are_two(run_ids, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
+    app = opened("distill", second_teacher="parity", teacher_mixing="separate")
+    assert app.segmented_control(key="teacher_mixing").value == "separate"
+    assert "one distance each" in texts(app)
+    assert app.query_params["teacher_mixing"] == "separate"
+    app.button(key="launch").click().run()
+    assert {(spec.teacher, spec.teacher_mixing) for spec in launched[0]} == {("simclr+parity", "separate")}
+    app.select_slider(key="dim").set_value(1).run()
+    assert "dim 1 cannot be shared evenly by 2 separate teachers" in texts(app)
+    app.segmented_control(key="teacher_mixing").set_value("concatenate").run()
+    assert "cannot be shared" not in texts(app)
+    app.selectbox(key="second_teacher").set_value(None).run()
+    assert not [control for control in app.get("segmented_control") if control.key == "teacher_mixing"]
+    assert "teacher_mixing" not in app.query_params
+    app.button(key="launch").click().run()
+    assert {(spec.teacher, spec.teacher_mixing) for spec in launched[1]} == {("simclr", "concatenate")}
+    assert not app.exception
+
+
+def test_an_attribute_is_chosen_where_a_method_removes_one(run_ids, monkeypatch):
+    launched = []
+    monkeypatch.setattr(runs, "launch", lambda specs, **about: launched.append(list(specs)) or run_ids)
+    app = opened("distill", methods=["baseline", "raw", "mlp"])
+    assert not [box for box in app.selectbox if box.key == "attribute"]
+    app.multiselect(key="methods").select("adversarial").run()
+    assert app.selectbox(key="attribute").options == ["background", "position", "rotation"]
+    app.selectbox(key="attribute").select("position").run()
+    app.button(key="launch").click().run()
+    assert {(spec.method, spec.attribute) for spec in launched[0]} >= {("adversarial", "position")}
+    app.selectbox(key="dataset").select("digits").run()
+    assert app.selectbox(key="attribute").options == ["ink"]
+    assert app.selectbox(key="attribute").value == "ink"
+    assert not app.exception
+
+
 def test_distill_opens_for_somebody_who_looked_at_the_data_first():
     app = opened("data_teachers", dataset="digits")
     app.switch_page("pages/distill.py").run()

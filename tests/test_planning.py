@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from kdlib import durations, planning
+from kdlib.analysis.rounds import Repetition
 from kdlib.analysis.teacher_report import TargetProbe
 from kdlib.checks import default_spec
-from kdlib.cli import main, runs
+from kdlib.cli import main, rounds, runs
 from kdlib.data import datasets
 from kdlib.runs import sweeps
 from kdlib.spec import RunSpec
@@ -83,6 +84,14 @@ def test_what_cannot_be_concluded_is_said_before(specs, warning):
     assert any(warning in line for line in planning.find_warnings(specs))
 
 
+def test_few_labelled_subsets_say_little_whatever_the_seeds():
+    specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
+    assert not planning.find_warnings(specs, repetition=Repetition(3))
+    assert any("two draws" in line for line in planning.find_warnings(specs, repetition=Repetition(2)))
+    sure = planning.find_warnings(specs, repetition=Repetition(5, 0.01, 40))
+    assert any("do not make up for few" in line for line in sure)
+
+
 def test_knowledge_that_stays_in_its_domain_is_said_before():
     specs = [SPEC.replace(method=method) for method in ("baseline", "raw", "mlp")]
     assert any("carries over" in line for line in planning.find_warnings(specs, TargetProbe(0.9, 0.1, ood=0.5)))
@@ -127,3 +136,31 @@ def test_the_command_of_a_landscape_makes_exactly_its_runs():
     names = {}
     exec(code["Python"].rpartition("sweep = ")[0], names)
     assert sweeps.sweep_name(names["specs"]) == sweeps.sweep_name(wanted)
+
+
+@pytest.mark.parametrize("repetition", [Repetition(), Repetition(3), Repetition(2, 0.015, 30), Repetition(1, 0.01, 8)])
+def test_code_says_how_often_a_comparison_is_repeated(repetition, monkeypatch, capsys):
+    code = planning.as_code(SPEC, ["raw", "mlp"], repetition)
+    parsed = main.parser().parse_args(shlex.split(code["Command line"])[3:])
+    assert rounds.repetition_of(parsed) == repetition
+    given = []
+    monkeypatch.setattr("kdlib.pipeline.compare", lambda specs: given.extend((specs, Repetition())) or [])
+    monkeypatch.setattr("kdlib.sequential.compare_repeated", lambda *each: given.extend(each) or [])
+    exec(code["Python"], {})
+    assert given == [[SPEC.replace(method=method) for method in ("raw", "mlp")], repetition]
+    assert capsys.readouterr().out == "Nothing has been measured yet.\n"
+    assert ("subsets" in code["YAML"], "until" in code["YAML"]) == (repetition.subsets > 1, repetition.half_width > 0)
+
+
+def test_the_cost_of_a_comparison_that_adds_seeds_reaches_from_its_first_look_to_its_budget():
+    once = planning.estimate_cost([SPEC]).seconds
+    whole = planning.estimate_cost([SPEC.replace(seeds=40)]).seconds
+    assert planning.estimate_repeated([SPEC], Repetition()).seconds == once
+    assert planning.estimate_repeated([SPEC], Repetition(1, 0.01, 40)).seconds == (once.fewest, whole.most)
+    assert planning.estimate_repeated([SPEC], Repetition(3)).seconds.fewest > once.fewest
+
+
+def test_the_command_of_a_landscape_on_several_draws_says_so():
+    code = planning.sweep_as_code(SPEC, ["mlp"], {"dim": [2, 4]}, Repetition(2))
+    assert main.parser().parse_args(shlex.split(code["Command line"])[3:]).subsets == 2
+    assert "sequences.launch(specs, Repetition(2))" in code["Python"]

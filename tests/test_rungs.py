@@ -5,11 +5,12 @@ import torch
 from torch import nn
 
 from kdlib.models import students
-from kdlib.models.branches import TeacherBranch
+from kdlib.models.branches import Bottleneck, BottleneckBranch, TeacherBranch
 from kdlib.progress import CancelledError
 from kdlib.training.loop import train
 from kdlib.training.rungs import RungTraining, rung_epochs
 from kdlib.training.step_loss import MethodGroup, TrainingData
+from kdlib.training.target_normalisers import standardise
 
 N, EPOCHS, K, D_T = 32, 8, 3, 10
 RATES = [0.001, 0.03, 0.01, 0.002, 0.02, 0.004]  # the highest belongs to one that leaves
@@ -51,12 +52,47 @@ def _groups():
     ]
 
 
+def _bottleneck(seed):
+    torch.manual_seed(100 + seed)
+    return BottleneckBranch(Bottleneck(D_T, 4), (4,), K)
+
+
+def _normalised_groups():
+    """The same sizes: teachers that sample, whose targets are standardised batch by batch, and fixed ones normalised.
+
+    The fixed targets differ from what the distance sees, and so do the two members' noise and targets.
+    """
+    targets = torch.randn(2, N, 3, generator=torch.Generator().manual_seed(7))
+    heads = [TeacherBranch(nn.Identity(), (3,), K) for _ in range(2)]
+    return [
+        MethodGroup(
+            [_student(0), _student(1)],
+            [0, 1],
+            [_bottleneck(0), _bottleneck(1)],
+            distance_weight=[0.3, 0.6],
+            soft_label_weight=[0.2, 0.0],
+            normalise=standardise,
+            noise=4,
+        ),
+        MethodGroup([_student(0), _student(1)], [0, 1], (), targets, [0.9, 0.1]),
+        MethodGroup(
+            [_student(0), _student(1)],
+            [0, 1],
+            heads,
+            targets,
+            [0.9, 0.5],
+            [0.0, 0.3],
+            normalised=torch.stack([standardise(each) for each in targets.flip(0)]),
+        ),
+    ]
+
+
 def _score(logits):
     return [float(each.softmax(-1)[:, 0].mean()) for each in logits]
 
 
-def _training():
-    return RungTraining(_groups(), _rows(), lr=RATES, score=_score, **SETTINGS)
+def _training(groups=_groups):
+    return RungTraining(groups(), _rows(), lr=RATES, score=_score, **SETTINGS)
 
 
 KEPT = {4: [0, 3, 5], 6: [0, 2]}  # at the second rung by their numbers among those that are left: 0 and 5
@@ -79,10 +115,11 @@ def test_rungs_are_validated_epochs_before_the_last_one():
     assert rung_epochs(1) == []
 
 
-def test_those_that_stay_learn_as_if_nobody_had_left():
-    training, seen = _training(), []
+@pytest.mark.parametrize("groups", [_groups, _normalised_groups])
+def test_those_that_stay_learn_as_if_nobody_had_left(groups):
+    training, seen = _training(groups), []
     training.run(_keep(seen))
-    together = train(_groups(), _rows(), lr=RATES, score=_score, **SETTINGS)
+    together = train(groups(), _rows(), lr=RATES, score=_score, **SETTINGS)
     assert [epoch for epoch, *_ in seen] == [4, 6, 8]
     assert [len(scores) for _, scores, _ in seen] == [6, 3, 2]
     state = training.stepper.state

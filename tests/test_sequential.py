@@ -6,9 +6,10 @@ import pytest
 from kdlib import pipeline
 from kdlib.analysis.comparison import paired_differences
 from kdlib.analysis.intervals import summarize
+from kdlib.analysis.rounds import Repetition, pool
 from kdlib.analysis.significance import p_value
 from kdlib.results import RunResult, SplitMetrics
-from kdlib.sequential import compare_until, extend, planned_looks, widest_half_width
+from kdlib.sequential import compare_repeated
 from kdlib.spec import RunSpec
 
 SPEC = RunSpec(dataset="digits", teacher="random", method="pca", dim=4, labels=60, epochs=2, seeds=2, width=2)
@@ -23,22 +24,15 @@ def stand_in(monkeypatch, draw):
     """Let results come from `draw(method, seed)`; return the seeds that were asked for, in order."""
     asked = []
 
-    def compare(specs, *, first_seed=0, **_):
-        asked.append([*range(first_seed, first_seed + specs[0].seeds)])
-        return [made_up(spec.method, [draw(spec.method, seed) for seed in asked[-1]]) for spec in specs]
+    def compare(specs, **_):
+        asked.append([*specs[0].seed_numbers])
+        return [
+            made_up(spec.method, [draw(spec.method, seed) for seed in asked[-1]], first_seed=spec.first_seed)
+            for spec in specs
+        ]
 
     monkeypatch.setattr("kdlib.sequential.compare", compare)
     return asked
-
-
-def test_looks_double_up_to_the_budget():
-    assert planned_looks(5, 40) == [5, 10, 20, 40]
-    assert planned_looks(5, 12) == [5, 10, 12]
-    assert planned_looks(3, 3) == [3]
-    with pytest.raises(ValueError, match="at least 2 seeds, got 1"):
-        planned_looks(1, 10)
-    with pytest.raises(ValueError, match="at least the 5 to begin with, got 4"):
-        planned_looks(5, 4)
 
 
 def test_it_stops_when_every_difference_is_known_well_enough(monkeypatch):
@@ -46,7 +40,7 @@ def test_it_stops_when_every_difference_is_known_well_enough(monkeypatch):
     asked = stand_in(monkeypatch, lambda method, seed: 0.5 + noise[method] * (-1) ** seed)
     looks = []
     specs = [SPEC.replace(method=method) for method in noise]
-    results = compare_until(specs, 0.03, 40, on_look=lambda *look: looks.append(look))
+    results = compare_repeated(specs, Repetition(1, 0.03, 40), on_look=lambda *look: looks.append(look))
     assert asked == [[0, 1], [2, 3], [4, 5, 6, 7], [*range(8, 16)], [*range(16, 32)]]
     assert [seeds for seeds, _ in looks] == [2, 4, 8, 16, 32]
     assert [width <= 0.03 for _, width in looks] == [False, False, False, False, True]
@@ -60,7 +54,7 @@ def test_it_stops_when_every_difference_is_known_well_enough(monkeypatch):
 
 def test_it_stops_at_the_budget(monkeypatch):
     asked = stand_in(monkeypatch, lambda method, seed: 0.5 + 0.1 * (-1) ** seed * (method == "pca"))
-    results = compare_until([SPEC.replace(method="raw"), SPEC], 1e-6, 6)
+    results = compare_repeated([SPEC.replace(method="raw"), SPEC], Repetition(1, 1e-6, 6))
     assert [seed for seeds in asked for seed in seeds] == [0, 1, 2, 3, 4, 5]
     assert results[0].spec.seeds == 6
 
@@ -68,15 +62,13 @@ def test_it_stops_at_the_budget(monkeypatch):
 def test_a_training_that_did_not_end_is_no_look(monkeypatch):
     monkeypatch.setattr("kdlib.sequential.compare", lambda specs, **_: [RunResult(spec, "cancelled") for spec in specs])
     looks = []
-    [result] = compare_until([SPEC], 0.01, 8, on_look=lambda *look: looks.append(look))
+    [result] = compare_repeated([SPEC], Repetition(1, 0.01, 8), on_look=lambda *look: looks.append(look))
     assert (result.status, result.spec.seeds, looks) == ("cancelled", 2, [])
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match="above 0, got 0"):
-        compare_until([SPEC], 0, 10)
     with pytest.raises(ValueError, match="same number of seeds"):
-        compare_until([SPEC, SPEC.replace(method="raw", seeds=3)], 0.01, 10)
+        compare_repeated([SPEC, SPEC.replace(method="raw", seeds=3)], Repetition(1, 0.01, 10))
 
 
 def test_whoever_stops_when_he_likes_is_wrong_as_rarely_as_the_interval_says(monkeypatch):
@@ -85,7 +77,8 @@ def test_whoever_stops_when_he_likes_is_wrong_as_rarely_as_the_interval_says(mon
     for _ in range(600):
         numbers = rng.normal(0.5, 0.02, size=(2, 40))
         stand_in(monkeypatch, lambda method, seed, numbers=numbers: numbers[int(method == "pca"), seed])
-        raw, pca = compare_until([SPEC.replace(method="raw", seeds=5), SPEC.replace(seeds=5)], 0.015, 40)
+        methods = [SPEC.replace(method="raw", seeds=5), SPEC.replace(seeds=5)]
+        raw, pca = compare_repeated(methods, Repetition(1, 0.015, 40))
         difference = paired_differences(pca, raw)["test"]
         wrong += abs(difference.mean) > difference.ci95
         clear += p_value(difference) < 0.05
@@ -96,26 +89,26 @@ def test_whoever_stops_when_he_likes_is_wrong_as_rarely_as_the_interval_says(mon
     assert naive > 0.08 * 600, "somebody who looks at plain intervals until one is clear"
 
 
-def test_an_extended_training_is_that_of_all_seeds_at_once():
-    first, more = pipeline.compare([SPEC], device="cpu"), pipeline.compare([SPEC], device="cpu", first_seed=2)
-    extended, [whole] = extend(first[0], more[0]), pipeline.compare([SPEC.replace(seeds=4)], device="cpu")
-    assert extended.spec == whole.spec
-    assert extended.arrays.keys() == whole.arrays.keys()
-    for name, values in whole.arrays.items():
-        np.testing.assert_allclose(extended.arrays[name], values, atol=2e-4, err_msg=name)
-    assert extended.score("test").values == pytest.approx(whole.score("test").values, abs=0.02)
-    assert extended.teacher.probe.raw == whole.teacher.probe.raw
-    assert extended.teacher.probe.compressed == whole.teacher.probe.compressed
-    assert len(extended.history[-1].val) == 4
-
-
 def test_a_real_comparison_goes_on_over_subsets_too():
     learning = SPEC.replace(labels=150, epochs=12, lr=0.03, width=8)
-    specs = [learning.replace(method=method, subset=subset) for subset in (0, 1) for method in ("raw", "pca")]
-    results = compare_until(specs, 1e-9, 3)
+    specs = [learning.replace(method=method) for method in ("raw", "pca")]
+    results = compare_repeated(specs, Repetition(2, 1e-9, 3))
     assert [(each.spec.subset, each.spec.seeds) for each in results] == [(0, 3), (0, 3), (1, 3), (1, 3)]
+    assert [each.score("test").sample for each in pool(results)] == [
+        "2 labelled subsets x 3 seeds, widened for 2 looks"
+    ] * 2
 
 
-def test_without_a_reference_the_scores_themselves_count():
-    assert widest_half_width([made_up("pca", [0.5, 0.6])]) == summarize([0.5, 0.6]).ci95
-    assert widest_half_width([RunResult(SPEC, "failed")]) == float("inf")
+@pytest.mark.parametrize("searched", [{"tune": 2}, {"lr": [0.01, 0.03]}])
+def test_what_is_chosen_on_the_first_draw_is_trained_on_the_others_and_goes_on(searched):
+    spec = SPEC.replace(method="baseline", labels=100, epochs=4, **searched)
+    found = compare_repeated([spec], Repetition(2, 1e-9, 3))
+    [result] = pool(found)
+    assert [each.spec.searched for each in found] == [True, False]
+    assert (result.spec.searched, result.subsets, result.spec.seeds) == (True, (0, 1), 3)
+    other = found[1].spec
+    assert other.replace(subset=0).identity == result.setting.identity
+    alone = pipeline.compare([other])[0]
+    assert result.score("test").values[3:] == pytest.approx(alone.score("test").values, abs=0.02)
+    assert result.tuning == found[0].tuning
+    assert result.grid == found[0].grid

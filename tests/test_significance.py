@@ -63,8 +63,12 @@ def test_the_seeds_that_would_settle_it_do():
     difference = summarize([0.03, -0.01, 0.02, 0.0])
     n = seeds_to_settle(difference)
     spread = np.std(difference.values, ddof=1)
-    assert stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n) < difference.mean
-    assert stats.t.ppf(0.975, n - 2) * spread / np.sqrt(n - 1) >= difference.mean
+    second_look = 1 - 0.05 / 2 / 2
+    assert stats.t.ppf(second_look, n - 1) * spread / np.sqrt(n) < difference.mean
+    assert stats.t.ppf(second_look, n - 2) * spread / np.sqrt(n - 1) >= difference.mean
+    clear = summarize([0.03, 0.02, 0.02, 0.03, 0.03])
+    assert seeds_to_settle(clear) <= 5
+    assert seeds_to_settle(clear) == seeds_to_settle(summarize(clear.values[:5]))
     assert seeds_to_settle(summarize([0.0101, -0.01])) is None  # more than anybody trains
     assert seeds_to_settle(summarize([0.0, 0.0])) is None
     assert seeds_to_settle(summarize([0.2])) is None

@@ -14,7 +14,7 @@ from kdlib.spaces.space_embeddings import open_space
 from kdlib.store import FAILED
 from tests import stored_runs
 
-SPEC = stored_runs.SPEC.replace(labels=40, epochs=1)
+SPEC = stored_runs.SPEC.replace(labels=40, epochs=1, attribute="ink")
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_missing_fields_take_their_defaults():
 
 
 def test_every_field_is_part_of_the_identity():
-    spec = RunSpec(soft_label_weight=0.5, student="resnet", loss="mse")
+    spec = RunSpec(method="adversarial", soft_label_weight=0.5, student="resnet", loss="mse", teacher="simclr+parity")
     others = []
     for name, value in asdict(spec).items():
         others.append(spec.replace(**{name: f"{value}x" if isinstance(value, str) else value + 1}))
@@ -70,7 +70,8 @@ def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
     spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1, tune=3, projector="mlp")
-    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist")
+    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist", teacher_mixing="separate")
+    spec = spec.replace(first_seed=5, attribute="ink")
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 
@@ -116,6 +117,8 @@ OTHER = {
     "distance_weight": 0.3,
     "soft_label_weight": 0.7,
     "temperature": 2.0,
+    "teacher_mixing": "separate",
+    "attribute": "ink",
 }
 
 
@@ -129,6 +132,9 @@ OTHER = {
         TINY.replace(distance_weight=0.0),
         TINY.replace(soft_label_weight=0.5),
         TINY.replace(loss="mse"),
+        TINY.replace(method="pca", teacher="random+parity"),
+        TINY.replace(method=RAW, teacher="random+parity", distance_weight=0.0),
+        TINY.replace(method=RAW, teacher="random+parity", distance_weight=0.0, soft_label_weight=0.5),
     ],
     ids=[
         "baseline",
@@ -138,6 +144,9 @@ OTHER = {
         "mlp without distance",
         "mlp with soft labels",
         "mlp with an adapter",
+        "two teachers, pca",
+        "two teachers, raw without distance",
+        "two teachers, raw with soft labels alone",
     ],
 )
 @pytest.mark.usefixtures("one_thread")

@@ -50,10 +50,11 @@ def test_a_subset_of_all_rows_is_refused():
         check(SPEC.replace(subset=-1))
 
 
-def test_subsets_go_with_single_settings():
+def test_every_method_has_the_same_draws_but_what_is_chosen_is_chosen_on_the_first():
     assert [spec.subset for spec in with_subsets([SPEC, SPEC.replace(method="pca")], 2)] == [0, 0, 1, 1]
-    with pytest.raises(ValueError, match="single settings"):
-        with_subsets([SPEC.replace(lr=[0.01, 0.02])], 2)
+    assert [spec.subset for spec in with_subsets([SPEC.replace(subset=3)], 2)] == [3, 4]
+    searched = [SPEC.replace(lr=[0.01, 0.02]), SPEC.replace(tune=4)]
+    assert with_subsets([*searched, SPEC], 2) == [*searched, SPEC, SPEC.replace(subset=1)]
     with pytest.raises(ValueError, match="1 or more"):
         with_subsets([SPEC], 0)
 

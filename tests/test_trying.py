@@ -12,12 +12,13 @@ from kdlib.analysis.figures.items import plot_item_map, plot_probabilities
 from kdlib.data import datasets
 from kdlib.data.digit_sets import scan_drawing
 from kdlib.models import embedding
+from kdlib.models.compressors import COMPRESSORS
 from kdlib.models.projectors import PROJECTORS
 from kdlib.spec import RunSpec
 from kdlib.trying import loaded
 from tests import small_tables, stored_runs
 
-FIXED = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, width=2, seeds=2, dim=3)
+FIXED = RunSpec(dataset="digits", teacher="random", labels=60, epochs=1, width=2, seeds=2, dim=3, attribute="ink")
 LOW, HIGH = 1e-5, 1e-4  # float32 in batches of another size
 
 
@@ -47,9 +48,12 @@ def test_an_item_of_the_test_set_gets_the_probabilities_that_were_stored(run_ids
             assert prediction.latency_ms > 0
 
 
-@pytest.mark.parametrize("method", ["raw", "none", "pca", "random", "lda", "autoencoder", "linear", "matryoshka"])
-def test_an_item_lies_where_the_measured_run_has_it_in_all_three_spaces(method):
-    (run_id,) = stored(FIXED, method)
+@pytest.mark.parametrize(
+    ("method", "normaliser"),
+    [*((method, "none") for method in ("raw", *COMPRESSORS)), ("pca", "whiten"), ("vib", "standardise")],
+)
+def test_an_item_lies_where_the_measured_run_has_it_in_all_three_spaces(method, normaliser):
+    (run_id,) = stored(FIXED.replace(target_normaliser=normaliser), method)
     data, row = datasets.load("digits"), 5
     item = trying.item_of_row("digits", int(data.splits["test"][row]))
     features = runs.arrays(run_id, "features")

@@ -138,6 +138,26 @@ def test_a_trial_scores_what_its_setting_scores_with_those_seeds(tuned, monkeypa
     assert result.tuning.best.val == pytest.approx(alone.score("val").mean, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("method", "normaliser"), [("vib", "none"), ("vib", "standardise"), ("pca", "standardise"), ("raw", "phi_s")]
+)
+def test_trials_with_noise_or_normalised_targets_score_what_their_setting_scores(method, normaliser, monkeypatch):
+    """The noise of a bottleneck and the normalised targets stay with their members when others leave."""
+    spec = SMALL.replace(method=method, target_normaliser=normaliser)
+    trials = trials_of(spec)
+    assert {trial.state for trial in trials} == {FINISHED, PRUNED}
+    best = trials[best_trial(trials)]
+    setting = spec.replace(tune=0, seeds=len(TRIAL_SEEDS), **best.settings)
+    build = pipeline.build_group
+    monkeypatch.setattr(
+        pipeline, "build_group", lambda context, *more, **_: build(context, *more, [context.spec], TRIAL_SEEDS)
+    )
+    monkeypatch.setattr(pipeline, "measure", lambda specs, inputs, *_: [inputs.trained])
+    (alone,) = pipeline._train_all([setting], torch.device("cpu"), None, None, 0).values()
+    best_scores = np.max([point.val for point in alone.history], axis=0)
+    assert best.val == pytest.approx(np.mean(best_scores), abs=0.01)
+
+
 @pytest.mark.parametrize("method", [BASELINE, "mlp"])
 def test_tuning_never_sees_a_test_row(monkeypatch, method):
     spec = SMALL.replace(method=method)

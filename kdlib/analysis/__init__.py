@@ -17,6 +17,7 @@ measure        all of these for trained members
 teacher_probes what is known of a teacher, as numbers, and the reports that ship; teacher_report: finding it out
 failure        why that, or a map, cannot be said
 comparison     several results side by side; papers: what the papers compare, as one table
+rounds         what is trained step by step, on other labelled rows and with later seeds, as one result
 tuned          what tuned methods chose, and every trial behind it
 benchmarks     losses x methods, ranked
 verdicts       what a comparison says in words

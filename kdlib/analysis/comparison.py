@@ -73,6 +73,8 @@ def why_unpaired(result: RunResult, other: RunResult) -> str:
         return f"another number of labels, {result.spec.labels:,} and not {other.spec.labels:,}"
     if _subsets(result) != _subsets(other):
         return f"other labelled rows, subset {_subsets(result)} and not {_subsets(other)}"
+    if result.spec.first_seed != other.spec.first_seed:
+        return f"other seeds, from {result.spec.first_seed} and not from {other.spec.first_seed}"
     if result.primary_name != other.primary_name:
         return f"another metric, {METRIC_NAMES[result.primary_name]} and not {METRIC_NAMES[other.primary_name]}"
     return why_undefined(result) or why_undefined(other)

@@ -38,8 +38,9 @@ def grid_cells(spec: RunSpec, trained: "Trained", start: int) -> list[GridCell]:
     cells = []
     for number, setting in enumerate(spec.cells):
         members = range(start + number * spec.seeds, start + (number + 1) * spec.seeds)
+        seeded = zip(spec.seed_numbers, members, strict=True)
         settings = {name: getattr(setting, name) for name in spec.grid}
-        diverged = [f"seed {k} in epoch {trained.diverged[m]}" for k, m in enumerate(members) if m in trained.diverged]
+        diverged = [f"seed {seed} in epoch {trained.diverged[m]}" for seed, m in seeded if m in trained.diverged]
         best = [_best_score(trained.history, member) for member in members]
         if diverged:
             cells.append(GridCell(settings, reason=f"diverged: {', '.join(diverged)}"))

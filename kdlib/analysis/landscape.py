@@ -14,7 +14,7 @@ import pandas as pd
 from kdlib.analysis.comparison import find_dominated
 from kdlib.analysis.frames import differing_fields, family_labels, run_labels
 from kdlib.analysis.grid import choose_cell
-from kdlib.analysis.subsets import pool_subsets
+from kdlib.analysis.rounds import pool
 from kdlib.names import AXES, method_role, setting_name
 from kdlib.results import Cost, GridCell, RunResult
 from kdlib.spec import GRID_FIELDS, RunSpec, unused_fields
@@ -74,7 +74,8 @@ def gather(
 ) -> list[Cell]:
     """Return the cells of a landscape, each computation once, in the order of the specs.
 
-    Runs that differ in their labelled subset only are one cell, see `pool_subsets`; grids are not.
+    Runs that differ in labelled subset and seeds only are one cell, see `rounds.pool`; grids are not, but for what was
+    trained later of the setting that one chose.
 
     Args:
         specs: of all its runs, those that are not done included.
@@ -86,13 +87,18 @@ def gather(
         [2, 4]
     """
     measured: dict[str, RunResult] = {}
-    for result in pool_subsets([each for each in results if each.metrics]):
-        measured.setdefault(cell_identity(result.spec), result)
+    for result in pool([each for each in results if each.metrics]):
+        known = measured.get(cell_identity(result.spec))
+        if known is None or known.spec.seeds < result.spec.seeds:
+            measured[cell_identity(result.spec)] = result
+    chosen = {cell_identity(result.setting) for result in measured.values() if result.spec.searched} - set(measured)
     cells: list[Cell] = []
     planned: dict[str, RunSpec] = {}
     for spec in specs:
         planned.setdefault(cell_identity(spec), spec)
     for identity, spec in planned.items():
+        if identity in chosen:  # trained for the result of a grid, or of tuning
+            continue
         result = measured.get(identity)
         if result is None:
             cells += [Cell(spec, each, reason=reasons.get(spec.identity, NOT_MEASURED)) for each in spec.cells]
@@ -102,13 +108,14 @@ def gather(
 
 
 def cell_identity(spec: RunSpec) -> str:
-    """Return what names the cell, or the grid, of a spec: runs of several labelled subsets share it.
+    """Return what names the cell, or the grid, of a spec: runs of several labelled subsets and other seeds share it.
 
     Example:
         >>> cell_identity(RunSpec(subset=1)) == cell_identity(RunSpec())
         True
     """
-    return spec.identity if spec.grid else spec.replace(subset=0).identity
+    plain = spec.replace(first_seed=0, seeds=1)
+    return plain.identity if spec.grid else plain.replace(subset=0).identity
 
 
 def _measured_cells(result: RunResult) -> list[Cell]:
@@ -134,7 +141,7 @@ def find_axes(cells: Sequence[Cell]) -> list[str]:
         ['dim']
     """
     settings = [cell.setting for cell in cells]
-    differing = [name for name in differing_fields(settings) if name not in ("seeds", "subset", "tune")]
+    differing = [name for name in differing_fields(settings) if name not in ("seeds", "first_seed", "subset", "tune")]
     if len({cell.cost.parameters for cell in cells if cell.cost.parameters}) > 1:
         differing.append(PARAMETERS)
     order = [*AXIS_NAMES, *differing]
@@ -179,7 +186,7 @@ def is_beside(reference: Cell, cell: Cell, axes: Sequence[str]) -> bool:
         >>> is_beside(Cell(RunSpec(), RunSpec(method="baseline")), Cell(RunSpec(), RunSpec(dim=4)), ["dim"])
         True
     """
-    hidden = {"method", "seeds", "subset", *GRID_FIELDS, *axes, *unused_fields(reference.setting)}
+    hidden = {"method", "seeds", "first_seed", "subset", *GRID_FIELDS, *axes, *unused_fields(reference.setting)}
     hidden |= set(SIZE_FIELDS) if PARAMETERS in axes else set()
     names = [each.name for each in fields(RunSpec) if each.name not in hidden]
     return all(getattr(reference.setting, name) == getattr(cell.setting, name) for name in names)
@@ -203,7 +210,7 @@ def landscape_points(cells: Sequence[Cell], axes: Sequence[str], score: str) -> 
         >>> landscape_points(gather(specs, results), ["distance_weight", "dim"], "val")
     """
     places = _choose_hidden(cells, axes)
-    over = [*axes, *(SIZE_FIELDS if PARAMETERS in axes else ())]
+    over = [*axes, "seeds", "first_seed", *(SIZE_FIELDS if PARAMETERS in axes else ())]
     over += [] if any(cell.run.grid for cell in cells) else ["subset"]  # draws are one cell, but for grids
     labels = family_labels([cells[place].run for place in places], over)
     rows = []

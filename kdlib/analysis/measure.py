@@ -13,6 +13,7 @@ from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.grid import select_members
 from kdlib.analysis.intervals import summarize
 from kdlib.analysis.probes import Probes
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.analysis.split_scores import score_splits
 from kdlib.data.datasets import Dataset
 from kdlib.models import teachers
@@ -26,48 +27,6 @@ from kdlib.training.loop import Trained, compress, predict
 from kdlib.training.streaming import StreamedRows
 
 PROBE_ROWS = 2000  # test rows a probe is scored on, at most
-
-
-@dataclass(frozen=True)
-class ScaledEmbeddings:
-    """Embeddings (n, d) less a mean, divided by a scale; computed for the requested rows, as all may exceed memory.
-
-    Attributes:
-        embeddings: (n, d), perhaps mapped from disk.
-        mean: (d,).
-        scale: one number; (d,) where several teachers stand side by side, one number for each of them.
-    """
-
-    embeddings: np.ndarray
-    mean: np.ndarray
-    scale: float | np.ndarray
-
-    @classmethod
-    def to_unit(cls, embeddings: np.ndarray, rows: np.ndarray, blocks: Sequence[int] = ()) -> "ScaledEmbeddings":
-        """Return embeddings centred and divided by their root mean square over `rows`: the space keeps its shape.
-
-        Args:
-            embeddings: (n, d).
-            rows: that say what is subtracted and divided by.
-            blocks: widths of the embeddings of several teachers side by side; each is divided by its own scale.
-        """
-        mean = embeddings[rows].mean(0)
-        squares = np.square(embeddings[rows] - mean)
-        if len(blocks) > 1:
-            ends = np.cumsum(blocks)[:-1]
-            scales = [np.sqrt(block.mean()) for block in np.split(squares, ends, axis=1)]
-            scales = [scale if scale > 0 else 1.0 for scale in scales]
-            return cls(embeddings, mean, np.repeat(scales, blocks).astype(np.float32))
-        scale = np.sqrt(squares.mean())
-        return cls(embeddings, mean, scale if scale > 0 else 1.0)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (n, d)."""
-        return self.embeddings.shape
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return (self.embeddings[rows] - self.mean) / self.scale
 
 
 @dataclass(frozen=True)
@@ -239,8 +198,8 @@ def _collect(group: _Group, outputs: dict[str, np.ndarray]) -> _Collected:
 def _why_diverged(group: _Group) -> str:
     """Return which seeds diverged and when, "" without any."""
     start, stop = group.members.start, group.members.stop
-    diverged = group.inputs.trained.diverged.items()
-    seeds = [f"seed {member - start} in epoch {epoch}" for member, epoch in diverged if start <= member < stop]
+    diverged, first = group.inputs.trained.diverged.items(), group.spec.first_seed
+    seeds = [f"seed {member - start + first} in epoch {epoch}" for member, epoch in diverged if start <= member < stop]
     return f"diverged: {', '.join(seeds)}; try a lower learning rate" if seeds else ""
 
 

@@ -29,7 +29,7 @@ def merge(results: Sequence[RunResult], summaries: Merge) -> RunResult:
         spaces={name: _spaces([each.spaces[name] for each in results], summaries) for name in first.spaces},
         attributes={name: _probes([each.attributes[name] for each in results], summaries) for name in first.attributes},
         cost=replace(first.cost, seconds=sum(seconds) if seconds else None),
-        history=_histories(results),
+        history=merge_histories([each.history for each in results]),
         arrays={},
     )
 
@@ -59,10 +59,15 @@ def _teachers(teachers: Sequence[TeacherStats], summaries: Merge) -> TeacherStat
     return replace(teachers[0], probe=_probes([each.probe for each in teachers], summaries), head=head)
 
 
-def _histories(results: Sequence[RunResult]) -> list[Point]:
-    """Return the points of the epochs that all have validated, with the members of all."""
+def merge_histories(histories: Sequence[Sequence[Point]]) -> list[Point]:
+    """Return the points of the epochs that all of several trainings have validated, with the members of all.
+
+    Example:
+        >>> merge_histories([[Point(1, val=[0.5])], [Point(1, val=[0.7]), Point(2, val=[0.8])]])[0].val
+        [0.5, 0.7]
+    """
     merged = []
-    for points in zip(*(each.history for each in results), strict=False):
+    for points in zip(*histories, strict=False):
         curves = {name: [value for point in points for value in getattr(point, name)] for name in CURVES}
         merged.append(replace(points[0], **curves))
     return merged

@@ -88,13 +88,14 @@ def effect_size(difference: Summary) -> float | None:
 def seeds_to_settle(difference: Summary) -> int | None:
     """Return how many seeds would make a difference of this size and spread clear by itself, at least 2.
 
-    It takes mean and spread of the seeds at hand for the true ones, so it is a guess; None where more than `MOST_SEEDS`
+    It takes mean and spread of the seeds at hand for the true ones, so it is a guess. Where more seeds are needed than
+    there are, they are looked at once more, which the interval must allow for. None where more than `MOST_SEEDS`
     would be needed, or nothing is known of the spread; also of several labelled subsets, where more seeds alone may
     never do.
 
     Example:
         >>> seeds_to_settle(summarize([0.01, 0.03, 0.02]))
-        4
+        5
     """
     from scipy.special import stdtrit
 
@@ -102,5 +103,9 @@ def seeds_to_settle(difference: Summary) -> int | None:
         return None
     ratio = float(np.std(difference.values, ddof=1)) / abs(difference.mean)
     counts = np.arange(2, MOST_SEEDS + 1)
-    enough = stdtrit(counts - 1, 1 - LEVEL / 2) * ratio / np.sqrt(counts) < 1
-    return int(counts[enough.argmax()]) if enough.any() else None
+    for looks, most in ((difference.looks, len(difference.values)), (difference.looks + 1, MOST_SEEDS)):
+        enough = stdtrit(counts - 1, 1 - LEVEL / (2 * looks)) * ratio / np.sqrt(counts) < 1
+        needed = int(counts[enough.argmax()]) if enough.any() else MOST_SEEDS + 1
+        if needed <= most:
+            return needed
+    return None

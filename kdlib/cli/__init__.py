@@ -5,6 +5,7 @@ data          import, data list, data delete
 embed         embed
 runs          launch, runs, watch, show, cancel, resume, rename, delete, undelete, engine
 sweeps        sweep
+rounds        looks; how often a comparison is repeated
 benchmark     benchmark
 widths        widths
 report        report

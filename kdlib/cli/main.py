@@ -18,7 +18,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kdlib import catalog
 from kdlib.cache import atomic_path
-from kdlib.cli import benchmark, data, embed, export, record, report, runs, store, sweeps, tables, teacher, widths
+from kdlib.cli import (
+    benchmark,
+    data,
+    embed,
+    export,
+    record,
+    report,
+    rounds,
+    runs,
+    store,
+    sweeps,
+    tables,
+    teacher,
+    widths,
+)
 from kdlib.data import imported
 from kdlib.progress import OnProgress
 from kdlib.progress import Progress as Step
@@ -38,6 +52,8 @@ OPTIONS = {
     "soft_label_weight": "weight of the soft labels from the teacher's head",
     "soft_label_loss": "what compares the soft labels with the student's: see `list soft-label-losses`",
     "temperature": "of the soft labels",
+    "teacher_mixing": "how several teachers teach: concatenate (one embedding, one distance) or separate (a "
+    "compressor, a head and a distance each)",
     "student": "the network that learns: see `list students`",
     "width": "size of the student",
     "depth": "blocks per stage of the student, where it has such a dial (resnet)",
@@ -46,8 +62,10 @@ OPTIONS = {
     "batch_size": "rows per step",
     "lr": "peak learning rate",
     "seeds": "how often each method is trained, with seeds 0, 1, ...",
+    "first_seed": "the first of these seeds",
     "tune": "settings of learning rate, λ, dim and soft labels to try for each method on validation, with other seeds; "
     "0 takes them as given",
+    "attribute": "what the method adversarial removes from the embedding: an attribute of the dataset",
 }
 GRID_NOTE = "; several values, separated by commas, make a grid, of which the best cell on validation counts"
 errors = Console(stderr=True, highlight=False)
@@ -117,13 +135,13 @@ def progress_bar(label: str, quiet: bool, unit: str = "steps") -> Iterator[OnPro
 
 def compare(arguments: argparse.Namespace) -> int:
     """Train several methods side by side and print what came out."""
-    from kdlib import pipeline
-    from kdlib.analysis import comparison, subsets
+    from kdlib.analysis import comparison
+    from kdlib.analysis.rounds import pool
     from kdlib.checks import check
-    from kdlib.sequential import compare_until
+    from kdlib.sequential import compare_repeated
     from kdlib.training.devices import pick_device
 
-    asked = runs.specs_of(arguments)
+    asked, repetition = runs.specs_of(arguments), rounds.repetition_of(arguments)
     specs = [spec.replace(tune=0) for spec in asked] + [spec for spec in asked if spec.tune]
     started = time.perf_counter()
     with errors.status("Loading data and teacher") if not arguments.quiet else no_status():
@@ -131,18 +149,14 @@ def compare(arguments: argparse.Namespace) -> int:
         for spec in specs:
             check(spec)
     with progress_bar("Training", arguments.quiet) as on_progress:
-        if arguments.until is None:
-            found = pipeline.compare(specs, device=arguments.device, on_progress=on_progress)
-        else:
-            found = compare_until(
-                specs,
-                arguments.until / 100,
-                arguments.most_seeds,
-                device=arguments.device,
-                on_progress=on_progress,
-                on_look=None if arguments.quiet else print_look,
-            )
-        results = subsets.pool_subsets(found)
+        found = compare_repeated(
+            specs,
+            repetition,
+            device=arguments.device,
+            on_progress=on_progress,
+            on_look=None if arguments.quiet else rounds.print_look,
+        )
+        results = pool(found)
     seconds = time.perf_counter() - started
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
@@ -151,11 +165,6 @@ def compare(arguments: argparse.Namespace) -> int:
         tables.print_comparison([each for each in results if not each.spec.tune], seconds)
         tables.print_tuned([each for each in results if each.spec.tune])
     return 0 if all(result.status == "done" for result in results) else 1
-
-
-def print_look(seeds: int, half_width: float) -> None:
-    """Say how sure a comparison is that goes on until it is sure enough."""
-    errors.print(f"{seeds} seeds: the widest interval is ± {100 * half_width:.2f} points")
 
 
 def paper(arguments: argparse.Namespace) -> int:
@@ -207,16 +216,7 @@ def _add_compare_options(comparing: argparse.ArgumentParser) -> None:
         "--methods", default="baseline,raw,pca,linear,mlp", help="names separated by commas: see `list methods`"
     )
     add_spec_options(comparing)
-    runs.add_subsets_option(comparing)
-    comparing.add_argument(
-        "--until",
-        type=float,
-        metavar="X",
-        help="go on adding seeds until every difference to baseline and raw on the test set is known to ± X points",
-    )
-    comparing.add_argument(
-        "--most-seeds", type=int, default=40, metavar="N", help="at most so many seeds with --until (default: 40)"
-    )
+    rounds.add_repetition_options(comparing)
     comparing.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     comparing.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     comparing.add_argument("--quiet", action="store_true", help="print nothing but complaints")
@@ -239,7 +239,6 @@ def parser() -> argparse.ArgumentParser:
     papers = command("paper", paper)
     papers.add_argument("--method", dest="methods", default="linear", help="the compressor (default: %(default)s)")
     add_spec_options(papers, grid=False)
-    papers.set_defaults(subsets=1)
     papers.add_argument("--teachers", default="", metavar="X,...", help="several, separated by commas (default: all)")
     papers.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     papers.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
@@ -252,6 +251,7 @@ def parser() -> argparse.ArgumentParser:
     embed.add_commands(commands, progress_bar)
     runs.add_commands(commands, add_spec_options)
     sweeps.add_commands(commands)
+    rounds.add_commands(commands)
     benchmark.add_commands(commands, add_spec_options, progress_bar)
     widths.add_commands(commands)
     report.add_commands(commands)

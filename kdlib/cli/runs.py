@@ -15,6 +15,7 @@ from rich.text import Text
 
 from kdlib import engine, runs, store
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
+from kdlib.cli import rounds
 from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
 from kdlib.data import imported
 from kdlib.results import CURVES
@@ -48,7 +49,7 @@ def add_commands(
     launching = command("launch", launch)
     launching.add_argument("--methods", default=METHODS, help="names separated by commas: see `list methods`")
     add_spec_options(launching)
-    add_subsets_option(launching)
+    rounds.add_repetition_options(launching)
     launching.add_argument("--name", default="", help="what to call the runs (default: after their methods)")
     launching.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
@@ -70,13 +71,6 @@ def add_commands(
     command("undelete", undelete, run_count="some")
     command("rename", rename, run_count="one").add_argument("name", help="its new name")
     command("engine", engine_command).add_argument("what", choices=["start", "status", "stop"])
-
-
-def add_subsets_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that trains each method on several draws of labelled rows."""
-    parser.add_argument(
-        "--subsets", type=int, default=1, metavar="N", help="how many draws of labelled rows, from 0 up (default: 1)"
-    )
 
 
 def parse_methods(text: str) -> list[str]:
@@ -124,19 +118,27 @@ def _resolve(name: str) -> str:
 
 
 def specs_of(arguments: argparse.Namespace) -> list[RunSpec]:
-    """Return one spec per method and labelled subset; what the options leave open is the default for the dataset."""
-    from kdlib.analysis.subsets import with_subsets
+    """Return one spec per method; what the options leave open is the default for the dataset."""
     from kdlib.checks import default_spec  # loads torch, which most commands do without
 
     methods, given = parse_methods(arguments.methods), spec_fields(arguments)
     base = default_spec(given.get("dataset", RunSpec.dataset))
-    specs = [base.replace(method=method, **given) for method in methods]
-    return with_subsets(specs, arguments.subsets) if arguments.subsets != 1 else specs
+    return [base.replace(method=method, **given) for method in methods]
 
 
 def launch(arguments: argparse.Namespace) -> int:
-    """Start runs in the background and print their ids."""
-    print_lines(*runs.launch(specs_of(arguments), name=arguments.name, device=arguments.device))
+    """Start runs in the background and print their ids; of a comparison in rounds those of the first round."""
+    from kdlib.analysis.subsets import with_subsets
+    from kdlib.runs import sequences
+
+    specs, repetition = specs_of(arguments), rounds.repetition_of(arguments)
+    if not repetition.in_rounds(specs):
+        specs = with_subsets(specs, repetition.subsets) if repetition.subsets > 1 else specs
+        print_lines(*runs.launch(specs, name=arguments.name, device=arguments.device))
+        return 0
+    launched = sequences.launch(specs, repetition, name=arguments.name, device=arguments.device)
+    errors.print(f"comparison {launched.name}: `kdlib looks {launched.name}` says how far it is", markup=False)
+    print_lines(*launched.runs)
     return 0
 
 

@@ -19,11 +19,14 @@ from kdlib.analysis.comparison import (
     format_percent,
     to_json,
 )
+from kdlib.analysis.rounds import Repetition, expected_specs, pool
+from kdlib.analysis.subsets import with_subsets
 from kdlib.cache import atomic_path
+from kdlib.cli import rounds
 from kdlib.cli.output import errors, plain_table, print_lines, print_table, progress_bar
 from kdlib.cli.runs import DEFAULT_NOTES, METHODS, describe_run, parse_methods, spec_fields
 from kdlib.results import RunResult
-from kdlib.runs import sweeps
+from kdlib.runs import sequences, sweeps
 from kdlib.spec import BASELINE, EXPECTED, RAW, RunSpec, setting_text, unused_fields
 from kdlib.store import RunInfo
 
@@ -52,6 +55,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="train the values of distance-weight, lr and soft-label-weight as one population per run; of each, the "
         "setting that is best on validation is tested (otherwise every combination is a run)",
     )
+    rounds.add_subsets_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     parser.add_argument("--no-wait", action="store_true", help="print the ids of its runs and return")
@@ -67,22 +71,23 @@ def _parse_values(kind: type, text: str) -> list[Any]:
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Run every combination of the given values in the background, except what is done, and print the results."""
-    from kdlib.analysis.subsets import pool_subsets
     from kdlib.checks import default_spec
 
     axes = spec_fields(arguments)
     base = default_spec(next(iter(axes.get("dataset", ())), RunSpec.dataset))
     specs = sweeps.expand(base, {"method": parse_methods(arguments.methods)} | axes, grid=arguments.grid)
-    _print_cost(specs)
+    repetition = Repetition(arguments.subsets)
+    _print_cost(expected_specs(specs, repetition))
     started = time.perf_counter()
-    launched = sweeps.launch(specs, device=arguments.device)
-    errors.print(f"sweep {launched.name}: {len(specs)} runs, {launched.reused} of them there already", markup=False)
+    launched = _launch(specs, repetition, arguments.device)
+    words = f"{len(launched.runs)} runs, {launched.reused} of them there already"
+    errors.print(f"sweep {launched.name}: {words}", markup=False)
     if arguments.no_wait:
         print_lines(*launched.runs)
         return 0
-    ended = _wait(launched.runs)
-    found = sweeps.results(launched.runs)
-    results = pool_subsets(found)
+    ended = _wait(launched, repetition.in_rounds(specs))
+    found = sweeps.results(run.id for run in ended)
+    results = pool(found)
     if arguments.json:
         text = json.dumps(to_json(results, time.perf_counter() - started), indent=1, ensure_ascii=False)
         with atomic_path(arguments.json) as temporary:
@@ -91,7 +96,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     for run in ended:
         if run.state != store.DONE:
             errors.print(f"{run.id[:12]} {run.name}: {describe_run(run)}", markup=False)
-    return 0 if len(found) == len(specs) else 1
+    return 0 if len(found) == len(ended) else 1
 
 
 def _print_cost(specs: Sequence[RunSpec]) -> None:
@@ -107,16 +112,29 @@ def _print_cost(specs: Sequence[RunSpec]) -> None:
         errors.print(f"{len(missing)} runs to train: {seconds.fewest:.0f} to {seconds.most:.0f} s", markup=False)
 
 
-def _wait(run_ids: Sequence[str]) -> list[RunInfo]:
-    """Return the runs when they are over, showing how far they are; Ctrl-C leaves them at work."""
-    ended: dict[str, RunInfo] = {}
+def _launch(specs: Sequence[RunSpec], repetition: Repetition, device: str) -> sweeps.Sweep:
+    """Launch specs on so many draws of labelled rows; the settings of grids are chosen on the first."""
+    if repetition.in_rounds(specs):
+        return sequences.launch(specs, repetition, device=device)
+    return sweeps.launch(with_subsets(specs, repetition.subsets) if repetition.subsets > 1 else specs, device=device)
+
+
+def _wait(launched: sweeps.Sweep, in_rounds: bool) -> list[RunInfo]:
+    """Return the runs when they are over, those of later rounds too, showing how far they are.
+
+    Ctrl-C leaves them at work.
+    """
+    run_ids, ended = list(launched.runs), dict[str, RunInfo]()
     with progress_bar() as bar:
         task = bar.add_task("Sweep", total=len(run_ids))
         while True:
             for run_id in run_ids:
                 if run_id not in ended and not (run := runs.get(run_id)).active:
                     ended[run_id] = run
-            bar.update(task, completed=len(ended))
+            if len(ended) == len(run_ids) and in_rounds:
+                sequences.advance(launched.name)
+                run_ids += [run.id for run in sequences.members(launched.name) if run.id not in run_ids]
+            bar.update(task, completed=len(ended), total=len(run_ids))
             if len(ended) == len(run_ids):
                 return [ended[run_id] for run_id in run_ids]
             time.sleep(POLL_SECONDS)

@@ -27,6 +27,7 @@ from kdlib.progress import Progress
 from kdlib.results import RunResult
 from kdlib.spec import RunSpec
 
+NEXT = "kdlib.runs.sequences:go_on"  # stands above this package and is loaded by name
 ARRAY_FILES = ("student", "features", "predictions", "replay")  # how the arrays of a result are divided
 
 
@@ -42,10 +43,20 @@ def execute(job: Job) -> str:
         if outcome is None:
             outcome = _begin(folder, job) or _train(folder, job)
         _retry_until_deadline(lambda: push(job), store.StoreUnavailableError)
+    if outcome.state == store.DONE:
+        _go_on(job.run)
     if outcome.state == store.DONE and job.function == Job.function:
         with suppress(OSError):
             background.note_done(job.run)
     return outcome.state
+
+
+def _go_on(run_id: str) -> None:
+    """Launch what waits for a run that is done; where that fails, a page that shows it does so."""
+    try:
+        load_function(NEXT)(run_id)
+    except Exception:  # the run itself is done, whatever comes after it
+        traceback.print_exc()
 
 
 def _retry_until_deadline(call: Callable[[], Any], temporary: type[Exception]) -> None:
@@ -101,7 +112,7 @@ def _train(folder: RunFolder, job: Job) -> Outcome:
     return outcome
 
 
-def load_function(name: str) -> Callable[..., RunResult]:
+def load_function(name: str) -> Callable[..., Any]:
     """Return the function called "module:name"."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)

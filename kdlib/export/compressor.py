@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from kdlib import runs
-from kdlib.analysis.measure import ScaledEmbeddings
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.export.graph import to_onnx
 from kdlib.export.source import BEST, ExportSource, choose_seeds
 from kdlib.models import embedding
-from kdlib.models.compressors import COMPRESSORS, Autoencoder, FixedCompressor
+from kdlib.models.compressors import Autoencoder, FixedCompressor
+from kdlib.models.separation import CompressorParts, FixedParts, spec_compressor
 from kdlib.models.teachers import is_built_in
 from kdlib.spec import BASELINE, UNCOMPRESSED
 from kdlib.store import RunNotFoundError
@@ -66,7 +67,7 @@ def _checked_graph(
 ) -> tuple[Any | None, str]:
     """Return the graph of one member's compressor, once it gives what the run has."""
     spec, labelled = source.result.spec, source.data.labelled(source.result.spec.labels, source.result.spec.subset)
-    if COMPRESSORS[spec.method].trainable:
+    if spec_compressor(spec).trainable:
         compressor = _trained(source, embeddings.shape[1], member)
     else:
         compressor = _fitted(source, scaling[labelled], source.data.labels[labelled], member)
@@ -79,7 +80,7 @@ def _checked_graph(
 def _trained(source: ExportSource, d_t: int, member: int) -> nn.Module:
     """Return a trainable compressor with its weights."""
     spec = source.result.setting
-    built = COMPRESSORS[spec.method].build(d_t, spec.dim)
+    built = spec_compressor(spec).build(d_t, spec.dim)
     names = [f"teacher/compressor.{name}" for name in built.state_dict()]
     stored = [runs.member_array(source.run.id, "features", name, member) for name in names]
     built.load_state_dict(
@@ -90,10 +91,18 @@ def _trained(source: ExportSource, d_t: int, member: int) -> nn.Module:
 
 def _fitted(source: ExportSource, rows: np.ndarray, labels: np.ndarray, member: int) -> nn.Module:
     """Return a fixed compressor, fitted as in the run."""
-    spec, entry = source.result.setting, COMPRESSORS[source.result.spec.method]
+    spec, entry = source.result.setting, spec_compressor(source.result.setting)
     d_c = entry.width(rows.shape[1], spec.dim, len(source.data.classes))
-    fitted = entry.build(d_c, member if entry.seeded else 0).fit(rows, labels)
-    return fitted.encoder if isinstance(fitted, Autoencoder) else affine_layer(fitted, rows.shape[1])
+    fitted = entry.build(d_c, spec.seed_numbers[member] if entry.seeded else 0).fit(rows, labels)
+    return _to_module(fitted, rows.shape[1])
+
+
+def _to_module(fitted: FixedCompressor, width: int) -> nn.Module:
+    """Return a fitted compressor of embeddings (n, width) as a module."""
+    if isinstance(fitted, FixedParts):
+        parts = [_to_module(part, block) for part, block in zip(fitted.parts, fitted.blocks, strict=True)]
+        return CompressorParts(parts, fitted.blocks, in_turn=False)
+    return fitted.encoder if isinstance(fitted, Autoencoder) else affine_layer(fitted, width)
 
 
 def affine_layer(fitted: FixedCompressor, width: int) -> nn.Linear:

@@ -59,7 +59,7 @@ def make_report(run_ids: Sequence[str], *, measure: bool = False) -> Report:
         verdict(source.results),
         f"KD Lab {kdlib.__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         sections,
-        [info.id for info in source.infos],
+        source.ids,
         code,
         findings.tiles(source),
     )

@@ -12,6 +12,7 @@ from kdlib import catalog, planning
 from kdlib.analysis import frames
 from kdlib.analysis.comparison import format_percent, metric_names
 from kdlib.analysis.figures.heatmaps import plot_teacher_heatmap
+from kdlib.analysis.rounds import Repetition
 from kdlib.data import datasets, imported
 from kdlib.data.dataset import ITEM_NAMES
 from kdlib.export.report_blocks import (
@@ -24,7 +25,7 @@ from kdlib.export.report_blocks import (
     Section,
     Table,
 )
-from kdlib.export.report_source import ReportSource
+from kdlib.export.report_source import ReportSource, count_students
 from kdlib.models import embedding, teachers
 from kdlib.names import method_name, setting_name, teacher_name
 from kdlib.results import RunResult
@@ -68,7 +69,7 @@ def question(source: ReportSource) -> Section:
         )
     else:
         text += "No teacher takes part in these runs."
-    seeds = sorted({spec.seeds for spec in specs})
+    seeds = sorted({count_students(result) for result in source.results})
     repeated = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     count = "1 run answers" if len(specs) == 1 else f"{len(specs)} runs answer"
     blocks: list[Block] = [Paragraph(text)]
@@ -214,9 +215,10 @@ def methods(source: ReportSource) -> Section:
     ]
     differing = list(dict.fromkeys(["method", *frames.differing_fields(specs)]))
     rows = []
-    for label, info, spec in zip(source.labels, source.infos, specs, strict=True):
+    for label, info, result in zip(source.labels, source.infos, source.results, strict=True):
+        spec = result.spec
         cells = ["–" if name in unused_fields(spec) else setting_name(name, getattr(spec, name)) for name in differing]
-        rows.append([label, *cells, f"{spec.seeds}", info.name, info.id[:12]])
+        rows.append([label, *cells, f"{count_students(result)}", info.name, info.id[:12]])
     blocks.append(Table(["", *map(_words, differing), "n", "name", "run"], rows, "What differs; n: seeds."))
     shared = [field.name for field in fields(RunSpec) if field.name not in differing]
     used = [name for name in shared if any(name not in unused_fields(spec) for spec in specs)]
@@ -234,21 +236,21 @@ def _words(field: str) -> str:
 def reproduce(source: ReportSource) -> Section:
     """Return how to train the same again: command, Python, YAML, versions, hashes."""
     blocks: list[Block] = []
+    repetition = Repetition(max(len(result.subsets) or 1 for result in source.results))
     for spec, names in comparisons([result.spec for result in source.results]):
         try:
-            forms = planning.as_code(spec, names)
+            forms = planning.as_code(spec, names, repetition)
         except ValueError as error:  # a dataset that is gone
             blocks += [Paragraph(f"This cannot be run here: {error}."), CodeBlock("Spec", "json", spec.to_json())]
             continue
         languages = {"Command line": "bash", "Python": "python", "YAML": "yaml"}
         blocks += [CodeBlock(form, languages[form], text) for form, text in forms.items()]
-    ids = " ".join(info.id[:12] for info in source.infos)
+    ids = " ".join(run_id[:12] for run_id in source.ids)
     blocks.append(CodeBlock("This report again", "bash", f"python -m kdlib report {ids} --to report.html"))
     blocks.append(
         Facts("Versions", [("kdlib", kdlib.__version__), ("Python", platform.python_version()), *_versions()])
     )
-    rows = [[label, info.id, result.spec.identity]
-            for label, info, result in zip(source.labels, source.infos, source.results, strict=True)]  # fmt: skip
+    rows = [[label, info.id, info.spec.identity] for label, info in zip(source.labels, source.infos, strict=True)]
     blocks.append(Table(["", "run", "identity of the spec"], rows, "The identity is a hash of all that decides a run."))
     return Section("reproduce", "How to reproduce it", blocks)
 
@@ -287,9 +289,12 @@ def limits(source: ReportSource) -> Section:
     """Return what the numbers do not say."""
     specs = [result.spec for result in source.results]
     few = min(spec.seeds for spec in specs)
+    samples = [result.metrics["test"].primary for result in source.results]
+    widened = dict.fromkeys(each.sample for each in samples if each.subsets > 1 or each.looks > 1)
     lines = [
         "Intervals are 95 % t-intervals over the seeds, on one fixed test set: they say how far another seed may lie, "
         "not another sample of items, another dataset or another teacher.",
+        *([f"Here they are over {', '.join(widened)}."] if widened else []),
         f"{len(specs)} runs were compared, at least {few} seeds each; intervals are not corrected for the number of "
         "comparisons, so a single difference just outside 0 is weak evidence.",
         "Probes are linear: what they do not read may still be there in another form.",

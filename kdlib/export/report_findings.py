@@ -22,7 +22,7 @@ from kdlib.analysis.geometry import sample_rows
 from kdlib.analysis.tuned import choice_rows, describe_budget, trial_rows
 from kdlib.analysis.verdicts import verdict
 from kdlib.export.report_blocks import Block, Bullets, FigureBlock, Paragraph, Section, Table, Tile, plain_table
-from kdlib.export.report_source import ReportSource, RunView
+from kdlib.export.report_source import ReportSource, RunView, count_students
 from kdlib.names import method_name, teacher_name
 from kdlib.results import RunResult
 from kdlib.spaces import Colouring
@@ -50,7 +50,7 @@ def tiles(source: ReportSource) -> list[Tile]:
     metric = METRIC_NAMES[best.primary_name]
     return [
         Tile(role, source.labels[i], f"{format_percent(source.results[i].score('test'))} %",
-             f"test {metric}, n = {source.results[i].spec.seeds}")
+             f"test {metric}, n = {count_students(source.results[i])}")
         for role, i in chosen
     ]  # fmt: skip
 
@@ -77,7 +77,7 @@ def _accuracy_table(source: ReportSource, metric: str) -> Table:
     splits = _splits(source)
     rows, bars = [], []
     for label, result in zip(source.labels, source.results, strict=True):
-        rows.append([label, *(format_percent(result.score(split)) for split in splits), str(result.spec.seeds)])
+        rows.append([label, *(format_percent(result.score(split)) for split in splits), str(count_students(result))])
         score = result.score("test")
         bars.append(score.mean if score else None)
     columns = ["run", *(frames.split_name(split) for split in splits), "n"]

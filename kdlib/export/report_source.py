@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from kdlib import runs, spaces, store
 from kdlib.analysis import frames
@@ -11,6 +11,7 @@ from kdlib.data import datasets
 from kdlib.data.dataset import Dataset
 from kdlib.models import embedding, teachers
 from kdlib.results import RunResult
+from kdlib.runs import sequences
 from kdlib.spaces import Scorecard, SpaceMaps, SpaceRequest, Spaces
 from kdlib.spec import BASELINE, RAW
 from kdlib.store import RunInfo
@@ -40,13 +41,14 @@ class ReportSource:
     """What a report is about.
 
     Attributes:
-        infos: of the runs that are reported.
+        infos: of the runs that are reported; of several that are one result, the first.
         results: theirs, in the same order.
         labels: short names of them.
         left_out: of each other run, name and why it is left out.
         data: name -> the datasets that are still there.
         view: the spaces of the compressed run that is best on validation; None where they are not at hand.
         no_view: why they are not, "" where they are.
+        ids: of all runs that are reported.
     """
 
     infos: list[RunInfo]
@@ -56,6 +58,12 @@ class ReportSource:
     data: dict[str, Dataset]
     view: RunView | None = None
     no_view: str = ""
+    ids: list[str] = field(default_factory=list)
+
+
+def count_students(result: RunResult) -> int:
+    """Return how many students a measured result is about: its seeds, on all its labelled subsets."""
+    return len(result.metrics["test"].primary.values)
 
 
 def load_source(run_ids: Sequence[str], *, measure: bool = False) -> ReportSource:
@@ -88,13 +96,23 @@ def load_source(run_ids: Sequence[str], *, measure: bool = False) -> ReportSourc
         )
     if not results:
         raise ValueError("a report needs at least one finished run: " + (" ".join(left_out) or "none was given"))
+    ids, pairs = [info.id for info in infos], list(zip(infos, results, strict=True))
+    results = sequences.pool_runs(infos, results)
+    infos = [_first_run(result, pairs) for result in results]
     labels = frames.run_labels([result.spec for result in results])
     data: dict[str, Dataset] = {}
     for name in dict.fromkeys(result.spec.dataset for result in results):
         with suppress(ValueError):  # imported once, and deleted since
             data[name] = datasets.load(name)
     view, reason = _load_view(infos, results, labels, data, measure)
-    return ReportSource(infos, results, labels, left_out, data, view, reason)
+    return ReportSource(infos, results, labels, left_out, data, view, reason, ids)
+
+
+def _first_run(result: RunResult, pairs: Sequence[tuple[RunInfo, RunResult]]) -> RunInfo:
+    """Return the run of the first seeds and labelled rows of a result, among all runs and what each came to."""
+    count, identity = result.spec.seeds, result.spec.identity
+    alike = [(info, each) for info, each in pairs if each.spec.replace(seeds=count).identity == identity]
+    return max(alike, key=lambda pair: pair[1].spec.seeds == count)[0]
 
 
 def _load_view(

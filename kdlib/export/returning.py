@@ -31,7 +31,7 @@ from kdlib.models.students import STUDENTS, Student, build_student
 from kdlib.registry import lookup
 from kdlib.results import Cost, RunResult
 from kdlib.runs import clean_name
-from kdlib.spec import RunSpec
+from kdlib.spec import TEACHER_MIXINGS, RunSpec
 from kdlib.summary import SplitMetrics
 from kdlib.training.augmentation import AUGMENTATIONS
 from kdlib.training.label_losses import SOFT_LABEL_LOSSES
@@ -115,6 +115,7 @@ def _checked_spec(record: Mapping[str, Any], form: InputSpec) -> RunSpec:
         (PROJECTORS, spec.projector, "projector"),
         (TARGET_NORMALISERS, spec.target_normaliser, "target normaliser"),
         (SOFT_LABEL_LOSSES, spec.soft_label_loss, "soft-label loss"),
+        (TEACHER_MIXINGS, spec.teacher_mixing, "teacher mixing"),
     ):
         lookup(registry, value, kind)
     small = 1 <= spec.width <= MAX_WIDTH and 1 <= spec.depth <= MAX_DEPTH

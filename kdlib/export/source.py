@@ -15,6 +15,7 @@ from kdlib.summary import SplitMetrics
 if TYPE_CHECKING:
     from kdlib.data.dataset import Dataset
     from kdlib.export.inputs import InputSpec
+    from kdlib.models.projectors import Widths
     from kdlib.models.students import Student
 
 BEST, ENSEMBLE = "best", "ensemble"
@@ -43,8 +44,8 @@ class ExportSource:
     form: "InputSpec"
 
     @property
-    def adapter_width(self) -> int:
-        """Width of the adapter that the students were trained with; 0 without one."""
+    def adapter_width(self) -> "Widths":
+        """Width of the adapter that the students were trained with, one for each separate teacher; 0 without one."""
         from kdlib.models.projectors import projected_width
 
         return projected_width({name: value.shape[1:] for name, value in self.weights.items()})

@@ -8,6 +8,7 @@ embedding     what they give for a dataset, in batches, cached; embedding_files 
 quantization  in how many bits a number is written
 branches      a trainable compressor with its heads and what else it learns from
 compressors   from embedding to compact target, registry `COMPRESSORS`
+separation    several teachers, each with a compressor of its own
 projectors    from student features to the target's width, registry `PROJECTORS`
 students      the small networks, registry `STUDENTS`
 encoder       the network of the built-in teachers

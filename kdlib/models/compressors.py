@@ -7,7 +7,7 @@ give it a line in `COMPRESSORS`; `tests/test_compressors.py` runs the contract o
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,15 +16,19 @@ import torch
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
-from kdlib.models.branches import Bottleneck, BottleneckBranch, TeacherBranch
+from kdlib.models.branches import WHOLE, AdversaryBranch, Bottleneck, BottleneckBranch, TeacherBranch
 from kdlib.progress import OnProgress, report_progress
 from kdlib.training.optimizer import AdamW
 
 HIDDEN = 64  # units between in- and output of the non-linear compressors
+NEIGHBOUR_ROWS = 1000  # that nca is fitted to, at most: its time grows with their square
+NEIGHBOUR_STEPS = 30  # of nca's optimizer, at most
 
 
 class FixedCompressor(Protocol):
@@ -49,8 +53,10 @@ class Compressor:
         seeded: fixed only: whether the outcome depends on the seed.
         width: `(d_t, dim, classes) -> d_c`, what it really comes out at.
         prefixes: `(d_c) -> leading widths` that are trained to be usable by themselves; the last is d_c.
-        branch: trainable only: what it is trained in, `(module, prefixes, classes) -> TeacherBranch`.
+        branch: trainable only: what it is trained in, `(module, prefixes, classes, columns) -> TeacherBranch`.
         noise: its branch takes a random number for each of the d_c numbers of a row.
+        columns: `(d_c) -> columns of each separate teacher` in what it gives; see `kdlib.models.separation`.
+        removes: it removes the attribute that the spec names: its branch takes rows whose attribute is known.
     """
 
     build: Callable[..., Any]
@@ -60,6 +66,8 @@ class Compressor:
     prefixes: Callable[[int], tuple[int, ...]] = lambda dim: (dim,)
     branch: Callable[..., TeacherBranch] = TeacherBranch
     noise: bool = False
+    columns: Callable[[int], Sequence[slice]] = lambda dim: WHOLE  # noqa: ARG005
+    removes: bool = False
 
 
 # --- fixed ----------------------------------------------------------------------------------------------------
@@ -80,6 +88,27 @@ def random(dim: int, seed: int) -> FixedCompressor:
     return GaussianRandomProjection(random_state=seed).set_params(n_components=dim)
 
 
+def check_separable(method: str, labels: np.ndarray) -> np.ndarray:
+    """Return how many rows each class has, (classes,), if there are classes to separate.
+
+    Args:
+        method: the compressor that needs them, for the message.
+        labels: (n,) class indices, -1 = missing.
+
+    Raises:
+        ValueError: several labels an item, or fewer than two classes.
+    """
+    if labels.ndim == 2:
+        raise ValueError(f"{method} needs one label per item; for several labels per item choose another compressor")
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    if len(counts) < 2:
+        raise ValueError(
+            f"{method} separates classes and needs at least 2 among the labelled rows, got {len(counts)}; "
+            "choose another compressor"
+        )
+    return counts
+
+
 def check_discriminable(labels: np.ndarray) -> None:
     """Return if lda can be fitted to rows with these labels, (n,) class indices, -1 = missing.
 
@@ -89,14 +118,7 @@ def check_discriminable(labels: np.ndarray) -> None:
     Raises:
         ValueError: several labels an item, fewer than two classes, or fewer than three rows in each of them.
     """
-    if labels.ndim == 2:
-        raise ValueError("lda needs one label per item; for several labels per item choose another compressor")
-    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
-    if len(counts) < 2:
-        raise ValueError(
-            f"lda separates classes and needs at least 2 among the labelled rows, got {len(counts)}; "
-            "choose another compressor"
-        )
+    counts = check_separable("lda", labels)
     if counts.max() < 3:
         raise ValueError(
             f"lda needs a class with at least 3 labelled rows, got at most {counts.max()} in each of {len(counts)} "
@@ -163,6 +185,47 @@ class _LeastSquares:
 def pls(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
     """Partial least squares: the linear directions that vary most together with the classes, any number of them."""
     return _LeastSquares(dim)
+
+
+class NeighbourComponents:
+    """Neighbourhood components of at most `NEIGHBOUR_ROWS` rows, in which classes take turns.
+
+    They start at the principal components, on the scale at which a tenth of the other rows is within distance 1 of a
+    row (the median): on a larger one every row has one neighbour only, and nothing to learn from.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray, on_progress: OnProgress | None = None) -> "NeighbourComponents":
+        check_separable("nca", labels)
+        rows, labels = rows[labels >= 0][:NEIGHBOUR_ROWS], labels[labels >= 0][:NEIGHBOUR_ROWS]
+        axes: Any = PCA(n_components=self.dim, svd_solver="full").fit(rows).components_
+        distances = np.sort(euclidean_distances(rows @ axes.T), axis=1)  # the first one is that to itself
+        near = np.median(distances[:, 1 + len(rows) // 10])
+        scale = near if near > 0 else 1.0
+        fitted = NeighborhoodComponentsAnalysis(
+            n_components=self.dim,
+            init=axes,
+            max_iter=NEIGHBOUR_STEPS,
+            callback=lambda _, step: report_progress(on_progress, "fitting", step, NEIGHBOUR_STEPS),
+        )
+        self.components = fitted.fit(rows / scale, labels).components_ / scale
+        return self
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        return rows @ self.components.T
+
+
+def nca(dim: int, seed: int) -> FixedCompressor:  # noqa: ARG001
+    """Neighbourhood components: the linear directions in which the nearest rows are of the same class.
+
+    Maximises sum_i sum_(j of the class of i) p_ij, p_ij = softmax_j(-|L x_i - L x_j|^2), j != i, over L. Fitted to
+    1,000 labelled rows at most and with 30 steps of L-BFGS, as its time grows with the square of the rows.
+
+    Source: Goldberger et al. 2004, Neighbourhood Components Analysis, equations 1-5.
+    """
+    return NeighbourComponents(dim)
 
 
 class Autoencoder:
@@ -256,16 +319,30 @@ def vib(d_t: int, dim: int) -> nn.Module:
     return Bottleneck(d_t, dim)
 
 
+def adversarial(d_t: int, dim: int) -> nn.Module:
+    """Two layers from which one named attribute is removed: no linear probe shall read it, while the target stays.
+
+    L = CE(y, head(z)) + 3 · R², R² the share of the attribute that the best linear adversary explains from z.
+
+    Source: Ganin et al. 2016, Domain-Adversarial Training of Neural Networks; Sadeghi, Yu & Boddeti 2019, On the Global
+    Optima of Kernelized Adversarial Representation Learning. Differs: no adversary is trained behind a reversed
+    gradient, which stayed behind the compressor; its optimum is computed in every step, as by the latter.
+    """
+    return mlp(d_t, dim)
+
+
 COMPRESSORS: dict[str, Compressor] = {
     "none": Compressor(none, width=lambda d_t, dim, classes: d_t),  # noqa: ARG005
     "pca": Compressor(pca),
     "random": Compressor(random, seeded=True),
     "lda": Compressor(lda, width=lambda d_t, dim, classes: min(dim, classes - 1)),  # noqa: ARG005
     "pls": Compressor(pls),
+    "nca": Compressor(nca),
     "autoencoder": Compressor(autoencoder, seeded=True),
     "linear": Compressor(linear, trainable=True),
     "mlp": Compressor(mlp, trainable=True),
     "sparse": Compressor(sparse, trainable=True),
     "matryoshka": Compressor(matryoshka, trainable=True, prefixes=_doubling_widths),
     "vib": Compressor(vib, trainable=True, branch=BottleneckBranch, noise=True),
+    "adversarial": Compressor(adversarial, trainable=True, branch=AdversaryBranch, removes=True),
 }

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kdlib.registry import lookup
+
 HIDDEN = 64  # units of the projectors with a hidden layer
 MEMBERS = 3  # of an ensemble
+Widths = int | tuple[int, ...]  # of a target, or of those of several separate teachers
 
 
 def linear(d_s: int, d_c: int) -> nn.Module:
@@ -85,6 +88,33 @@ def ensemble(d_s: int, d_c: int) -> nn.Module:
     return Ensemble([mlp(d_s, d_c) for _ in range(MEMBERS)])
 
 
+class ProjectorParts(nn.Module):
+    """A projector for each of several separate teachers, (b, d_s) -> (b, sum of d_c): their outputs side by side."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([part(features) for part in self.parts], dim=-1)
+
+
+def build_adapter(projector: str, d_s: int, widths: Widths) -> nn.Module:
+    """Return what brings features (b, d_s) to the width of the target, of several teachers to that of each.
+
+    Raises:
+        ValueError: no such projector.
+
+    Example:
+        >>> build_adapter("linear", 32, (8, 8))(torch.zeros(4, 32)).shape
+        torch.Size([4, 16])
+    """
+    project = lookup(PROJECTORS, projector, "projector")
+    if isinstance(widths, tuple):
+        return ProjectorParts([project(d_s, width) for width in widths])
+    return project(d_s, widths) if widths else nn.Identity()
+
+
 PROJECTORS: dict[str, Callable[[int, int], nn.Module]] = {
     "linear": linear,
     "mlp": mlp,
@@ -93,8 +123,8 @@ PROJECTORS: dict[str, Callable[[int, int], nn.Module]] = {
 }
 
 
-def projected_width(shapes: Mapping[str, Sequence[int]]) -> int:
-    """Return the width that a student's projector comes out at, 0 without one.
+def projected_width(shapes: Mapping[str, Sequence[int]]) -> Widths:
+    """Return the width that a student's projector comes out at, 0 without one; of separate teachers, that of each.
 
     Args:
         shapes: name -> shape of each parameter of one student.
@@ -103,5 +133,10 @@ def projected_width(shapes: Mapping[str, Sequence[int]]) -> int:
         >>> projected_width({"head.weight": (10, 32), "adapter.weight": (16, 32), "adapter.bias": (16,)})
         16
     """
-    last = max((name for name in shapes if name.startswith("adapter.")), default=None)
-    return shapes[last][0] if last else 0
+    widths: dict[str, int] = {}
+    for name in sorted(name for name in shapes if name.startswith("adapter.")):
+        part = name.split(".")[2] if name.startswith("adapter.parts.") else ""
+        widths[part] = shapes[name][0]  # that of the last name of each stays
+    if "" in widths or not widths:
+        return widths.get("", 0)
+    return tuple(widths[part] for part in sorted(widths, key=int))

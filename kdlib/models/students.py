@@ -12,7 +12,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from kdlib.models.projectors import PROJECTORS
+from kdlib.models.projectors import Widths, build_adapter
 from kdlib.registry import lookup
 
 InputShape = tuple[int, ...]
@@ -25,16 +25,16 @@ class Student(nn.Module):
     Args:
         body: (b, ...) -> (b, d_s), with its d_s as `features`.
         classes: k.
-        adapter_width: d_c of the target where a pointwise loss compares entry by entry; 0 for no adapter.
+        adapter_width: d_c of the target where a pointwise loss compares entry by entry, of several separate teachers
+            one each; 0 for no adapter.
         projector: what the adapter is, a name in `PROJECTORS`.
     """
 
-    def __init__(self, body: "Body", classes: int, adapter_width: int = 0, projector: str = "linear") -> None:
+    def __init__(self, body: "Body", classes: int, adapter_width: Widths = 0, projector: str = "linear") -> None:
         super().__init__()
         self.body = body
         self.head = nn.Linear(body.features, classes)
-        project = lookup(PROJECTORS, projector, "projector")
-        self.adapter = project(body.features, adapter_width) if adapter_width else nn.Identity()
+        self.adapter = build_adapter(projector, body.features, adapter_width)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return features (b, d_s), logits (b, k) and the features as the distance loss sees them."""
@@ -246,7 +246,7 @@ def build_student(
     input_shape: InputShape,
     width: int,
     classes: int,
-    adapter_width: int = 0,
+    adapter_width: Widths = 0,
     depth: int = 1,
     projector: str = "linear",
 ) -> Student:

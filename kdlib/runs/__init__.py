@@ -7,6 +7,7 @@ commands.py   launch, cancel, resume, rename, delete
 queries.py    list, get, find, watch, history, result
 reconcile.py  store, engine and folder brought together
 sweeps.py     grids of runs
+sequences.py  comparisons in rounds, which go on by themselves
 rebuild.py    a damaged store made anew
 """
 

@@ -26,8 +26,9 @@ MAX_NAME = 120
 
 def default_name(spec: RunSpec) -> str:
     """Return a short name for a run: which teacher, and what is made of it."""
-    name = run_name(spec)
-    return name if spec.method == BASELINE else f"{teacher_name(spec.teacher)} → {name}"
+    name = run_name(spec) if spec.method == BASELINE else f"{teacher_name(spec.teacher)} → {run_name(spec)}"
+    name += f", labelled subset {spec.subset}" if spec.subset else ""
+    return f"{name}, seeds from {spec.first_seed}" if spec.first_seed else name
 
 
 def clean_name(name: str) -> str:
@@ -44,6 +45,7 @@ def launch(
     user: str = "",
     request_id: str = "",
     group: str = "",
+    plan: str = "",
     device: str = "auto",
     restarts: int = 1,
     check: Callable[[RunSpec], None] | None = None,
@@ -52,10 +54,10 @@ def launch(
 
     Args:
         name: of the runs; by default each is named after its method.
-        user: decides the turn where many wait: the first run of one user goes before the second of another. By
-            default the account's name.
+        user: by default the account's name. The first waiting run of one goes before the second of another.
         request_id: names this request; the same request again, from any process, gives the same runs.
         group: a sweep they belong to.
+        plan: of the group, see `kdlib.runs.sequences`.
         device: "auto", "cpu", "cuda" or "mps".
         restarts: how often each is started again, from its last checkpoint, after its worker died.
         check: raises ValueError for a spec that cannot be run; by default `kdlib.checks.check`. All are checked before
@@ -78,7 +80,8 @@ def launch(
         queued_before = sum(run.user == user for run in with_retry(listing.active))
         for number, spec in enumerate(specs):
             request = f"{digest}/{number}" if digest else ""
-            run = _find_launched(request) or _create(spec, _name_run(name, spec, len(specs)), user, group, request)
+            title = _name_run(name, spec, len(specs))
+            run = _find_launched(request) or _create(spec, title, user, group, plan, request)
             # A queued run that the engine does not have is new, or its launch was interrupted.
             if run.state == store.QUEUED and not engine.states([run.id]):
                 _hand_over(run, device, restarts, priority=-queued_before - number)
@@ -103,10 +106,10 @@ def _find_launched(request: str) -> RunInfo | None:
     return next(iter(with_retry(lambda: store.find(request=request))), None) if request else None
 
 
-def _create(spec: RunSpec, name: str, user: str, group: str, request: str) -> RunInfo:
+def _create(spec: RunSpec, name: str, user: str, group: str, plan: str, request: str) -> RunInfo:
     engine_id = engine.engine_id()
     run_id = with_retry(
-        lambda: store.create(spec, name=name, user=user, group=group, request=request, engine=engine_id)
+        lambda: store.create(spec, name=name, user=user, group=group, plan=plan, request=request, engine=engine_id)
     )
     return RunInfo(run_id, name, user, spec, store.QUEUED, time.time())
 

@@ -13,7 +13,7 @@ from typing import Any
 from kdlib import runs, store
 from kdlib.results import RunResult
 from kdlib.runs.commands import named_lock
-from kdlib.runs.reconcile import with_retry
+from kdlib.runs.reconcile import with_retry, with_short_timeout
 from kdlib.spec import GRID_FIELDS, RunSpec, unused_fields
 from kdlib.store import RunInfo
 
@@ -73,11 +73,21 @@ def sweep_name(specs: Iterable[RunSpec]) -> str:
     return hashlib.sha256("".join(sorted(spec.identity for spec in specs)).encode()).hexdigest()[:12]
 
 
-def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: str = "auto") -> Sweep:
+def launch(
+    specs: Sequence[RunSpec],
+    *,
+    name: str = "",
+    user: str = "",
+    device: str = "auto",
+    group: str = "",
+    plan: str = "",
+) -> Sweep:
     """Launch what is missing of a sweep. Done and active runs of the same specs are reused, others of them resumed.
 
     Args:
         name, user, device: as in `runs.launch`, for runs that are new.
+        group: the name of the sweep, by default `sweep_name`.
+        plan: of the group, see `kdlib.runs.sequences`.
 
     Raises:
         ValueError: a spec cannot be run, or the engine or the store does not answer.
@@ -86,7 +96,7 @@ def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: 
         >>> sweep = launch(expand(RunSpec(), {"dim": [2, 4, 8], "method": ["pca", "mlp"]}))
         >>> [result.spec.dim for result in results(sweep.runs)]
     """
-    group = sweep_name(specs)
+    group = group or sweep_name(specs)
     existing: dict[str, RunInfo] = {}
     with named_lock("sweep"):  # a sweep that overlaps, launched next, then sees our runs
         for spec in specs:
@@ -94,11 +104,13 @@ def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: 
             best = min(candidates, key=lambda run: (run.state != store.DONE, not run.active), default=None)
             if best is not None:
                 existing[spec.identity] = best
-                with_retry(lambda run=best: store.add_to_group(run.id, group))
+                with_retry(lambda run=best: store.add_to_group(run.id, group, plan))
         missing = [spec for spec in specs if spec.identity not in existing]
         launched = []
         if missing:
-            launched = runs.launch(missing, name=name, user=user, group=group, device=device, restarts=RESTARTS)
+            launched = runs.launch(
+                missing, name=name, user=user, group=group, plan=plan, device=device, restarts=RESTARTS
+            )
     resumed = [run for run in existing.values() if not run.active and run.state != store.DONE]
     for run in resumed:
         runs.resume(run.id, restarts=RESTARTS)
@@ -110,6 +122,27 @@ def launch(specs: Sequence[RunSpec], *, name: str = "", user: str = "", device: 
 def sweep_members(name: str) -> list[RunInfo]:
     """Return the runs of a sweep as they are now, newest first."""
     return [_update(run) for run in with_retry(lambda: store.group_members(name))]
+
+
+def member_ids(name: str) -> list[str]:
+    """Return the ids of the runs of a sweep, in the order in which they were launched; [] where there is no such sweep.
+
+    Example:
+        >>> member_ids(sweep.name) == list(sweep.runs)
+    """
+    return [run.id for run in reversed(with_short_timeout(lambda: store.group_members(name)))]
+
+
+def sweep_title(name: str) -> str:
+    """Return what a person called a sweep, "" where nobody did.
+
+    Example:
+        >>> sweep_title(sweep.name)
+        'first try'
+    """
+    titles = {run.name.partition(" · ")[0] for run in with_short_timeout(lambda: store.group_members(name))}
+    [title] = titles if len(titles) == 1 else [""]
+    return title
 
 
 def _update(run: RunInfo) -> RunInfo:

@@ -22,10 +22,11 @@ from kdlib.analysis.width_precision import (
 from kdlib.cache import atomic_path, content_key, home
 from kdlib.data import datasets
 from kdlib.models import embedding
-from kdlib.models.compressors import COMPRESSORS
 from kdlib.models.quantization import FLOAT32, calibrate
+from kdlib.models.separation import spec_compressor
+from kdlib.spaces.rows import to_raw_space
 from kdlib.spaces.space_embeddings import nested_widths
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, RAW, RunSpec, teacher_parts
 
 VERSION = 1  # of the rows: raise it when the same request would be answered otherwise
 RAW_SPACE, COMPRESSED_SPACE = "raw", "compressed"
@@ -68,7 +69,7 @@ def widths_of(spec: RunSpec) -> tuple[int, ...]:
     if spec.method in (RAW, "none"):
         return (d_t,)
     classes = len(datasets.load(spec.dataset).classes)
-    return nested_widths(spec, COMPRESSORS[spec.method].width(d_t, spec.dim, classes))
+    return nested_widths(spec, spec_compressor(spec).width(d_t, spec.dim, classes))
 
 
 def request_key(request: PrecisionRequest, spec: RunSpec) -> str:
@@ -81,8 +82,9 @@ def request_key(request: PrecisionRequest, spec: RunSpec) -> str:
     if request.space == COMPRESSED_SPACE:
         return content_key(**sizes, run=request.run)
     items = embedding.entry_key(spec.teacher, spec.dataset)
+    scaled = {"scaled": spec.subset} if len(teacher_parts(spec.teacher)) > 1 else {}
     return content_key(
-        **sizes, items=items, data=datasets.content(spec.dataset), pooling=spec.pooling, rows=spec.labels
+        **sizes, items=items, data=datasets.content(spec.dataset), pooling=spec.pooling, rows=spec.labels, **scaled
     )
 
 
@@ -162,8 +164,8 @@ def measure(request: PrecisionRequest) -> list[PrecisionRow]:
     test_places = sample_rows(len(test), TEST_ROWS)
     train_labels, test_labels = data.labels[labelled[train_places]], data.labels[test[test_places]]
     embeddings = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
-    parts = embeddings[labelled[train_places]], embeddings[test[test_places]]
-    raw = LabelledRows(*parts, train_labels, test_labels)
+    train, test_rows = (to_raw_space(spec, embeddings[rows]) for rows in (labelled[train_places], test[test_places]))
+    raw = LabelledRows(train, test_rows, train_labels, test_labels)
     near = neighbours_of(raw, calibrate(FLOAT32, raw.train))
     if request.space == RAW_SPACE:
         return measure_precisions([raw], [raw.train.shape[1]], near)
@@ -177,5 +179,5 @@ def measure(request: PrecisionRequest) -> list[PrecisionRow]:
 
 
 def _seeds_differ(spec: RunSpec) -> bool:
-    entry = COMPRESSORS[spec.method]
+    entry = spec_compressor(spec)
     return entry.trainable or entry.seeded

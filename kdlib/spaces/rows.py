@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from kdlib import runs
 from kdlib.analysis.geometry import sample_rows
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.cache import content_key
 from kdlib.data import datasets
 from kdlib.models import embedding
 from kdlib.results import CANCELLED_SPLITS, RunResult
-from kdlib.spec import BASELINE, RunSpec
+from kdlib.spec import BASELINE, RunSpec, teacher_parts
 from kdlib.store import RunNotFoundError
 
 SPACE_NAMES = ("raw", "compressed", "student")
@@ -95,6 +97,28 @@ def result_spaces(result: RunResult, split: str = "test", member: int = 0) -> Sp
     return _load(result.spec, split, member, read)
 
 
+def to_raw_space(spec: RunSpec, embeddings: np.ndarray) -> np.ndarray:
+    """Return where embeddings (b, d_t) of a run's teacher lie in its raw space, (b, d_t).
+
+    Those of one teacher as they are. Of several, each at mean 0 and the same spread, as the run learned from them:
+    otherwise distances would be those of the teacher with the largest numbers.
+
+    Example:
+        >>> to_raw_space(spec, embeddings)
+    """
+    if len(teacher_parts(spec.teacher)) == 1:
+        return embeddings
+    scaling = _raw_scaling(spec.teacher, spec.dataset, spec.pooling, spec.labels, spec.subset)
+    return ((embeddings - scaling.mean) / scaling.scale).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _raw_scaling(teacher: str, dataset: str, pooling: str, labels: int, subset: int) -> ScaledEmbeddings:
+    embeddings = embedding.embed(teacher, dataset, pooling=pooling)
+    labelled = datasets.load(dataset).labelled(labels, subset)
+    return ScaledEmbeddings.to_unit(embeddings, labelled, embedding.block_widths(teacher, dataset, pooling))
+
+
 def _load(spec: RunSpec, split: str, member: int, read: Callable[[str, str], np.ndarray]) -> Spaces:
     """Return the spaces of a run whose arrays `read` gives, by kind of file and name, for one member."""
     data = datasets.load(spec.dataset)
@@ -114,7 +138,8 @@ def _load(spec: RunSpec, split: str, member: int, read: Callable[[str, str], np.
             compressed = of_member("features", "compressed")
     spaces = {}
     if compressed is not None:
-        spaces["raw"] = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)[everyone[chosen]]
+        raw = embedding.embed(spec.teacher, spec.dataset, pooling=spec.pooling)
+        spaces["raw"] = to_raw_space(spec, raw[everyone[chosen]])
         spaces["compressed"] = compressed
     spaces["student"] = student
     return Spaces(

@@ -11,13 +11,14 @@ import numpy as np
 
 from kdlib import runs
 from kdlib.analysis.geometry import sample_rows
-from kdlib.analysis.measure import ScaledEmbeddings
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.data import datasets
 from kdlib.data.dataset import ITEM_NAMES, Dataset, to_float
 from kdlib.models import embedding
-from kdlib.models.compressors import COMPRESSORS
+from kdlib.models.separation import spec_compressor
 from kdlib.progress import OnProgress
 from kdlib.registry import lookup
+from kdlib.spaces.rows import to_raw_space
 from kdlib.spec import BASELINE, RAW, RunSpec
 from kdlib.store import CANCELLED, DONE, RunInfo, RunNotFoundError
 
@@ -99,8 +100,8 @@ def open_space(
         source = embedding.embed(spec.teacher, spec.dataset, on_progress, spec.pooling)
         if space == "raw" or spec.method in (RAW, "none"):
             _check_full_width(space, width)
-            training = source[calibration_rows(own.labelled(spec.labels, spec.subset))]
-            return _space(data, lambda rows: embeddings[rows], training, None)
+            training = to_raw_space(spec, source[calibration_rows(own.labelled(spec.labels, spec.subset))])
+            return _space(data, lambda rows: to_raw_space(spec, embeddings[rows]), training, None)
         _check_width(spec, source.shape[1], own, width)
         transform = _compressor(run_id, spec, own, source, member)
     except RunNotFoundError as error:
@@ -151,8 +152,7 @@ def nested_widths(spec: RunSpec, d_c: int) -> tuple[int, ...]:
         >>> nested_widths(RunSpec(method="matryoshka"), 16)
         (2, 4, 8, 16)
     """
-    entry = COMPRESSORS.get(spec.method)
-    return entry.prefixes(d_c) if entry else (d_c,)
+    return (d_c,) if spec.method == BASELINE else spec_compressor(spec).prefixes(d_c)
 
 
 def _check_full_width(space: str, width: int | None) -> None:
@@ -164,7 +164,7 @@ def _check_full_width(space: str, width: int | None) -> None:
 
 
 def _check_width(spec: RunSpec, d_t: int, data: Dataset, width: int | None) -> None:
-    d_c = COMPRESSORS[spec.method].width(d_t, spec.dim, len(data.classes))
+    d_c = spec_compressor(spec).width(d_t, spec.dim, len(data.classes))
     if width is None or width == d_c:
         return
     if len(nested_widths(spec, d_c)) < 2:
@@ -207,7 +207,7 @@ def _compressor(run_id: str, spec: RunSpec, data: Dataset, embeddings: np.ndarra
 
     A trained one has its stored weights, a fixed one is fitted again, to the same rows.
     """
-    labelled, entry = data.labelled(spec.labels, spec.subset), COMPRESSORS[spec.method]
+    labelled, entry = data.labelled(spec.labels, spec.subset), spec_compressor(spec)
     scaled = ScaledEmbeddings.to_unit(
         embeddings, labelled, embedding.block_widths(spec.teacher, spec.dataset, spec.pooling)
     )
@@ -215,7 +215,7 @@ def _compressor(run_id: str, spec: RunSpec, data: Dataset, embeddings: np.ndarra
     if entry.trainable:
         network = _trained_compressor(run_id, entry.build(embeddings.shape[1], d_c), member)
     else:
-        seed = member if entry.seeded else 0
+        seed = spec.seed_numbers[member] if entry.seeded else 0
         network = entry.build(d_c, seed).fit(scaled[labelled], data.labels[labelled]).transform
 
     def compute(rows: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ import numpy as np
 
 from kdlib import engine, runs
 from kdlib.analysis.failure import Failure
-from kdlib.analysis.measure import PROBE_ROWS, ScaledEmbeddings
+from kdlib.analysis.measure import PROBE_ROWS
 from kdlib.analysis.probes import Probes
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.analysis.widths import SpaceRows, WidthReport, leading_widths, measure_widths
 from kdlib.cache import content_key
 from kdlib.data import datasets

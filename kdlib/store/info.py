@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kdlib.spec import TUNED_FIELDS, RunSpec
 from kdlib.store.reading import StoredRun
 from kdlib.summary import Summary
 
+PLAN = "kdlib.plan."  # tags with this beginning hold the plans of groups
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
 STATUS = {QUEUED: "SCHEDULED", RUNNING: "RUNNING", DONE: "FINISHED", FAILED: "FAILED", CANCELLED: "KILLED"}
@@ -35,6 +36,7 @@ class RunInfo:
         cancelling: a cancel was requested and the worker has not stopped yet.
         phase: of a running run, one of `PHASES`; "" where that is not known, as of a run on another machine.
         phase_share: share of the phase that is done, 0 to 1.
+        plans: of the groups that go on by themselves, what is planned: group -> JSON, see `kdlib.runs.sequences`.
     """
 
     id: str
@@ -54,6 +56,7 @@ class RunInfo:
     cancelling: bool = False
     phase: str = ""
     phase_share: float = 0.0
+    plans: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -62,8 +65,13 @@ class RunInfo:
 
     @property
     def setting(self) -> RunSpec:
-        """What a tuned run was trained with, once it is over; otherwise the spec."""
-        chosen = {name: (self.metrics or {}).get(f"chosen/{name}") for name in TUNED_FIELDS}
+        """What a run with a grid, or a tuned one, was trained with, once it is over; otherwise the spec."""
+        metrics = self.metrics or {}
+        if self.spec.grid and not self.spec.tune:
+            values = {name: metrics.get(f"chosen/{name}") for name in self.spec.grid}
+            cells = (cell for cell in self.spec.cells if {name: getattr(cell, name) for name in values} == values)
+            return next(cells, self.spec)
+        chosen = {name: metrics.get(f"chosen/{name}") for name in TUNED_FIELDS}
         if not self.spec.tune or chosen["lr"] is None:
             return self.spec
         return self.spec.replace(tune=0, **{name: value for name, value in chosen.items() if value is not None})
@@ -111,4 +119,5 @@ def to_run_info(run: StoredRun) -> RunInfo | None:
         submitted=float(tags.get("kdlib.submitted", created)),
         resumes=int(tags.get("kdlib.resumes", 0)),
         engine=tags.get("kdlib.engine", ""),
+        plans={key.removeprefix(PLAN): value for key, value in tags.items() if key.startswith(PLAN)},
     )

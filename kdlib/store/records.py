@@ -20,19 +20,22 @@ from kdlib.results import CURVES, Point, RunResult
 from kdlib.spec import RunSpec, setting_text
 from kdlib.store.connection import connect, translate_errors
 from kdlib.store.errors import RunNotFoundError
-from kdlib.store.info import ACTIVE, QUEUED, STATUS, RunInfo, to_run_info
+from kdlib.store.info import ACTIVE, PLAN, QUEUED, STATUS, RunInfo, to_run_info
 from kdlib.store.notes import write_note
 from kdlib.store.reading import local_folder, reader
 
 MAX_BATCH = 1000  # numbers that MLflow accepts in one call
 
 
-def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str = "", request: str = "") -> str:
+def create(
+    spec: RunSpec, *, name: str, user: str, engine: str = "", group: str = "", plan: str = "", request: str = ""
+) -> str:
     """Return the id of a new queued run.
 
     Args:
         engine: as in `RunInfo`.
         group: what it belongs to; `group_members(group)` lists it.
+        plan: of the group, as in `RunInfo.plans`.
         request: names the launch; `find(request=...)` returns the run, so that a launch repeated is not a second run.
 
     Example:
@@ -57,6 +60,8 @@ def create(spec: RunSpec, *, name: str, user: str, engine: str = "", group: str 
         tags["kdlib.request"] = request
     if group:
         tags[f"kdlib.in.{group}"] = "1"
+    if plan:
+        tags[f"{PLAN}{group}"] = plan
     with translate_errors():
         run_id = client.create_run(
             connection.experiment, start_time=int(now * 1000), tags=tags, run_name=name
@@ -125,9 +130,9 @@ def set_tags(run_id: str, **tags: str | int | float) -> None:
     write_note(run_id)
 
 
-def add_to_group(run_id: str, group: str) -> None:
-    """Make a run part of one more group."""
-    set_tags(run_id, **{f"in.{group}": 1})
+def add_to_group(run_id: str, group: str, plan: str = "") -> None:
+    """Make a run part of one more group, which may have a plan."""
+    set_tags(run_id, **{f"in.{group}": 1} | ({f"{PLAN.removeprefix('kdlib.')}{group}": plan} if plan else {}))
 
 
 def log_points(run_id: str, points: Iterable[Point], progress: Progress | None = None) -> None:

@@ -9,7 +9,7 @@ own.
 An augmentation changes the students' inputs; where it mixes rows, predictions, targets and soft labels are mixed alike.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -50,6 +50,20 @@ class TrainingData:
         return TrainingData(*(value.to(device) for value in vars(self).values()))
 
 
+class AttributedRows(NamedTuple):
+    """Rows whose attribute is known, some of which a teacher sees in every step.
+
+    Attributes:
+        embeddings: (n, d_t).
+        coded: (n, k'), numbers that say the attribute.
+        per_step: how many of them that is.
+    """
+
+    embeddings: Tensor
+    coded: Tensor
+    per_step: int
+
+
 @dataclass(frozen=True)
 class MethodGroup:
     """The members of one method.
@@ -66,6 +80,8 @@ class MethodGroup:
         soft_label_weight: >= 0, one for all members or one for each.
         temperature: of the soft labels.
         soft_label_loss: a name in `SOFT_LABEL_LOSSES`.
+        columns: of each separate teacher in the target; the distance is the mean of theirs.
+        attributed: rows whose attribute its teachers see; None: they see none.
     """
 
     students: Sequence[nn.Module]
@@ -79,6 +95,8 @@ class MethodGroup:
     normalised: Tensor | None = None
     normalise: Callable[[Tensor], Tensor] | None = None
     noise: int = 0
+    columns: Sequence[slice] = (slice(None),)
+    attributed: AttributedRows | None = None
 
     def member_weights(self, name: str) -> list[float]:
         """Return "distance_weight" or "soft_label_weight" of each member."""
@@ -186,7 +204,7 @@ class StepLoss:
         self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
         self._normalised = [None if group.normalised is None else group.normalised.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
-        self._distance = vmap(LOSSES[loss].function)
+        self._distance, self._pointwise = vmap(LOSSES[loss].function), LOSSES[loss].pointwise
         self._prediction = vmap(label_losses.prediction)
         self._soft_labels = [vmap(partial(_soft_labels, group, rows.labels.ndim == 2)) for group in groups]
         weights = [group.member_weights("distance_weight") for group in groups]
@@ -234,10 +252,14 @@ class StepLoss:
     def _beside(self, number: int, index: Tensor, step: int) -> tuple[Tensor, ...]:
         """Return what the teachers of a group take besides the embeddings, (m, b, ...) each."""
         group = self.groups[number]
-        if not group.noise:
+        if group.noise:
+            return (draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM).to(index.device),)
+        if group.attributed is None:
             return ()
-        noise = draw_noise(group.seeds, step, index.shape[1], group.noise, TEACHER_STREAM)
-        return (noise.to(index.device),)
+        embeddings, coded, per_step = group.attributed
+        drawn = draw_noise(group.seeds, step, per_step, 1, TEACHER_STREAM)[..., 0]
+        rows = (drawn * len(coded)).long()
+        return embeddings[rows].to(index.device), coded[rows].to(index.device)
 
     def _group_terms(
         self,
@@ -262,7 +284,8 @@ class StepLoss:
             given = self.rows.embeddings[index[members]] if target is None else target
             compressed, head_logits, *own = teachers(given, *beside)
             target = compressed.detach() if target is None else target
-            teacher = torch.stack([self._prediction(each, labels[members]) for each in head_logits]).mean(0) + sum(own)
+            heads = head_logits[:-1] if len(group.columns) > 1 else head_logits  # the last is the mean of several
+            teacher = torch.stack([self._prediction(each, labels[members]) for each in heads]).mean(0) + sum(own)
             if any(group.member_weights("soft_label_weight")):
                 given = head_logits[-1].detach()
                 divergence = _mixed_loss(self._soft_labels[number], logits[members], given, shares)
@@ -285,17 +308,28 @@ class StepLoss:
             adapted: (m, b, d) student features as the distance sees them.
             targets: per group, (its members, b, d_c) or None.
         """
-        by_width: dict[int, list[tuple[slice, Tensor]]] = {}
-        for members, target in zip(self._members, targets, strict=True):
+        by_width: dict[tuple[int, int], list[tuple[slice, Tensor, Tensor]]] = {}
+        for group, members, target in zip(self.groups, self._members, targets, strict=True):
             if target is not None:
-                by_width.setdefault(target.shape[-1], []).append((members, target))
+                for student, own in self._teacher_pairs(adapted[members], target, group.columns):
+                    pairs = by_width.setdefault((own.shape[-1], len(group.columns)), [])
+                    pairs.append((members, student, own))
         distances = adapted.new_zeros(len(adapted))
-        for pairs in by_width.values():
-            numbers = [i for members, _ in pairs for i in range(members.start, members.stop)]
+        for (_, teachers), pairs in by_width.items():
+            numbers = [i for members, *_ in pairs for i in range(members.start, members.stop)]
             places = torch.tensor(numbers, device=adapted.device)
-            values = self._distance(adapted[places], torch.cat([target for _, target in pairs]))
-            distances = distances.index_copy(0, places, values)
+            values = self._distance(torch.cat([each[1] for each in pairs]), torch.cat([each[2] for each in pairs]))
+            distances = distances.index_add(0, places, values / teachers if teachers > 1 else values)
         return distances
+
+    def _teacher_pairs(
+        self, adapted: Tensor, target: Tensor, columns: Sequence[slice]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what the distance of each teacher compares: adapted features (m, b, d) and its target (m, b, d_c)."""
+        targets = [target[..., own] for own in columns]
+        widths = [own.shape[-1] for own in targets]
+        students = adapted.split(widths, -1) if self._pointwise else [adapted] * len(targets)
+        return zip(students, targets, strict=True)
 
 
 def _soft_labels(group: MethodGroup, multi_label: bool, student: Tensor, teacher: Tensor, *weights: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from kdlib.analysis.placement import find_nearest
 from kdlib.data.dataset import to_float
 from kdlib.models import embedding
 from kdlib.models.teachers import get_teacher
+from kdlib.spaces.rows import to_raw_space
 from kdlib.spec import BASELINE, RunSpec
 from kdlib.trying.items import Item
 from kdlib.trying.loaded import load_compressor, load_familiarity, load_known, load_network, load_students, pool
@@ -125,7 +126,7 @@ def answer(item: Item, run_ids: Sequence[str], shown: str, member: int = 0) -> A
     raw, teacher_ms, reason = embed_item(item, spec) if not absent else (None, None, "")
     if raw is not None:
         compressed = load_compressor(shown)(raw)
-        vectors |= {"raw": raw[0], "compressed": compressed[min(member, len(compressed) - 1), 0]}
+        vectors |= {"raw": to_raw_space(spec, raw)[0], "compressed": compressed[min(member, len(compressed) - 1), 0]}
     elif reason:
         absent = {"raw": reason, "compressed": reason}
     placed = {}

@@ -12,21 +12,21 @@ from torch import nn
 from kdlib import runs
 from kdlib.analysis.evaluation import thresholds
 from kdlib.analysis.geometry import sample_rows
-from kdlib.analysis.measure import ScaledEmbeddings
 from kdlib.analysis.placement import nearest_distances, percentile_of
+from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.data import datasets
 from kdlib.data.dataset import to_float
 from kdlib.groups import fit_compressors
 from kdlib.models import embedding
 from kdlib.models.branches import TeacherBranch
-from kdlib.models.compressors import COMPRESSORS
 from kdlib.models.pooling import POOLINGS
 from kdlib.models.projectors import projected_width
+from kdlib.models.separation import spec_compressor
 from kdlib.models.students import build_student
 from kdlib.models.teacher import EmbedRows
 from kdlib.models.teachers import get_teacher, is_built_in
 from kdlib.spaces.rows import Spaces, load_spaces
-from kdlib.spec import BASELINE, RAW, RunSpec
+from kdlib.spec import BASELINE, RunSpec
 from kdlib.training.loop import compress
 from kdlib.training.population import Population
 
@@ -253,15 +253,17 @@ def load_compressor(run_id: str) -> Callable[[np.ndarray], np.ndarray]:
     def scale(rows: np.ndarray) -> np.ndarray:
         return (rows - scaled.mean) / scaled.scale
 
-    entry = COMPRESSORS["none" if spec.method == RAW else spec.method]
+    entry = spec_compressor(spec)
     d_c = entry.width(raw.shape[1], spec.dim, len(data.classes))
     if not entry.trainable:
-        fitted = fit_compressors(entry, d_c, range(spec.seeds), scaled[labelled], data.labels[labelled])
+        fitted = fit_compressors(entry, d_c, spec.seed_numbers, scaled[labelled], data.labels[labelled])
         return lambda rows: np.stack([each.transform(scale(rows)) for each in fitted]).astype(np.float32)
     weights = runs.arrays(run_id, "features")
     weights = {name.removeprefix("teacher/"): value for name, value in weights.items() if name.startswith("teacher/")}
     with torch.random.fork_rng(devices=[]):
-        branch = TeacherBranch(entry.build(raw.shape[1], d_c), entry.prefixes(d_c), len(data.classes))
+        branch = TeacherBranch(
+            entry.build(raw.shape[1], d_c), entry.prefixes(d_c), len(data.classes), entry.columns(d_c)
+        )
     population = Population([branch] * spec.seeds, CPU)
     population.load({name: torch.from_numpy(value) for name, value in weights.items()})
     return lambda rows: compress(population, torch.from_numpy(scale(rows).astype(np.float32)))["compressed"].numpy()

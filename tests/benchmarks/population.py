@@ -1,9 +1,10 @@
 """How much faster members train together than one by one: `python -m tests.benchmarks.population`.
 
-All sides do the same work in the same process: gather a batch, student and trainable compressor forward, three losses,
-backward, AdamW. One by one is the loop one would write without populations, in plain PyTorch or with PyTorch Lightning
-(`make bench` installs it; left out where it is not). They take turns, and the best turn of each counts. Nothing here is
-a test: times depend on the machine, so they are printed.
+All sides do the same work on the same cores: gather a batch, student and trainable compressor forward, three losses,
+backward, AdamW. torch is imported before kdlib here, so that the loops of one member have threads that wait by
+spinning, which is best for them on a quiet machine. One by one is the loop one would write without populations, in
+plain PyTorch or with PyTorch Lightning (`make bench` installs it; left out where it is not). They take turns, and the
+best turn of each counts. Nothing here is a test: times depend on the machine, so they are printed.
 """
 
 import argparse
@@ -27,10 +28,11 @@ from kdlib.models.branches import TeacherBranch
 from kdlib.models.compressors import mlp
 from kdlib.models.providers.hub.loading import declare_torchvision_operators
 from kdlib.pipeline import compare
+from kdlib.progress import Progress
 from kdlib.spec import RunSpec
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.loop import train
+from kdlib.training.shards import train_in_shards
 from kdlib.training.step_loss import MethodGroup, TrainingData
 
 declare_torchvision_operators()  # torchmetrics, which Lightning brings, imports torchvision where there is one
@@ -57,21 +59,23 @@ def members(student: str, count: int) -> tuple[list, list]:
 
 
 def together(student: str, count: int, steps: int, device: torch.device) -> float:
-    """Return seconds for `steps` steps of `count` members in one population."""
-    rows = material(SPEC.batch_size * steps if steps < 30 else 960)
+    """Return seconds for `steps` steps of `count` members in one population, on all cores."""
+    rows = material(960)
     bodies, teachers = members(student, count)
     branch = MethodGroup(bodies, range(count), teachers, distance_weight=0.5)
-    stamps: list[float] = []
+    stamps: list[tuple[int, float]] = []
 
-    def stamp(at: object) -> None:
+    def stamp(progress: Progress) -> None:
         synchronise(device)
-        stamps.append(time.perf_counter())
+        stamps.append((progress.step, time.perf_counter()))
 
-    epochs = -(-steps // (len(rows.inputs) // SPEC.batch_size)) + 1
-    settings = {"loss": SPEC.loss, "epochs": epochs, "batch_size": SPEC.batch_size, "lr": 0.01, "device": device}
-    train([branch], rows, **settings, score=lambda logits: [0.0] * len(logits), on_progress=stamp)
-    warm = len(stamps) - steps
-    return stamps[-1] - stamps[warm - 1]
+    epochs = 1 + -(-5 * steps // (960 // SPEC.batch_size))  # long enough for many reports
+    train_in_shards(
+        [branch], rows, loss=SPEC.loss, epochs=epochs, batch_size=SPEC.batch_size, lr=0.01, augmentation="none",
+        device=device, score=lambda logits: [0.0] * len(logits), on_progress=stamp,
+    )  # fmt: skip
+    (first, started), (last, ended) = next(each for each in stamps if each[0] >= 5), stamps[-1]
+    return (ended - started) / (last - first) * steps
 
 
 def one_by_one(student: str, count: int, steps: int, device: torch.device) -> float:
