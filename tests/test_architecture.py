@@ -22,8 +22,8 @@ ROOMS = (
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
-        "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices "
-        "member_layers",
+        "optimizer rows pointwise_losses losses distances pairs label_losses target_normalisers augmentation streaming "
+        "devices member_layers",
     ),
     ("training", "population replay state step_loss gradients stepper loop shards search rungs"),
     (

@@ -9,7 +9,7 @@ own.
 An augmentation changes the students' inputs; where it mixes rows, predictions, targets and soft labels are mixed alike.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from torch.func import vmap
 
 from kdlib.training import label_losses
 from kdlib.training.augmentation import AUGMENTATIONS, draw_noise, mix, partner
-from kdlib.training.losses import LOSSES
+from kdlib.training.distances import Distances, Pull
 from kdlib.training.population import Population
 from kdlib.training.streaming import StreamedRows
 
@@ -191,7 +191,7 @@ class StepLoss:
         self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
         self._normalised = [None if group.normalised is None else group.normalised.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
-        self._distance, self._pointwise = vmap(LOSSES[loss].function), LOSSES[loss].pointwise
+        self._distances = Distances(loss)
         self._prediction = vmap(label_losses.prediction)
         self._soft_labels = [vmap(partial(_soft_labels, group, rows.labels.ndim == 2)) for group in groups]
         weights = [group.member_weights("distance_weight") for group in groups]
@@ -221,7 +221,8 @@ class StepLoss:
         terms = [
             self._group_terms(number, index, labels, logits, shares, beside[number]) for number in range(len(beside))
         ]
-        distance = self._distances(adapted, [each.target for each in terms])
+        pulls = zip(self._members, [each.target for each in terms], self.groups, strict=True)
+        distance = self._distances(adapted, [Pull(members, target, group.columns) for members, target, group in pulls])
         teacher, soft = torch.cat([each.teacher for each in terms]), torch.cat([each.soft for each in terms])
         weights = self._distance_weights
         total = (1 - weights) * prediction + weights * distance + soft + teacher
@@ -285,38 +286,6 @@ class StepLoss:
         if target is not None and shares is not None:
             target = vmap(mix)(target, shares)
         return _GroupTerms(target if self._pulled[number] else None, teacher, soft)
-
-    def _distances(self, adapted: Tensor, targets: Sequence[Tensor | None]) -> Tensor:
-        """Return the distance loss of every member (m,), 0 for those without a target.
-
-        Targets of one width are compared in one call: a call costs more than what it computes.
-
-        Args:
-            adapted: (m, b, d) student features as the distance sees them.
-            targets: per group, (its members, b, d_c) or None.
-        """
-        by_width: dict[tuple[int, int], list[tuple[slice, Tensor, Tensor]]] = {}
-        for group, members, target in zip(self.groups, self._members, targets, strict=True):
-            if target is not None:
-                for student, own in self._teacher_pairs(adapted[members], target, group.columns):
-                    pairs = by_width.setdefault((own.shape[-1], len(group.columns)), [])
-                    pairs.append((members, student, own))
-        distances = adapted.new_zeros(len(adapted))
-        for (_, teachers), pairs in by_width.items():
-            numbers = [i for members, *_ in pairs for i in range(members.start, members.stop)]
-            places = torch.tensor(numbers, device=adapted.device)
-            values = self._distance(torch.cat([each[1] for each in pairs]), torch.cat([each[2] for each in pairs]))
-            distances = distances.index_add(0, places, values / teachers if teachers > 1 else values)
-        return distances
-
-    def _teacher_pairs(
-        self, adapted: Tensor, target: Tensor, columns: Sequence[slice]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield what the distance of each teacher compares: adapted features (m, b, d) and its target (m, b, d_c)."""
-        targets = [target[..., own] for own in columns]
-        widths = [own.shape[-1] for own in targets]
-        students = adapted.split(widths, -1) if self._pointwise else [adapted] * len(targets)
-        return zip(students, targets, strict=True)
 
 
 def _soft_labels(group: MethodGroup, multi_label: bool, student: Tensor, teacher: Tensor, *weights: Tensor) -> Tensor:
