@@ -50,20 +50,6 @@ class TrainingData:
         return TrainingData(*(value.to(device) for value in vars(self).values()))
 
 
-class AttributedRows(NamedTuple):
-    """Rows whose attribute is known, some of which a teacher sees in every step.
-
-    Attributes:
-        embeddings: (n, d_t).
-        coded: (n, k'), numbers that say the attribute.
-        per_step: how many of them that is.
-    """
-
-    embeddings: Tensor
-    coded: Tensor
-    per_step: int
-
-
 @dataclass(frozen=True)
 class MethodGroup:
     """The members of one method.
@@ -81,7 +67,8 @@ class MethodGroup:
         temperature: of the soft labels.
         soft_label_loss: a name in `SOFT_LABEL_LOSSES`.
         columns: of each separate teacher in the target; the distance is the mean of theirs.
-        attributed: rows whose attribute its teachers see; None: they see none.
+        attributed: rows (n, d_t) whose attribute is known, numbers (n, k') that say it, and how many of them its
+            teachers see in a step; None: they see none.
     """
 
     students: Sequence[nn.Module]
@@ -96,7 +83,7 @@ class MethodGroup:
     normalise: Callable[[Tensor], Tensor] | None = None
     noise: int = 0
     columns: Sequence[slice] = (slice(None),)
-    attributed: AttributedRows | None = None
+    attributed: tuple[Tensor, Tensor, int] | None = None
 
     def member_weights(self, name: str) -> list[float]:
         """Return "distance_weight" or "soft_label_weight" of each member."""
