@@ -154,7 +154,7 @@ function createHeading(name, sortable) {
  * @returns {Row}
  */
 function createRow({ id, cells }, number) {
-  const row = element("tr", { role: "row", "data-row": String(number) });
+  const row = element("tr", { role: "row", "data-row": String(number), "data-run": id });
   const box = element("input", { type: "checkbox", value: id });
   const name = createText("span");
   const label = element("label", {});
@@ -218,6 +218,7 @@ function createFact() {
     cell.dataset.after = after && `\u00a0${after}`;
     if (order) cell.dataset.order = order;
     cell.classList.toggle("kd-none", words === NONE);
+    cell.classList.toggle("kd-live", Boolean(after)); // score and age change while runs train
   };
   return { element: cell, write };
 }

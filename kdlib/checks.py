@@ -24,16 +24,7 @@ from kdlib.models.projectors import PROJECTORS, Widths
 from kdlib.models.separation import check_dim, spec_compressor
 from kdlib.models.students import STUDENTS
 from kdlib.registry import first_line, lookup
-from kdlib.spec import (
-    BASELINE,
-    GRID_FIELDS,
-    METHOD_HELPS,
-    RAW,
-    REMOVING,
-    TEACHER_MIXINGS,
-    RunSpec,
-    grid_values,
-)
+from kdlib.spec import BASELINE, GRID_FIELDS, METHOD_HELPS, RAW, REMOVING, TEACHER_MIXINGS, RunSpec, grid_values
 from kdlib.training.augmentation import AUGMENTATIONS, compatible_augmentations
 from kdlib.training.label_losses import SOFT_LABEL_LOSSES
 from kdlib.training.losses import LOSSES

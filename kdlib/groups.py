@@ -21,7 +21,7 @@ from kdlib.models.separation import normalise_parts
 from kdlib.progress import OnProgress, Progress, report_progress
 from kdlib.registry import call_reporting
 from kdlib.spec import RunSpec
-from kdlib.training.method_groups import AttributedRows, MethodGroup
+from kdlib.training.step_loss import MethodGroup
 from kdlib.training.target_normalisers import TARGET_NORMALISERS
 
 # What an adversary sees: how many rows at most, how many of them in a step at least, how many categories at most.
@@ -102,14 +102,14 @@ def build_group(
     weights = {name: _per_member(cells, name, each_seed) for name in ("distance_weight", "soft_label_weight")}
     weigh = (weights["distance_weight"], weights["soft_label_weight"], spec.temperature, spec.soft_label_loss)
     noise = context.d_c if compressor.noise else 0
-    attributed = _attributed(context, embeddings) if compressor.removes else None
-    shared = (normalised, normalise, noise, context.columns, attributed)
+    beside = context.columns, _attributed(context, embeddings) if compressor.removes else None
+    shared = (normalised, normalise, noise, *beside)
     taught = [cell.kept or 0 for cell in cells for _ in each_seed], compressor.prefixes(context.d_c)
     return MethodGroup(members, seeds, heads, targets, *weigh, *shared, *(taught if any(taught[0]) else ())), fitted
 
 
-def _attributed(context: Context, embeddings: ScaledEmbeddings) -> AttributedRows:
-    """Return training rows whose attribute is known, whether labelled or not.
+def _attributed(context: Context, embeddings: ScaledEmbeddings) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Return training rows (n, d_t) whose attribute is known, labelled or not, what says it (n, k'), and rows a step.
 
     Each of its most frequent categories is a column, 1 where a row is of it; centred, of variance 1 together.
     """
@@ -121,7 +121,7 @@ def _attributed(context: Context, embeddings: ScaledEmbeddings) -> AttributedRow
     coded = (values[rows][:, None] == categories).astype(np.float32)
     coded = (coded - coded.mean(0)) / np.sqrt(coded.var(0).sum())
     per_step = max(ATTRIBUTED_BATCH, 4 * context.d_c)
-    return AttributedRows(torch.from_numpy(embeddings[rows].astype(np.float32)), torch.from_numpy(coded), per_step)
+    return torch.from_numpy(embeddings[rows].astype(np.float32)), torch.from_numpy(coded), per_step
 
 
 def _fit_targets(

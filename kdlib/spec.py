@@ -334,8 +334,7 @@ def unused_fields(spec: RunSpec) -> tuple[str, ...]:
     others = (*depth, *(name for name, methods in without if spec.method not in methods))
     if spec.tune:  # with a pointwise loss the width is not searched
         kept = ("dim",) if spec.loss in POINTWISE and spec.method not in UNCOMPRESSED else ()
-        fixed = (name for name in TUNED_FIELDS if name not in kept)
-        return (*fixed, *others, *(["teacher_mixing"] if single else []))
+        return (*(name for name in TUNED_FIELDS if name not in kept), *others, *(["teacher_mixing"] if single else []))
     distance, soft_labels = any(grid_values(spec.distance_weight)), any(grid_values(spec.soft_label_weight))
     unused = {
         "dim": spec.method in UNCOMPRESSED,

@@ -23,10 +23,9 @@ from kdlib.groups import build_group
 from kdlib.models.separation import widest_dim
 from kdlib.progress import OnProgress, Progress
 from kdlib.spec import RunSpec
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.rungs import RungTraining
 from kdlib.training.search import below_median, propose, search_space
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 from kdlib.trials import (
     DIVERGED,
     FINISHED,

@@ -22,10 +22,10 @@ ROOMS = (
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
-        "optimizer rows pointwise_losses losses pairs label_losses target_normalisers augmentation streaming devices "
-        "member_layers",
+        "optimizer rows pointwise_losses losses distances pairs label_losses target_normalisers augmentation streaming "
+        "devices member_layers",
     ),
-    ("training", "population method_groups prefixes replay state step_loss gradients stepper loop shards search rungs"),
+    ("training", "population prefixes replay state step_loss gradients stepper loop shards search rungs"),
     (
         "models",
         "encoder teacher pooling providers teachers embedding quantization embedding_files branches compressors",

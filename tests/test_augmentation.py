@@ -24,8 +24,7 @@ from kdlib.training.augmentation import (
     specaugment,
 )
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 from kdlib.training.stepper import batches
 
 SHAPE = (1, 8, 16)

@@ -15,8 +15,7 @@ from kdlib.models.students import build_student
 from kdlib.training import losses
 from kdlib.training.augmentation import draw_noise
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
-from kdlib.training.step_loss import TEACHER_STREAM, TrainingData
+from kdlib.training.step_loss import TEACHER_STREAM, MethodGroup, TrainingData
 from kdlib.training.stepper import batches
 
 N, K, D_T, D_C, SIZE, EPOCHS = 60, 3, 10, 4, 20, 3

@@ -158,15 +158,16 @@ def test_nca_learns_from_its_share_of_many_rows_and_can_be_stopped(monkeypatch):
         COMPRESSORS["nca"].build(1, 0).fit(rows, labels, lambda progress: progress.step > 1)
 
 
-def test_nca_says_which_labels_it_cannot_separate():
+def test_nca_says_which_labels_it_cannot_separate(monkeypatch):
     with pytest.raises(ValueError, match=r"^nca needs one label per item.*compressor$"):
         COMPRESSORS["nca"].build(2, 0).fit(np.zeros((4, 3)), np.zeros((4, 2)))
     with pytest.raises(ValueError, match=r"^nca separates classes and needs at least 2.*compressor$"):
         COMPRESSORS["nca"].build(2, 0).fit(_rows()[0], np.zeros(60, int))
     with pytest.raises(ValueError, match="nca needs one label per item"):
-        checks._check_compressor(RunSpec(method="nca"), 256, np.zeros((4, 3)))
-    with pytest.raises(ValueError, match="got dim 1200 and 1,000 rows"):
-        checks._check_compressor(RunSpec(method="nca", dim=1200, labels=2000), 1280, np.arange(2000) % 10)
+        checks._check_compressor(RunSpec(method="nca"), np.zeros((4, 3)))
+    monkeypatch.setattr(checks, "NEIGHBOUR_ROWS", 10)
+    with pytest.raises(ValueError, match="got dim 16 and 10 rows"):
+        checks._check_compressor(RunSpec(method="nca", labels=2000), np.arange(2000) % 10)
 
 
 @pytest.mark.parametrize(("dim", "on"), [(1, 1), (3, 1), (8, 2), (16, 4)])

@@ -12,8 +12,7 @@ from kdlib.results import Point
 from kdlib.training import losses
 from kdlib.training.gradients import compared_epochs, gradient_cosines
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
-from kdlib.training.step_loss import StepLoss, TrainingData
+from kdlib.training.step_loss import MethodGroup, StepLoss, TrainingData
 
 N, K, D_C = 40, 3, 5
 CPU = torch.device("cpu")

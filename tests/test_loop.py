@@ -12,8 +12,7 @@ from kdlib.models.branches import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 from kdlib.training.stepper import batches
 
 N, K, D_T, D_C = 60, 3, 10, 4

@@ -12,9 +12,8 @@ from kdlib.models import students
 from kdlib.models.branches import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.optimizer import AdamW, MemberAdamW
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 from kdlib.training.stepper import batches
 
 N, SIZE, EPOCHS, K, D_T, D_C = 32, 8, 5, 3, 10, 4  # 20 steps

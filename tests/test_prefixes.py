@@ -20,9 +20,8 @@ from kdlib.training import shards
 from kdlib.training.label_losses import soft_labels
 from kdlib.training.loop import train
 from kdlib.training.losses import LOSSES, MEAN, MIXED
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.prefixes import Prefixes
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 from kdlib.training.stepper import batches
 from kdlib.training.target_normalisers import TARGET_NORMALISERS
 

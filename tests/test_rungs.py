@@ -8,9 +8,8 @@ from kdlib.models import students
 from kdlib.models.branches import Bottleneck, BottleneckBranch, TeacherBranch
 from kdlib.progress import CancelledError
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.rungs import RungTraining, rung_epochs
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 from kdlib.training.target_normalisers import standardise
 
 N, EPOCHS, K, D_T = 32, 8, 3, 10

@@ -36,6 +36,7 @@ SPEC = RunSpec(
     width=2,
     seeds=2,
     dim=4,
+    attribute="ink",  # of a compressor that removes one
 )
 METHODS = [name for name in COMPRESSORS if name != "none"]
 

@@ -19,9 +19,8 @@ from kdlib.spec import RunSpec, teaches_separately
 from kdlib.training import losses
 from kdlib.training.augmentation import draw_noise
 from kdlib.training.loop import compress, train
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.population import Population
-from kdlib.training.step_loss import TEACHER_STREAM, StepLoss, TrainingData
+from kdlib.training.step_loss import TEACHER_STREAM, MethodGroup, StepLoss, TrainingData
 from kdlib.training.stepper import batches
 from kdlib.training.target_normalisers import phi_s
 

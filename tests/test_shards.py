@@ -15,10 +15,9 @@ from kdlib.models.branches import TeacherBranch
 from kdlib.results import Point
 from kdlib.training import shards
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.replay import ReplaySample
 from kdlib.training.shards import Shard, join_points, split_members, train_in_shards
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 N, K, D_T, D_C = 60, 3, 10, 4

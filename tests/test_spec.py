@@ -71,8 +71,8 @@ def test_a_later_field_at_its_default_is_not_written_and_any_other_value_is():
     assert {name: asdict(RunSpec())[name] for name in LATER_FIELDS} == LATER_FIELDS
     assert not LATER_FIELDS.keys() & json.loads(RunSpec().to_json()).keys()
     spec = RunSpec(student="resnet", depth=2, augmentation="mixup", pooling="max", subset=1, tune=3, projector="mlp")
-    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist", teacher_mixing="separate")
-    spec = spec.replace(first_seed=5, prefix=2, attribute="ink")
+    spec = spec.replace(target_normaliser="whiten", soft_label_loss="dist", teacher_mixing="separate", first_seed=5)
+    spec = spec.replace(attribute="ink", prefix=2)
     assert RunSpec.from_json(spec.to_json()) == spec
     assert spec.to_dict() == asdict(spec)
 
@@ -119,8 +119,8 @@ OTHER = {
     "soft_label_weight": 0.7,
     "temperature": 2.0,
     "prefix": 2,
-    "teacher_mixing": "separate",
     "attribute": "ink",
+    "teacher_mixing": "separate",
 }
 
 

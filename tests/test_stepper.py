@@ -12,8 +12,7 @@ from kdlib.models import students
 from kdlib.models.branches import TeacherBranch
 from kdlib.training import losses
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
-from kdlib.training.step_loss import StepLoss, TrainingData
+from kdlib.training.step_loss import MethodGroup, StepLoss, TrainingData
 from kdlib.training.stepper import BOTH, COMPRESSOR, STUDENT, Stepper, batches
 
 N, K, D_T, D_C, SIZE, EPOCHS, LR, WEIGHT = 60, 3, 10, 4, 16, 4, 0.01, 0.3

@@ -19,11 +19,10 @@ from kdlib.progress import OnProgress, Progress
 from kdlib.results import Point
 from kdlib.training.devices import reuse_memory
 from kdlib.training.gradients import compared_epochs, gradient_cosines
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.population import Population
 from kdlib.training.replay import ReplaySample
 from kdlib.training.state import TrainingState
-from kdlib.training.step_loss import LossParts, StepLoss, TrainingData
+from kdlib.training.step_loss import LossParts, MethodGroup, StepLoss, TrainingData
 from kdlib.training.stepper import Stepper
 from kdlib.training.streaming import StreamedRows, read_ahead
 

@@ -12,8 +12,7 @@ import torch
 from kdlib.progress import CancelledError
 from kdlib.results import Point
 from kdlib.training.loop import CHECKPOINT_SECONDS, Score, Training, validated_epochs
-from kdlib.training.method_groups import MethodGroup
-from kdlib.training.step_loss import StepLoss, TrainingData
+from kdlib.training.step_loss import MethodGroup, StepLoss, TrainingData
 from kdlib.training.stepper import Stepper
 
 RUNG_SHARES = (0.5, 0.75)  # of the epochs. Earlier, the learning rate is at its peak and no trial shows what it can do.

@@ -21,10 +21,9 @@ from kdlib.processes import count_processes, forked, receive
 from kdlib.progress import OnProgress, Progress
 from kdlib.results import Point
 from kdlib.training.loop import Score, Trained, train
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.population import Population
 from kdlib.training.replay import ReplaySample
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 
 MIN_MEMBERS = 2  # of a shard: fewer share too little of what a step costs besides its computing
 WORTH = 3000  # steps of members from which processes repay their start, some seconds of training

@@ -9,19 +9,19 @@ own.
 An augmentation changes the students' inputs; where it mixes rows, predictions, targets and soft labels are mixed alike.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vmap
 
 from kdlib.training import label_losses
 from kdlib.training.augmentation import AUGMENTATIONS, draw_noise, mix, partner
+from kdlib.training.distances import Distances, Pull
 from kdlib.training.losses import LOSSES
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.population import Population
 from kdlib.training.prefixes import Prefixes
 from kdlib.training.streaming import StreamedRows
@@ -50,6 +50,73 @@ class TrainingData:
     def to(self, device: torch.device) -> "TrainingData":
         """Return the same rows on a device."""
         return TrainingData(*(value.to(device) for value in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class MethodGroup:
+    """The members of one method.
+
+    Attributes:
+        students: its members.
+        seeds: order of the batches, one per member; of a grid, those of the first setting, then of the next.
+        teachers: for a trainable compressor (or soft labels), one `TeacherBranch` per member.
+        targets: for a fixed compressor, the target of every labelled row, (m, n, d_c). A baseline has neither.
+        normalised: the same as the distance compares it, where it is normalised; None: as it is.
+        noise: how many random numbers a row its teachers take beside the embedding.
+        normalise: for a trainable compressor, what the distance makes of a batch of targets (b, d_c); None: nothing.
+        distance_weight: λ in [0, 1], one for all members or one for each.
+        soft_label_weight: >= 0, one for all members or one for each.
+        temperature: of the soft labels.
+        soft_label_loss: a name in `SOFT_LABEL_LOSSES`.
+        columns: of each separate teacher in the target; the distance is the mean of theirs.
+        attributed: rows (n, d_t) whose attribute is known, numbers (n, k') that say it, and how many of them its
+            teachers see in a step; None: they see none.
+        prefix: how many leading numbers of the target each member is taught, 0 for all.
+        heads: the leading widths that its teachers have a head for, where a member is taught one of them.
+    """
+
+    students: Sequence[nn.Module]
+    seeds: Sequence[int]
+    teachers: Sequence[nn.Module] = ()
+    targets: Tensor | None = None
+    distance_weight: float | Sequence[float] = 0.0
+    soft_label_weight: float | Sequence[float] = 0.0
+    temperature: float = 1.0
+    soft_label_loss: str = "kl"
+    normalised: Tensor | None = None
+    normalise: Callable[[Tensor], Tensor] | None = None
+    noise: int = 0
+    columns: Sequence[slice] = (slice(None),)
+    attributed: tuple[Tensor, Tensor, int] | None = None
+    prefix: Sequence[int] = ()
+    heads: Sequence[int] = ()
+
+    def member_weights(self, name: str) -> list[float]:
+        """Return "distance_weight" or "soft_label_weight" of each member."""
+        value: float | Sequence[float] = getattr(self, name)
+        return list(value) if isinstance(value, Sequence) else [value] * len(self.seeds)
+
+    def subset(self, members: Sequence[int]) -> "MethodGroup":
+        """Return the group with some of its members only.
+
+        Example:
+            >>> group.subset([2, 0]).seeds
+            [2, 0]
+        """
+        weights = {
+            name: [self.member_weights(name)[member] for member in members]
+            for name in ("distance_weight", "soft_label_weight")
+        }
+        return replace(
+            self,
+            students=[self.students[member] for member in members],
+            seeds=[self.seeds[member] for member in members],
+            teachers=[self.teachers[member] for member in members] if self.teachers else (),
+            targets=None if self.targets is None else self.targets[list(members)],
+            normalised=None if self.normalised is None else self.normalised[list(members)],
+            prefix=[self.prefix[member] for member in members] if self.prefix else (),
+            **weights,
+        )
 
 
 class LossParts(NamedTuple):
@@ -131,7 +198,7 @@ class StepLoss:
         self._targets = [None if group.targets is None else group.targets.to(device) for group in groups]
         self._normalised = [None if group.normalised is None else group.normalised.to(device) for group in groups]
         self._members = _member_slices([len(group.seeds) for group in groups])
-        self._distance, self._pointwise = vmap(LOSSES[loss].function), LOSSES[loss].pointwise
+        self._distances = Distances(loss)
         kept = [group.prefix or [0] * len(group.seeds) for group in groups]
         self._prefixes = Prefixes(kept, [group.heads for group in groups], LOSSES[loss], device)
         self._prediction = vmap(label_losses.prediction)
@@ -164,7 +231,9 @@ class StepLoss:
         terms = [
             self._group_terms(number, index, labels, logits, shares, beside[number]) for number in range(len(beside))
         ]
-        distance = self._prefixes.rescale(self._distances(adapted, [each.target for each in terms]))
+        pulls = zip(self._members, [each.target for each in terms], self.groups, strict=True)
+        distance = self._distances(adapted, [Pull(members, target, group.columns) for members, target, group in pulls])
+        distance = self._prefixes.rescale(distance)
         teacher, soft = torch.cat([each.teacher for each in terms]), torch.cat([each.soft for each in terms])
         weights = self._distance_weights
         total = (1 - weights) * prediction + weights * distance + soft + teacher
@@ -230,38 +299,6 @@ class StepLoss:
         if target is not None and shares is not None:
             target = vmap(mix)(target, shares)
         return _GroupTerms(target if self._pulled[number] else None, teacher, soft)
-
-    def _distances(self, adapted: Tensor, targets: Sequence[Tensor | None]) -> Tensor:
-        """Return the distance loss of every member (m,), 0 for those without a target.
-
-        Targets of one width are compared in one call: a call costs more than what it computes.
-
-        Args:
-            adapted: (m, b, d) student features as the distance sees them.
-            targets: per group, (its members, b, d_c) or None.
-        """
-        by_width: dict[tuple[int, int], list[tuple[slice, Tensor, Tensor]]] = {}
-        for group, members, target in zip(self.groups, self._members, targets, strict=True):
-            if target is not None:
-                for student, own in self._teacher_pairs(adapted[members], target, group.columns):
-                    pairs = by_width.setdefault((own.shape[-1], len(group.columns)), [])
-                    pairs.append((members, student, own))
-        distances = adapted.new_zeros(len(adapted))
-        for (_, teachers), pairs in by_width.items():
-            numbers = [i for members, *_ in pairs for i in range(members.start, members.stop)]
-            places = torch.tensor(numbers, device=adapted.device)
-            values = self._distance(torch.cat([each[1] for each in pairs]), torch.cat([each[2] for each in pairs]))
-            distances = distances.index_add(0, places, values / teachers if teachers > 1 else values)
-        return distances
-
-    def _teacher_pairs(
-        self, adapted: Tensor, target: Tensor, columns: Sequence[slice]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield what the distance of each teacher compares: adapted features (m, b, d) and its target (m, b, d_c)."""
-        targets = [target[..., own] for own in columns]
-        widths = [own.shape[-1] for own in targets]
-        students = adapted.split(widths, -1) if self._pointwise else [adapted] * len(targets)
-        return zip(students, targets, strict=True)
 
 
 def _soft_labels(group: MethodGroup, multi_label: bool, student: Tensor, teacher: Tensor, *weights: Tensor) -> Tensor:

@@ -19,8 +19,7 @@ from kdlib.models import students
 from kdlib.models.branches import TeacherBranch
 from kdlib.models.compressors import mlp
 from kdlib.training.loop import train
-from kdlib.training.method_groups import MethodGroup
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 
 RATES = {0.0: 0.003, 0.25: 0.01, 0.5: 0.02, 0.75: 0.03, 0.9: 0.05}  # λ -> learning rate
 PREFIXES, HEADS = (4, 8, 16, 32), (2, 4, 8, 16, 32)

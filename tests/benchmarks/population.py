@@ -32,9 +32,8 @@ from kdlib.progress import Progress
 from kdlib.spec import RunSpec
 from kdlib.training import losses
 from kdlib.training.devices import pick_device
-from kdlib.training.method_groups import MethodGroup
 from kdlib.training.shards import train_in_shards
-from kdlib.training.step_loss import TrainingData
+from kdlib.training.step_loss import MethodGroup, TrainingData
 
 declare_torchvision_operators()  # torchmetrics, which Lightning brings, imports torchvision where there is one
 try:
