@@ -126,14 +126,16 @@ def offer_seeds(results: Sequence[RunResult], seeds: int | None, about: str = ""
         return
     draws = [run.spec.subset for run in infos]
     missing = missing_specs(address.load_results(infos), 1 + max(draws) - min(draws), seeds)
+    more = seeds - max(counts)
+    new = f"Seeds {max(counts)} to {seeds - 1}" if more > 1 else f"Seed {max(counts)}"
     if about:
         st.markdown(f"{escape(about)} would be clear with about {seeds} seeds, if mean and spread stay as they are.")
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
-            f"Train {seeds - max(counts)} more seeds of each",
+            f"Train {more} more seed{'s' if more > 1 else ''} of each",
             icon=":material/add:",
             key=ADDED,
-            help=f"Seeds {max(counts)} to {seeds - 1} of every chosen run, {len(missing)} runs in the background. "
+            help=f"{new} of every chosen run, {len(missing)} runs in the background. "
             "Intervals then allow for having looked before.",
         )
         show.launch_time(planning.estimate_cost(missing, runs.list_runs(limit=200, states=[DONE])))
