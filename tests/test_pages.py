@@ -265,7 +265,7 @@ def test_sounds_can_be_heard_and_only_teachers_of_sounds_are_asked(dataset):
     app = opened("data_teachers", dataset=dataset)
     assert not app.exception
     assert len(app.get("audio")) == 1
-    teacher_names = next(each for each in tables(app) if "source task" in each)["name"].tolist()
+    teacher_names = next(each for each in tables(app) if "source task" in each)["teacher"].tolist()
     assert teacher_names[:4] == [
         "restoring sounds (tones-autoencoder)",
         "version matching (tones-simclr)",

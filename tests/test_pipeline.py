@@ -16,6 +16,7 @@ from kdlib.models.compressors import COMPRESSORS
 from kdlib.models.providers.built_in import TEACHERS
 from kdlib.models.teacher import Teacher
 from kdlib.results import RunResult
+from kdlib.spec import REMOVING
 from kdlib.training.losses import LOSSES
 
 SMALL = RunSpec(dataset="digits", labels=60, teacher="random", dim=4, epochs=3, seeds=2, width=4)
@@ -24,7 +25,8 @@ SMALL = RunSpec(dataset="digits", labels=60, teacher="random", dim=4, epochs=3, 
 @pytest.fixture(scope="module")
 def results():
     return {
-        spec.method: result for spec in [SMALL.replace(method=m) for m in METHODS] for result in [pipeline.run(spec)]
+        method: pipeline.run(SMALL.replace(method=method, attribute="ink" if method in REMOVING else ""))
+        for method in METHODS
     }
 
 

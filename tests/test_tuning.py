@@ -153,7 +153,7 @@ def test_trials_with_noise_or_normalised_targets_score_what_their_setting_scores
         pipeline, "build_group", lambda context, *more, **_: build(context, *more, [context.spec], TRIAL_SEEDS)
     )
     monkeypatch.setattr(pipeline, "measure", lambda specs, inputs, *_: [inputs.trained])
-    (alone,) = pipeline._train_all([setting], torch.device("cpu"), None, None, 0).values()
+    (alone,) = pipeline._train_all([setting], torch.device("cpu"), None, None).values()
     best_scores = np.max([point.val for point in alone.history], axis=0)
     assert best.val == pytest.approx(np.mean(best_scores), abs=0.01)
 
