@@ -20,7 +20,8 @@ from tests.small_media import noise
 
 @pytest.fixture(autouse=True)
 def home(fresh_home, files_read_here):
-    embedding._embeddings.cache_clear()
+    for loaded in (embedding._embeddings, datasets._load):  # of other tests, whose files are elsewhere
+        loaded.cache_clear()
     yield fresh_home
     embedding._embeddings.cache_clear()
 
