@@ -53,8 +53,9 @@ def photograph(browser: Browser, name: str, address: str, folder: Path) -> list[
             page.on("pageerror", lambda error: said.append(str(error)))
             page.goto(address)
             sample_home.settle(page)
-            page.set_viewport_size({"width": width, "height": min(max(page.evaluate(CONTENT), least), most)})
-            sample_home.settle(page)
+            for _ in range(2):  # maps grow with the window, and the page with them
+                page.set_viewport_size({"width": width, "height": min(max(page.evaluate(CONTENT), least), most)})
+                sample_home.settle(page)
             save(page, folder / picture_name(name, width, scheme))
             context.close()
     return said
