@@ -1,0 +1,241 @@
+"""Chains of convolution, normalisation and ReLU of all members, in C: half of the time that torch needs for small maps.
+
+Libraries for convolutions work on many channels at once; the members of a population have eight to some dozens each.
+`member_chains.c` works on many rows of a batch at once instead, and one member passes through all layers before the
+next, so that its maps stay in the cache. It is compiled when it is first needed, in a second or two, and kept in the
+data folder. Where there is no compiler, or `KDLIB_NATIVE=0`, torch's layers do the same.
+`tests/test_member_chains.py` compares the two.
+"""
+
+import ctypes
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kdlib.cache import atomic_path, home
+
+SOURCE = Path(__file__).with_suffix(".c")
+SWITCH = "KDLIB_NATIVE"  # environment variable: "0" leaves everything to torch
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-shared", "-fPIC")
+COMPILERS = ("cc", "gcc", "clang")
+COMPILE_SECONDS = 120
+LANES = 16  # rows that are computed at once
+MOST_PLACES, MOST_CHANNELS = 2**12, 128  # of an input, and of a layer, up to which this is the faster way
+
+
+class Layer(NamedTuple):
+    """A convolution, as `layer` in the C source."""
+
+    channels: int
+    height: int
+    width: int
+    out: int
+    kernel: int
+    stride: int
+    padding: int
+    out_height: int
+    out_width: int
+
+
+@lru_cache(maxsize=1)
+def load_library() -> ctypes.CDLL | None:
+    """Return the compiled source, compiling it if need be; None where that cannot be.
+
+    Example:
+        >>> load_library() is not None
+        True
+    """
+    compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
+    if os.environ.get(SWITCH) == "0" or compiler is None or os.name != "posix":
+        return None
+    try:
+        path = home() / "cache" / "native" / f"{_key(compiler)}.so"
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                command = [compiler, *FLAGS, "-x", "c", str(SOURCE), "-o", str(temporary), "-lm"]
+                subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
+                temporary.chmod(0o700)
+        about = path.stat()
+        if about.st_uid != os.getuid() or about.st_mode & 0o022:  # somebody else may have written it
+            return None
+        return ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _key(compiler: str) -> str:
+    """Return a name for what comes of the source here: another processor takes other instructions."""
+    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, timeout=10).stdout
+    cpu = Path("/proc/cpuinfo")
+    flags = (
+        next((line for line in cpu.read_text().splitlines() if line.startswith("flags")), "") if cpu.exists() else ""
+    )
+    parts = [SOURCE.read_bytes(), version, platform.machine().encode(), flags.encode(), " ".join(FLAGS).encode()]
+    return sha256(b"\0".join(parts)).hexdigest()[:24]
+
+
+def is_chain(module: nn.Module) -> bool:
+    """Return whether a module is convolutions with normalisation over all maps and ReLU, then a mean over the places.
+
+    Example:
+        >>> is_chain(build_student("cnn", (1, 16, 16), 8, 10).body)
+        True
+    """
+    if not isinstance(module, nn.Sequential):
+        return False
+    *blocks, mean, flat = [*module] if len(module) > 2 else [nn.Identity()] * 3
+    if len(blocks) % 3 or not isinstance(mean, nn.AdaptiveAvgPool2d) or mean.output_size != 1:
+        return False
+    return isinstance(flat, nn.Flatten) and all(map(_is_block, blocks[::3], blocks[1::3], blocks[2::3]))
+
+
+def _is_block(convolution: nn.Module, norm: nn.Module, relu: nn.Module) -> bool:
+    if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.GroupNorm) and isinstance(relu, nn.ReLU)):
+        return False
+    square = all(len(set(each)) == 1 for each in (convolution.kernel_size, convolution.stride, convolution.padding))
+    plain = convolution.groups == 1 and set(convolution.dilation) == {1} and convolution.padding_mode == "zeros"
+    return square and plain and norm.num_groups == 1 and convolution.out_channels <= MOST_CHANNELS
+
+
+class MemberChain(nn.Sequential):
+    """A chain of layers, see `is_chain`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return (b, d) for maps (b, c, h, w)."""
+        small = input.ndim == 4 and input.shape[-1] * input.shape[-2] <= MOST_PLACES
+        fitting = input.device.type == "cpu" and input.dtype == torch.float32 and not input.requires_grad
+        if not (small and fitting and load_library()):
+            return super().forward(input)
+        *blocks, _, _ = self
+        parameters: list[Tensor | None] = []
+        for convolution, norm in zip(blocks[::3], blocks[1::3], strict=True):
+            parameters += [convolution.weight, convolution.bias, norm.weight, norm.bias]
+        layers = layers_of(blocks[::3], input.shape[1:])
+        return _Chain.apply(input, layers, blocks[1].eps, *parameters)
+
+
+def layers_of(convolutions: Sequence[Any], shape: Sequence[int]) -> tuple[Layer, ...]:
+    """Return what the C source has to know of convolutions that follow one another, from maps of shape (c, h, w)."""
+    channels, height, width = shape
+    layers = []
+    for each in convolutions:
+        kernel, stride, padding = each.kernel_size[0], each.stride[0], each.padding[0]
+        out_height, out_width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+        layers.append(Layer(channels, height, width, each.out_channels, kernel, stride, padding, out_height, out_width))
+        channels, height, width = each.out_channels, out_height, out_width
+    return tuple(layers)
+
+
+class _Chain(torch.autograd.Function):
+    """Maps (b, c, h, w) to features (b, d); of all members at once under vmap."""
+
+    @staticmethod
+    def forward(x: Tensor, layers: tuple[Layer, ...], eps: float, *parameters: Tensor | None) -> Tensor:
+        stacked = [each if each is None else each[None] for each in parameters]
+        return _features(x[None], layers, eps, stacked)[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Store nothing: a population computes under vmap only."""
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], x: Tensor, layers: tuple[Layer, ...], eps: float, *parameters: Any
+    ) -> tuple[Tensor, int]:
+        x = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
+        return _features(x, layers, eps, parameters), 0
+
+
+def _features(x: Tensor, layers: tuple[Layer, ...], eps: float, parameters: Sequence[Tensor | None]) -> Tensor:
+    """Return features (m, b, d) of maps (m, b, c, h, w), with parameters (m, ...) stacked."""
+    rows = x.shape[1]
+    maps = x.permute(0, 2, 3, 4, 1)
+    if rows % LANES:
+        maps = nn.functional.pad(maps, (0, LANES - rows % LANES))
+    stacked = [each if each is None else each.contiguous() for each in parameters]
+    return _Computed.apply(maps.contiguous(), layers, eps, *stacked)[:, :rows]
+
+
+class _Computed(torch.autograd.Function):
+    """Maps (m, c, h, w, b) to features (m, b, d) by the compiled source, b a multiple of `LANES`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layers: tuple[Layer, ...], eps: float, *parameters: Tensor | None) -> Tensor:
+        members, rows = x.shape[0], x.shape[-1]
+        normalised = [x.new_empty(members, each.out, each.out_height * each.out_width, rows) for each in layers]
+        outputs, spreads = [torch.empty_like(each) for each in normalised], [x.new_empty(members, rows) for _ in layers]
+        library = load_library()
+        assert library is not None
+        sizes = torch.tensor(layers)
+        kinds = [parameters[kind::4] for kind in range(4)]
+        arrays = [*kinds, normalised, spreads, outputs]
+        _for_members(
+            members,
+            lambda first, count: library.chain_forward(
+                *_integers(count, rows, len(layers)), _pointer(sizes), ctypes.c_float(eps), _pointer(x, first),
+                *(_pointers(each, first) for each in arrays),
+            ),
+        )  # fmt: skip
+        ctx.layers, ctx.sizes = layers, sizes
+        ctx.known = [each is not None for each in parameters]
+        given = [each for each in parameters if each is not None]
+        ctx.save_for_backward(x, *given, *normalised, *spreads, *outputs)
+        return outputs[-1].mean(2).transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        count, saved = len(ctx.layers), iter(ctx.saved_tensors)
+        x = next(saved)
+        parameters = [next(saved) if known else None for known in ctx.known]
+        normalised, spreads, outputs = ([next(saved) for _ in range(count)] for _ in range(3))
+        gradients = [torch.empty_like(each) for each in outputs]
+        places = outputs[-1].shape[2]
+        gradients[-1].copy_((gradient.transpose(1, 2) / places).unsqueeze(2).expand_as(gradients[-1]))
+        own = [None if each is None else torch.empty_like(each) for each in parameters]
+        library = load_library()
+        assert library is not None
+        arrays = [parameters[0::4], parameters[2::4], normalised, spreads, outputs, gradients]
+        arrays += [own[kind::4] for kind in range(4)]
+        _for_members(
+            x.shape[0],
+            lambda first, members: library.chain_backward(
+                *_integers(members, x.shape[-1], count), _pointer(ctx.sizes), _pointer(x, first),
+                *(_pointers(each, first) for each in arrays),
+            ),
+        )  # fmt: skip
+        return None, None, None, *own
+
+
+def _for_members(members: int, compute: Callable[[int, int], object]) -> None:
+    """Call with the first and the number of some members, until all are done: by as many threads as torch has."""
+    threads = min(torch.get_num_threads(), members)
+    if threads == 1:
+        compute(0, members)
+        return
+    ends = [members * (number + 1) // threads for number in range(threads)]
+    starts = [0, *ends[:-1]]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda start, end: compute(start, end - start), starts, ends))
+
+
+def _integers(*values: int) -> list[ctypes.c_int64]:
+    return [ctypes.c_int64(value) for value in values]
+
+
+def _pointer(values: Tensor, first: int = 0) -> ctypes.c_void_p:
+    """Return where the entry `first` of the leading axis begins."""
+    return ctypes.c_void_p(values.data_ptr() + first * values[:1].numel() * values.element_size())
+
+
+def _pointers(values: Sequence[Tensor | None], first: int) -> ctypes.Array:
+    return (ctypes.c_void_p * len(values))(*(None if each is None else _pointer(each, first) for each in values))
