@@ -23,7 +23,7 @@ ROOMS = (
     (
         "training",
         "optimizer rows pointwise_losses losses distances pairs label_losses target_normalisers augmentation streaming "
-        "devices member_layers",
+        "devices member_chains member_layers",
     ),
     ("training", "population prefixes replay state step_loss gradients stepper loop shards search rungs"),
     (

@@ -10,7 +10,7 @@ streaming     inputs that are read from disk when they are needed
 distances     of all members in one step, of several teachers the mean of theirs
 prefixes      how many leading numbers of a target each member is taught
 step_loss     the loss of one step, all members of all methods
-member_layers layers of networks that run as one, where vmap's own are slow
+member_layers layers of networks that run as one, where vmap's own are slow; member_chains: whole chains of them, in C
 population    many networks of one architecture as one
 gradients     whether labels and teacher pull a student the same way
 stepper       one optimizer step after another, who learns from it, what a batch comes to

@@ -117,7 +117,7 @@ class MemberChain(nn.Sequential):
         if not (small and fitting and load_library()):
             return super().forward(input)
         *blocks, _, _ = self
-        parameters: list[Tensor | None] = []
+        parameters: list[Any] = []
         for convolution, norm in zip(blocks[::3], blocks[1::3], strict=True):
             parameters += [convolution.weight, convolution.bias, norm.weight, norm.bias]
         layers = layers_of(blocks[::3], input.shape[1:])
@@ -149,9 +149,8 @@ class _Chain(torch.autograd.Function):
         """Store nothing: a population computes under vmap only."""
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, ...], x: Tensor, layers: tuple[Layer, ...], eps: float, *parameters: Any
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:
+        x, layers, eps, *parameters = arguments
         x = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
         return _features(x, layers, eps, parameters), 0
 
