@@ -13,10 +13,15 @@ SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
 }).observe({ type: "layout-shift" }); }"""
 LARGEST_SHIFT = 0.02  # cumulative
-FIRST_CHANGE = """() => { const main = document.querySelector("[data-testid=stMain]"); let clicked = 0;
+LIVE_AFTER = """() => { const main = document.querySelector("[data-testid=stMain]"); let clicked = 0;
     document.addEventListener("click", () => { clicked = performance.now(); }, { capture: true, once: true });
-    new MutationObserver((_, watcher) => { window.change = performance.now() - clicked; watcher.disconnect(); })
-        .observe(main, { childList: true, subtree: true, characterData: true }); }"""
+    const shadows = [...main.querySelectorAll("*")].map((part) => part.shadowRoot).filter(Boolean);
+    const says = () => [main, ...shadows].some((part) => part.textContent.includes("Live on this server"));
+    const note = () => { if (clicked && says()) window.change ??= performance.now() - clicked; };
+    const watcher = new MutationObserver(note);
+    const watched = { childList: true, subtree: true, characterData: true };
+    for (const part of [main, ...shadows]) watcher.observe(part, watched);
+}"""
 BUSY = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # a second on a machine with nothing else to do
 
 
@@ -62,10 +67,10 @@ def test_one_click_runs_it_live_and_nothing_jumps(visit):
     page = visit("/?size=Class", height=900)
     expect(when(page)).to_have_text("measured", timeout=20_000)
     page.evaluate(SHIFTS)
-    page.evaluate(FIRST_CHANGE)
+    page.evaluate(LIVE_AFTER)
     page.get_by_role("button", name="Run it live").click()
     expect(page.get_by_text("Live on this server")).to_be_visible(timeout=SLOW)
-    print(f"ms from the click to the first change: {page.evaluate('window.change'):.0f}")
+    print(f"ms from the click until it says that it is live: {page.evaluate('window.change'):.0f}")
     assert page.evaluate("window.change") <= 1000 * BUSY
     expect(when(page)).to_have_text(re.compile(r"after epoch \d+ of 12"), timeout=SLOW)
     expect(page.get_by_text(re.compile(r"Racing: .* to go"))).to_be_visible(timeout=SLOW)
