@@ -62,9 +62,9 @@ def forked(works: Sequence[Work]) -> Iterator[list[Connection]]:
         for connection in connections:
             connection.close()
         for process in processes:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, ChildProcessError):  # somebody here may wait for all that end
                 os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
+                os.waitpid(process, 0)
 
 
 def receive(connection: Connection) -> Any:

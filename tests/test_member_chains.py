@@ -129,6 +129,11 @@ def test_other_networks_are_no_chains():
         changed = copy.deepcopy(plain)
         changed[number] = other
         assert not is_chain(changed)
+    two = chain(1, [(8, 3, 1, 1), (8, 3, 1, 1)])
+    two[4].eps = 1e-3
+    assert not is_chain(two), "one number for all layers"
+    two[4] = nn.GroupNorm(1, 8, bias=False)
+    assert not is_chain(two), "scale and shift, or neither"
 
 
 @needs_compiler

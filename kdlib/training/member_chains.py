@@ -96,7 +96,9 @@ def is_chain(module: nn.Module) -> bool:
     *blocks, mean, flat = [*module] if len(module) > 2 else [nn.Identity()] * 3
     if len(blocks) % 3 or not isinstance(mean, nn.AdaptiveAvgPool2d) or mean.output_size != 1:
         return False
-    return isinstance(flat, nn.Flatten) and all(map(_is_block, blocks[::3], blocks[1::3], blocks[2::3]))
+    if not (isinstance(flat, nn.Flatten) and all(map(_is_block, blocks[::3], blocks[1::3], blocks[2::3]))):
+        return False
+    return len({norm.eps for norm in blocks[1::3]}) == 1
 
 
 def _is_block(convolution: nn.Module, norm: nn.Module, relu: nn.Module) -> bool:
@@ -104,7 +106,8 @@ def _is_block(convolution: nn.Module, norm: nn.Module, relu: nn.Module) -> bool:
         return False
     square = all(len(set(each)) == 1 for each in (convolution.kernel_size, convolution.stride, convolution.padding))
     plain = convolution.groups == 1 and set(convolution.dilation) == {1} and convolution.padding_mode == "zeros"
-    return square and plain and norm.num_groups == 1 and convolution.out_channels <= MOST_CHANNELS
+    whole = norm.num_groups == 1 and (norm.weight is None) == (norm.bias is None)
+    return square and plain and whole and convolution.out_channels <= MOST_CHANNELS
 
 
 class MemberChain(nn.Sequential):

@@ -21,6 +21,7 @@ from kdlib.processes import count_processes, forked, receive
 from kdlib.progress import OnProgress, Progress
 from kdlib.results import Point
 from kdlib.training.loop import Score, Trained, train
+from kdlib.training.member_chains import is_chain, load_library
 from kdlib.training.population import Population
 from kdlib.training.replay import ReplaySample
 from kdlib.training.step_loss import MethodGroup, TrainingData
@@ -97,6 +98,8 @@ def train_in_shards(
         return train(
             groups, rows, on_progress=on_progress, checkpoint=checkpoint, replay_sample=replay_sample, **shared
         )
+    if any(map(is_chain, groups[0].students[0].modules())):
+        load_library()  # compiled here once, not by every process
     shards = split_members(groups, count)
     works = []
     for number, shard in enumerate(shards):
