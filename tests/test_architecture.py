@@ -22,8 +22,8 @@ ROOMS = (
     ("data", "dataset spectrograms sounds texts intake imported digit_sets sound_sets datasets importing"),
     (
         "training",
-        "optimizer rows pointwise_losses losses distances pairs label_losses target_normalisers augmentation streaming "
-        "devices member_chains member_layers",
+        "optimizer rows member_distance pointwise_losses losses distances pairs label_losses target_normalisers "
+        "augmentation streaming devices member_chains member_layers",
     ),
     ("training", "population prefixes replay state step_loss gradients stepper loop shards search rungs"),
     (

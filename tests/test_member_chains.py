@@ -9,7 +9,7 @@ from torch import nn
 
 from kdlib.models.students import build_student
 from kdlib.training import member_chains
-from kdlib.training.member_chains import MemberChain, is_chain, load_library
+from kdlib.training.member_chains import is_chain, load_library
 from kdlib.training.population import Population
 
 needs_compiler = pytest.mark.skipif(load_library() is None, reason="no C compiler here")
@@ -57,6 +57,20 @@ def alone(networks, inputs):
     }
 
 
+def smooth_rows(networks, rows, shape):
+    """Return rows for each network at which no ReLU turns within rounding: there a gradient is none."""
+    drawn = torch.randn(len(networks), 2 * rows + 8, *shape, generator=torch.Generator().manual_seed(1))
+    kept = []
+    for network, own in zip(networks, drawn, strict=True):
+        values, clear = own.double(), torch.ones(len(own), dtype=torch.bool)
+        for layer in copy.deepcopy(network).double():
+            if isinstance(layer, nn.ReLU):
+                clear &= values.flatten(1).abs().amin(1) > 3e-6
+            values = layer(values)
+        kept.append(own[clear][:rows])
+    return torch.stack(kept)
+
+
 @needs_compiler
 @pytest.mark.parametrize("rows", [1, 16, 21, 32, 50])
 @pytest.mark.parametrize("threads", [1, 2])
@@ -67,11 +81,12 @@ def alone(networks, inputs):
         ((2, 7, 5), [(3, 3, 2, 1), (12, 3, 1, 1)], True, False),
         ((3, 9, 9), [(11, 5, 3, 2), (9, 1, 1, 0), (17, 2, 2, 0)], True, True),
         ((1, 2, 2), [(8, 3, 1, 1), (16, 3, 1, 2)], True, True),
+        ((2, 4, 5), [(16, 3, 2, 1), (32, 3, 1, 1), (20, 2, 1, 0)], True, True),
     ],
 )
 def test_a_chain_is_what_torch_makes_of_it(shape, blocks, affine, bias, threads, rows):
     networks = members(lambda: chain(shape[0], blocks, affine, bias))
-    inputs = torch.randn(3, rows, *shape, generator=torch.Generator().manual_seed(1))
+    inputs = smooth_rows(networks, rows, shape)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -116,6 +131,39 @@ def test_a_member_is_computed_the_same_whoever_is_beside_it():
     features, _, _ = Population(networks, CPU)(inputs)
     single, _, _ = Population(networks[1:2], CPU)(inputs[1:2])
     assert torch.equal(features[1:2], single)
+    _, together = outcome([network.body for network in networks], inputs)
+    weights = torch.linspace(-1, 1, 3 * 32 * 16).view(3, 32, 16)[1:2]
+    population = Population([networks[1].body], CPU)
+    (population(inputs[1:2]) * weights).sum().backward()
+    for name, value in population.parameters.items():
+        assert torch.equal(together[name][1:2], value.grad)
+
+
+@needs_compiler
+@pytest.mark.parametrize("student", ["cnn", "mel-cnn"])
+def test_twenty_steps_are_those_of_a_plain_loop(student):
+    """Of gradient descent, whose steps are as exact as its gradients."""
+    networks = members(lambda: build_student(student, (1, 16, 16), 4, 5))
+    for network in networks:
+        for value in network.parameters():
+            nn.init.normal_(value, 0, 0.2)
+    rng = torch.Generator().manual_seed(2)
+    population, plain = Population(networks, CPU), [copy.deepcopy(network).double() for network in networks]
+    optimizers = [torch.optim.SGD(network.parameters(), 0.05) for network in plain]
+    descent = torch.optim.SGD(population.parameters.values(), 0.05)
+    for _ in range(20):
+        inputs, labels = torch.randn(3, 24, 1, 16, 16, generator=rng), torch.randint(0, 5, (3, 24), generator=rng)
+        descent.zero_grad()
+        logits = population(inputs)[1]
+        sum(nn.functional.cross_entropy(*pair) for pair in zip(logits, labels, strict=True)).backward()
+        descent.step()
+        for network, optimizer, own, known in zip(plain, optimizers, inputs, labels, strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(own.double())[1], known).backward()
+            optimizer.step()
+    for number, network in enumerate(plain):
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(population.parameters[name][number].double(), value, rtol=0, atol=1e-5)
 
 
 def test_other_networks_are_no_chains():
@@ -138,12 +186,13 @@ def test_other_networks_are_no_chains():
 
 @needs_compiler
 def test_what_is_too_large_or_wants_a_gradient_is_left_to_torch(monkeypatch):
-    monkeypatch.setattr(member_chains._Chain, "apply", lambda *_: pytest.fail("computed in C"))
-    network = chain(1, [(8, 3, 2, 1)])
-    network.__class__ = MemberChain
-    assert network(torch.zeros(2, 1, 128, 64)).shape == (2, 8)
-    assert network(torch.zeros(2, 1, 4, 4, requires_grad=True)).requires_grad
-    assert network.double()(torch.zeros(2, 1, 4, 4).double()).shape == (2, 8)
+    monkeypatch.setattr(member_chains._Computed, "apply", lambda *_: pytest.fail("computed in C"))
+    networks = members(lambda: chain(1, [(8, 3, 2, 1)]))
+    population = Population(networks, CPU)
+    assert population(torch.zeros(3, 2, 1, 128, 64)).shape == (3, 2, 8)
+    assert population(torch.zeros(3, 2, 1, 4, 4, requires_grad=True)).requires_grad
+    precise = Population([network.double() for network in networks], CPU)
+    assert precise(torch.zeros(3, 2, 1, 4, 4).double()).shape == (3, 2, 8)
 
 
 @pytest.fixture

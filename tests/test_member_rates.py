@@ -1,4 +1,8 @@
-"""A grid is so many single runs: every member of a population learns with its own λ, learning rate and soft labels."""
+"""A grid is so many single runs: every member of a population learns with its own λ, learning rate and soft labels.
+
+In double precision: AdamW divides a gradient by its size, so that the rounding of one that is nearly 0 becomes a step.
+What is computed in single precision is compared step by step in `test_member_chains` and `test_member_distance`.
+"""
 
 import copy
 from itertools import product
@@ -39,18 +43,18 @@ def student(request):
 
 def _rows(student):
     rng = torch.Generator().manual_seed(0)
-    inputs, labels = torch.randn(N, *SHAPES[student], generator=rng), torch.arange(N) % K
-    return TrainingData(inputs, labels, torch.randn(N, D_T, generator=rng), inputs[:8], labels[:8])
+    inputs, labels = torch.randn(N, *SHAPES[student], generator=rng).double(), torch.arange(N) % K
+    return TrainingData(inputs, labels, torch.randn(N, D_T, generator=rng).double(), inputs[:8], labels[:8])
 
 
 def _student(student, seed):
     torch.manual_seed(seed)
-    return students.build_student(student, SHAPES[student], 4, K)
+    return students.build_student(student, SHAPES[student], 4, K).double()
 
 
 def _teacher(seed):
     torch.manual_seed(100 + seed)
-    return TeacherBranch(nn.Linear(D_T, D_C), (D_C,), K)
+    return TeacherBranch(nn.Linear(D_T, D_C), (D_C,), K).double()
 
 
 def _group(student, members):

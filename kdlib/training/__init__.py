@@ -7,7 +7,7 @@ label_losses  cross-entropy and soft labels
 target_normalisers  how targets are rescaled before a distance, registry `TARGET_NORMALISERS`
 augmentation  how a student's inputs vary from step to step, registry `AUGMENTATIONS`
 streaming     inputs that are read from disk when they are needed
-distances     of all members in one step, of several teachers the mean of theirs
+distances     of all members in one step, of several teachers the mean of theirs; member_distance: the usual one
 prefixes      how many leading numbers of a target each member is taught
 step_loss     the loss of one step, all members of all methods
 member_layers layers of networks that run as one, where vmap's own are slow; member_chains: whole chains of them, in C

@@ -39,7 +39,8 @@ class Distances:
     """
 
     def __init__(self, loss: str) -> None:
-        self._distance, self._pointwise = vmap(LOSSES[loss].function), LOSSES[loss].pointwise
+        entry = LOSSES[loss]
+        self._distance, self._pointwise = entry.together or vmap(entry.function), entry.pointwise
 
     def __call__(self, adapted: Tensor, pulls: Sequence[Pull]) -> Tensor:
         """Return the distance loss of every member (m,), 0 for those without a target.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kdlib.training.member_distance import distance_correlations
 from kdlib.training.pointwise_losses import cosine, crd, info_nce, log_sum, mse, rid, vicreg
 from kdlib.training.rows import (
     FLAT,
@@ -182,15 +183,18 @@ class Loss(NamedTuple):
         tail: what further columns that are 0 in the target, and where it compares entry by entry in the features, do to
             its value: "same" (nothing), "mean" (they count in a mean over columns) or "mixed" (something else: then no
             member can be taught a prefix of the target).
+        together: the same of all members, (m, b, d_s) and (m, b, d_c) to (m,), its gradient for the student only; None:
+            the function is mapped.
     """
 
     function: Distance
     pointwise: bool = False
     tail: str = SAME
+    together: Distance | None = None
 
 
 LOSSES: dict[str, Loss] = {
-    "distance_correlation": Loss(distance_correlation),
+    "distance_correlation": Loss(distance_correlation, together=distance_correlations),
     "cosine_distance": Loss(cosine_distance),
     "rkd_distance": Loss(rkd_distance),
     "rkd_angle": Loss(rkd_angle),

@@ -6,10 +6,14 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LANES 16
 #define BLOCK 8 /* outputs that are computed at once */
+#define LINE 3 /* taps of a line of a kernel that are */
+#define SUMMED 8 /* channels whose sums are summed: rounded less than one sum over all */
+#define FEW 16 /* places of a map */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
@@ -27,10 +31,19 @@ INLINE void convolve(const layer *l, int64_t rows, const float *x, const float *
   for (int64_t lane = 0; lane < rows; lane += LANES * v)
     for (int64_t oy = 0; oy < l->out_height; oy++)
       for (int64_t ox = 0; ox < l->out_width; ox++) {
-        vec sum[BLOCK][2];
+        vec sum[BLOCK][2], all[BLOCK][2];
         for (int j = 0; j < n; j++)
-          for (int i = 0; i < v; i++) sum[j][i] = (vec){} + (bias ? bias[o + j] : 0.0f);
-        for (int64_t c = 0; c < l->in; c++)
+          for (int i = 0; i < v; i++) {
+            all[j][i] = (vec){} + (bias ? bias[o + j] : 0.0f);
+            sum[j][i] = (vec){};
+          }
+        for (int64_t c = 0; c < l->in; c++) {
+          if (c && c % SUMMED == 0)
+            for (int j = 0; j < n; j++)
+              for (int i = 0; i < v; i++) {
+                all[j][i] += sum[j][i];
+                sum[j][i] = (vec){};
+              }
           for (int64_t ky = 0; ky < k; ky++) {
             const int64_t iy = oy * l->stride + ky - l->padding;
             if (iy < 0 || iy >= l->height) continue;
@@ -45,9 +58,10 @@ INLINE void convolve(const layer *l, int64_t rows, const float *x, const float *
               }
             }
           }
+        }
         for (int j = 0; j < n; j++)
           for (int i = 0; i < v; i++)
-            *(vec *)(y + ((o + j) * places + oy * l->out_width + ox) * rows + lane + LANES * i) = sum[j][i];
+            *(vec *)(y + ((o + j) * places + oy * l->out_width + ox) * rows + lane + LANES * i) = all[j][i] + sum[j][i];
       }
 }
 
@@ -71,9 +85,9 @@ INLINE void hand_on(const layer *l, int64_t rows, const float *g, const float *w
               float *to = gx + ((c * l->height + iy) * l->width + ix) * rows + lane;
               const float *weight = w + o * taps + (c * k + ky) * k + kx;
               for (int i = 0; i < v; i++) {
-                vec sum = *(const vec *)(to + LANES * i);
-                for (int j = 0; j < n; j++) sum += weight[j * taps] * given[j][i];
-                *(vec *)(to + LANES * i) = sum;
+                vec sum = weight[0] * given[0][i];
+                for (int j = 1; j < n; j++) sum += weight[j * taps] * given[j][i];
+                *(vec *)(to + LANES * i) += sum;
               }
             }
           }
@@ -93,12 +107,47 @@ INLINE float total(vec value) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-/* The gradient of the weights of outputs o ... o + n. */
-INLINE void weigh(const layer *l, int64_t rows, const float *x, const float *g, float *gw, int64_t o, int n) {
+/* The gradient of the weights of outputs o ... o + n. The taps of one line of the kernel, t of them, are computed at
+   once: what the outputs are given is then read once for all of them. */
+INLINE void weigh(const layer *l, int64_t rows, const float *x, const float *g, float *gw, int64_t o, int n, int t) {
   const int64_t k = l->kernel, taps = l->in * k * k, places = l->out_height * l->out_width;
   for (int64_t c = 0; c < l->in; c++)
     for (int64_t ky = 0; ky < k; ky++)
-      for (int64_t kx = 0; kx < k; kx++) {
+      for (int64_t kx = 0; kx < k; kx += t) {
+        vec sum[BLOCK][LINE];
+        for (int j = 0; j < n; j++)
+          for (int i = 0; i < t; i++) sum[j][i] = (vec){};
+        for (int64_t oy = 0; oy < l->out_height; oy++) {
+          const int64_t iy = oy * l->stride + ky - l->padding;
+          if (iy < 0 || iy >= l->height) continue;
+          for (int64_t ox = 0; ox < l->out_width; ox++) {
+            const int64_t ix = ox * l->stride + kx - l->padding;
+            const float *from = x + ((c * l->height + iy) * l->width + ix) * rows;
+            const float *given = g + (o * places + oy * l->out_width + ox) * rows;
+            for (int64_t lane = 0; lane < rows; lane += LANES) {
+              vec values[BLOCK];
+              for (int j = 0; j < n; j++) values[j] = *(const vec *)(given + j * places * rows + lane);
+              for (int i = 0; i < t; i++) {
+                if (ix + i < 0 || ix + i >= l->width) continue;
+                const vec value = *(const vec *)(from + i * rows + lane);
+                for (int j = 0; j < n; j++) sum[j][i] += value * values[j];
+              }
+            }
+          }
+        }
+        for (int j = 0; j < n; j++)
+          for (int i = 0; i < t; i++) gw[(o + j) * taps + (c * k + ky) * k + kx + i] = total(sum[j][i]);
+      }
+}
+
+/* The same where a map has few places: sixteen inputs at once, so that no weight is a sum over lanes.
+   turned: the input as (places, rows, in). part: room for the weights of BLOCK outputs. */
+INLINE void weigh_turned(const layer *l, int64_t rows, const float *turned, const float *g, float *gw, float *part,
+                         int64_t o, int n) {
+  const int64_t k = l->kernel, in = l->in, places = l->out_height * l->out_width;
+  for (int64_t ky = 0; ky < k; ky++)
+    for (int64_t kx = 0; kx < k; kx++)
+      for (int64_t c = 0; c < in; c += LANES) {
         vec sum[BLOCK];
         for (int j = 0; j < n; j++) sum[j] = (vec){};
         for (int64_t oy = 0; oy < l->out_height; oy++) {
@@ -107,16 +156,36 @@ INLINE void weigh(const layer *l, int64_t rows, const float *x, const float *g, 
           for (int64_t ox = 0; ox < l->out_width; ox++) {
             const int64_t ix = ox * l->stride + kx - l->padding;
             if (ix < 0 || ix >= l->width) continue;
-            const float *from = x + ((c * l->height + iy) * l->width + ix) * rows;
+            const float *from = turned + (iy * l->width + ix) * rows * in + c;
             const float *given = g + (o * places + oy * l->out_width + ox) * rows;
-            for (int64_t lane = 0; lane < rows; lane += LANES) {
-              const vec value = *(const vec *)(from + lane);
-              for (int j = 0; j < n; j++) sum[j] += value * *(const vec *)(given + j * places * rows + lane);
+            vec here[BLOCK];
+            for (int j = 0; j < n; j++) here[j] = (vec){};
+            for (int64_t row = 0; row < rows; row++) {
+              const vec value = *(const vec *)(from + row * in);
+              for (int j = 0; j < n; j++) here[j] += given[j * places * rows + row] * value;
             }
+            for (int j = 0; j < n; j++) sum[j] += here[j];
           }
         }
-        for (int j = 0; j < n; j++) gw[(o + j) * taps + (c * k + ky) * k + kx] = total(sum[j]);
+        for (int j = 0; j < n; j++) *(vec *)(part + ((ky * k + kx) * BLOCK + j) * in + c) = sum[j];
       }
+  for (int j = 0; j < n; j++)
+    for (int64_t c = 0; c < in; c++)
+      for (int64_t tap = 0; tap < k * k; tap++)
+        gw[((o + j) * in + c) * k * k + tap] = part[(tap * BLOCK + j) * in + c];
+}
+
+/* (in, places, rows) as (places, rows, in) */
+static void turn(const layer *l, int64_t rows, const float *x, float *turned) {
+  const int64_t size = l->height * l->width * rows;
+  for (int64_t c = 0; c < l->in; c++)
+    for (int64_t i = 0; i < size; i++) turned[i * l->in + c] = x[c * size + i];
+}
+
+/* Room for both ways of a layer whose weights are computed from turned inputs; 0 where they are not. */
+static int64_t room(const layer *l, int64_t rows) {
+  if (l->out_height * l->out_width > FEW || l->in % LANES) return 0;
+  return l->in * (l->height * l->width * rows + BLOCK * l->kernel * l->kernel);
 }
 
 /* y (n, rows) becomes normalised over n, each row by itself; out: ReLU of it after scale and shift of each channel. */
@@ -124,12 +193,20 @@ static void normalise(int64_t channels, int64_t places, int64_t rows, float eps,
                       const float *scale, const float *shift, float *out) {
   const int64_t n = channels * places;
   for (int64_t lane = 0; lane < rows; lane += LANES) {
-    vec mean = {}, square = {};
-    for (int64_t i = 0; i < n; i++) mean += *(vec *)(y + i * rows + lane);
+    vec mean = {}, square = {}; /* sums of the sums of channels: rounded less, and several at once */
+    for (int64_t c = 0; c < channels; c++) {
+      vec sum = {};
+      for (int64_t i = c * places; i < (c + 1) * places; i++) sum += *(vec *)(y + i * rows + lane);
+      mean += sum;
+    }
     mean /= (float)n;
-    for (int64_t i = 0; i < n; i++) {
-      const vec apart = *(vec *)(y + i * rows + lane) - mean;
-      square += apart * apart;
+    for (int64_t c = 0; c < channels; c++) {
+      vec sum = {};
+      for (int64_t i = c * places; i < (c + 1) * places; i++) {
+        const vec apart = *(vec *)(y + i * rows + lane) - mean;
+        sum += apart * apart;
+      }
+      square += sum;
     }
     vec factor;
     for (int j = 0; j < LANES; j++) factor[j] = 1.0f / sqrtf(square[j] / n + eps);
@@ -207,17 +284,33 @@ void chain_forward(int64_t members, int64_t rows, int64_t layers, const layer *a
     }
 }
 
-/* g[i] holds room for the gradient of out[i], g[layers - 1] the gradient itself. */
-void chain_backward(int64_t members, int64_t rows, int64_t layers, const layer *all, const float *x, float **w,
-                    float **scale, float **z, float **rstd, float **out, float **g, float **gw, float **gbias,
-                    float **gscale, float **gshift) {
-  for (int64_t m = 0; m < members; m++)
+/* g: the gradient of the mean over the places of the last layer, (members, out, rows). Returns whether memory sufficed. */
+int64_t chain_backward(int64_t members, int64_t rows, int64_t layers, const layer *all, const float *x, float **w,
+                       float **scale, float **z, float **rstd, float **out, const float *g, float **gw, float **gbias,
+                       float **gscale, float **gshift) {
+  int64_t largest = 0, turned = 0;
+  for (const layer *l = all; l < all + layers; l++) {
+    const int64_t size = l->out * l->out_height * l->out_width * rows, needed = room(l, rows);
+    largest = size > largest ? size : largest;
+    turned = needed > turned ? needed : turned;
+  }
+  /* of one member after the other, so that it stays in the cache */
+  float *memory = malloc((2 * largest + turned) * sizeof(float)), *work = memory + 2 * largest;
+  if (!memory) return 0;
+  for (int64_t m = 0; m < members; m++) {
+    const layer *last = all + layers - 1;
+    const int64_t ends = last->out_height * last->out_width;
+    for (int64_t c = 0; c < last->out; c++)
+      for (int64_t i = 0; i < ends; i++)
+        for (int64_t row = 0; row < rows; row++)
+          memory[(c * ends + i) * rows + row] = g[(m * last->out + c) * rows + row] / ends;
+    float *given = memory, *gx = memory + largest;
     for (int64_t i = layers - 1; i >= 0; i--) {
       const layer *l = all + i;
       const int64_t places = l->out_height * l->out_width, n = l->out * places, size = l->in * l->height * l->width;
       const int64_t taps = l->in * l->kernel * l->kernel;
       const float *from = i ? out[i - 1] + m * size * rows : x + m * size * rows, *weight = w[i] + m * l->out * taps;
-      float *given = g[i] + m * n * rows, *gweight = gw[i] + m * l->out * taps;
+      float *gweight = gw[i] + m * l->out * taps;
       unnormalise(l->out, places, rows, z[i] + m * n * rows, rstd[i] + m * rows, scale[i] ? scale[i] + m * l->out : 0,
                   out[i] + m * n * rows, given, gscale[i] ? gscale[i] + m * l->out : 0,
                   gscale[i] ? gshift[i] + m * l->out : 0);
@@ -227,11 +320,22 @@ void chain_backward(int64_t members, int64_t rows, int64_t layers, const layer *
           for (int64_t j = 0; j < places * rows; j += LANES) sum += *(vec *)(given + c * places * rows + j);
           gbias[i][m * l->out + c] = total(sum);
         }
-#define CALL(n) weigh(l, rows, from, given, gweight, o, n)
-      OUTPUTS(CALL);
+      if (room(l, rows)) {
+        float *part = work + size * rows;
+        turn(l, rows, from, work);
+#define CALL(n) weigh_turned(l, rows, work, given, gweight, part, o, n)
+        OUTPUTS(CALL);
 #undef CALL
+      } else if (l->kernel == LINE) {
+#define CALL(n) weigh(l, rows, from, given, gweight, o, n, LINE)
+        OUTPUTS(CALL);
+#undef CALL
+      } else {
+#define CALL(n) weigh(l, rows, from, given, gweight, o, n, 1)
+        OUTPUTS(CALL);
+#undef CALL
+      }
       if (!i) continue;
-      float *gx = g[i - 1] + m * size * rows;
       memset(gx, 0, size * rows * sizeof(float));
       if (rows % (2 * LANES)) {
 #define CALL(n) hand_on(l, rows, given, weight, gx, o, n, 1)
@@ -242,5 +346,10 @@ void chain_backward(int64_t members, int64_t rows, int64_t layers, const layer *
         OUTPUTS(CALL);
 #undef CALL
       }
+      float *other = given;
+      given = gx, gx = other;
     }
+  }
+  free(memory);
+  return 1;
 }

@@ -7,6 +7,7 @@ data folder. Where there is no compiler, or `KDLIB_NATIVE=0`, torch's layers do 
 `tests/test_member_chains.py` compares the two.
 """
 
+import copy
 import ctypes
 import os
 import platform
@@ -110,21 +111,51 @@ def _is_block(convolution: nn.Module, norm: nn.Module, relu: nn.Module) -> bool:
     return square and plain and whole and convolution.out_channels <= MOST_CHANNELS
 
 
-class MemberChain(nn.Sequential):
-    """A chain of layers, see `is_chain`."""
+class MemberChain:
+    """The chain that all members of a population begin with.
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return (b, d) for maps (b, c, h, w)."""
-        small = input.ndim == 4 and input.shape[-1] * input.shape[-2] <= MOST_PLACES
-        fitting = input.device.type == "cpu" and input.dtype == torch.float32 and not input.requires_grad
-        if not (small and fitting and load_library()):
-            return super().forward(input)
-        *blocks, _, _ = self
-        parameters: list[Any] = []
-        for convolution, norm in zip(blocks[::3], blocks[1::3], strict=True):
-            parameters += [convolution.weight, convolution.bias, norm.weight, norm.bias]
-        layers = layers_of(blocks[::3], input.shape[1:])
-        return _Chain.apply(input, layers, blocks[1].eps, *parameters)
+    Args:
+        blocks: what `is_chain` holds of, of one member.
+        prefix: of the names of its parameters, "body." or nothing.
+    """
+
+    def __init__(self, blocks: nn.Module, prefix: str) -> None:
+        *self._blocks, _, _ = blocks.children()
+        self._names = [f"{prefix}{number}.{kind}" for number in range(len(self._blocks)) for kind in ("weight", "bias")]
+
+    def fits(self, inputs: Tensor) -> bool:
+        """Return whether the compiled source computes it for maps (..., c, h, w), and is there."""
+        small = inputs.ndim >= 4 and inputs.shape[-1] * inputs.shape[-2] <= MOST_PLACES
+        plain = inputs.device.type == "cpu" and inputs.dtype == torch.float32 and not inputs.requires_grad
+        return small and plain and load_library() is not None
+
+    def __call__(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        """Return features (m, b, d) of maps (m, b, c, h, w), with the parameters (m, ...) of a population."""
+        values = [parameters.get(name) for name in self._names]
+        chosen = [value for place in range(0, len(values), 6) for value in values[place : place + 4]]
+        rows = inputs.shape[1]
+        maps = inputs.permute(0, 2, 3, 4, 1)
+        if rows % LANES:
+            maps = nn.functional.pad(maps, (0, LANES - rows % LANES))
+        layers = layers_of(self._blocks[::3], inputs.shape[2:])
+        return _Computed.apply(maps.contiguous(), layers, self._blocks[1].eps, *chosen)[:, :rows]
+
+
+def leading_chain(network: nn.Module) -> tuple[MemberChain, nn.Module] | None:
+    """Return the chain that a network or its `body` is, and what follows it; None where it is none.
+
+    Example:
+        >>> leading_chain(nn.Linear(2, 3)) is None
+        True
+    """
+    if is_chain(network):
+        return MemberChain(network, ""), nn.Identity()
+    body = getattr(network, "body", None)
+    if not (isinstance(body, nn.Module) and is_chain(body)):
+        return None
+    rest = copy.deepcopy(network)
+    rest.body = nn.Identity()
+    return MemberChain(body, "body."), rest
 
 
 def layers_of(convolutions: Sequence[Any], shape: Sequence[int]) -> tuple[Layer, ...]:
@@ -137,35 +168,6 @@ def layers_of(convolutions: Sequence[Any], shape: Sequence[int]) -> tuple[Layer,
         layers.append(Layer(channels, height, width, each.out_channels, kernel, stride, padding, out_height, out_width))
         channels, height, width = each.out_channels, out_height, out_width
     return tuple(layers)
-
-
-class _Chain(torch.autograd.Function):
-    """Maps (b, c, h, w) to features (b, d); of all members at once under vmap."""
-
-    @staticmethod
-    def forward(x: Tensor, layers: tuple[Layer, ...], eps: float, *parameters: Tensor | None) -> Tensor:
-        stacked = [each if each is None else each[None] for each in parameters]
-        return _features(x[None], layers, eps, stacked)[0]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Store nothing: a population computes under vmap only."""
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:
-        x, layers, eps, *parameters = arguments
-        x = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
-        return _features(x, layers, eps, parameters), 0
-
-
-def _features(x: Tensor, layers: tuple[Layer, ...], eps: float, parameters: Sequence[Tensor | None]) -> Tensor:
-    """Return features (m, b, d) of maps (m, b, c, h, w), with parameters (m, ...) stacked."""
-    rows = x.shape[1]
-    maps = x.permute(0, 2, 3, 4, 1)
-    if rows % LANES:
-        maps = nn.functional.pad(maps, (0, LANES - rows % LANES))
-    stacked = [each if each is None else each.contiguous() for each in parameters]
-    return _Computed.apply(maps.contiguous(), layers, eps, *stacked)[:, :rows]
 
 
 class _Computed(torch.autograd.Function):
@@ -200,34 +202,35 @@ class _Computed(torch.autograd.Function):
         x = next(saved)
         parameters = [next(saved) if known else None for known in ctx.known]
         normalised, spreads, outputs = ([next(saved) for _ in range(count)] for _ in range(3))
-        gradients = [torch.empty_like(each) for each in outputs]
-        places = outputs[-1].shape[2]
-        gradients[-1].copy_((gradient.transpose(1, 2) / places).unsqueeze(2).expand_as(gradients[-1]))
+        gradient = gradient.transpose(1, 2).contiguous()
         own = [None if each is None else torch.empty_like(each) for each in parameters]
         library = load_library()
         assert library is not None
-        arrays = [parameters[0::4], parameters[2::4], normalised, spreads, outputs, gradients]
-        arrays += [own[kind::4] for kind in range(4)]
-        _for_members(
+        library.chain_backward.restype = ctypes.c_int64
+        arrays = [parameters[0::4], parameters[2::4], normalised, spreads, outputs]
+        gradients = [own[kind::4] for kind in range(4)]
+        done = _for_members(
             x.shape[0],
             lambda first, members: library.chain_backward(
                 *_integers(members, x.shape[-1], count), _pointer(ctx.sizes), _pointer(x, first),
-                *(_pointers(each, first) for each in arrays),
+                *(_pointers(each, first) for each in arrays), _pointer(gradient, first),
+                *(_pointers(each, first) for each in gradients),
             ),
         )  # fmt: skip
+        if not all(done):
+            raise MemoryError("no memory for the gradients of a convolution; take a smaller batch")
         return None, None, None, *own
 
 
-def _for_members(members: int, compute: Callable[[int, int], object]) -> None:
+def _for_members(members: int, compute: Callable[[int, int], int]) -> list[int]:
     """Call with the first and the number of some members, until all are done: by as many threads as torch has."""
     threads = min(torch.get_num_threads(), members)
     if threads == 1:
-        compute(0, members)
-        return
+        return [compute(0, members)]
     ends = [members * (number + 1) // threads for number in range(threads)]
     starts = [0, *ends[:-1]]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda start, end: compute(start, end - start), starts, ends))
+        return list(pool.map(lambda start, end: compute(start, end - start), starts, ends))
 
 
 def _integers(*values: int) -> list[ctypes.c_int64]:

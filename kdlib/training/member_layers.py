@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdlib.training.member_chains import MemberChain, is_chain
-
 SMALL = 16  # places of a map up to which torch's group normalisation is slow: it loops over places
 
 NARROW = 3  # channels that an output sees (first layers, depthwise) up to which maps with channels last are faster
@@ -25,9 +23,6 @@ def use_member_layers(network: nn.Module) -> nn.Module:
         >>> type(use_member_layers(nn.GroupNorm(1, 4))).__name__
         'MemberGroupNorm'
     """
-    for module in network.modules():
-        if is_chain(module):
-            module.__class__ = MemberChain
     for module in network.modules():
         if type(module) is nn.GroupNorm:
             module.__class__ = MemberGroupNorm

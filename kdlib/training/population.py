@@ -6,12 +6,14 @@ member's batch and sums over members, so every member gets exactly the gradient 
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from kdlib.training.member_chains import leading_chain
 from kdlib.training.member_layers import use_member_layers
 
 
@@ -40,19 +42,26 @@ class Population:
         self.parameters = {name: value.detach().to(device).requires_grad_() for name, value in stacked.items()}
         self.size, self.device = len(members), device
         self._template = copy.deepcopy(members[0]).to("meta")
-        self._network = use_member_layers(copy.deepcopy(self._template))
-        self._forward, self._forward_on_same = vmap(self._one), vmap(self._one, in_dims=(0, None))
-
-    def _one(self, parameters: dict[str, Tensor], *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        return functional_call(self._network, parameters, inputs)
+        network = use_member_layers(copy.deepcopy(self._template))
+        self._forward, self._forward_on_same = _mapped(network), _mapped(network, in_dims=(0, None))
+        self._chain, rest = leading_chain(self._template) or (None, self._template)
+        self._after_chain, self._rest = _mapped(rest), [name for name, _ in rest.named_parameters()]
 
     def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return each member's output for its own inputs, each (m, b, ...)."""
-        return self._forward(self.parameters, *inputs)
+        if self._chain is None or not self._chain.fits(inputs[0]):
+            return self._forward(self.parameters, *inputs)
+        return self._behind(self._chain(self.parameters, inputs[0]))
 
     def on_same(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return each member's output for the same inputs (b, ...): faster than expanding them to (m, b, ...)."""
-        return self._forward_on_same(self.parameters, inputs)
+        if self._chain is None or not self._chain.fits(inputs):
+            return self._forward_on_same(self.parameters, inputs)
+        return self._behind(self._chain(self.parameters, inputs.expand(self.size, *inputs.shape)))
+
+    def _behind(self, features: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the outputs for features (m, b, d) of the chain that the members begin with."""
+        return self._after_chain({name: self.parameters[name] for name in self._rest}, features)
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of the parameters."""
@@ -76,7 +85,6 @@ class Population:
             name: value.detach()[list(members)].requires_grad_() for name, value in self.parameters.items()
         }
         other.size = len(members)
-        other._forward, other._forward_on_same = vmap(other._one), vmap(other._one, in_dims=(0, None))
         return other
 
     def member(self, index: int) -> nn.Module:
@@ -86,3 +94,8 @@ class Population:
             {name: value[index].detach().cpu().clone() for name, value in self.parameters.items()}, assign=True
         )
         return module
+
+
+def _mapped(network: nn.Module, in_dims: int | tuple[int | None, ...] = 0) -> Callable[..., Any]:
+    """Return a function of the parameters (m, ...) of many such networks and of their inputs."""
+    return vmap(lambda parameters, *inputs: functional_call(network, parameters, inputs), in_dims=in_dims)
