@@ -134,6 +134,7 @@ def probe_accuracies(
     test_x: np.ndarray,
     test_y: np.ndarray,
     on_fit: Callable[[], None] | None = None,
+    standardised: bool = False,
 ) -> list[float]:
     """Return how well a linear classifier reads labels from each of m spaces: accuracy, multi-label mAP, in [0, 1].
 
@@ -147,6 +148,7 @@ def probe_accuracies(
         test_x: features, shape (m, n', d).
         test_y: as `train_y`, for the test rows. A class that training never saw counts as wrong.
         on_fit: called before each step of the fits; what it raises ends the probe.
+        standardised: the features come from `standardise`: done once for several lists of labels.
 
     Raises:
         ValueError: shapes do not match; or "undefined: ..." if nothing is labelled, the training labels do not differ,
@@ -164,8 +166,9 @@ def probe_accuracies(
     together = max(1, PROBED_NUMBERS // max(1, train_x[0].size))
     accuracies: list[float] = []
     for first in range(0, len(train_x), together):
-        spaces = [_standardise(*pair) for pair in zip(train_x[first:][:together], test_x[first:], strict=False)]
-        trains, tests = (np.stack(side) for side in zip(*spaces, strict=True))
+        trains, tests = train_x[first:][:together], test_x[first:][:together]
+        if not standardised:
+            trains, tests = standardise(trains, tests)
         accuracies += probe(trains, tests, train_y, test_y, on_fit)
     return accuracies
 
@@ -245,8 +248,18 @@ def _average_precision(column: np.ndarray, targets: np.ndarray) -> float:
     return float((np.diff(hits, prepend=0) * hits / ranks).sum() / positives[-1])
 
 
-def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both (n, d) in units of the training rows' spread, float32."""
+def standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (m, n, d) and (m, n', d) of m spaces in units of the training rows' spread, float32.
+
+    Example:
+        >>> standardise(features[:, train], features[:, test])
+    """
+    spaces = [_standardise_space(*pair) for pair in zip(train, test, strict=True)]
+    train, test = (np.stack(side) for side in zip(*spaces, strict=True))
+    return train, test
+
+
+def _standardise_space(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scaler = StandardScaler().fit(train.astype(np.float64))  # float64: squares of 1e30 must not overflow
     train, test = (np.asarray(scaler.transform(each.astype(np.float64)), np.float32) for each in (train, test))
     return train, test

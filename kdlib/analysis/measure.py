@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from kdlib.analysis.costs import student_cost
 from kdlib.analysis.geometry import effective_rank
@@ -93,6 +94,7 @@ class _Collected:
     teacher_logits: dict[str, np.ndarray]
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # threads of numpy wait for one another by spinning
 def measure(
     specs: Sequence[RunSpec], inputs: MeasurementInputs, on_progress: OnProgress | None = None
 ) -> list[RunResult]:
@@ -220,6 +222,7 @@ def _complete_all(collected: Sequence[_Collected], results: list[RunResult], pro
         if any(collected[number].result.spec.method != BASELINE for number in numbers):
             probes.score_raw(inputs.embeddings[probes.train], inputs.embeddings[probes.test])
         there = probes.silent()
+        numbers.sort(key=lambda number: -_count_own_spaces(collected[number].result))  # nobody ends on a long one
 
     def complete(number: int) -> RunResult:
         return replace(_complete(collected[number], there, cost), arrays={})

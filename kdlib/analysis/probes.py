@@ -7,7 +7,7 @@ import copy
 
 import numpy as np
 
-from kdlib.analysis.evaluation import chance_accuracy, probe_accuracies
+from kdlib.analysis.evaluation import chance_accuracy, probe_accuracies, standardise
 from kdlib.analysis.intervals import summarize
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.data.datasets import Dataset
@@ -74,10 +74,12 @@ class Probes:
         Raises:
             CancelledError: the callback asked to stop.
         """
-        summaries = {}
+        summaries, test = {}, test[:, : len(self.test)]
+        finite = bool(np.isfinite(train).all() and np.isfinite(test).all())  # otherwise every probe says so
+        if finite:
+            train, test = standardise(train, test)
         for name, y in self.targets.items():
-            rows = test[:, : len(self.test)]
-            accuracies = probe_accuracies(train, y[self.train], rows, y[self.test], self.report)
+            accuracies = probe_accuracies(train, y[self.train], test, y[self.test], self.report, standardised=finite)
             self._done += len(accuracies)
             summaries[name] = summarize(accuracies)
         return summaries

@@ -28,7 +28,7 @@ from kdlib.training.streaming import StreamedRows, read_ahead
 
 VALIDATIONS = 20  # of one training, about
 CHECKPOINT_SECONDS = 3.0
-CHUNK_NUMBERS = 2**21  # numbers of inputs that are predicted at once, in 50 rows at most
+CHUNK_NUMBERS = 2**21  # numbers of inputs that are predicted at once, in 64 rows at most
 
 Score = Callable[[Tensor], list[float]]  # logits (m, v, k) on the CPU -> one number per member, higher is better
 
@@ -233,7 +233,7 @@ def validated_epochs(epochs: int) -> set[int]:
 @torch.no_grad()
 def predict(students: Population, inputs: Tensor | StreamedRows) -> dict[str, Tensor]:
     """Return "features" (m, n, d_s) and "logits" (m, n, k) of all members on the same inputs (n, ...), on the CPU."""
-    chunk, done, outputs = min(50, max(1, CHUNK_NUMBERS // math.prod(inputs.shape[1:]))), 0, {}
+    chunk, done, outputs = min(64, max(1, CHUNK_NUMBERS // math.prod(inputs.shape[1:]))), 0, {}
     for part in inputs.split(chunk):
         for name, values in zip(("features", "logits"), students.on_same(part), strict=False):
             if name not in outputs:  # in one piece: small results between large buffers would leave the heap in holes

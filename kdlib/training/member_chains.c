@@ -140,39 +140,48 @@ INLINE void weigh(const layer *l, int64_t rows, const float *x, const float *g, 
       }
 }
 
+/* (taps, BLOCK, in) as (n, in, taps) */
+INLINE void part_out(int64_t in, int64_t taps, const float *part, float *gw, int n) {
+  for (int j = 0; j < n; j++)
+    for (int64_t c = 0; c < in; c++)
+      for (int64_t tap = 0; tap < taps; tap++) gw[(j * in + c) * taps + tap] = part[(tap * BLOCK + j) * in + c];
+}
+
 /* The same where a map has few places: sixteen inputs at once, so that no weight is a sum over lanes.
    turned: the input as (places, rows, in). part: room for the weights of BLOCK outputs. */
 INLINE void weigh_turned(const layer *l, int64_t rows, const float *turned, const float *g, float *gw, float *part,
-                         int64_t o, int n) {
+                         int64_t o, int n, int v) {
   const int64_t k = l->kernel, in = l->in, places = l->out_height * l->out_width;
+  memset(part, 0, k * k * BLOCK * in * sizeof(float));
   for (int64_t ky = 0; ky < k; ky++)
     for (int64_t kx = 0; kx < k; kx++)
-      for (int64_t c = 0; c < in; c += LANES) {
-        vec sum[BLOCK];
-        for (int j = 0; j < n; j++) sum[j] = (vec){};
-        for (int64_t oy = 0; oy < l->out_height; oy++) {
-          const int64_t iy = oy * l->stride + ky - l->padding;
-          if (iy < 0 || iy >= l->height) continue;
-          for (int64_t ox = 0; ox < l->out_width; ox++) {
-            const int64_t ix = ox * l->stride + kx - l->padding;
-            if (ix < 0 || ix >= l->width) continue;
+      for (int64_t oy = 0; oy < l->out_height; oy++) {
+        const int64_t iy = oy * l->stride + ky - l->padding;
+        if (iy < 0 || iy >= l->height) continue;
+        for (int64_t ox = 0; ox < l->out_width; ox++) {
+          const int64_t ix = ox * l->stride + kx - l->padding;
+          if (ix < 0 || ix >= l->width) continue;
+          const float *given = g + (o * places + oy * l->out_width + ox) * rows;
+          for (int64_t c = 0; c < in; c += LANES * v) {
             const float *from = turned + (iy * l->width + ix) * rows * in + c;
-            const float *given = g + (o * places + oy * l->out_width + ox) * rows;
-            vec here[BLOCK];
-            for (int j = 0; j < n; j++) here[j] = (vec){};
-            for (int64_t row = 0; row < rows; row++) {
-              const vec value = *(const vec *)(from + row * in);
-              for (int j = 0; j < n; j++) here[j] += given[j * places * rows + row] * value;
-            }
-            for (int j = 0; j < n; j++) sum[j] += here[j];
+            vec sum[BLOCK][2];
+            for (int j = 0; j < n; j++)
+              for (int i = 0; i < v; i++) sum[j][i] = (vec){};
+            for (int64_t row = 0; row < rows; row++)
+              for (int i = 0; i < v; i++) {
+                const vec value = *(const vec *)(from + row * in + LANES * i);
+                for (int j = 0; j < n; j++) sum[j][i] += given[j * places * rows + row] * value;
+              }
+            for (int j = 0; j < n; j++)
+              for (int i = 0; i < v; i++)
+                *(vec *)(part + ((ky * k + kx) * BLOCK + j) * in + c + LANES * i) += sum[j][i];
           }
         }
-        for (int j = 0; j < n; j++) *(vec *)(part + ((ky * k + kx) * BLOCK + j) * in + c) = sum[j];
       }
-  for (int j = 0; j < n; j++)
-    for (int64_t c = 0; c < in; c++)
-      for (int64_t tap = 0; tap < k * k; tap++)
-        gw[((o + j) * in + c) * k * k + tap] = part[(tap * BLOCK + j) * in + c];
+  if (k == LINE)
+    part_out(in, LINE * LINE, part, gw + o * in * LINE * LINE, n);
+  else
+    part_out(in, k * k, part, gw + o * in * k * k, n);
 }
 
 /* (in, places, rows) as (places, rows, in) */
@@ -323,9 +332,15 @@ int64_t chain_backward(int64_t members, int64_t rows, int64_t layers, const laye
       if (room(l, rows)) {
         float *part = work + size * rows;
         turn(l, rows, from, work);
-#define CALL(n) weigh_turned(l, rows, work, given, gweight, part, o, n)
-        OUTPUTS(CALL);
+        if (l->in % (2 * LANES)) {
+#define CALL(n) weigh_turned(l, rows, work, given, gweight, part, o, n, 1)
+          OUTPUTS(CALL);
 #undef CALL
+        } else {
+#define CALL(n) weigh_turned(l, rows, work, given, gweight, part, o, n, 2)
+          OUTPUTS(CALL);
+#undef CALL
+        }
       } else if (l->kernel == LINE) {
 #define CALL(n) weigh(l, rows, from, given, gweight, o, n, LINE)
         OUTPUTS(CALL);
