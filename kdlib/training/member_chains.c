@@ -65,32 +65,38 @@ INLINE void convolve(const layer *l, int64_t rows, const float *x, const float *
       }
 }
 
-/* Adds what outputs o ... o + n hand on to the gradient of the input. */
-INLINE void hand_on(const layer *l, int64_t rows, const float *g, const float *w, float *gx, int64_t o, int n, int v) {
+/* The gradient of the inputs c ... c + n. */
+INLINE void hand_on(const layer *l, int64_t rows, const float *g, const float *w, float *gx, int64_t c, int n, int v) {
   const int64_t k = l->kernel, taps = l->in * k * k, places = l->out_height * l->out_width;
   for (int64_t lane = 0; lane < rows; lane += LANES * v)
-    for (int64_t oy = 0; oy < l->out_height; oy++)
-      for (int64_t ox = 0; ox < l->out_width; ox++) {
-        vec given[BLOCK][2];
+    for (int64_t iy = 0; iy < l->height; iy++)
+      for (int64_t ix = 0; ix < l->width; ix++) {
+        vec all[BLOCK][2];
+        for (int j = 0; j < n; j++)
+          for (int i = 0; i < v; i++) all[j][i] = (vec){};
+        for (int64_t ky = 0; ky < k; ky++) {
+          const int64_t down = iy + l->padding - ky, oy = down / l->stride;
+          if (down < 0 || down % l->stride || oy >= l->out_height) continue;
+          vec sum[BLOCK][2]; /* of one line of the kernel, for the same reason as `SUMMED` */
+          for (int j = 0; j < n; j++)
+            for (int i = 0; i < v; i++) sum[j][i] = (vec){};
+          for (int64_t kx = 0; kx < k; kx++) {
+            const int64_t right = ix + l->padding - kx, ox = right / l->stride;
+            if (right < 0 || right % l->stride || ox >= l->out_width) continue;
+            const float *given = g + (oy * l->out_width + ox) * rows + lane;
+            const float *weight = w + (c * k + ky) * k + kx;
+            for (int64_t o = 0; o < l->out; o++)
+              for (int i = 0; i < v; i++) {
+                const vec value = *(const vec *)(given + o * places * rows + LANES * i);
+                for (int j = 0; j < n; j++) sum[j][i] += weight[o * taps + j * k * k] * value;
+              }
+          }
+          for (int j = 0; j < n; j++)
+            for (int i = 0; i < v; i++) all[j][i] += sum[j][i];
+        }
         for (int j = 0; j < n; j++)
           for (int i = 0; i < v; i++)
-            given[j][i] = *(const vec *)(g + ((o + j) * places + oy * l->out_width + ox) * rows + lane + LANES * i);
-        for (int64_t c = 0; c < l->in; c++)
-          for (int64_t ky = 0; ky < k; ky++) {
-            const int64_t iy = oy * l->stride + ky - l->padding;
-            if (iy < 0 || iy >= l->height) continue;
-            for (int64_t kx = 0; kx < k; kx++) {
-              const int64_t ix = ox * l->stride + kx - l->padding;
-              if (ix < 0 || ix >= l->width) continue;
-              float *to = gx + ((c * l->height + iy) * l->width + ix) * rows + lane;
-              const float *weight = w + o * taps + (c * k + ky) * k + kx;
-              for (int i = 0; i < v; i++) {
-                vec sum = weight[0] * given[0][i];
-                for (int j = 1; j < n; j++) sum += weight[j * taps] * given[j][i];
-                *(vec *)(to + LANES * i) += sum;
-              }
-            }
-          }
+            *(vec *)(gx + (((c + j) * l->height + iy) * l->width + ix) * rows + lane + LANES * i) = all[j][i];
       }
 }
 
@@ -262,12 +268,13 @@ static void unnormalise(int64_t channels, int64_t places, int64_t rows, const fl
   }
 }
 
-#define OUTPUTS(call)                                      \
+#define BLOCKS(o, all, call)                               \
   do {                                                     \
     int64_t o = 0;                                         \
-    for (; o + BLOCK <= l->out; o += BLOCK) call(BLOCK);   \
-    for (; o < l->out; o++) call(1);                       \
+    for (; o + BLOCK <= all; o += BLOCK) call(BLOCK);      \
+    for (; o < all; o++) call(1);                          \
   } while (0)
+#define OUTPUTS(call) BLOCKS(o, l->out, call)
 
 void chain_forward(int64_t members, int64_t rows, int64_t layers, const layer *all, float eps, const float *x,
                    float **w, float **bias, float **scale, float **shift, float **z, float **rstd, float **out) {
@@ -351,14 +358,13 @@ int64_t chain_backward(int64_t members, int64_t rows, int64_t layers, const laye
 #undef CALL
       }
       if (!i) continue;
-      memset(gx, 0, size * rows * sizeof(float));
       if (rows % (2 * LANES)) {
-#define CALL(n) hand_on(l, rows, given, weight, gx, o, n, 1)
-        OUTPUTS(CALL);
+#define CALL(n) hand_on(l, rows, given, weight, gx, c, n, 1)
+        BLOCKS(c, l->in, CALL);
 #undef CALL
       } else {
-#define CALL(n) hand_on(l, rows, given, weight, gx, o, n, 2)
-        OUTPUTS(CALL);
+#define CALL(n) hand_on(l, rows, given, weight, gx, c, n, 2)
+        BLOCKS(c, l->in, CALL);
 #undef CALL
       }
       float *other = given;
