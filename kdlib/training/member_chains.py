@@ -133,6 +133,7 @@ class MemberChain:
         """Return features (m, b, d) of maps (m, b, c, h, w), with the parameters (m, ...) of a population."""
         values = [parameters.get(name) for name in self._names]
         chosen = [value for place in range(0, len(values), 6) for value in values[place : place + 4]]
+        chosen = [value if value is None else value.contiguous() for value in chosen]  # C reads them by their address
         rows = inputs.shape[1]
         maps = inputs.permute(0, 2, 3, 4, 1)
         if rows % LANES:
