@@ -1,6 +1,7 @@
 """Networks out of hubs, a part of "Add a teacher": a name, and what only a person knows of it."""
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -39,14 +40,8 @@ def choose(part: str, number: int, add: Callable[..., None]) -> None:
         help="Whether its source task used labels.",
     )
     supervised = {"supervised": True, "unsupervised": False}.get(supervision or "")
-    st.button(
-        "Add from the hub",
-        type="primary",
-        disabled=not name.strip(),
-        on_click=page_jobs.start,
-        args=(part, add, name.strip(), revision.strip(), task.strip(), supervised),
-        key=f"{part}-hub-add",
-    )
+    job = partial(add, name.strip(), revision.strip(), task.strip(), supervised) if name.strip() else None
+    page_jobs.button(part, "Add from the hub", job, key=f"{part}-hub-add")
 
 
 def add(name: str, revision: str, task: str, supervised: bool | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -35,7 +36,7 @@ def show_section() -> None:
 @st.fragment
 def _section() -> None:
     """Show the controls; a click in them leaves the rest of the page alone until there is something to do."""
-    if page_jobs.has_arrived(OPEN) or page_jobs.is_waiting(OPEN):
+    if page_jobs.has_arrived(OPEN):
         st.rerun()
     opened = st.expander(
         "Add your own data", icon=":material/upload_file:", key=_expander(), on_change="rerun", bind="query-params"
@@ -67,14 +68,8 @@ def _choose() -> None:
         st.session_state.pop(REFUSED, None)
     form = choose_format()
     _refusal()
-    st.button(
-        "Read",
-        type="primary",
-        disabled=chosen is None,
-        on_click=page_jobs.start,
-        args=(OPEN, _read, [chosen, *others], form),
-        key="own-read",
-    )
+    read = None if chosen is None else partial(_read, [chosen, *others], form)
+    page_jobs.button(OPEN, "Read", read, key="own-read")
 
 
 def _read(chosen: Sequence, form: importing.InputFormat) -> None:
@@ -113,14 +108,8 @@ def _describe(source: importing.Source) -> None:
         help="What it is called in every list.",
     )
     with st.container(horizontal=True):
-        st.button(
-            "Import",
-            type="primary",
-            disabled=draft is None,
-            on_click=page_jobs.start,
-            args=(OPEN, _import, source, draft, name),
-            key="own-import",
-        )
+        job = None if draft is None else partial(_import, source, draft, name)
+        page_jobs.button(OPEN, "Import", job, key="own-import")
         st.button("Throw away", on_click=_drop, args=(source,), key="own-drop")
     _refusal()
 

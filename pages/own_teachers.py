@@ -4,6 +4,7 @@ Also the card of any teacher, with a way to remove one that was added.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -23,7 +24,7 @@ own, and no code of its authors runs. Weights that it keeps in files of their ow
 """
 PART = "network"
 OPEN, STAGED, REFUSED = PART, "network-token", "network-refused"
-TRIED, ADDED, CARD = "network-tried", "network-added", "network-card"
+TRIED, ADDED, CARD = "network-tried", "network-added", "card"
 SUPERVISIONS = {"not said": None, "supervised": True, "unsupervised": False}
 POOL_HELPS = {"mean": "mean over places or tokens", "cls": "first token", "flatten": "all numbers"}
 
@@ -36,8 +37,6 @@ def show_section(data: Dataset) -> None:
 @st.fragment
 def _section(data: Dataset) -> None:
     """Show the controls; a click in them leaves the rest of the page alone until there is something to do."""
-    if page_jobs.is_waiting(PART):
-        st.rerun()
     if ADDED in st.session_state:
         st.toast(f"Kept as {escape(st.session_state.pop(ADDED))}", icon=":material/check:")
     opened = st.expander("Add a teacher", icon=":material/school:", key=OPEN, on_change="rerun", bind="query-params")
@@ -78,14 +77,7 @@ def _choose_file(number: int) -> None:
     chosen = st.file_uploader("Its file", accept_multiple_files=True, key=f"network-files-{number}")
     if chosen:  # another try
         st.session_state.pop(REFUSED, None)
-    st.button(
-        "Check it",
-        type="primary",
-        disabled=not chosen,
-        on_click=page_jobs.start,
-        args=(PART, _read, chosen),
-        key="network-read",
-    )
+    page_jobs.button(PART, "Check it", partial(_read, chosen) if chosen else None, key="network-read")
 
 
 def _refusal() -> None:
@@ -127,14 +119,8 @@ def _describe(draft: onnx.Draft, data: Dataset) -> None:
     trial = tried[1] if plan and tried and tried[0] == plan else None
     dataset = data.name if plan and data.modality == plan.modality else ""
     with st.container(horizontal=True):
-        st.button(
-            "Try it on three items",
-            type="secondary" if trial else "primary",
-            disabled=plan is None,
-            on_click=page_jobs.start,
-            args=(PART, _try, draft, plan, dataset),
-            key="network-try",
-        )
+        job = partial(_try, draft, plan, dataset) if plan else None
+        page_jobs.button(PART, "Try it on three items", job, key="network-try", primary=trial is None)
         st.button("Throw away", on_click=_drop, args=(draft.token,), key="network-drop")
     _refusal()
     if plan and trial:
@@ -272,12 +258,12 @@ def show_card(names: Sequence[str]) -> None:
     """Show what is known of one of these teachers, and how to get rid of it if it was added."""
     if not names:
         return
-    if CARD in st.session_state:  # it was just kept
-        st.session_state["card"] = st.session_state.pop(CARD)
-    if st.session_state.get("card", names[0]) not in names:
-        st.session_state["card"] = names[0]  # forgotten here, a browser would go on showing the old name
+    kept = st.session_state.get(CARD, "")
+    key = f"card {kept}"  # a box of its own: what a browser still says of the one before does not change it
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = kept if kept in names else names[0]
     name = st.selectbox(
-        "Card of a teacher", names, key="card", format_func=teacher_name, help="What is known of where it comes from."
+        "Card of a teacher", names, key=key, format_func=teacher_name, help="What is known of where it comes from."
     )
     with st.container(border=True), show_errors():
         facts = get_teacher(name).describe().items()

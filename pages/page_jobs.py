@@ -5,7 +5,6 @@ A part of a page has a name, with which the keys of what it keeps in the session
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import Lock
 
 import streamlit as st
@@ -19,14 +18,16 @@ def lock_key(part: str) -> str:
     return f"lock-of-{part}"
 
 
-def start(part: str, job: Callable[..., None], *arguments: object) -> None:
-    """Have a job done in the next run of the whole page."""
-    st.session_state[f"{part}-job"] = partial(job, *arguments)
+def button(part: str, label: str, job: Callable[..., None] | None, *, key: str, primary: bool = True) -> None:
+    """Show a button whose click has a job done, in the next run of the whole page; without a job it is disabled.
 
-
-def is_waiting(part: str) -> bool:
-    """Return whether a job of the part waits for a run of the whole page."""
-    return f"{part}-job" in st.session_state
+    The job is that of the run the click began. A callback would be that of the run before, which on a busy machine does
+    not know of what was chosen or typed last.
+    """
+    clicked = st.button(label, type="primary" if primary else "secondary", disabled=job is None, key=key)
+    if clicked and job is not None:
+        st.session_state[f"{part}-job"] = job
+        st.rerun()
 
 
 def arrive(part: str, name: str) -> None:

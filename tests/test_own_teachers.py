@@ -24,6 +24,10 @@ def waiting():
     return app.run()
 
 
+def card_of(app):
+    return next(box for box in app.selectbox if box.label == "Card of a teacher")
+
+
 def test_what_the_file_does_not_say_is_asked(waiting):
     assert "tiny\\.onnx**: 424 parameters" in texts(waiting)
     assert waiting.number_input(key="network-size").value == 224
@@ -43,6 +47,14 @@ def test_a_trial_is_shown_and_belongs_to_its_answers_alone(waiting):
     assert "network-keep" not in [each.key for each in waiting.button]
 
 
+def test_a_click_tries_what_was_chosen_just_before_it(waiting):
+    waiting.number_input(key="network-size").set_value(32).run()
+    waiting.selectbox(key="network-output").set_value("features")  # a busy machine hears of both at once
+    waiting.button(key="network-try").click().run()
+    assert waiting.session_state[own_teachers.TRIED][0].output == "features"
+    assert waiting.button(key="network-keep")
+
+
 def test_a_kept_network_has_a_card_and_can_be_removed(waiting):
     waiting.number_input(key="network-size").set_value(32).run()
     waiting.button(key="network-try").click().run()
@@ -52,7 +64,7 @@ def test_a_kept_network_has_a_card_and_can_be_removed(waiting):
     waiting.text_input(key="network-name").set_value("mine").run()
     waiting.button(key="network-keep").click().run()
     assert list(onnx.cards()) == ["mine"]
-    assert waiting.selectbox(key="card").value == "onnx:mine"
+    assert card_of(waiting).value == "onnx:mine"
     assert "**comes from**: tiny\\.onnx" in texts(waiting)
     waiting.button(key="network-remove").click().run()
     assert not onnx.cards()
@@ -90,15 +102,15 @@ def test_a_network_out_of_a_hub_is_added_with_what_a_person_said_and_can_be_remo
     monkeypatch.setattr("kdlib.models.providers.hub.add", find_and_try)
     app = add_from_hub("hf:tiny/vit", task="views", revision="main")
     assert asked == [("hf:tiny/vit", "main", "views", None)]
-    assert app.selectbox(key="card").value == "hf:tiny/vit"
+    assert card_of(app).value == "hf:tiny/vit"
     assert "**source task**: views" in texts(app)
     app.button(key="network-remove").click().run()
-    assert "hf:tiny/vit" not in app.selectbox(key="card").options
+    assert "hf:tiny/vit" not in card_of(app).options
 
 
 def test_every_teacher_has_a_card():
     app = opened("data_teachers", dataset="digits")
     for name in ("simclr", "random"):
-        app.selectbox(key="card").set_value(name).run()
+        card_of(app).set_value(name).run()
         assert "**source task**" in texts(app)
     assert "**supervision**: untrained" in texts(app)
