@@ -68,6 +68,7 @@ class LogisticProblem:
             rows = rows @ self._axes
         self._rows = functional.pad(rows, (0, 1), value=1.0)  # for the intercept
         self._variances = functional.pad(variances, (0, 1), value=1.0)[:, None, None]  # (m, 1, 1, d + 1)
+        self._penalised = functional.pad(torch.ones(rows.shape[2]), (0, 1))
         self._on_step = on_step
 
     def fit(
@@ -87,28 +88,38 @@ class LogisticProblem:
         """
         count, k = torch.from_numpy(counts), targets.shape[1]
         penalty = 1 / (torch.from_numpy(strengths) * count.sum(1))
-        objective = _Objective(self._rows, torch.from_numpy(targets), count / count.sum(1, keepdim=True), penalty)
-        curvature = (0.25 if k == 1 else 1 / k) * self._variances + objective.penalty
-        at = torch.zeros(*penalty.shape, k, self._rows.shape[2]) if start is None else start.weights
-        return Regression(self._axes, _minimise(objective, at, 1 / curvature, self._on_step))
+        penalty = penalty[:, :, None, None] * self._penalised
+        unit = ((0.25 if k == 1 else 1 / k) * self._variances + penalty).rsqrt()
+        weight = count / count.sum(1, keepdim=True)
+        objective = _Objective(self._rows, torch.from_numpy(targets), weight, penalty, unit)
+        at = torch.zeros(*penalty.shape[:2], k, penalty.shape[3]) if start is None else start.weights / unit
+        return Regression(self._axes, unit * _minimise(objective, at, self._on_step))
 
 
 class _Objective:
-    """The objective and its gradient at weights (m, q, k, d + 1).
+    """The objective and its gradient at weights (m, q, k, d + 1), in units in which its curvature is about 1.
 
-    Attributes:
+    Args:
+        rows: (m, n, d + 1), the last column 1.
+        targets: (q, k, n).
+        weight: (q, n) what each row counts.
         penalty: (m, q, 1, d + 1), 0 for intercepts.
+        unit: (m, q, 1, d + 1) of the weights.
     """
 
-    def __init__(self, rows: Tensor, targets: Tensor, weight: Tensor, penalty: Tensor) -> None:
-        self.rows, self.targets, self.weight = rows, targets, weight
-        self.penalty = penalty[:, :, None, None].repeat(1, 1, 1, rows.shape[2])
-        self.penalty[..., -1] = 0
+    def __init__(self, rows: Tensor, targets: Tensor, weight: Tensor, penalty: Tensor, unit: Tensor) -> None:
+        self.rows, self.targets, self.weight, self.penalty, self.unit = rows, targets, weight, penalty, unit
 
-    def __call__(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(self, spaces: Tensor, lists: Tensor) -> "_Objective":
+        """Return the same for some of the spaces, their numbers (m', 1), and of the lists of labels (q',)."""
+        penalty, unit = self.penalty[spaces, lists], self.unit[spaces, lists]
+        return _Objective(self.rows[spaces[:, 0]], self.targets[lists], self.weight[lists], penalty, unit)
+
+    def __call__(self, at: Tensor) -> tuple[Tensor, Tensor]:
         """Return values (m, q) and gradients (m, q, k, d + 1)."""
+        weights = self.unit * at
         penalty = self.penalty * weights
-        values, gradients = _dot(weights, penalty) / 2, penalty.flatten(1, 2)
+        values, gradients = (weights * penalty).sum((2, 3)) / 2, penalty.flatten(1, 2)
         size = max(1, CHUNK_NUMBERS // weights[..., 0].numel())
         parts = (self.rows.split(size, 1), self.targets.split(size, 2), self.weight.split(size, 1))
         for rows, targets, weight in zip(*parts, strict=True):
@@ -125,42 +136,71 @@ class _Objective:
             values += (weight * losses).sum(2)
             errors = errors.sub_(targets).mul_(weight[:, None])
             gradients = torch.baddbmm(gradients, errors.flatten(1, 2), rows)
-        return values, gradients.view_as(weights)
+        return values, self.unit * gradients.view_as(weights)
 
 
-def _minimise(
-    objective: _Objective,
-    at: Tensor,
-    inverse_curvature: Tensor,
-    on_step: Callable[[], None] | None,
-) -> Tensor:
+def _minimise(objective: _Objective, at: Tensor, on_step: Callable[[], None] | None) -> Tensor:
     """Return where each of the convex functions (m, q) of weights (m, q, k, d) is least, nearly: L-BFGS.
 
-    Source: Nocedal & Wright 2006, Numerical Optimization, algorithm 7.4 and 7.5, with a step that is halved until the
-    value falls (equation 3.4).
+    Spaces of which every walk has ended, and lists of labels of which every walk has, are computed no further.
+
+    Source: Nocedal & Wright 2006, Numerical Optimization, algorithm 7.5, with a step that is halved until the value
+    falls (equation 3.4).
     """
     values, gradients = objective(at)
-    history: list[tuple[Tensor, Tensor, Tensor]] = []
+    moves = bends = torch.zeros(*at.shape[:2], 0, at[0, 0].numel())  # of the last steps, and what the gradient changed
+    spaces, lists, found = torch.arange(at.shape[0])[:, None], torch.arange(at.shape[1]), at.clone()
     for _ in range(MOST_STEPS):
         if on_step is not None:
             on_step()
-        direction = -_precondition(gradients, history, inverse_curvature)
+        direction = -_precondition(gradients, moves, bends)
         moving = -_dot(direction, gradients) > TOLERANCE
         if not moving.any():
             break
+        if not (moving.any(1).all() and moving.any(0).all()):
+            found[spaces, lists] = at
+            some, few = moving.any(1).nonzero(), moving.any(0).nonzero()[:, 0]
+            spaces, lists, objective = spaces[some[:, 0]], lists[few], objective.choose(some, few)
+            at, values, gradients, direction, moving, moves, bends = (
+                each[some, few] for each in (at, values, gradients, direction, moving, moves, bends)
+            )
         there, new_values, new_gradients, fell = _descend(
             objective, at, values, gradients, direction * moving[..., None, None]
         )
-        fell = (fell & moving)[..., None, None]
-        if not fell.any():
+        if not (fell := fell & moving).any():
             break
-        moved, bent = torch.where(fell, there - at, 0), torch.where(fell, new_gradients - gradients, 0)
-        curved = _dot(moved, bent)
-        rho = torch.where(curved > 0, 1 / curved.clamp(min=1e-30), 0)
-        history = [*history[-MEMORY + 1 :], (moved, bent, rho)]
+        values, fell = torch.where(fell, new_values, values), fell[..., None, None]
+        move, bend = there - at, new_gradients - gradients
+        told = fell & (_dot(move, bend) > 0)[..., None, None]
+        moves, bends = _append(moves, torch.where(told, move, 0)), _append(bends, torch.where(told, bend, 0))
         at, gradients = torch.where(fell, there, at), torch.where(fell, new_gradients, gradients)
-        values = torch.where(fell[..., 0, 0], new_values, values)
-    return at
+    found[spaces, lists] = at
+    return found
+
+
+def _append(steps: Tensor, step: Tensor) -> Tensor:
+    """Return the last steps (m, q, s, k · d) with another one (m, q, k, d), `MEMORY` at most."""
+    return torch.cat([steps[:, :, -MEMORY + 1 :], step.flatten(2)[:, :, None]], 2)
+
+
+def _precondition(gradients: Tensor, moves: Tensor, bends: Tensor) -> Tensor:
+    """Return the inverse curvature times gradients (m, q, k, d), as steps (m, q, s, k · d) tell it.
+
+    The two loops of algorithm 7.4 as two triangular systems: what the first loop takes off is the solution of one of
+    s_i · y_j for i <= j, what the second adds that of its transpose.
+    """
+    if not moves.shape[2]:
+        return gradients
+    right = gradients.flatten(2)[..., None]  # (m, q, k · d, 1)
+    slopes = moves @ bends.mT
+    curved = slopes.diagonal(dim1=-2, dim2=-1)[..., None]  # 0 of a walk that made no such step
+    triangle = slopes.triu() + torch.diag_embed((curved[..., 0] == 0).float())
+    taken = torch.linalg.solve_triangular(triangle, moves @ right, upper=True)
+    rest = right - bends.mT @ taken
+    bend = bends[:, :, -1:].square().sum(-1, keepdim=True)
+    rest = rest * torch.where(bend > 0, curved[:, :, -1:] / bend, 1)
+    added = torch.linalg.solve_triangular(triangle.mT, curved * taken - bends @ rest, upper=False)
+    return (rest + moves.mT @ added).view_as(gradients)
 
 
 def _descend(
@@ -179,23 +219,6 @@ def _descend(
             return there, new_values, new_gradients, fell
         step = torch.where(fell, step, step / 2)
     raise AssertionError("the last turn returns")
-
-
-def _precondition(gradients: Tensor, history: list[tuple[Tensor, Tensor, Tensor]], inverse_curvature: Tensor) -> Tensor:
-    """Return the inverse curvature times gradients, as `history` (moves, changes of the gradient, 1 / dot) tells it."""
-    result, shares = gradients, []
-    for moved, bent, rho in reversed(history):
-        share = (rho * _dot(moved, result))[..., None, None]
-        result = result - share * bent
-        shares.append(share)
-    result = inverse_curvature * result
-    if history:
-        moved, bent, rho = history[-1]
-        scale = _dot(moved, bent) / _dot(bent, inverse_curvature * bent).clamp(min=1e-30)
-        result = torch.where(rho > 0, scale, 1)[..., None, None] * result
-    for (moved, bent, rho), share in zip(history, reversed(shares), strict=True):
-        result = result + (share - (rho * _dot(bent, result))[..., None, None]) * moved
-    return result
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
