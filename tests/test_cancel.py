@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from kdlib import RunSpec, pipeline, spaces, store
 from kdlib.analysis import comparison, frames, landscape, measure, papers, probes, split_scores, verdicts
-from kdlib.analysis.evaluation import probe_accuracy
+from kdlib.analysis.linear_probe import probe_accuracy
 from kdlib.analysis.result_tables import differences_to, result_numbers, result_table
 from kdlib.cache import cached_arrays
 from kdlib.cli import tables
@@ -154,7 +154,7 @@ def assert_last_state(result, splits: set[str]) -> None:
 
 
 def test_a_cancelled_training_is_not_measured_and_once_computed_every_split_before_it_stopped(monkeypatch):
-    monkeypatch.setattr(probes, "probe_accuracies", lambda *_, **__: pytest.fail("probed"))
+    monkeypatch.setattr(probes, "probe_targets", lambda *_, **__: pytest.fail("probed"))
     monkeypatch.setattr(split_scores, "scores", lambda *_, **__: pytest.fail("scored"))
     result = pipeline.run(SPEC, on_progress=Recorded("training", 3))
     assert [point.epoch for point in result.history] == [1, 2, 3]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from kdlib.analysis.evaluation import STRENGTHS, probe_accuracies, probe_accuracy
+from kdlib.analysis.linear_probe import STRENGTHS, probe_accuracies, probe_accuracy
 from kdlib.analysis.logistic import LogisticProblem
 
 MEMBERS, TEST = 3, 2000
@@ -103,13 +103,13 @@ def test_members_together_are_as_each_alone_and_more_rows_than_fit_at_once_make_
     together = probe_accuracies(x, y, test_x, test_y)
     assert together == pytest.approx([probe_accuracy(*each, test_y) for each in zip(x, [y] * 3, test_x, strict=True)])
     monkeypatch.setattr("kdlib.analysis.logistic.CHUNK_NUMBERS", 1000)
-    monkeypatch.setattr("kdlib.analysis.evaluation.PROBED_NUMBERS", 1)
+    monkeypatch.setattr("kdlib.analysis.linear_probe.PROBED_NUMBERS", 1)
     assert probe_accuracies(x, y, test_x, test_y) == pytest.approx(together, abs=1e-3)
 
 
 def slow_probe(x, y, test_x, test_y):
     """Return the probe as one would write it with scikit-learn: the strength that is best on a fifth, then all rows."""
-    from kdlib.analysis.evaluation import _hold_out_fifth
+    from kdlib.analysis.linear_probe import _hold_out_fifth
 
     held = _hold_out_fifth(y)
     scores = [reference(x[~held], y[~held], strength).score(x[held], y[held]) for strength in STRENGTHS]

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from kdlib import groups, pipeline
-from kdlib.analysis.evaluation import probe_accuracies
+from kdlib.analysis.linear_probe import probe_accuracies
 from kdlib.analysis.measure import ScaledEmbeddings
 from kdlib.checks import check, removable_attributes, resolve
 from kdlib.data import datasets

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from kdlib.analysis.evaluation import probe_accuracy
+from kdlib.analysis.linear_probe import probe_accuracy
 from kdlib.cli.main import main
 from kdlib.data import datasets
 from kdlib.models import embedding, encoder, pretraining, teachers

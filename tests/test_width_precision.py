@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kdlib import runs
-from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.analysis.failure import Failure
+from kdlib.analysis.linear_probe import probe_accuracy
 from kdlib.analysis.width_precision import MEASURES, PrecisionRow, cheapest, verdict
 from kdlib.cli.main import main
 from kdlib.data import datasets

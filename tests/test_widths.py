@@ -9,7 +9,7 @@ from scipy.stats import pearsonr
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from kdlib.analysis.evaluation import STRENGTHS
+from kdlib.analysis.linear_probe import STRENGTHS
 from kdlib.analysis.probes import Probes
 from kdlib.analysis.widths import SpaceRows, WidthReport, leading_widths, map_widths, measure_widths
 from kdlib.data import datasets

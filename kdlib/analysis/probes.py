@@ -7,8 +7,8 @@ import copy
 
 import numpy as np
 
-from kdlib.analysis.evaluation import chance_accuracy, probe_accuracies, standardise
 from kdlib.analysis.intervals import summarize
+from kdlib.analysis.linear_probe import chance_accuracy, probe_targets
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.data.datasets import Dataset
 from kdlib.progress import OnProgress, report_progress
@@ -74,15 +74,12 @@ class Probes:
         Raises:
             CancelledError: the callback asked to stop.
         """
-        summaries, test = {}, test[:, : len(self.test)]
-        finite = bool(np.isfinite(train).all() and np.isfinite(test).all())  # otherwise every probe says so
-        if finite:
-            train, test = standardise(train, test)
-        for name, y in self.targets.items():
-            accuracies = probe_accuracies(train, y[self.train], test, y[self.test], self.report, standardised=finite)
+        labels = {name: (y[self.train], y[self.test]) for name, y in self.targets.items()}
+        found: dict[str, list[float]] = {name: [] for name in labels}
+        for name, accuracies in probe_targets(train, test[:, : len(self.test)], labels, self.report):
             self._done += len(accuracies)
-            summaries[name] = summarize(accuracies)
-        return summaries
+            found[name] += accuracies
+        return {name: summarize(accuracies) for name, accuracies in found.items()}
 
     def score_raw(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
         """Return the accuracies for the raw embeddings (n, d) of training and test rows, and store them as `raw`.

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.analysis.evaluation import chance_accuracy, probe_accuracy
 from kdlib.analysis.failure import Failure
 from kdlib.analysis.geometry import effective_rank
+from kdlib.analysis.linear_probe import chance_accuracy, probe_accuracy
 from kdlib.analysis.teacher_probes import (
     FEW_LABELS,
     LABELS,

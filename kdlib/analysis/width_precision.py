@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kdlib.analysis.evaluation import probe_accuracy
 from kdlib.analysis.intervals import summarize
+from kdlib.analysis.linear_probe import probe_accuracy
 from kdlib.analysis.neighbours import shared_neighbours
 from kdlib.analysis.retrieval import nearest_codes, neighbour_score, recall_at
 from kdlib.models.quantization import PRECISIONS, Quantizer, calibrate

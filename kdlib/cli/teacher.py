@@ -193,7 +193,7 @@ def remove(arguments: argparse.Namespace) -> int:
 
 def build(arguments: argparse.Namespace) -> int:
     """Train the built-in teachers anew and write weights and cards."""
-    from kdlib.analysis.evaluation import probe_accuracy
+    from kdlib.analysis.linear_probe import probe_accuracy
     from kdlib.models import pretraining
 
     for name in arguments.names or pretraining.OBJECTIVES:

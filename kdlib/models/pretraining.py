@@ -30,7 +30,7 @@ from kdlib.training.optimizer import AdamW
 
 SEED, BATCH, LR = 0, 128, 2e-3
 BatchLoss = Callable[[Tensor, Tensor], Tensor]
-# As `kdlib.analysis.evaluation.probe_accuracy`.
+# As `kdlib.analysis.linear_probe.probe_accuracy`.
 Probe = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
 
 
