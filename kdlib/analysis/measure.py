@@ -1,8 +1,8 @@
 """Measuring: what trained members are worth, what each space still holds, and what it costs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from kdlib.analysis.costs import student_cost
 from kdlib.analysis.geometry import effective_rank
 from kdlib.analysis.grid import select_members
 from kdlib.analysis.intervals import summarize
-from kdlib.analysis.probes import Probes
+from kdlib.analysis.probes import Probes, Scores, Space
 from kdlib.analysis.scaling import ScaledEmbeddings
 from kdlib.analysis.split_scores import score_splits
 from kdlib.data.datasets import Dataset
@@ -92,6 +92,23 @@ class _Collected:
     group: _Group
     result: RunResult
     teacher_logits: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What the results of a comparison share.
+
+    Attributes:
+        cost: of a student, without its training.
+        probes: that score spaces.
+        raw: width and rank of the raw space; None where nobody learned from it.
+        raw_scores: of its probes; empty without one.
+    """
+
+    cost: Cost
+    probes: Probes
+    raw: SpaceStats | None = None
+    raw_scores: Scores = field(default_factory=dict)
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # threads of numpy wait for one another by spinning
@@ -216,42 +233,48 @@ def _complete_all(collected: Sequence[_Collected], results: list[RunResult], pro
     if not numbers:
         return
     inputs = collected[0].group.inputs
-    cost = student_cost(inputs.trained, inputs.data)
-    processes, there = count_processes(len(numbers)), probes
-    if processes > 1:
-        if any(collected[number].result.spec.method != BASELINE for number in numbers):
-            probes.score_raw(inputs.embeddings[probes.train], inputs.embeddings[probes.test])
-        there = probes.silent()
-        numbers.sort(key=lambda number: -_count_own_spaces(collected[number].result))  # nobody ends on a long one
-
-    def complete(number: int) -> RunResult:
-        return replace(_complete(collected[number], there, cost), arrays={})
-
-    for place, result in results_of(complete, numbers, processes, probes.report):
-        number = numbers[place]
-        results[number] = replace(result, arrays=collected[number].result.arrays)
-        if processes > 1:
-            probes.count_spaces(_count_own_spaces(results[number]))
+    common = _Common(student_cost(inputs.trained, inputs.data), probes)
+    processes = count_processes(len(numbers))
+    for batch in [numbers] if processes > 1 else [[number] for number in numbers]:
+        spaces = {(number, kind): space for number in batch for kind, space in _spaces(collected[number].result)}
+        if not common.raw_scores and any(results[number].spec.method != BASELINE for number in batch):
+            rows = (inputs.embeddings[each][None] for each in (probes.train, probes.test))
+            spaces[-1, RAW] = Space(*rows, cached=True)
+            common = replace(common, raw=_space_stats(inputs.embeddings[inputs.splits["test"]][None]))
+        scores = probes.score_all(spaces, processes)
+        common = replace(common, raw_scores=scores.pop((-1, RAW), common.raw_scores))
+        for number in batch:
+            own = {kind: found for (owner, kind), found in scores.items() if owner == number}
+            results[number] = _complete(collected[number], own, common)
 
 
-def _complete(collected: _Collected, probes: Probes, cost: Cost) -> RunResult:
-    """Return the result with everything that is measured. `cost` is that of a student.
+def _spaces(result: RunResult) -> Iterator[tuple[str, Space]]:
+    """Yield the name of each space of its own, as in the result's `spaces`, and its rows."""
+    kinds = {"student": "features"} | ({"compressed": "compressed"} if _compresses(result.spec) else {})
+    for kind, name in kinds.items():
+        yield kind, Space(result.arrays[f"{name}/train"], result.arrays[f"{name}/test"])
+
+
+def _complete(collected: _Collected, scores: Mapping[str, Scores], common: _Common) -> RunResult:
+    """Return the result with everything that is measured.
+
+    Args:
+        collected: what its training left.
+        scores: space of its own -> scores of its probes.
+        common: what all results share.
 
     Raises:
         CancelledError: the callback asked to stop.
     """
-    result, inputs = collected.result, collected.group.inputs
+    result, inputs, probes = collected.result, collected.group.inputs, common.probes
     arrays, splits = result.arrays, inputs.splits
-    student = probes.score_spaces(arrays["features/train"], arrays["features/test"])
+    student = scores["student"]
     spaces = {"student": replace(_space_stats(arrays["features/test"]), probe=student["target"])}
     attributes = {name: Probe(probes.chance(name), student=student[name]) for name in probes.attributes}
     teacher: TeacherStats | None = None
-    if result.spec.method != BASELINE:
-        embeddings = inputs.embeddings
-        raw = compressed = probes.raw or probes.score_raw(embeddings[probes.train], embeddings[probes.test])
-        if _compresses(result.spec):
-            compressed = probes.score_spaces(arrays["compressed/train"], arrays["compressed/test"])
-        spaces["raw"] = _space_stats(embeddings[splits["test"]][None])
+    if common.raw is not None and result.spec.method != BASELINE:
+        raw, compressed = common.raw_scores, scores.get("compressed", common.raw_scores)
+        spaces[RAW] = common.raw
         spaces["compressed"] = _space_stats(arrays["compressed/test"])
         for name in probes.attributes:
             attributes[name] = replace(attributes[name], raw=raw[name], compressed=compressed[name])
@@ -260,7 +283,7 @@ def _complete(collected: _Collected, probes: Probes, cost: Cost) -> RunResult:
     metrics = score_splits({name: arrays[f"logits/{name}"] for name in splits}, inputs.data, splits, probes.report)
     probes.report()
     embedding = 4 * spaces["compressed"].width if teacher else None
-    cost = replace(cost, bytes_per_embedding=embedding, seconds=result.cost.seconds)
+    cost = replace(common.cost, bytes_per_embedding=embedding, seconds=result.cost.seconds)
     return replace(
         result, status="done", metrics=metrics, teacher=teacher, spaces=spaces, attributes=attributes, cost=cost
     )

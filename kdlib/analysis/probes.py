@@ -4,6 +4,9 @@
 """
 
 import copy
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,14 +14,33 @@ from kdlib.analysis.intervals import summarize
 from kdlib.analysis.linear_probe import chance_accuracy, probe_targets
 from kdlib.cache import Arrays, cached_arrays, content_key
 from kdlib.data.datasets import Dataset
+from kdlib.processes import results_of
 from kdlib.progress import OnProgress, report_progress
 from kdlib.summary import Summary
 
-VERSION = 2  # of the cached accuracies: raise it when the same space would be scored otherwise
+VERSION = 3  # of the cached accuracies: raise it when the same space would be scored otherwise
+
+Key = TypeVar("Key", bound=Hashable)
+Scores = dict[str, Summary]  # "target" or attribute -> accuracy over members
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is probed.
+
+    Attributes:
+        train: the space of each member, (m, n, d), training rows.
+        test: the same for the test rows.
+        cached: whether other comparisons have the same, so that its accuracies are kept.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    cached: bool = False
 
 
 class Probes:
-    """Probe accuracies for target and attributes, raw ones computed once. Every probe is a step of the measuring.
+    """Probe accuracies for target and attributes. Every probe is a step of the measuring.
 
     Args:
         data: the dataset.
@@ -29,7 +51,6 @@ class Probes:
 
     Attributes:
         targets: "target" and each attribute of which both sets of rows know something -> its values, of all rows.
-        raw: the accuracies for the raw embeddings, empty before `score_raw`.
     """
 
     def __init__(
@@ -39,7 +60,6 @@ class Probes:
         attributes = {name: attribute.values for name, attribute in data.attributes.items()}
         self.attributes = [name for name, values in attributes.items() if _is_defined(values, train, test)]
         self.targets = {"target": data.labels} | {name: attributes[name] for name in self.attributes}
-        self.raw: dict[str, Summary] = {}
         self._on_progress, self._done, self._steps = on_progress, 0, len(self.targets) * spaces
 
     def report(self) -> None:
@@ -50,21 +70,11 @@ class Probes:
         """
         report_progress(self._on_progress, "measuring", self._done, self._steps)
 
-    def silent(self) -> "Probes":
-        """Return the same probes for another process: they report nothing, and nothing stops them."""
-        other = copy.copy(self)
-        other._on_progress = None
-        return other
-
-    def count_spaces(self, spaces: int) -> None:
-        """Count spaces that were probed in another process."""
-        self._done += len(self.targets) * spaces
-
     def chance(self, name: str) -> float:
         """Return what guessing reaches on "target" or an attribute."""
         return chance_accuracy(self.targets[name][self.train], self.targets[name][self.test])
 
-    def score_spaces(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
+    def score_spaces(self, train: np.ndarray, test: np.ndarray) -> Scores:
         """Return "target" or attribute -> accuracy over members, whose probes are fitted together.
 
         Args:
@@ -81,27 +91,41 @@ class Probes:
             found[name] += accuracies
         return {name: summarize(accuracies) for name, accuracies in found.items()}
 
-    def score_raw(self, train: np.ndarray, test: np.ndarray) -> dict[str, Summary]:
-        """Return the accuracies for the raw embeddings (n, d) of training and test rows, and store them as `raw`.
-
-        They take longest of all, as this space is the widest, and are the same for every run with this teacher and
-        these rows: they are cached, so that the runs of a comparison compute them once.
+    def score_all(self, spaces: Mapping[Key, Space], processes: int) -> dict[Key, Scores]:
+        """Return the accuracies for several spaces, as of `score_spaces`; so many processes share the work.
 
         Raises:
             CancelledError: the callback asked to stop.
         """
+        there = self
+        if processes > 1:  # another process reports nothing, and is ended when it is to stop
+            there = copy.copy(self)
+            there._on_progress = None
+
+        def score(key: Key) -> Scores:
+            space = spaces[key]
+            return (there._score_cached if space.cached else there.score_spaces)(space.train, space.test)
+
+        keys = sorted(spaces, key=lambda key: -spaces[key].train.size)  # nobody ends on a long one
+        scores: dict[Key, Scores] = {}
+        for place, found in results_of(score, keys, processes, self.report):
+            key = keys[place]
+            scores[key] = found
+            self._done += 0 if there is self else len(self.targets) * len(spaces[key].train)
+        return scores
+
+    def _score_cached(self, train: np.ndarray, test: np.ndarray) -> Scores:
         labels = {name: [y[self.train], y[self.test]] for name, y in self.targets.items()}
         key = content_key(version=VERSION, train=train, test=test, labels=labels)
         done = self._done
 
         def build() -> Arrays:
-            scores = self.score_spaces(train[None], test[None])
-            return {str(number): np.array([scores[name].mean]) for number, name in enumerate(self.targets)}
+            scores = self.score_spaces(train, test)
+            return {str(number): np.array(scores[name].values) for number, name in enumerate(self.targets)}
 
         arrays = cached_arrays("probes", key, build, self.report)
-        self._done = done + len(self.targets)
-        self.raw = {name: summarize([float(arrays[str(number)][0])]) for number, name in enumerate(self.targets)}
-        return self.raw
+        self._done = done + len(self.targets) * len(train)
+        return {name: summarize(arrays[str(number)].tolist()) for number, name in enumerate(self.targets)}
 
 
 def _is_defined(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:
