@@ -33,10 +33,13 @@ ROOMS = (
     ("models", "projectors separation students nesting pretraining"),
     (
         "analysis",
-        "logistic intervals merging subsets significance estimates evaluation calibration class_scores geometry",
+        "logistic intervals merging subsets significance estimates evaluation linear_probe calibration",
     ),
-    ("analysis", "neighbours retrieval width_precision projection placement costs probes split_scores grid scaling"),
-    ("analysis", "measure widths failure"),
+    (
+        "analysis",
+        "class_scores geometry neighbours retrieval width_precision projection placement costs probes split_scores",
+    ),
+    ("analysis", "grid scaling measure widths failure"),
     ("analysis", "teacher_probes teacher_report comparison rounds benchmarks tuned verdicts diagnosis papers frames"),
     ("analysis", "landscape result_tables items figures"),
     ("", "catalog checks groups tuning pipeline sequential store engine runs spaces trying durations planning"),

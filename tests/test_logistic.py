@@ -78,6 +78,22 @@ def test_the_weights_are_those_of_scikit_learn():
         np.testing.assert_allclose(intercept - intercept.mean(), slow.intercept_ - slow.intercept_.mean(), atol=0.02)
 
 
+def test_walks_that_end_early_leave_the_others_as_they_are_alone():
+    """An easy space ends in a few steps, a noisy one takes dozens; strong regularisation ends before weak."""
+    y = np.random.default_rng(0).integers(0, 4, 300)
+    noise = np.random.default_rng(1).normal(size=(3, 300, 12))
+    x = np.stack([np.eye(12)[y] + spread * each for spread, each in zip((0.05, 1.0, 5.0), noise, strict=True)])
+    x = ((x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)).astype(np.float32)
+    together = fit(x, y, 4)
+    for member in range(3):
+        alone = fit(x[member : member + 1], y, 4)
+        np.testing.assert_allclose(together.weights[member], alone.weights[0], atol=1e-3)
+        for number, strength in enumerate(STRENGTHS):
+            slow = reference(x[member], y, strength)
+            weights = (together.weights[member, number, :, :-1] @ together.axes[member].T).numpy()
+            np.testing.assert_allclose(weights, slow.coef_, atol=0.02 * max(1, np.abs(slow.coef_).max()))
+
+
 def test_rows_that_do_not_count_are_as_if_they_were_not_there():
     x, y, test_x, _ = draw(300, 8, 4, 1.5)
     counts = (np.arange(300) % 3 > 0).astype(np.float32)

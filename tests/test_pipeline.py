@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kdlib import RunSpec, pipeline
-from kdlib.analysis import comparison
+from kdlib.analysis import comparison, measure, probes
 from kdlib.checks import METHODS, check
 from kdlib.data import datasets
 from kdlib.models import encoder
@@ -58,6 +58,19 @@ def test_a_result_holds_everything_it_promises(results, method):
     assert result.arrays["logits/test"].shape == (2, 600, 10)
     again = RunResult.from_dict(json.loads(json.dumps(result.to_dict())))
     assert again == dataclasses.replace(result, arrays={})
+
+
+def test_what_several_processes_measure_is_what_one_measures(monkeypatch):
+    specs = [SMALL.replace(method=method) for method in ("baseline", "raw", "mlp")]
+    monkeypatch.setattr(probes, "cached_arrays", lambda _, __, build, ___: build())
+    found = []
+    for processes in (1, 2):
+        monkeypatch.setattr(measure, "count_processes", lambda _, processes=processes: processes)
+        found.append(pipeline.compare(specs))
+    for one, two in zip(*found, strict=True):
+        assert one.status == two.status == "done"
+        assert (one.metrics, one.attributes, one.spaces) == (two.metrics, two.attributes, two.spaces)
+        assert (one.teacher and one.teacher.probe) == (two.teacher and two.teacher.probe)
 
 
 def test_raw_is_no_compression_at_all(results):
@@ -164,8 +177,8 @@ def test_a_teacher_that_knows_the_answer_helps(monkeypatch):
         each.spec.method: each
         for each in pipeline.compare([spec.replace(method=m) for m in ("baseline", "raw", "lda")])
     }
-    probes = by_method["lda"].teacher.probe
-    assert probes.compressed.mean > 0.75
+    probed = by_method["lda"].teacher.probe
+    assert probed.compressed.mean > 0.75
     assert comparison.differences_to_references(list(by_method.values()), by_method["lda"])["raw"]["test"].mean > 0.02
 
 

@@ -4,8 +4,8 @@ estimates      what can be told while something trains, in milliseconds
 intervals      one number per seed becomes a mean and its interval
 merging        several results of one method as one; subsets: runs that differ in their labelled rows only
 significance   which of many differences are clear, how large they are for their spread, how many seeds would settle it
-evaluation     scores of predictions, linear probes; class_scores: class by class
-logistic       logistic regressions of many spaces at once
+evaluation     scores of predictions; class_scores: class by class
+linear_probe   how well a linear classifier reads a space; logistic: logistic regressions of many spaces at once
 calibration    whether probabilities hold
 geometry       spaces against spaces; neighbours: which rows are near one another
 retrieval      what the nearest rows say; width_precision: what an embedding is worth in fewer numbers and bits
