@@ -235,6 +235,7 @@ def _complete_all(collected: Sequence[_Collected], results: list[RunResult], pro
     inputs = collected[0].group.inputs
     common = _Common(student_cost(inputs.trained, inputs.data), probes)
     processes = count_processes(len(numbers))
+    # One process takes one result after the other: those that are whole before a cancel are kept.
     for batch in [numbers] if processes > 1 else [[number] for number in numbers]:
         spaces = {(number, kind): space for number in batch for kind, space in _spaces(collected[number].result)}
         if not common.raw_scores and any(results[number].spec.method != BASELINE for number in batch):
