@@ -108,5 +108,8 @@ def test_tuned_results_are_told_in_words_and_rows(results, capsys):
     assert ", tuned” is " in verdict(tuned)
     cli_tables.print_tuned(tuned)
     printed = capsys.readouterr().out
+    assert "…" not in printed, "a number or a name is cut off"
+    assert set(rows[0]) >= {"λ", "learning rate", "soft labels", "d_c"}
+    assert "prefix" not in rows[0], "it is not searched"
     assert "Tuned, 3 trials each: best on validation, then trained with fresh seeds and tested once" in printed
     assert json.dumps(tuned[0].to_dict())

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from kdlib.analysis.comparison import METRIC_NAMES, format_percent
 from kdlib.names import AXES, method_name
 from kdlib.results import RunResult
-from kdlib.spec import unused_fields
+from kdlib.spec import TUNED_FIELDS, unused_fields
 from kdlib.trials import FINISHED, PRUNED, Trial
 
 SPLITS = {"val": "validation", "test": "test", "ood": "mean ood"}
@@ -42,7 +42,7 @@ def setting_cells(settings: Mapping[str, float]) -> dict[str, str]:
         '0.012'
     """
     words = {name: f"{value:.0f}" if name == "dim" else f"{value:.2g}" for name, value in settings.items()}
-    return {label: words.get(name, NONE) for name, label in AXES.items()}
+    return {label: words.get(name, NONE) for name, label in AXES.items() if name in TUNED_FIELDS}
 
 
 def choice_rows(results: Sequence[RunResult]) -> list[dict[str, str]]:

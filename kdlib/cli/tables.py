@@ -23,7 +23,7 @@ from kdlib.results import RunResult, TeacherStats
 from kdlib.spec import BASELINE, RAW
 from kdlib.summary import Probe, Summary
 
-MIN_WIDTH = 140  # columns of the widest table; a terminal with fewer breaks its lines instead of cutting numbers off
+MIN_WIDTH, MAX_WIDTH = 140, 1000  # columns of sentences, and of tables at most
 
 
 def print_entries(what: str) -> None:
@@ -55,28 +55,28 @@ def print_comparison(results: Sequence[RunResult], seconds: float) -> None:
     metric = done[0].primary_name
     sample = f"n = {done[0].metrics['test'].primary.sample}; {spec.labels} labels of {spec.dataset}"
     console.print(f"\n{metric_names(done)}, % (mean ± 95 % interval, {sample})")
-    console.print(_accuracies(done, metric))
+    _print(_accuracies(done, metric))
     if any(each.grid for each in done):
         title = f"Validation {METRIC_NAMES[metric]} over the grid, % (mean over seeds; * the one that was tested)"
         console.print(f"\n{title}")
-        console.print(_grids(done))
+        _print(_grids(done))
         if left_out := describe_left_out(done):
             console.print(left_out, markup=False)
     for other in ("roc_auc", "f1") if metric == "map" else ():
         console.print(
             f"\n{METRIC_NAMES[other]}, %{' (thresholds chosen on validation, per class)' if other == 'f1' else ''}"
         )
-        console.print(_accuracies(done, other))
+        _print(_accuracies(done, other))
     if any(differences_to_references(done, each) for each in done):
         console.print("\nPaired difference, points (* clear at 5 %, corrected for all of this table)")
-        console.print(_differences(done))
+        _print(_differences(done))
     target = ", of the target mAP %" if metric == "map" else ""
     console.print(
         f"\nWhat a linear probe still reads on test rows, accuracy %{target}, and the effective rank of each space"
     )
-    console.print(_probes(done))
+    _print(_probes(done))
     console.print("\nCost")
-    console.print(_costs(done))
+    _print(_costs(done))
     console.print(f"\n{verdict(done)}", markup=False)
     console.print(f"Total {seconds:.1f} s.", style="dim")
 
@@ -99,10 +99,10 @@ def print_tuned(results: Sequence[RunResult]) -> None:
     table = _table(*rows[0])
     for row in rows:
         table.add_row(*row.values())
-    console.print(table)
+    _print(table)
     if any(differences_to_references(done, each) for each in done):
         console.print("\nPaired difference between tuned methods, points (* clear at 5 %, corrected for the table)")
-        console.print(_differences(done))
+        _print(_differences(done))
     console.print(f"\n{verdict(done)}", markup=False)
 
 
@@ -139,13 +139,18 @@ def print_papers(rows: Sequence[papers.PaperRow], seconds: float) -> None:
         cells = [*(format_percent(row.result.score(split)) for split in ("test", "ood")), *words]
         cells += [format_percent(row.result.metrics["test"][name]) for name in others]
         table.add_row(teacher_name(row.teacher) if row.teacher else "–", row.treatment, *cells)
-    console.print(table)
+    _print(table)
     console.print(f"Total {seconds:.0f} s.", style="dim")
 
 
 def _wide() -> Console:
-    """Return a console in which no table is cut."""
+    """Return a console for sentences."""
     return Console(highlight=False, width=max(Console().width, MIN_WIDTH))
+
+
+def _print(table: Table) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks its lines instead of cutting numbers off."""
+    Console(highlight=False, width=MAX_WIDTH).print(table)
 
 
 def _table(*columns: str) -> Table:
