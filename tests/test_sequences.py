@@ -116,6 +116,15 @@ class TestInTheBackground:
         sequences.launch(failing, GOAL)
         assert wait_for_the_end(launched.name).stopped[0].resumes == 1
 
+    def test_a_run_that_fails_again_at_once_is_resumed_once(self, monkeypatch):
+        failing = specs(epochs=seeded_runs.FAILS_FROM, lr=0.05)
+        launched = sequences.launch(failing, GOAL)
+        wait_for_the_end(launched.name)
+        resumed = []
+        monkeypatch.setattr(runs, "resume", lambda run_id, **_: resumed.append(run_id))
+        sequences.launch(failing, GOAL)
+        assert sorted(resumed) == sorted(launched.runs)
+
     def test_more_seeds_are_added_to_runs_that_are_over_and_count_as_another_look(self):
         first = runs.launch(specs(lr=0.03))
         infos = [wait_for_end(run_id) for run_id in first]

@@ -135,10 +135,11 @@ def add_seeds(infos: Sequence[RunInfo], seeds: int, allowed: int, *, user: str =
 def _begin(specs: Sequence[RunSpec], plan: Plan, user: str) -> sweeps.Sweep:
     key = [*sorted(spec.identity for spec in specs), list(plan.looks), plan.allowed, plan.half_width, plan.subsets]
     group = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-    for run in members(group):
-        if run.state in (store.FAILED, store.CANCELLED):
-            runs.resume(run.id, restarts=sweeps.RESTARTS)
+    stopped = [run.id for run in members(group) if run.state in (store.FAILED, store.CANCELLED)]
     launched = sweeps.launch(specs, name=plan.name, user=user, device=plan.device, group=group, plan=plan.to_json())
+    for run_id in stopped:
+        if run_id not in launched.runs:  # those of the first round are resumed by now, and may have failed again
+            runs.resume(run_id, restarts=sweeps.RESTARTS)
     advance(group)
     return launched
 
