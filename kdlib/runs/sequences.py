@@ -290,10 +290,9 @@ def advance(name: str, infos: Sequence[RunInfo] = ()) -> ComparisonProgress:
     infos = infos or members(name)
     progress = read_progress(name, infos)
     if progress.missing and not progress.stopped:
-        plan = progress.plan
-        sweeps.launch(
-            progress.missing, name=plan.name, user=infos[0].user, device=plan.device, group=name, plan=plan.to_json()
-        )
+        plan, user = progress.plan, infos[0].user
+        shared = {"name": plan.name, "user": user, "device": plan.device, "group": name, "plan": plan.to_json()}
+        sweeps.launch(progress.missing, **shared, resume=False)  # somebody may have begun them just now
     return progress
 
 

@@ -81,6 +81,7 @@ def launch(
     device: str = "auto",
     group: str = "",
     plan: str = "",
+    resume: bool = True,
 ) -> Sweep:
     """Launch what is missing of a sweep. Done and active runs of the same specs are reused, others of them resumed.
 
@@ -88,6 +89,7 @@ def launch(
         name, user, device: as in `runs.launch`, for runs that are new.
         group: the name of the sweep, by default `sweep_name`.
         plan: of the group, see `kdlib.runs.sequences`.
+        resume: whether runs that this group has already are resumed too.
 
     Raises:
         ValueError: a spec cannot be run, or the engine or the store does not answer.
@@ -111,7 +113,8 @@ def launch(
             launched = runs.launch(
                 missing, name=name, user=user, group=group, plan=plan, device=device, restarts=RESTARTS
             )
-    resumed = [run for run in existing.values() if not run.active and run.state != store.DONE]
+    stopped = [run for run in existing.values() if not run.active and run.state != store.DONE]
+    resumed = [run for run in stopped if resume or group not in run.plans]
     for run in resumed:
         runs.resume(run.id, restarts=RESTARTS)
     ids = {identity: run.id for identity, run in existing.items()}
